@@ -1,0 +1,138 @@
+"""Gated and plain recurrent networks exactly as the forecasting benchmark defines them.
+
+They follow DeepMind's Haiku (arXiv:2111.05458 uses its cells), which differs from
+Flax: the GRU resets the state before the recurrent product and packs its gates as
+update, reset, candidate. Every cell has the four functions of a cell (`init_*`,
+zeros as initial state, `*_drive`, `*_step`); the drive is the input's part of the
+pre-activations, so that it is computed for all times at once.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nwm_jax.core import init
+
+
+class GRUParams(NamedTuple):
+    """``w_i [F, 3N]``, ``w_h [N, 3N]``, ``b [3N]``; columns: update, reset, candidate."""
+
+    w_i: jax.Array
+    w_h: jax.Array
+    b: jax.Array
+
+
+class LSTMParams(NamedTuple):
+    """``w [F + N, 4N]`` on (input, state), ``b [4N]``; columns: i, g, f, o."""
+
+    w: jax.Array
+    b: jax.Array
+
+
+class VanillaParams(NamedTuple):
+    """``w_i [F, N]``, ``b_i [N]``, ``w_h [N, N]``, ``b_h [N]``."""
+
+    w_i: jax.Array
+    b_i: jax.Array
+    w_h: jax.Array
+    b_h: jax.Array
+
+
+class LSTMState(NamedTuple):
+    """Output h and memory c, each ``[B, N]``."""
+
+    h: jax.Array
+    c: jax.Array
+
+
+def init_gru(key: jax.Array, inputs: int, units: int) -> GRUParams:
+    """Draws the weights of a GRU of `units` cells on `inputs` features."""
+    key_i, key_h = jax.random.split(key)
+    return GRUParams(
+        w_i=init.gated(key_i, (inputs, 3 * units)),
+        w_h=init.gated(key_h, (units, 3 * units)),
+        b=jnp.zeros(3 * units),
+    )
+
+
+def gru_drive(params: GRUParams, inputs: jax.Array) -> jax.Array:
+    """``u w_i + b``: ``[..., F] -> [..., 3N]``."""
+    return inputs @ params.w_i + params.b
+
+
+def gru_step(params: GRUParams, h: jax.Array, drive: jax.Array) -> jax.Array:
+    """One step of the GRU.
+
+        z, r = sigmoid(drive_zr + h W_zr);  a = tanh(drive_a + (r h) W_a)
+        h' = (1 - z) h + z a
+
+    Args:
+      params: the weights.
+      h: state ``[B, N]``.
+      drive: ``[B, 3N]`` from `gru_drive`.
+
+    Returns:
+      The next state ``[B, N]``.
+    """
+    units = h.shape[-1]
+    gates = jax.nn.sigmoid(
+        drive[..., : 2 * units] + h @ params.w_h[:, : 2 * units],
+    )
+    z, r = jnp.split(gates, 2, axis=-1)
+    a = jnp.tanh(drive[..., 2 * units :] + (r * h) @ params.w_h[:, 2 * units :])
+    return (1.0 - z) * h + z * a
+
+
+def init_lstm(key: jax.Array, inputs: int, units: int) -> LSTMParams:
+    """Draws the weights of an LSTM of `units` cells on `inputs` features."""
+    return LSTMParams(
+        w=init.linear(key, (inputs + units, 4 * units)), b=jnp.zeros(4 * units)
+    )
+
+
+def lstm_drive(params: LSTMParams, inputs: jax.Array) -> jax.Array:
+    """``u w[:F] + b``: ``[..., F] -> [..., 4N]``."""
+    return inputs @ params.w[: inputs.shape[-1]] + params.b
+
+
+def lstm_step(params: LSTMParams, state: LSTMState, drive: jax.Array) -> LSTMState:
+    """One step of the LSTM; the forget gate opens with a constant +1.
+
+        i, g, f, o = drive + h W_h
+        c' = sigmoid(f + 1) c + sigmoid(i) tanh(g);  h' = sigmoid(o) tanh(c')
+
+    Args:
+      params: the weights.
+      state: h and c, ``[B, N]`` each.
+      drive: ``[B, 4N]`` from `lstm_drive`.
+
+    Returns:
+      The next state; h is the output.
+    """
+    units = state.h.shape[-1]
+    i, g, f, o = jnp.split(drive + state.h @ params.w[-units:], 4, axis=-1)
+    c = jax.nn.sigmoid(f + 1.0) * state.c + jax.nn.sigmoid(i) * jnp.tanh(g)
+    return LSTMState(jax.nn.sigmoid(o) * jnp.tanh(c), c)
+
+
+def init_vanilla(key: jax.Array, inputs: int, units: int) -> VanillaParams:
+    """Draws the weights of a plain recurrent network with ReLU."""
+    key_i, key_h = jax.random.split(key)
+    zeros = jnp.zeros(units)
+    return VanillaParams(
+        w_i=init.linear(key_i, (inputs, units)),
+        b_i=zeros,
+        w_h=init.linear(key_h, (units, units)),
+        b_h=zeros,
+    )
+
+
+def vanilla_drive(params: VanillaParams, inputs: jax.Array) -> jax.Array:
+    """``u w_i + b_i``: ``[..., F] -> [..., N]``."""
+    return inputs @ params.w_i + params.b_i
+
+
+def vanilla_step(params: VanillaParams, h: jax.Array, drive: jax.Array) -> jax.Array:
+    """``h' = relu(drive + h w_h + b_h)``, ``[B, N]``."""
+    return jax.nn.relu(drive + h @ params.w_h + params.b_h)

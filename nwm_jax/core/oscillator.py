@@ -1,0 +1,248 @@
+"""Fields of coupled oscillators: coRNN and the Neural Wave Machines.
+
+Every cell is a damped, driven oscillator with position x and velocity v:
+
+    v_{t+1} = v_t + dt (tanh(Wx * x_t + Wv * v_t + drive_t) - gamma x_t - alpha v_t)
+    x_{t+1} = x_t + dt v_{t+1}
+
+(the new velocity moves the position: symplectic Euler). ``*`` is the coupling of
+`core.coupling`: dense gives the coRNN (arXiv:2010.00951, eq. 3), ring the NWM 1D and
+torus the NWM 2D (Keller & Welling, Neural Wave Machines, ICML 2023, eqs. 4-6).
+
+Words: the coRNN papers write y, z, gamma, epsilon where we write x, v, gamma, alpha.
+"""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nwm_jax.core import coupling, init
+
+# sigmoid(-1.95), the reference program's first step size; the paper rounds it to 0.125.
+DEFAULT_DT = 1.0 / (1.0 + math.exp(1.95))
+ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "identity": lambda z: z}
+FORCINGS = ("coupling", "identity", "dense")
+
+
+@dataclasses.dataclass(frozen=True)
+class OscillatorHParams:
+    """What a field of oscillators is, apart from its weights.
+
+    Attributes:
+      topology: "dense" (coRNN), "ring" (NWM 1D) or "torus" (NWM 2D).
+      size: cells: ``(N,)`` for dense, ``(rings, ring)`` or ``(H, W)``.
+      channels: C, oscillators at every cell of a ring or torus.
+      input_channels: channels of an input field, or F for a "dense" forcing.
+      kernel_size: odd width of the neighbourhood on rings and tori.
+      kernel_fill: mean of the initial ring and torus kernels; 1/9 for both, as in the
+        reference program, which puts 1D and 2D into different regimes.
+      forcing: how inputs enter: through a kernel like the couplings ("coupling"), as
+        they are ("identity"), or through a full matrix from a vector ("dense").
+      activation: "tanh", "relu" or "identity", applied to the total force.
+      dt: first step size, in (0, 1) if it is learned.
+      gamma: first stiffness, the square of the natural frequency, >= 0 if learned.
+      alpha: first damping, >= 0 if learned.
+      learned: which of dt, gamma, alpha are trained: as sigmoid(raw), relu(raw),
+        relu(raw). The others are fixed numbers.
+    """
+
+    topology: str
+    size: tuple[int, ...]
+    channels: int = 1
+    input_channels: int = 1
+    kernel_size: int = 3
+    kernel_fill: float = 1.0 / 9.0
+    forcing: str = "coupling"
+    activation: str = "tanh"
+    dt: float = DEFAULT_DT
+    gamma: float = 1.0
+    alpha: float = 0.5
+    learned: tuple[str, ...] = ("dt", "gamma", "alpha")
+
+    def __post_init__(self) -> None:
+        if self.topology not in coupling.TOPOLOGIES:
+            raise ValueError(
+                f"unknown topology {self.topology!r}; one of {coupling.TOPOLOGIES}"
+            )
+        if len(self.size) != (1 if self.topology == "dense" else 2):
+            raise ValueError(f"size {self.size} does not fit topology {self.topology}")
+        if self.topology == "dense" and self.channels != 1:
+            raise ValueError("a dense field has no channels: put them into its size")
+        if self.forcing not in FORCINGS:
+            raise ValueError(f"unknown forcing {self.forcing!r}; one of {FORCINGS}")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"unknown activation {self.activation!r}; one of {tuple(ACTIVATIONS)}"
+            )
+        if not set(self.learned) <= {"dt", "gamma", "alpha"}:
+            raise ValueError(f"learned holds dt, gamma, alpha, not {self.learned}")
+
+    @property
+    def field_shape(self) -> tuple[int, ...]:
+        """Shape of x (and of v) without the batch: (N,) or (H, W, C)."""
+        return self.size if self.topology == "dense" else (*self.size, self.channels)
+
+    @property
+    def kernel_shape(self) -> tuple[int, ...]:
+        """Spatial shape of a coupling kernel: () for dense, (k,) or (k, k)."""
+        rank = {"dense": 0, "ring": 1, "torus": 2}[self.topology]
+        return (self.kernel_size,) * rank
+
+
+class OscillatorParams(NamedTuple):
+    """Weights of a field of oscillators.
+
+    coupling_x, coupling_v: Wx, Wv: ``[N, N]``, ``[k, C, C]`` or ``[k, k, C, C]``.
+    forcing: V, from the input: as the couplings with C_in (dense: ``[F, N C]``), or None.
+    bias: b, one number per oscillator: ``[N]`` or ``[H, W, C]``.
+    dt, gamma, alpha: raw scalars where learned; None to use the fixed number of the
+      hyper-parameters; any array that broadcasts to the state where not learned.
+    """
+
+    coupling_x: jax.Array
+    coupling_v: jax.Array
+    forcing: jax.Array | None
+    bias: jax.Array
+    dt: jax.Array | None
+    gamma: jax.Array | None
+    alpha: jax.Array | None
+
+
+class OscillatorState(NamedTuple):
+    """Position x and velocity v, each ``[B, N]`` or ``[B, H, W, C]``."""
+
+    x: jax.Array
+    v: jax.Array
+
+
+def init_params(key: jax.Array, hparams: OscillatorHParams) -> OscillatorParams:
+    """Draws the weights as the reference program does.
+
+    Ring and torus kernels: `kernel_fill` plus a normal of standard deviation 0.1 cut
+    at two; dense matrices: a normal of 1/sqrt(fan in) cut at two; the bias is zero.
+
+    Args:
+      key: a JAX random key.
+      hparams: the description of the field.
+
+    Returns:
+      `OscillatorParams` in float32.
+    """
+    key_x, key_v, key_forcing = jax.random.split(key, 3)
+    cells = math.prod(hparams.field_shape)
+
+    def couplings(key: jax.Array, inputs: int) -> jax.Array:
+        if hparams.topology == "dense":
+            return init.linear(key, (inputs, hparams.size[0]))
+        shape = (*hparams.kernel_shape, inputs, hparams.channels)
+        return hparams.kernel_fill + init.truncated_normal(key, shape, 0.1)
+
+    field_inputs = hparams.field_shape[-1]
+    forcing = None
+    if hparams.forcing == "dense":
+        forcing = init.linear(key_forcing, (hparams.input_channels, cells))
+    elif hparams.forcing == "coupling":
+        # A dense field gets C_in numbers for each of its N cells.
+        copies = field_inputs if hparams.topology == "dense" else 1
+        forcing = couplings(key_forcing, hparams.input_channels * copies)
+    raw = {
+        "dt": math.log(hparams.dt / (1.0 - hparams.dt))
+        if "dt" in hparams.learned
+        else None,
+        "gamma": hparams.gamma,
+        "alpha": hparams.alpha,
+    }
+    return OscillatorParams(
+        coupling_x=couplings(key_x, field_inputs),
+        coupling_v=couplings(key_v, field_inputs),
+        forcing=forcing,
+        bias=jnp.zeros(hparams.field_shape),
+        **{
+            name: jnp.float32(value) if name in hparams.learned else None
+            for name, value in raw.items()
+        },
+    )
+
+
+def initial_state(hparams: OscillatorHParams, batch: int) -> OscillatorState:
+    """A field at rest: zeros in float32, ``[batch, *field_shape]`` twice."""
+    zeros = jnp.zeros((batch, *hparams.field_shape))
+    return OscillatorState(zeros, zeros)
+
+
+def constants(
+    hparams: OscillatorHParams, params: OscillatorParams
+) -> dict[str, jax.Array | float]:
+    """The values of dt, gamma and alpha that `step` uses.
+
+    Returns:
+      {"dt", "gamma", "alpha"}: sigmoid or relu of the raw number where it is learned,
+      else the array of `params`, else the number of `hparams`.
+    """
+    constraints = {"dt": jax.nn.sigmoid, "gamma": jax.nn.relu, "alpha": jax.nn.relu}
+    values = {}
+    for name, constraint in constraints.items():
+        given = getattr(params, name)
+        if name in hparams.learned:
+            values[name] = constraint(given)
+        else:
+            values[name] = getattr(hparams, name) if given is None else given
+    return values
+
+
+def drive(
+    hparams: OscillatorHParams, params: OscillatorParams, inputs: jax.Array
+) -> jax.Array:
+    """What the inputs put into the tanh: ``V * u + b``, for any number of times at once.
+
+    Args:
+      hparams: the description of the field.
+      params: its weights.
+      inputs: ``[..., H, W, C_in]`` (ring, torus), ``[..., N C_in]`` (dense topology),
+        ``[..., F]`` (dense forcing); any leading axes, such as batch and time.
+
+    Returns:
+      A field ``[..., *field_shape]``.
+    """
+    if hparams.forcing == "identity":
+        forced = inputs
+    elif hparams.forcing == "dense":
+        forced = (inputs @ params.forcing).reshape(
+            *inputs.shape[:-1], *hparams.field_shape
+        )
+    else:
+        forced = coupling.couple(hparams.topology, inputs, params.forcing)
+    return forced + params.bias
+
+
+def step(
+    hparams: OscillatorHParams,
+    params: OscillatorParams,
+    state: OscillatorState,
+    drive: jax.Array,
+) -> OscillatorState:
+    """One time step of the field (the equations at the top of this file).
+
+    Args:
+      hparams: the description of the field.
+      params: its weights.
+      state: x and v, ``[B, *field_shape]``.
+      drive: what `drive` returned for this time, ``[B, *field_shape]``.
+
+    Returns:
+      The next state.
+    """
+    x, v = state
+    value = constants(hparams, params)
+    force = (
+        coupling.couple(hparams.topology, x, params.coupling_x)
+        + coupling.couple(hparams.topology, v, params.coupling_v)
+        + drive
+    )
+    pull = value["gamma"] * x + value["alpha"] * v
+    v = v + value["dt"] * (ACTIVATIONS[hparams.activation](force) - pull)
+    x = x + value["dt"] * v
+    return OscillatorState(x, v)
