@@ -1,0 +1,149 @@
+"""The fast convolution against XLA's own, and against finite differences."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nwm_jax import errors
+from nwm_jax.modules import conv as conv_lib
+
+# N, H, W, C, kh, kw, O, stride, padding
+SHAPES = [
+    (9, 32, 32, 3, 3, 3, 8, 2, "SAME"),  # the encoder's first
+    (6, 16, 16, 8, 3, 3, 8, 2, "SAME"),
+    (5, 8, 8, 64, 3, 3, 64, 2, "SAME"),
+    (13, 4, 4, 66, 3, 3, 64, 1, "SAME"),
+    (9, 16, 16, 64, 3, 3, 64, 1, "SAME"),
+    (10, 32, 32, 16, 3, 3, 3, 1, "SAME"),  # the decoder's last
+    (1, 32, 32, 8, 3, 3, 8, 1, "SAME"),
+    (3, 7, 5, 4, 3, 3, 6, 1, "SAME"),
+    (7, 7, 5, 4, 3, 3, 6, 2, "SAME"),
+    (5, 9, 11, 4, 3, 3, 6, 3, "SAME"),
+    (4, 6, 7, 2, 1, 1, 3, 1, "SAME"),
+    (4, 6, 7, 2, 5, 2, 3, 2, "SAME"),
+    (5, 9, 8, 2, 3, 3, 3, 1, "VALID"),
+    (5, 9, 8, 2, 3, 3, 3, 2, "VALID"),
+]
+UPSAMPLED = [
+    (13, 4, 4, 66, 64),
+    (6, 16, 16, 16, 8),
+    (9, 8, 8, 64, 64),
+    (1, 8, 8, 8, 8),
+    (3, 5, 3, 4, 6),
+]
+
+
+def reference(x, kernel, stride=1, padding="SAME"):
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride,) * 2, padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def reference_upsample(x, kernel):
+    return reference(jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2), kernel)
+
+
+def arrays(seed, *shapes):
+    rng = np.random.default_rng(seed)
+    return [jnp.asarray(rng.normal(size=s), jnp.result_type(float)) for s in shapes]
+
+
+def both(function, x, kernel):
+    """Value and gradients of a loss whose cotangent is another array of noise."""
+
+    @jax.jit
+    def run(x, kernel):
+        y, pull = jax.vjp(function, x, kernel)
+        return y, *pull(arrays(7, y.shape)[0])
+
+    return run(x, kernel)
+
+
+def assert_close(got, wanted, tolerance):
+    for a, b in zip(got, wanted, strict=True):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        norm = np.linalg.norm(b)
+        assert np.linalg.norm(a - b) <= tolerance * norm, (a.shape, norm)
+
+
+@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_equals_xla(shape, x64):
+    n, h, w, c, kh, kw, o, stride, padding = shape
+    with jax.enable_x64(x64):
+        x, kernel = arrays(0, (n, h, w, c), (kh, kw, c, o))
+        got, wanted = (
+            both(lambda x, k, f=f: f(x, k, stride=stride, padding=padding), x, kernel)
+            for f in (conv_lib.conv, reference)
+        )
+        assert_close(got, wanted, 1e-10 if x64 else 1e-5)
+
+
+@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("shape", UPSAMPLED, ids=str)
+def test_upsample_conv_equals_repeat_and_conv(shape, x64):
+    n, h, w, c, o = shape
+    with jax.enable_x64(x64):
+        x, kernel = arrays(1, (n, h, w, c), (3, 3, c, o))
+        assert_close(
+            both(conv_lib.upsample_conv, x, kernel),
+            both(reference_upsample, x, kernel),
+            1e-10 if x64 else 1e-5,
+        )
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        conv_lib.conv,
+        lambda x, k: conv_lib.conv(x, k, stride=2),
+        conv_lib.upsample_conv,
+    ],
+)
+def test_gradients_equal_finite_differences(function):
+    with jax.enable_x64(True):
+        x, kernel, dx, dkernel = arrays(
+            2, (5, 4, 6, 3), (3, 3, 3, 2), (5, 4, 6, 3), (3, 3, 3, 2)
+        )
+
+        def loss(step):
+            return jnp.sum(jnp.sin(function(x + step * dx, kernel + step * dkernel)))
+
+        gx, gk = jax.grad(lambda x, k: jnp.sum(jnp.sin(function(x, k))), (0, 1))(
+            x, kernel
+        )
+        slope = (loss(1e-5) - loss(-1e-5)) / 2e-5
+        assert abs(jnp.vdot(gx, dx) + jnp.vdot(gk, dkernel) - slope) < 1e-6
+
+
+def test_inside_scan_and_checkpoint():
+    x, kernel, up = arrays(3, (5, 4, 4, 6), (3, 3, 6, 6), (3, 3, 6, 2))
+
+    def loss(x, kernel, up, implementation):
+        @jax.checkpoint
+        def step(x, _):
+            return jnp.tanh(conv_lib.conv(x, kernel, implementation=implementation)), 0
+
+        x, _ = jax.lax.scan(step, x, None, length=3)
+        return jnp.sum(conv_lib.upsample_conv(x, up, implementation) ** 2)
+
+    grad = jax.jit(jax.grad(loss, (0, 1, 2)), static_argnums=3)
+    assert_close(grad(x, kernel, up, "fast"), grad(x, kernel, up, "xla"), 1e-5)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, k: conv_lib.conv(x, k, implementation="winograd"),
+        lambda x, k: conv_lib.upsample_conv(x, k, "winograd"),
+    ],
+)
+def test_unknown_implementation_is_named(call):
+    with pytest.raises(errors.UserError, match=r"winograd.*auto, xla, fast"):
+        call(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)))
+
+
+def test_unknown_padding_is_named():
+    with pytest.raises(errors.UserError, match="same"):
+        conv_lib.conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), padding="same")
