@@ -14,6 +14,8 @@ torus    ``[..., H, W, C]``        ``[k, k, C, D]``         k x k cells, periodi
 import jax
 import jax.numpy as jnp
 
+from nwm_jax.errors import UserError
+
 TOPOLOGIES = ("dense", "ring", "torus")
 
 
@@ -33,7 +35,7 @@ def couple(topology: str, field: jax.Array, weights: jax.Array) -> jax.Array:
       The field of sums: as `field`, with D channels (M cells) in place of C (N).
 
     Raises:
-      ValueError: unknown topology, or an even kernel size.
+      UserError: unknown topology, or an even kernel size.
     """
     if topology == "dense":
         return field @ weights
@@ -45,7 +47,7 @@ def couple(topology: str, field: jax.Array, weights: jax.Array) -> jax.Array:
         return _patches(field, weights.shape[:2]) @ weights.reshape(
             -1, weights.shape[-1]
         )
-    raise ValueError(f"unknown topology {topology!r}; choose one of {TOPOLOGIES}")
+    raise UserError(f"unknown topology {topology!r}; choose one of {TOPOLOGIES}")
 
 
 def _patches(field: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
@@ -55,7 +57,7 @@ def _patches(field: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
     matmul; XLA's own convolution is slow on CPU inside a scan for such small kernels.
     """
     if any(size % 2 == 0 for size in sizes):
-        raise ValueError(f"kernel sizes must be odd, got {sizes}")
+        raise UserError(f"kernel sizes must be odd, got {sizes}")
     channel = field.ndim - 1
     columns = [field]
     for axis, size in zip(range(channel - len(sizes), channel), sizes):

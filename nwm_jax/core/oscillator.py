@@ -20,11 +20,13 @@ import jax
 import jax.numpy as jnp
 
 from nwm_jax.core import coupling, init
+from nwm_jax.errors import UserError
 
 # sigmoid(-1.95), the reference program's first step size; the paper rounds it to 0.125.
 DEFAULT_DT = 1.0 / (1.0 + math.exp(1.95))
 ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "identity": lambda z: z}
 FORCINGS = ("coupling", "identity", "dense")
+LEARNABLE = ("dt", "gamma", "alpha")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,11 @@ class OscillatorHParams:
       gamma: first stiffness, the square of the natural frequency, >= 0 if learned.
       alpha: first damping, >= 0 if learned.
       learned: which of dt, gamma, alpha are trained: as sigmoid(raw), relu(raw),
-        relu(raw). The others are fixed numbers.
+        relu(raw), as the reference program does; so a gamma or alpha that is 0 or
+        falls below stays 0 for good. The others are fixed numbers.
+
+    Raises:
+      UserError: an unknown name, or numbers that do not fit together.
     """
 
     topology: str
@@ -63,22 +69,10 @@ class OscillatorHParams:
     learned: tuple[str, ...] = ("dt", "gamma", "alpha")
 
     def __post_init__(self) -> None:
-        if self.topology not in coupling.TOPOLOGIES:
-            raise ValueError(
-                f"unknown topology {self.topology!r}; one of {coupling.TOPOLOGIES}"
-            )
-        if len(self.size) != (1 if self.topology == "dense" else 2):
-            raise ValueError(f"size {self.size} does not fit topology {self.topology}")
-        if self.topology == "dense" and self.channels != 1:
-            raise ValueError("a dense field has no channels: put them into its size")
-        if self.forcing not in FORCINGS:
-            raise ValueError(f"unknown forcing {self.forcing!r}; one of {FORCINGS}")
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"unknown activation {self.activation!r}; one of {tuple(ACTIVATIONS)}"
-            )
-        if not set(self.learned) <= {"dt", "gamma", "alpha"}:
-            raise ValueError(f"learned holds dt, gamma, alpha, not {self.learned}")
+        # Lists, as a config holds them, would make the description unhashable.
+        object.__setattr__(self, "size", tuple(self.size))
+        object.__setattr__(self, "learned", tuple(self.learned))
+        _check(self)
 
     @property
     def field_shape(self) -> tuple[int, ...]:
@@ -90,6 +84,47 @@ class OscillatorHParams:
         """Spatial shape of a coupling kernel: () for dense, (k,) or (k, k)."""
         rank = {"dense": 0, "ring": 1, "torus": 2}[self.topology]
         return (self.kernel_size,) * rank
+
+
+def _check(hparams: OscillatorHParams) -> None:
+    """Raises UserError if a description of a field contradicts itself."""
+    h = hparams
+    for word, value, known in [
+        ("topology", h.topology, coupling.TOPOLOGIES),
+        ("forcing", h.forcing, FORCINGS),
+        ("activation", h.activation, tuple(ACTIVATIONS)),
+        *(("learned constant", name, LEARNABLE) for name in h.learned),
+    ]:
+        if value not in known:
+            raise UserError(f"unknown {word} {value!r}; one of {', '.join(known)}")
+    rank = 1 if h.topology == "dense" else 2
+    if len(h.size) != rank:
+        raise UserError(f"a {h.topology} field has {rank} sizes, not {h.size}")
+    if min(*h.size, h.channels, h.input_channels) < 1:
+        raise UserError(
+            "sizes and channels must be 1 or more, got "
+            f"size={h.size}, channels={h.channels}, input_channels={h.input_channels}"
+        )
+    if h.topology == "dense" and h.channels != 1:
+        raise UserError("a dense field has no channels: put them into its size")
+    periodic = {"dense": (), "ring": h.size[-1:], "torus": h.size}[h.topology]
+    if periodic and (h.kernel_size % 2 == 0 or not 1 <= h.kernel_size <= min(periodic)):
+        raise UserError(
+            f"kernel_size must be odd and at most {min(periodic)}, the size of the "
+            f"field, got {h.kernel_size}"
+        )
+    if h.forcing == "identity" and h.input_channels not in (1, h.channels):
+        raise UserError(
+            "forcing 'identity' needs one input channel, felt by all, or as many as "
+            f"channels ({h.channels}), got {h.input_channels}"
+        )
+    if "dt" in h.learned and not 0.0 < h.dt < 1.0:
+        raise UserError(f"a learned dt starts inside (0, 1), got {h.dt}")
+    for name in ("gamma", "alpha"):
+        if name in h.learned and getattr(h, name) < 0.0:
+            raise UserError(
+                f"a learned {name} starts at 0 or more, got {getattr(h, name)}"
+            )
 
 
 class OscillatorParams(NamedTuple):
