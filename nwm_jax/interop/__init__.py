@@ -1,0 +1,1 @@
+"""Weights of the original programs in our models."""

@@ -1,0 +1,1 @@
+"""Models: modules put together into something that forecasts."""

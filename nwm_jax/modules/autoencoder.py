@@ -1,0 +1,120 @@
+"""The benchmark's image networks: convolutional encoder, spatial-broadcast decoder.
+
+Both follow Botev et al., arXiv:2111.05458 (appendix on architectures): three blocks
+of 3x3 convolutions with leaky ReLU (slope 0.01), halving or doubling the image each.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from nwm_jax.errors import UserError
+from nwm_jax.modules.layers import Conv, Linear
+
+NUM_BLOCKS = 3
+
+
+def coarse_shape(image_shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Height and width of the coarsest image, an eighth of the input's.
+
+    Raises:
+      UserError: height or width is not a multiple of 8.
+    """
+    height, width, _ = image_shape
+    factor = 2**NUM_BLOCKS
+    if height % factor or width % factor or not height or not width:
+        raise UserError(
+            f"images are {height}x{width}, but both sides must be multiples of "
+            f"{factor}: crop or pad them"
+        )
+    return height // factor, width // factor
+
+
+class Encoder(nnx.Module):
+    """Images to vectors: ``[..., H, W, C] -> [..., features]``.
+
+    Args:
+      image_shape: (H, W, C), sides multiples of 8.
+      features: length of the output.
+      channels: channels of the hidden convolutions (64 in the benchmark).
+      conv: implementation of the convolution, see `modules.conv.conv`.
+      rngs: draws the weights.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        features: int,
+        *,
+        channels: int = 64,
+        conv: str = "auto",
+        rngs: nnx.Rngs,
+    ) -> None:
+        height, width = coarse_shape(image_shape)
+        # (inputs, outputs, stride) of the seven convolutions, three blocks in a row.
+        sizes = [(image_shape[-1], channels, 2), (channels, channels, 1)]
+        sizes += [(channels, channels, 2), (channels, channels, 1)] * (NUM_BLOCKS - 1)
+        sizes += [(channels, features, 1)]
+        self.convs = nnx.List(
+            Conv(inputs, outputs, stride=stride, implementation=conv, rngs=rngs)
+            for inputs, outputs, stride in sizes
+        )
+        # No activation lies between the last convolution and this projection.
+        self.project = Linear(height * width * features, features, rngs=rngs)
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        leading = images.shape[:-3]
+        x = images.reshape(-1, *images.shape[-3:])
+        for conv in self.convs[:-1]:
+            x = nnx.leaky_relu(conv(x))
+        x = self.convs[-1](x)
+        return self.project(x.reshape(x.shape[0], -1)).reshape(*leading, -1)
+
+
+class Decoder(nnx.Module):
+    """Vectors to mean images in (0, 1): ``[..., features] -> [..., H, W, C]``.
+
+    Args:
+      features: length of the input.
+      image_shape: (H, W, C), sides multiples of 8.
+      planes: channels that the vector is projected to on the coarsest image.
+      channels: channels of the hidden convolutions (64 in the benchmark).
+      conv: implementation of the convolution, see `modules.conv.conv`.
+      rngs: draws the weights.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        image_shape: tuple[int, int, int],
+        *,
+        planes: int,
+        channels: int = 64,
+        conv: str = "auto",
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.coarse_shape = coarse_shape(image_shape)
+        height, width = self.coarse_shape
+        self.project = Linear(features, height * width * planes, rngs=rngs)
+        self.constant = nnx.Param(jnp.ones((height, width, 2)))
+        # (inputs, outputs, upsample first?) of the seven convolutions.
+        sizes = [(planes + 2, channels, True), (channels, channels, False)]
+        sizes += [(channels, channels, up) for up in (True, False) * (NUM_BLOCKS - 1)]
+        sizes += [(channels, image_shape[-1], False)]
+        self.convs = nnx.List(
+            Conv(inputs, outputs, upsample=up, implementation=conv, rngs=rngs)
+            for inputs, outputs, up in sizes
+        )
+
+    def __call__(self, features: jax.Array) -> jax.Array:
+        leading = features.shape[:-1]
+        x = self.project(features.reshape(-1, features.shape[-1]))
+        x = x.reshape(x.shape[0], *self.coarse_shape, -1)
+        constant = jnp.broadcast_to(
+            self.constant[...], (x.shape[0], *self.coarse_shape, 2)
+        )
+        x = jnp.concatenate([constant, x], axis=-1)
+        for conv in self.convs[:-1]:
+            x = nnx.leaky_relu(conv(x))
+        images = nnx.sigmoid(self.convs[-1](x))
+        return images.reshape(*leading, *images.shape[1:])

@@ -1,0 +1,64 @@
+"""Linear and convolution layers with the benchmark's initial weights."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from nwm_jax.core import init
+from nwm_jax.modules import conv
+
+
+class Linear(nnx.Module):
+    """``y = x kernel + bias`` on the last axis: ``[..., F] -> [..., G]``.
+
+    Args:
+      inputs: F.
+      outputs: G.
+      rngs: draws the kernel, a normal of ``1/sqrt(F)`` cut at two; the bias is zero.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> None:
+        self.kernel = nnx.Param(init.linear(rngs.params(), (inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return x @ self.kernel[...] + self.bias[...]
+
+
+class Conv(nnx.Module):
+    """3x3 cross-correlation with bias, XLA's SAME padding: ``[N, H, W, C]``.
+
+    Args:
+      inputs: channels in.
+      outputs: channels out.
+      stride: 1, or 2 to halve the image.
+      upsample: repeat every pixel 2x2 before the convolution.
+      implementation: see `modules.conv.conv`.
+      rngs: draws the kernel, a normal of ``1/sqrt(9 inputs)`` cut at two.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        stride: int = 1,
+        upsample: bool = False,
+        implementation: str = "auto",
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.kernel = nnx.Param(init.linear(rngs.params(), (3, 3, inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+        self.stride = stride
+        self.upsample = upsample
+        self.implementation = implementation
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.kernel[...]
+        if self.upsample:
+            y = conv.upsample_conv(x, kernel, implementation=self.implementation)
+        else:
+            y = conv.conv(
+                x, kernel, stride=self.stride, implementation=self.implementation
+            )
+        return y + self.bias[...]
