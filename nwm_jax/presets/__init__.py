@@ -1,0 +1,145 @@
+"""Experiments by name or by file: ``load("pendulum_nwm2d:laptop")``."""
+
+import functools
+import inspect
+import pathlib
+import re
+import runpy
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from nwm_jax.errors import UserError
+from nwm_jax.presets import forecasting, grammar
+
+__all__ = ["definitions", "from_dict", "load"]
+
+
+def definitions() -> dict[str, Callable[[str], ConfigDict]]:
+    """Returns ``get_config(argument)`` of every experiment in the package, by name."""
+    return {
+        f"{dataset}_{model}": functools.partial(forecasting.get_config, dataset, model)
+        for dataset in forecasting.DATASETS
+        for model in forecasting.MODELS
+    }
+
+
+def load(spec: str) -> ConfigDict:
+    """Loads a config from a file or, by its name, from the package.
+
+    Args:
+      spec: ``path/to/file.py:argument``, where the file defines
+        ``get_config(argument) -> ConfigDict``, or ``name:argument`` with a name of
+        `definitions`, which needs no file. The argument and its colon may be left
+        out; its grammar is that of `nwm_jax.presets.grammar`.
+
+    Returns:
+      A locked config: fields can change their values, not their names or types.
+
+    Raises:
+      UserError: unknown name, missing file, a file without a usable `get_config` or
+        that raises, unknown preset or field, or a value of a wrong type.
+    """
+    match = re.match(r"(.*?\.py)(?::(.*))?$", spec, re.DOTALL)
+    if match:
+        path, argument = pathlib.Path(match[1]), match[2] or ""
+        return _from_file(path, argument)
+    name, _, argument = spec.partition(":")
+    known = definitions()
+    if name in known:
+        return known[name](argument)
+    file = pathlib.Path(f"{name}.py")
+    if name and file.is_file():
+        raise UserError(f"unknown config {name!r}; did you mean '{file}'?")
+    last = name.rpartition("/")[2]
+    raise UserError(f"unknown config {name!r}; {grammar.nearest(last, known)}")
+
+
+def from_dict(fields: Mapping[str, Any]) -> ConfigDict:
+    """Makes a locked config of the nested dict that was read from a JSON file.
+
+    Args:
+      fields: what `ConfigDict.to_dict` gave before; lists, JSON's only sequence,
+        become the tuples that they were.
+
+    Returns:
+      The config.
+    """
+
+    def restore(value):
+        if isinstance(value, Mapping):
+            return {key: restore(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return tuple(restore(item) for item in value)
+        return value
+
+    return ConfigDict(restore(fields)).lock()
+
+
+def _from_file(path: pathlib.Path, argument: str) -> ConfigDict:
+    get_config = _function(path)
+    try:
+        parameters = inspect.signature(get_config).parameters
+        if parameters:
+            config = get_config(argument)
+        elif argument:
+            raise UserError(f"get_config of {path} takes no argument ({argument!r})")
+        else:
+            config = get_config()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(_told(path, error)) from error
+    if not isinstance(config, ConfigDict):
+        kind = type(config).__name__
+        raise UserError(
+            f"get_config of {path} returned a {kind}; it must return an "
+            "ml_collections.ConfigDict"
+        )
+    return config.lock()
+
+
+def _function(path: pathlib.Path) -> Callable:
+    """Runs a config file and returns its `get_config`."""
+    if not path.is_file():
+        raise UserError(_missing(path))
+    try:
+        namespace = runpy.run_path(str(path), run_name="nwm_jax_config")
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(_told(path, error)) from error
+    get_config = namespace.get("get_config")
+    if not callable(get_config):
+        raise UserError(f"{path} does not define get_config(argument)")
+    return get_config
+
+
+def _missing(path: pathlib.Path) -> str:
+    if path.stem in definitions():
+        return (
+            f"{path} does not exist; --config={path.stem} is the definition of that "
+            "name inside the package"
+        )
+    files = [file.name for file in path.parent.glob("*.py")]
+    if files:
+        best = grammar.nearest_of(path.name, files)
+        return f"{path} does not exist; did you mean '{path.parent / best}'?"
+    nearest = grammar.nearest(path.stem, definitions())
+    return f"{path} does not exist; among the package's own names, {nearest}"
+
+
+def _told(path: pathlib.Path, error: Exception) -> str:
+    """One line for what went wrong inside a config file, with its line number."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == str(path)
+    ]
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        lines.append(error.lineno)
+    where = f", line {lines[-1]}" if lines else ""
+    message = error.msg if isinstance(error, SyntaxError) else error
+    return f"{path}{where}: {type(error).__name__}: {message}"

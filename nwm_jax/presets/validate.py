@@ -1,0 +1,117 @@
+"""Range checks of a config, made before anything expensive starts."""
+
+import math
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from nwm_jax.errors import UserError
+from nwm_jax.modules.conv import IMPLEMENTATIONS
+from nwm_jax.presets import forecasting, grammar
+
+# Smallest value allowed, and what to call it.
+_AT_LEAST = {
+    1: "batch_size num_steps steps_per_dispatch log_every checkpoint_every "
+    "data.num_train data.num_test data.num_frames model.channels "
+    "model.conv_channels model.num_observed model.num_ic model.num_target "
+    "eval.num_windows eval.num_mean_windows eval.batch_size eval.horizon",
+    0: "seed remat data.seed eval.every optimizer.warmup_steps optimizer.clip "
+    "optimizer.weight_decay",
+}
+_ABOVE_ZERO = ("optimizer.learning_rate", "data.dt")
+_SEEDS = ("seed", "data.seed")
+
+# The suite's own names are accepted beside the configs' short ones.
+_SUITE_NAMES = ("mass_spring",)
+
+_CHOICES = {
+    "task": ("forecasting",),
+    "conv": IMPLEMENTATIONS,
+    "optimizer.name": ("adam", "adamw", "sgd", "rmsprop"),
+    "optimizer.schedule": ("constant", "cosine"),
+    "data.name": (*forecasting.DATASETS, *_SUITE_NAMES),
+    "model.name": tuple(forecasting.MODELS),
+}
+
+
+def validate(config: ConfigDict) -> ConfigDict:
+    """Checks the fields of a config against each other and against their ranges.
+
+    Args:
+      config: of any task; what is checked are the fields that it has, and for the
+        forecasting task that it has all of them, with the right types.
+
+    Returns:
+      `config`, unchanged.
+
+    Raises:
+      UserError: the first mistake found, in one line with the field's name.
+    """
+    flat = grammar.flatten(config)
+    for field, choices in _CHOICES.items():
+        if field in flat and flat[field] not in choices:
+            nearest = grammar.nearest(str(flat[field]), choices)
+            raise UserError(f"unknown {field} {flat[field]!r}; {nearest}")
+    if flat.get("task") == "forecasting":
+        template = forecasting.get_config("pendulum", "nwm2d")
+        _check_types(flat, grammar.flatten(template))
+    for least, fields in _AT_LEAST.items():
+        for field in fields.split():
+            if field in flat and not least <= flat[field] < math.inf:
+                _refuse(field, flat[field], f"at least {least}")
+    for field in _ABOVE_ZERO:
+        if field in flat and not 0 < flat[field] < math.inf:
+            _refuse(field, flat[field], "a finite number above 0")
+    for field in _SEEDS:
+        if field in flat and flat[field] >= 2**32:
+            _refuse(field, flat[field], "below 2**32")
+    if "optimizer.warmup_steps" in flat:
+        _check_order(flat, "optimizer.warmup_steps", "num_steps")
+    if flat.get("task") == "forecasting":
+        _check_forecasting(flat)
+    return config
+
+
+def _check_types(flat: dict[str, Any], template: dict[str, Any]) -> None:
+    for field, like in template.items():
+        if field not in flat:
+            raise UserError(f"the config has no field {field}")
+        value, kind = flat[field], type(like)
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise UserError(
+                f"{field} must be of type {kind.__name__}, not {value!r} of type "
+                f"{type(value).__name__}"
+            )
+
+
+def _check_forecasting(flat: dict[str, Any]) -> None:
+    grid = flat["model.grid"]
+    if len(grid) != 2 or any(type(n) is not int or n < 1 for n in grid):
+        _refuse("model.grid", grid, "two integers of at least 1, (height, width)")
+    _check_order(flat, "model.num_ic", "model.num_observed")
+    # The last frame of a training window is only a target, never seen.
+    if flat["model.num_observed"] >= flat["model.num_target"]:
+        _refuse(
+            "model.num_observed",
+            flat["model.num_observed"],
+            f"below model.num_target={flat['model.num_target']}",
+        )
+    if flat["data.path"]:
+        return  # how long these clips are, only the data know
+    _check_order(flat, "model.num_target", "data.num_frames")
+    length = flat["model.num_target"] + flat["eval.horizon"]
+    if length > flat["data.num_frames"]:
+        raise UserError(
+            f"evaluation needs model.num_target + eval.horizon = {length} frames, "
+            f"but data.num_frames={flat['data.num_frames']}"
+        )
+
+
+def _check_order(flat: dict[str, Any], small: str, large: str) -> None:
+    if flat[small] > flat[large]:
+        _refuse(small, flat[small], f"at most {large}={flat[large]}")
+
+
+def _refuse(field: str, value: Any, wanted: str) -> None:
+    shown = str(value).replace(", ", ",")
+    raise UserError(f"{field}={shown} must be {wanted}")

@@ -1,0 +1,57 @@
+"""Packaging of nwm_jax; the settings of the tools are in pyproject.toml."""
+
+import pathlib
+import re
+
+import setuptools
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (HERE / "nwm_jax/__init__.py").read_text(), re.MULTILINE
+)[1]
+
+setuptools.setup(
+    name="nwm_jax",
+    version=VERSION,
+    description="Neural Wave Machines and their relatives in JAX",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    author="The nwm_jax authors",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords="jax flax recurrent-neural-networks oscillators travelling-waves",
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+    packages=setuptools.find_packages(include=["nwm_jax", "nwm_jax.*"]),
+    package_data={"nwm_jax": ["py.typed"]},
+    python_requires=">=3.11",
+    # Floors, never caps: a cap makes the package uninstallable within a year.
+    install_requires=[
+        "absl-py",
+        "dm-haiku>=0.0.17",
+        "flax>=0.12.7",
+        "jax>=0.10",
+        "matplotlib",
+        "ml-collections",
+        "numpy",
+        "optax",
+        "orbax-checkpoint",
+        "pillow",
+        "rich",
+        "scikit-learn",
+        "scipy",
+    ],
+    extras_require={
+        # setuptools: the tests build a wheel without asking a registry.
+        "test": ["hypothesis", "pytest", "ruff", "setuptools>=77"],
+        "tensorboard": ["tensorboardX"],
+        "wandb": ["wandb"],
+        "cuda12": ["jax[cuda12]"],
+        "cuda13": ["jax[cuda13]"],
+    },
+)
