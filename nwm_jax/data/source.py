@@ -1,0 +1,272 @@
+"""Where a task reads its windows of images from: simulated systems, or one's own file.
+
+A source hands out small host arrays (states, or bytes) and turns them into images
+inside the compiled step, on the device.
+"""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nwm_jax.data import cache, render, suite, systems
+from nwm_jax.data.windows import check_length
+from nwm_jax.errors import UserError
+
+Batch = Mapping[str, np.ndarray | jax.Array]
+
+
+class Source(Protocol):
+    """Trajectories in two splits, "train" and "test".
+
+    Attributes:
+      num_frames: T, frames per trajectory.
+      image_shape: (H, W, C).
+    """
+
+    num_frames: int
+    image_shape: tuple[int, int, int]
+
+    def size(self, split: str) -> int:
+        """Number of trajectories of a split."""
+        ...
+
+    def windows(
+        self, split: str, indices: np.ndarray, starts: np.ndarray, length: int
+    ) -> dict[str, np.ndarray]:
+        """Reads windows on the host, leaving out what the device can compute.
+
+        Args:
+          split: "train" or "test".
+          indices: trajectories, int `[n]`.
+          starts: first frames, int `[n]`, in [0, num_frames - length].
+          length: frames per window.
+
+        Returns:
+          Arrays with leading axis n, for `images` and `states`.
+
+        Raises:
+          UserError: `length` is longer than the trajectories.
+        """
+        ...
+
+    def images(self, batch: Batch) -> jax.Array:
+        """Images of windows, jittable.
+
+        Args:
+          batch: what `windows` returned.
+
+        Returns:
+          float32 `[n, length, H, W, C]` in {0, ..., 255} / 255.
+        """
+        ...
+
+    def states(self, batch: Batch) -> np.ndarray | jax.Array | None:
+        """True physical states (q, p) of windows, `[n, length, d]`; None if unknown."""
+        ...
+
+
+class SimulatedSource:
+    """A dataset of the suite: states from the cache, images drawn on the device.
+
+    Args:
+      spec: the dataset.
+      arrays: "train" and "test" arrays, as `cache.open_states` gives them.
+    """
+
+    def __init__(self, spec: suite.Spec, arrays: Mapping[str, Mapping]):
+        self.spec = spec
+        self.image_shape = (32, 32, 3)
+        self.num_frames = arrays["train"]["states"].shape[1]
+        self._system = systems.get(spec.system)
+        self._states = {split: held["states"] for split, held in arrays.items()}
+        # Small, and read on every step: better in memory than mapped.
+        self._constants = {
+            split: {k: np.array(v) for k, v in held.items() if k != "states"}
+            for split, held in arrays.items()
+        }
+
+    def size(self, split: str) -> int:
+        """Number of trajectories of a split."""
+        return len(self._states[split])
+
+    def windows(
+        self, split: str, indices: np.ndarray, starts: np.ndarray, length: int
+    ) -> dict[str, np.ndarray]:
+        """`states` float32 `[n, length, 2D]`, and `offset`, `radius`, ... `[n, ...]`.
+
+        See `Source.windows`.
+        """
+        constants = self._constants[split]
+        indices = np.asarray(indices)
+        return {
+            "states": _cut(self._states[split], indices, starts, length),
+            **{key: value[indices] for key, value in constants.items()},
+        }
+
+    def images(self, batch: Batch) -> jax.Array:
+        """Draws windows; see `Source.images`."""
+        q, _ = jnp.split(jnp.asarray(batch["states"]), 2, axis=-1)
+        params = suite.params_of(dict(batch))
+        low, high = self.spec.canvas
+        drawn = render.render(
+            self._system.positions(params, q, batch["offset"]),
+            batch["radius"][:, None],
+            batch["color_index"][:, None],
+            canvas_min=low,
+            canvas_max=high,
+            num_colors=self.spec.num_colors,
+            resolution=self.image_shape[0],
+        )
+        return render.quantise(drawn)
+
+    def states(self, batch: Batch) -> np.ndarray | jax.Array:
+        """True states (q, p), `[n, length, 2D]`."""
+        return batch["states"]
+
+
+class FramesSource:
+    """Somebody's own movies: a `frames.npy` of bytes `[N, T, H, W, C]`, memory-mapped.
+
+    The last fifth of the N trajectories (rounded down, at least one) is the test split.
+
+    Args:
+      path: the file.
+
+    Raises:
+      UserError: the file is missing, or not such an array.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        frames = _open_frames(pathlib.Path(path).expanduser())
+        test = max(1, len(frames) // 5)
+        self.num_frames = frames.shape[1]
+        self.image_shape = frames.shape[2:]
+        self._frames = {"train": frames[:-test], "test": frames[-test:]}
+
+    def size(self, split: str) -> int:
+        """Number of trajectories of a split."""
+        return len(self._frames[split])
+
+    def windows(
+        self, split: str, indices: np.ndarray, starts: np.ndarray, length: int
+    ) -> dict[str, np.ndarray]:
+        """`frames` uint8 `[n, length, H, W, C]`; see `Source.windows`."""
+        return {"frames": _cut(self._frames[split], indices, starts, length)}
+
+    def images(self, batch: Batch) -> jax.Array:
+        """Brightness of the bytes; see `Source.images`."""
+        return render.from_uint8(batch["frames"])
+
+    def states(self, batch: Batch) -> np.ndarray | jax.Array | None:
+        """None: nobody knows."""
+        return None
+
+
+def open_source(
+    *,
+    name: str,
+    path: str = "",
+    cache_dir: str = "",
+    num_train: int,
+    num_test: int,
+    num_frames: int,
+    dt: float,
+    seed: int,
+    progress: cache.Progress | None = None,
+) -> Source:
+    """Opens the data that a config names.
+
+    Args:
+      name: a dataset of the suite, by the suite's name or the configs' (`spring`); not
+        looked at if `path` is given.
+      path: a `frames.npy` of one's own (see `FramesSource`); everything that follows
+        comes from the file then. Empty: the dataset `name` is simulated.
+      cache_dir: where simulated states are kept, see `cache.cache_root`.
+      num_train: trajectories of the training split, at least 1.
+      num_test: trajectories of the test split, at least 1.
+      num_frames: frames per trajectory, at least 2.
+      dt: time between frames, above 0.
+      seed: seed of the simulated trajectories.
+      progress: called as progress(done, total), in trajectories, while simulating.
+
+    Returns:
+      The source.
+
+    Raises:
+      UserError: no such dataset, an impossible size, an unreadable file, or a cache
+        that cannot be written.
+    """
+    if path:
+        return FramesSource(path)
+    spec = suite.get(name)
+    for field, value, least in (
+        ("num_train", num_train, 1),
+        ("num_test", num_test, 1),
+        ("num_frames", num_frames, 2),
+    ):
+        if value < least:
+            raise UserError(f"data.{field} is {value}: it must be at least {least}")
+    if not 0 < dt < float("inf"):
+        raise UserError(f"data.dt is {dt}: it must be a number above 0")
+    arrays = cache.open_states(
+        spec,
+        cache_dir=cache_dir,
+        num_train=num_train,
+        num_test=num_test,
+        num_frames=num_frames,
+        dt=dt,
+        seed=seed,
+        progress=progress,
+    )
+    return SimulatedSource(spec, arrays)
+
+
+def _cut(
+    array: np.ndarray, indices: np.ndarray, starts: np.ndarray, length: int
+) -> np.ndarray:
+    """Windows `array[indices[k], starts[k] : starts[k] + length]`, stacked."""
+    check_length(length, array.shape[1])
+    windows = np.empty((len(indices), length, *array.shape[2:]), array.dtype)
+    for window, index, start in zip(windows, indices, starts, strict=True):
+        window[...] = array[index, start : start + length]
+    return windows
+
+
+def _open_frames(path: pathlib.Path) -> np.ndarray:
+    if path.is_dir() and (path / "features.txt").exists():
+        raise UserError(
+            f"{path} is a folder of TFRecords, which is not supported yet: leave "
+            "data.path empty to simulate the dataset, or give a frames.npy"
+        )
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise UserError(f"data.path {path} {what}: it must name a .npy file of frames")
+    wanted = "an array of bytes (uint8) of shape [trajectories, time, height, width, channels]"
+    try:
+        frames = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path} cannot be read ({reason}): it must be a .npy file of {wanted}, "
+            "saved with numpy.save"
+        ) from None
+    if not isinstance(frames, np.ndarray):
+        raise UserError(f"{path} is an archive (.npz): it must be a .npy file")
+    if frames.dtype != np.uint8:
+        raise UserError(
+            f"{path} holds {frames.dtype}, not uint8: save brightness in 0..255, "
+            "numpy.clip(255 * frames, 0, 255).astype('uint8')"
+        )
+    if frames.ndim != 5:
+        raise UserError(f"{path} has shape {list(frames.shape)}: it must be {wanted}")
+    if len(frames) < 2 or frames.shape[1] < 2 or 0 in frames.shape:
+        raise UserError(
+            f"{path} has shape {list(frames.shape)}: at least two trajectories (one is "
+            "kept for testing) of at least two frames are needed"
+        )
+    return frames

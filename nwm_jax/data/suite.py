@@ -1,0 +1,225 @@
+"""The named datasets of the Hamiltonian Dynamics Suite (arXiv:2111.05458).
+
+`DATASETS["pendulum_colors"]` is a frozen record of everything that makes that dataset:
+the system, the ranges of its constants and initial states, canvas, colours, friction.
+"""
+
+import dataclasses
+import difflib
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nwm_jax.data import sampling, systems
+from nwm_jax.data.host import float64_on_cpu
+from nwm_jax.errors import UserError
+
+# Streams of random numbers: never renumber, or every seeded dataset changes.
+SPLITS = {"train": 0, "test": 1}
+
+# Trajectories are computed this many at a time, always: the same compiled program sees
+# trajectory i in the same place, so it comes out the same to the last bit whatever the
+# size of the dataset. (Also about what a core's cache holds.)
+CHUNK = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """One dataset; lengths in world units.
+
+    Attributes:
+      name: name of the dataset.
+      system: name of its system, for `systems.get`.
+      params: (name, lo, hi) of each constant, drawn uniformly per trajectory.
+      radius_range: lo and hi of the annulus of initial states.
+      uniform_area: the annulus is filled uniformly by area, otherwise by radius.
+      inner_half_width: half the width of the canvas that the motion needs.
+      num_colors: how many hues particles are given.
+      friction: drag on the generalised velocities.
+      shift: how the picture is shifted per trajectory: "none"; "xy", independently
+        along each axis; "diagonal", by the same amount along both.
+      random_x: shifts x by U[0, 1) besides.
+    """
+
+    name: str
+    system: str
+    params: tuple[tuple[str, float, float], ...]
+    radius_range: tuple[float, float]
+    uniform_area: bool
+    inner_half_width: float
+    num_colors: int
+    friction: float = 0.0
+    shift: str = "none"
+    random_x: bool = False
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """(lo, hi) of each constant by name."""
+        return {name: (low, high) for name, low, high in self.params}
+
+    @property
+    def max_shift(self) -> float:
+        """Largest shift of the picture along an axis: 0.4 inner half-widths, or 0."""
+        return 0.0 if self.shift == "none" else 0.4 * self.inner_half_width
+
+    @property
+    def canvas(self) -> tuple[float, float]:
+        """World coordinates of the first and the last row (and column) of pixels."""
+        half = self.inner_half_width + self.max_shift
+        return -half, half
+
+    def sample(self, key: jax.Array) -> dict[str, jax.Array]:
+        """Draws one trajectory from one key (inside `float64_on_cpu`).
+
+        Returns:
+          `q0` `[D]`, `p0` `[D]`, `offset` `[2]`, `color_index` `[n]`, `radius` `[n]`,
+          and `param_<name>` for each constant.
+        """
+        system = systems.get(self.system)
+        for_state, for_shift, for_x, for_color = jax.random.split(key, 4)
+        params, q0, p0 = system.draw(for_state, self)
+        axes = 1 if self.shift == "diagonal" else 2
+        shift = jax.random.uniform(for_shift, (axes,), jnp.float64, -1.0, 1.0)
+        offset = jnp.broadcast_to(self.max_shift * shift, (2,))
+        if self.random_x:
+            offset = offset.at[0].add(jax.random.uniform(for_x, dtype=jnp.float64))
+        radius = system.radii(params)
+        colors = jax.random.permutation(for_color, self.num_colors)
+        return {
+            "q0": q0,
+            "p0": p0,
+            "offset": offset,
+            "color_index": colors[: radius.shape[-1]].astype(jnp.int32),
+            "radius": radius,
+            **{f"param_{name}": value for name, value in params.items()},
+        }
+
+
+def trajectories(
+    spec: Spec, split: str, chunk: int, *, num_frames: int, dt: float, seed: int
+) -> dict[str, np.ndarray]:
+    """Simulates trajectories chunk * CHUNK, ..., (chunk + 1) * CHUNK - 1 of a split.
+
+    Trajectory i depends on (seed, split, i) alone.
+
+    Args:
+      spec: the dataset.
+      split: "train" or "test".
+      chunk: which block of `CHUNK` trajectories.
+      num_frames: T, frames per trajectory, the initial state included.
+      dt: time between frames.
+      seed: any integer.
+
+    Returns:
+      `states` = (q, p) float64 `[CHUNK, T, 2D]`; `offset` float64 `[CHUNK, 2]`;
+      `color_index` int32 and `radius` float64 `[CHUNK, n]`; `param_<name>` float64.
+    """
+    with float64_on_cpu():
+        stream = jax.random.key(seed % 2**63, impl="threefry2x32")
+        stream = jax.random.fold_in(stream, SPLITS[split])
+        drawn = jax.tree.map(np.asarray, _sample_chunk(spec, stream, chunk * CHUNK))
+    states = systems.get(spec.system).simulate(
+        params_of(drawn),
+        drawn.pop("q0"),
+        drawn.pop("p0"),
+        dt=dt,
+        num_steps=num_frames - 1,
+        friction=spec.friction,
+    )
+    return {"states": states, **drawn}
+
+
+def params_of(arrays: dict) -> dict:
+    """The constants among `arrays`: entries `param_<name>`, by name."""
+    return {
+        key.removeprefix("param_"): value
+        for key, value in arrays.items()
+        if key.startswith("param_")
+    }
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _sample_chunk(spec: Spec, stream: jax.Array, first: int) -> dict[str, jax.Array]:
+    indices = first + jnp.arange(CHUNK, dtype=jnp.uint32)
+    keys = jax.vmap(functools.partial(jax.random.fold_in, stream))(indices)
+    return jax.vmap(spec.sample)(keys)
+
+
+def _spring(name: str, m: tuple[float, float], **options) -> Spec:
+    return Spec(
+        name=name,
+        system="mass_spring",
+        params=(("k", 2.0, 2.0), ("m", *m)),
+        radius_range=(0.1, 1.0),
+        inner_half_width=1.0 + sampling.particle_radius(m[1]),
+        **options,
+    )
+
+
+def _pendulum(name: str, m, g, length, **options) -> Spec:
+    return Spec(
+        name=name,
+        system="pendulum",
+        params=(("m", *m), ("g", *g), ("l", *length)),
+        radius_range=(1.3, 2.3),
+        inner_half_width=length[1] + sampling.particle_radius(m[1]),
+        **options,
+    )
+
+
+_PLAIN = {"uniform_area": False, "num_colors": 1}
+_COLORS = {"uniform_area": True, "num_colors": 6}
+_SPRING_COLORS = {"m": (0.2, 1.0), "shift": "diagonal", "random_x": True, **_COLORS}
+_PENDULUM_COLORS = {
+    "m": (0.5, 1.5),
+    "g": (3.0, 4.0),
+    "length": (0.5, 1.0),
+    "shift": "xy",
+    **_COLORS,
+}
+
+#: Datasets by name. The `*_friction` sets without colours are not in the published
+#: suite; they are the plain sets with the same drag as the coloured ones.
+DATASETS: dict[str, Spec] = {
+    spec.name: spec
+    for spec in (
+        _spring("mass_spring", (0.5, 0.5), **_PLAIN),
+        _spring("mass_spring_friction", (0.5, 0.5), friction=0.05, **_PLAIN),
+        _spring("mass_spring_colors", **_SPRING_COLORS),
+        _spring("mass_spring_colors_friction", friction=0.05, **_SPRING_COLORS),
+        _pendulum("pendulum", (0.5, 0.5), (3.0, 3.0), (1.0, 1.0), **_PLAIN),
+        _pendulum(
+            "pendulum_friction",
+            (0.5, 0.5),
+            (3.0, 3.0),
+            (1.0, 1.0),
+            friction=0.05,
+            **_PLAIN,
+        ),
+        _pendulum("pendulum_colors", **_PENDULUM_COLORS),
+        _pendulum("pendulum_colors_friction", friction=0.05, **_PENDULUM_COLORS),
+    )
+}
+
+# What configs call a dataset (`spring`, `spring_colors`, ...) and the suite does not.
+_ALIASES = {"spring": "mass_spring", "pennies": "matching_pennies"}
+
+
+def get(name: str) -> Spec:
+    """The dataset called `name`, by the suite's name or the configs' short one.
+
+    Raises:
+      UserError: there is no such dataset; the line names the nearest.
+    """
+    for short, full in _ALIASES.items():
+        if name == short or name.startswith(short + "_"):
+            name = full + name[len(short) :]
+    if name in DATASETS:
+        return DATASETS[name]
+    near = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UserError(
+        f"there is no dataset {name!r}: {hint}(datasets: {', '.join(DATASETS)})"
+    )
