@@ -1,0 +1,74 @@
+"""Tasks: data, model, loss and scores bound together for the loop."""
+
+import pathlib
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from flax import nnx
+from ml_collections import ConfigDict
+
+from nwm_jax.errors import UserError
+
+
+class Task(Protocol):
+    """What the training loop and the evaluation know of an experiment.
+
+    A task knows nothing of devices, checkpoints or progress bars.
+
+    Attributes:
+      graphdef: structure of the model, see `modules.functional`.
+      best: (flat key of the summary, "min" or "max") by which checkpoints compare;
+        None if they do not.
+      units_per_example: frames (or tokens) of one example, for the speed that is shown.
+      num_eval: number of examples in the evaluation set.
+    """
+
+    graphdef: nnx.GraphDef
+    best: tuple[str, str] | None
+    units_per_example: int
+    num_eval: int
+
+    def init(self, key: jax.Array) -> nnx.Module:
+        """Draws a new model."""
+
+    def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
+        """Rows `rows` of the global batch of `step`: a pure function of (seed, step)."""
+
+    def loss(
+        self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
+        """(mean loss, (scalar metrics, next state)); runs inside the compiled step."""
+
+    def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Examples `indices` of the fixed evaluation set."""
+
+    def score(
+        self, model: nnx.Module, batch: dict[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """Scores of every example, ``[n, ...]``; compiled by the caller."""
+
+    def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Scores of the whole evaluation set to what eval.json holds."""
+
+    def figures(self, model: nnx.Module, folder: pathlib.Path) -> list[pathlib.Path]:
+        """Draws the task's own pictures into a folder."""
+
+
+def build(config: ConfigDict) -> Task:
+    """Builds the task that a config names.
+
+    Args:
+      config: a resolved config; `config.task` names the task.
+
+    Returns:
+      The task. Data that it needs is made or opened now.
+
+    Raises:
+      UserError: unknown task, or what the task finds wrong in the config or the data.
+    """
+    if config.task == "forecasting":
+        from nwm_jax.tasks.forecasting import Forecasting
+
+        return Forecasting(config)
+    raise UserError(f"unknown task {config.task!r}; choose forecasting")

@@ -1,0 +1,200 @@
+"""Forecasting moving things from their images: the Hamiltonian benchmark.
+
+Training clips have `model.num_target` frames. An evaluation window is `eval.horizon`
+frames longer; the model sees its first `model.num_observed` frames and is scored on
+the last `eval.horizon`, the benchmark's forward extrapolation (arXiv:2111.05458).
+"""
+
+import functools
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from ml_collections import ConfigDict
+
+from nwm_jax.data import Source, open_source
+from nwm_jax.data.windows import eval_windows, train_windows
+from nwm_jax.errors import UserError
+from nwm_jax.evaluation import mse
+from nwm_jax.models.build import build
+from nwm_jax.models.forecaster import Forecaster
+from nwm_jax.modules import functional
+
+# The no-skill forecasts that stand beside every model's.
+BASELINES = ("mean_image", "last_frame")
+
+
+class Forecasting:
+    """The forecasting task of a config, see `tasks.Task`.
+
+    Args:
+      config: a resolved config of `presets.forecasting`.
+      source: the data; opened (or simulated and cached) by the config if None.
+
+    Raises:
+      UserError: clips are shorter than a training clip or an evaluation window.
+    """
+
+    best = ("relative_mse/forecast", "min")
+
+    def __init__(self, config: ConfigDict, source: Source | None = None) -> None:
+        self.config = config
+        self.source = source or open_source(**config.data.to_dict())
+        self.units_per_example = config.model.num_target
+        self.num_eval = config.eval.num_windows
+        self.window = config.model.num_target + config.eval.horizon
+        if self.source.num_frames < self.window:
+            raise UserError(
+                f"clips of the data have {self.source.num_frames} frames, but "
+                f"model.num_target + eval.horizon = {self.window}: lower one of them"
+            )
+        self.graphdef = functional.split(
+            nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        )[0]
+
+    def init(self, key: jax.Array) -> Forecaster:
+        """Draws a new forecaster."""
+        return build(
+            self.config.model,
+            self.source.image_shape,
+            conv=self.config.conv,
+            remat=self.config.remat,
+            rngs=nnx.Rngs(key),
+        )
+
+    def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
+        """Training clips of a step; the images are rendered inside the loss."""
+        length = self.config.model.num_target
+        indices, starts = train_windows(
+            self.config.seed,
+            step,
+            rows,
+            batch_size=self.config.batch_size,
+            num_trajectories=self.source.size("train"),
+            num_frames=self.source.num_frames,
+            length=length,
+        )
+        return self.source.windows("train", indices, starts, length)
+
+    def loss(
+        self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
+        """The teacher-forced loss of `Forecaster.loss`; there is no randomness in it."""
+        model = functional.merge(self.graphdef, params, state)
+        loss, metrics = model.loss(self.source.images(batch))
+        return loss, (metrics, state)
+
+    def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Windows `indices` of the fixed, seeded set of test windows."""
+        trajectories, starts = self._eval_windows
+        return self.source.windows(
+            "test", trajectories[indices], starts[indices], self.window
+        )
+
+    def score(
+        self, model: Forecaster, batch: dict[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """Errors of frames 1.. of every window, of the model and without skill.
+
+        Returns:
+          {"forecast/mse", "forecast/relative_mse", "mean_image/mse", ...}, each
+          ``[n, window - 1]``; "forecast" before the last observed frame is the
+          one-step-ahead prediction.
+        """
+        images = self.source.images(batch)
+        truth = images[:, 1:]
+        last_seen = images[:, model.num_observed - 1][:, None]
+        forecasts = {
+            "forecast": model.reconstruct(images),
+            "mean_image": jnp.broadcast_to(self.mean_image, truth.shape),
+            "last_frame": jnp.broadcast_to(last_seen, truth.shape),
+        }
+        return {
+            f"{who}/{measure}": error
+            for who, forecast in forecasts.items()
+            for measure, error in mse.frame_errors(forecast, truth).items()
+        }
+
+    def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Means over the windows, of the extrapolated frames and of each frame.
+
+        Returns:
+          "mse", "relative_mse" and "table_units" of the last `eval.horizon` frames,
+          each {"forecast", "mean_image", "last_frame"}; "standard_error" of the
+          forecast's relative MSE over windows; "per_frame" with the mean errors of
+          frames `first_frame`, `first_frame` + 1, ...
+        """
+        horizon = self.config.eval.horizon
+        means = {name: np.mean(error, axis=0) for name, error in scores.items()}
+        summary: dict[str, Any] = {"mse": {}, "relative_mse": {}, "table_units": {}}
+        per_frame: dict[str, Any] = {
+            "first_frame": 1,
+            "num_observed": self.config.model.num_observed,
+            "mse": {},
+            "relative_mse": {},
+        }
+        for name, errors in means.items():
+            who, measure = name.split("/")
+            summary[measure][who] = float(np.mean(errors[-horizon:]))
+            per_frame[measure][who] = [float(error) for error in errors]
+        for who, error in summary["relative_mse"].items():
+            summary["table_units"][who] = mse.table_units(
+                error, self.source.image_shape
+            )
+        windows = np.mean(scores["forecast/relative_mse"][:, -horizon:], axis=1)
+        summary["standard_error"] = float(np.std(windows) / np.sqrt(len(windows)))
+        return summary | {"per_frame": per_frame}
+
+    @functools.cached_property
+    def mean_image(self) -> np.ndarray:
+        """Mean of `eval.num_mean_windows` seeded training windows, ``[H, W, C]``."""
+        count = self.config.eval.num_mean_windows
+        trajectories, starts = self._windows("train", count)
+
+        @jax.jit
+        def add(total: jax.Array, batch: dict[str, jax.Array]) -> jax.Array:
+            return total + jnp.sum(self.source.images(batch), axis=(0, 1))
+
+        total = jnp.zeros(self.source.image_shape)
+        for chunk in np.array_split(np.arange(count), -(-count // 32)):
+            batch = self.source.windows(
+                "train", trajectories[chunk], starts[chunk], self.window
+            )
+            total = add(total, batch)
+        return np.asarray(total) / (count * self.window)
+
+    def figures(
+        self, model: Forecaster, folder: pathlib.Path, num_examples: int = 1
+    ) -> list[pathlib.Path]:
+        """Draws forecasts of the first test windows: strips and animations."""
+        from nwm_jax.figures import forecasts
+
+        images = self.source.images(self.eval_batch(np.arange(num_examples)))
+        means, field = jax.jit(
+            lambda images: (model.reconstruct(images), model.states(images))
+        )(images)
+        return forecasts.draw(
+            folder,
+            np.asarray(images)[:, 1:],
+            np.asarray(means),
+            np.asarray(field),
+            num_observed=model.num_observed,
+            title=self.config.name,
+        )
+
+    @functools.cached_property
+    def _eval_windows(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._windows("test", self.num_eval)
+
+    def _windows(self, split: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """A seeded set of windows that does not depend on the seed of the training."""
+        return eval_windows(
+            self.config.data.seed,
+            count,
+            num_trajectories=self.source.size(split),
+            num_frames=self.source.num_frames,
+            length=self.window,
+        )
