@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from nwm_jax.errors import UserError
+
 State = Any
 
 
@@ -21,14 +23,19 @@ def unroll(
     Args:
       step: one time step, ``(state, drive) -> state``.
       state: the state before the first step, a pytree of ``[B, ...]``.
-      drives: a pytree of ``[B, T, ...]``, T >= 1.
+      drives: a pytree of ``[B, T, ...]``.
       remat: 0 keeps everything that the gradient needs. A number r recomputes the
         inside of blocks of r steps in the backward pass, so that memory is that of
         T / r states and one block: it is least, and grows as sqrt(T), at r = sqrt(T).
 
     Returns:
       The last state, and all states after each step as ``[B, T, ...]``.
+
+    Raises:
+      UserError: a negative `remat`.
     """
+    if remat < 0:
+        raise UserError(f"remat must be 0 (off) or a number of steps, got {remat}")
 
     def scan_step(state: State, drive: Any) -> tuple[State, State]:
         state = step(state, drive)
@@ -51,7 +58,7 @@ def unroll(
         )
         state, states = jax.lax.scan(block, state, head)
         parts.append(jax.tree.map(lambda s: s.reshape(-1, *s.shape[2:]), states))
-    if rest:
+    if rest or not blocks:
         tail = jax.tree.map(lambda d: d[blocks * remat :], time_first)
         state, states = jax.lax.scan(scan_step, state, tail)
         parts.append(states)

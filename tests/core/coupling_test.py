@@ -1,0 +1,131 @@
+"""Neighbours of a cell: against loops, and the symmetries of the lattices."""
+
+import ast
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+
+import nwm_jax.core
+from nwm_jax import errors
+from nwm_jax.core import coupling
+
+couple = jax.jit(coupling.couple, static_argnums=0)
+
+
+def couple_by_loops(
+    topology: str, field: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """The same sum in NumPy, one cell, one neighbour and one channel at a time."""
+    if topology == "dense":
+        out = np.zeros((*field.shape[:-1], weights.shape[1]))
+        for m in range(weights.shape[0]):
+            for n in range(weights.shape[1]):
+                out[..., n] += field[..., m] * weights[m, n]
+        return out
+    kernel = weights if topology == "torus" else weights[None]
+    rows, columns, inputs, outputs = kernel.shape
+    height, width = field.shape[-3:-1]
+    out = np.zeros((*field.shape[:-1], outputs))
+    for i in range(height):
+        for j in range(width):
+            for a in range(rows):
+                for b in range(columns):
+                    row = (i + a - rows // 2) % height
+                    column = (j + b - columns // 2) % width
+                    for c in range(inputs):
+                        for d in range(outputs):
+                            out[..., i, j, d] += (
+                                field[..., row, column, c] * kernel[a, b, c, d]
+                            )
+    return out
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+@pytest.mark.parametrize("channels", [(1, 1), (2, 3)])
+@pytest.mark.parametrize("topology", ["ring", "torus"])
+def test_lattices_match_loops(
+    topology: str, channels: tuple[int, int], size: int
+) -> None:
+    field = oracles.fill((2, 5, 6, channels[0]), 0)
+    rank = {"ring": 1, "torus": 2}[topology]
+    weights = oracles.fill((size,) * rank + channels, 1)
+    np.testing.assert_allclose(
+        couple(topology, field, weights),
+        couple_by_loops(topology, field, weights),
+        atol=1e-6,
+    )
+
+
+def test_dense_matches_loops() -> None:
+    field, weights = oracles.fill((2, 3, 5), 0), oracles.fill((5, 4), 1)
+    np.testing.assert_allclose(
+        couple("dense", field, weights),
+        couple_by_loops("dense", field, weights),
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize(
+    ("topology", "shape"), [("ring", (3, 2, 1)), ("torus", (3, 3, 2, 1))]
+)
+def test_any_leading_axes(topology: str, shape: tuple[int, ...]) -> None:
+    field, weights = oracles.fill((2, 3, 4, 5, 2), 0), oracles.fill(shape, 1)
+    whole = couple(topology, field, weights)
+    assert whole.shape == (2, 3, 4, 5, 1)
+    np.testing.assert_allclose(
+        whole[1, 2], couple(topology, field[1, 2], weights), atol=1e-6
+    )
+    mapped = jax.vmap(lambda f: coupling.couple(topology, f, weights))(field)
+    np.testing.assert_allclose(whole, mapped, atol=1e-6)
+
+
+def test_middle_tap_is_the_cell_itself() -> None:
+    field = oracles.fill((1, 4, 5, 1), 0)
+    kernel = np.zeros((3, 3, 1, 1), np.float32)
+    kernel[1, 1] = 1.0
+    np.testing.assert_array_equal(couple("torus", field, kernel), field)
+    kernel = np.zeros((3, 1, 1), np.float32)
+    kernel[2] = 1.0  # The last tap looks at the next cell of the ring.
+    np.testing.assert_array_equal(
+        couple("ring", field, kernel), np.roll(field, -1, axis=2)
+    )
+
+
+@pytest.mark.parametrize("topology", ["ring", "torus"])
+def test_gradients(topology: str) -> None:
+    with jax.enable_x64(True):
+        rank = {"ring": 1, "torus": 2}[topology]
+        tree = oracles.to_float64(
+            (oracles.fill((2, 4, 5, 2), 0), oracles.fill((3,) * rank + (2, 3), 1))
+        )
+        oracles.check_gradients(
+            lambda t: jnp.sum(jnp.sin(coupling.couple(topology, *t))), tree
+        )
+
+
+def test_errors() -> None:
+    field = np.zeros((1, 4, 4, 1), np.float32)
+    with pytest.raises(errors.UserError, match="dense.*ring.*torus"):
+        coupling.couple("sphere", field, field)
+    with pytest.raises(errors.UserError, match="odd"):
+        coupling.couple("torus", field, np.zeros((2, 2, 1, 1), np.float32))
+
+
+def test_core_imports_only_jax_and_numpy() -> None:
+    standard = {"collections", "dataclasses", "functools", "math", "typing"}
+    for path in pathlib.Path(nwm_jax.core.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            else:
+                continue
+            for name in names:
+                assert name in ("nwm_jax.core", "nwm_jax.errors") or (
+                    name.split(".")[0] in standard | {"jax", "numpy"}
+                ), f"{path.name} imports {name}"
