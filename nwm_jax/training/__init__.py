@@ -1,0 +1,1 @@
+"""How to run: mesh, steps, checkpoints, metrics. Knows nothing of what is trained."""

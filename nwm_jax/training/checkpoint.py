@@ -1,0 +1,386 @@
+"""Checkpoints on disk: the only file that knows Orbax.
+
+`checkpoints/<step>/` holds Orbax's folders `model` and `optimizer` and our
+`manifest.json`, which is written last: size and CRC-32 of every file, what the host
+wants back (`extra`) and the metric that chooses the best. A folder whose manifest is
+missing or does not agree with its files is damaged, and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import pathlib
+import shutil
+import warnings
+import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from nwm_jax import files
+from nwm_jax.errors import UserError
+from nwm_jax.training import mesh as meshes
+from nwm_jax.training import state as states
+from nwm_jax.training.state import TrainState
+
+if TYPE_CHECKING:
+    from nwm_jax.tasks import Task
+
+MANIFEST = "manifest.json"
+KEEP = 2
+
+
+class Checkpointer:
+    """Saves and restores training states in one folder.
+
+    Every process of a run calls every method; process 0 alone writes the manifests,
+    moves and deletes. A save is complete on disk when `save` returns.
+
+    Args:
+      folder: the folder of the checkpoints, `<workdir>/checkpoints`.
+      best: `(key, "min" | "max")`, the metric that chooses the best checkpoint, which
+        is kept beside the last two; None: there is no best.
+      writable: False to only read, as an evaluation beside a running training does.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        best: tuple[str, str] | None = None,
+        writable: bool = True,
+    ):
+        # Orbax refuses relative paths.
+        self.folder = pathlib.Path(folder).absolute()
+        self.best = best
+        self.notes: list[str] = []
+        self._orbax = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+        if writable:
+            meshes.on_primary(self._tidy)
+
+    def steps(self) -> list[int]:
+        """Lists the steps that have a folder, in increasing order."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(
+            int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()
+        )
+
+    def best_value(self) -> float | None:
+        """Gives the best value of the metric among the checkpoints, if there is one."""
+        step = self._best_step()
+        return None if step is None else self._value(step)
+
+    def is_better(self, metrics: dict[str, float]) -> bool:
+        """Tells whether an evaluation beats every checkpoint that is kept."""
+        value = self._metric(metrics)
+        if value is None:
+            return False
+        # Manifests are written by process 0 without a barrier, so it alone decides.
+        old = meshes.on_primary(self.best_value)
+        return old is None or self._sign() * (value - old) > 0
+
+    def save(
+        self,
+        state: TrainState,
+        extra: dict[str, Any] | None = None,
+        metrics: dict[str, float] | None = None,
+    ) -> pathlib.Path:
+        """Writes a checkpoint, then deletes those that are no longer wanted.
+
+        Args:
+          state: the state; its `step` names the folder.
+          extra: what JSON can hold and `restore_latest` gives back.
+          metrics: the flat summary of an evaluation at this very step.
+
+        Returns:
+          The folder of the checkpoint.
+
+        Raises:
+          UserError: it could not be written (a full disk); older ones are intact.
+        """
+        step = int(state.step)
+        path = self.folder / str(step)
+        items = ocp.args.Composite(
+            model=ocp.args.StandardSave(
+                {"step": state.step, "params": state.params, "state": state.state}
+            ),
+            # With the step, since a tree without arrays cannot be stored.
+            optimizer=ocp.args.StandardSave(
+                {"step": state.step, "opt_state": state.opt_state}
+            ),
+        )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with _quiet():
+                self._orbax.save(path, args=items, force=True)
+            if meshes.is_primary():
+                manifest = {
+                    "step": step,
+                    "extra": extra or {},
+                    "metrics": metrics or {},
+                    "files": _survey(path),
+                }
+                files.write_json(path / MANIFEST, manifest)
+                self._prune()
+        except (OSError, ValueError, RuntimeError) as error:
+            if meshes.is_primary():
+                self._tidy()
+            raise UserError(self._failure(step, error)) from error
+        return path
+
+    def restore_latest(self, abstract: TrainState) -> tuple[TrainState, dict] | None:
+        """Restores the newest checkpoint that is whole.
+
+        Damaged ones that are newer are renamed to `<step>.damaged`, and `notes` gets
+        one line about each.
+
+        Args:
+          abstract: shapes, types and shardings, from `state.abstract`.
+
+        Returns:
+          `(state, extra)`, or None if there is no checkpoint.
+
+        Raises:
+          UserError: there are checkpoints, but none of them is whole; or it does not
+            fit the model.
+        """
+        found = meshes.on_primary(self._newest)
+        self.notes += found["notes"]
+        if found["step"] is None:
+            return None
+        return self.restore(found["step"], abstract)
+
+    def restore(
+        self, which: str | int, abstract: TrainState
+    ) -> tuple[TrainState, dict[str, Any]]:
+        """Restores a whole training state.
+
+        Args:
+          which: "last", "best" (the last if nothing was evaluated) or a step.
+          abstract: shapes, types and shardings, from `state.abstract`.
+
+        Returns:
+          `(state, extra)`.
+
+        Raises:
+          UserError: there is no such checkpoint, it is damaged, or does not fit.
+        """
+        step, extra = self._choose(which)
+        model, optimizer = self._read(
+            step,
+            model={
+                "step": abstract.step,
+                "params": abstract.params,
+                "state": abstract.state,
+            },
+            optimizer={"step": abstract.step, "opt_state": abstract.opt_state},
+        )
+        state = TrainState(
+            model["step"], model["params"], model["state"], optimizer["opt_state"]
+        )
+        return state, extra
+
+    def restore_model(
+        self, which: str | int, params: Any, state: Any
+    ) -> tuple[int, Any, Any]:
+        """Restores the model alone, without the optimizer.
+
+        Args:
+          which: "last", "best" (the last if nothing was evaluated) or a step.
+          params: the parameters' shapes, types and shardings.
+          state: the same of the other state.
+
+        Returns:
+          `(step, params, state)`.
+
+        Raises:
+          UserError: there is no such checkpoint, it is damaged, or does not fit.
+        """
+        step, _ = self._choose(which)
+        leaf = jax.tree.leaves(params)[0]
+        number = jax.ShapeDtypeStruct((), "int32", sharding=leaf.sharding)
+        (model,) = self._read(
+            step, model={"step": number, "params": params, "state": state}
+        )
+        return step, model["params"], model["state"]
+
+    # What follows looks at folders and manifests.
+
+    def _sign(self) -> int:
+        return 1 if self.best and self.best[1] == "max" else -1
+
+    def _metric(self, metrics: dict[str, float]) -> float | None:
+        value = metrics.get(self.best[0]) if self.best else None
+        return None if value is None or math.isnan(value) else value
+
+    def _manifest(self, step: int) -> dict[str, Any]:
+        return files.read_json(self.folder / str(step) / MANIFEST)
+
+    def _value(self, step: int) -> float | None:
+        try:
+            return self._metric(self._manifest(step)["metrics"])
+        except UserError:
+            return None
+
+    def _best_step(self) -> int | None:
+        values = {step: self._value(step) for step in self.steps()}
+        known = {step: value for step, value in values.items() if value is not None}
+        return max(known, key=lambda s: self._sign() * known[s], default=None)
+
+    def _whole(self, step: int) -> bool:
+        try:
+            return self._manifest(step)["files"] == _survey(self.folder / str(step))
+        except (UserError, KeyError, TypeError, OSError):
+            return False
+
+    def _newest(self) -> dict[str, Any]:
+        notes, damaged = [], []
+        for step in reversed(self.steps()):
+            if self._whole(step):
+                for bad in damaged:
+                    notes.append(
+                        f"the checkpoint of step {bad} is damaged (now {bad}.damaged); "
+                        f"using the one of step {step}"
+                    )
+                    _replace(
+                        self.folder / str(bad),
+                        self.folder / f"{bad}.damaged",
+                    )
+                return {"step": step, "notes": notes}
+            damaged.append(step)
+        if damaged:
+            raise UserError(
+                f"every checkpoint in {self.folder} is damaged (steps "
+                f"{', '.join(map(str, sorted(damaged)))}); delete that folder to "
+                "start again"
+            )
+        return {"step": None, "notes": []}
+
+    def _choose(self, which: str | int) -> tuple[int, dict[str, Any]]:
+        def choose() -> tuple[int, dict[str, Any]]:
+            known = self.steps()
+            if not known:
+                raise UserError(f"{self.folder} has no checkpoint yet")
+            step = self._best_step() if which == "best" else which
+            if step is None or which == "last":
+                step = next((s for s in reversed(known) if self._whole(s)), known[-1])
+            if not str(step).isdecimal() or int(step) not in known:
+                raise UserError(
+                    f"{self.folder} has no checkpoint {which!r}; there are best, last, "
+                    f"{', '.join(map(str, known))}"
+                )
+            step = int(step)
+            if not self._whole(step):
+                raise UserError(
+                    f"the checkpoint of step {step} in {self.folder} is damaged; "
+                    f"there are {', '.join(map(str, known))}"
+                )
+            return step, self._manifest(step)["extra"]
+
+        return tuple(meshes.on_primary(choose))
+
+    def _read(self, step: int, **items: Any) -> list[Any]:
+        restore = {k: ocp.args.StandardRestore(item) for k, item in items.items()}
+        try:
+            with _quiet():
+                found = self._orbax.restore(
+                    self.folder / str(step), args=ocp.args.Composite(**restore)
+                )
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise UserError(
+                f"the checkpoint of step {step} in {self.folder} does not fit this "
+                f"model ({_first_line(error)})"
+            ) from error
+        return [found[name] for name in items]
+
+    def _prune(self) -> None:
+        known = self.steps()
+        keep = {*known[-KEEP:], self._best_step()}
+        for step in known:
+            if step not in keep:
+                # Renamed first, so that a kill leaves no half-deleted checkpoint.
+                target = self.folder / f"{step}.deleted"
+                _replace(self.folder / str(step), target)
+                shutil.rmtree(target, ignore_errors=True)
+
+    def _tidy(self) -> None:
+        """Removes what a killed process left: unfinished saves and deletions."""
+        for pattern in ("*.deleted", "*.orbax-checkpoint-tmp*"):
+            for path in self.folder.glob(pattern):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _failure(self, step: int, error: Exception) -> str:
+        good = [other for other in self.steps() if other != step and self._whole(other)]
+        kept = f"the one of step {good[-1]} is intact" if good else "there is no other"
+        return (
+            f"cannot write the checkpoint of step {step} to {self.folder}: "
+            f"{_first_line(error)}; {kept}"
+        )
+
+
+def load(
+    workdir: str | os.PathLike, task: Task, which: str | int = "best"
+) -> tuple[int, Any, Any]:
+    """Reads a trained model's arrays from a workdir, onto the first local device.
+
+    Args:
+      workdir: the folder of the run.
+      task: the task of its config; it gives the shapes.
+      which: "best" (the last if nothing was evaluated), "last" or a step.
+
+    Returns:
+      `(step, params, state)`, for `functional.merge(task.graphdef, params, state)`.
+
+    Raises:
+      UserError: there is no such checkpoint, it is damaged, or does not fit.
+    """
+    folder = pathlib.Path(workdir) / "checkpoints"
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    reader = Checkpointer(folder, task.best, writable=False)
+    return reader.restore_model(which, *states.abstract_model(task, sharding))
+
+
+def _survey(folder: pathlib.Path) -> dict[str, list[int]]:
+    """Lists every file below a folder with its size and CRC-32, manifest excepted."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != MANIFEST:
+            checksum = 0
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    checksum = zlib.crc32(block, checksum)
+            name = path.relative_to(folder).as_posix()
+            found[name] = [path.stat().st_size, checksum]
+    return found
+
+
+def _replace(source: pathlib.Path, target: pathlib.Path) -> None:
+    if target.exists():
+        shutil.rmtree(target)
+    source.rename(target)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the log lines of Orbax, which are not for users, off the screen."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

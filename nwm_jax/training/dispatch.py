@@ -1,0 +1,160 @@
+"""Several training steps in one call of the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from nwm_jax.training import mesh as meshes
+from nwm_jax.training import state as states
+from nwm_jax.training.state import TrainState
+
+if TYPE_CHECKING:
+    from nwm_jax.tasks import Task
+
+
+class Outcome(NamedTuple):
+    """What a dispatch tells the host.
+
+    Attributes:
+      done: int32 scalar, the number of updates that were applied.
+      metrics: name -> float32 `[k]`, one entry per step; `loss` and `grad_norm` are
+        always there. Entries after `done` mean nothing, but if `done` is less than what
+        was asked for, entry `done` is of the step that was not finite.
+      wish: int32 scalar, the smallest wish of all devices.
+    """
+
+    done: jax.Array
+    metrics: dict[str, jax.Array]
+    wish: jax.Array
+
+
+def make_step(
+    task: Task, optimizer: optax.GradientTransformation
+) -> Callable[..., tuple[TrainState, dict[str, jax.Array], jax.Array]]:
+    """Makes one training step.
+
+    Args:
+      task: gives the loss.
+      optimizer: the gradient transformation.
+
+    Returns:
+      `step(state, batch, key) -> (state, metrics, finite)`. If loss or gradient norm
+      is not finite, `finite` is False and the state comes back as it was.
+    """
+
+    def step(state: TrainState, batch: Any, key: jax.Array) -> tuple:
+        gradient = jax.value_and_grad(task.loss, has_aux=True)
+        (loss, (metrics, other)), grads = gradient(
+            state.params, state.state, batch, key
+        )
+        norm = optax.global_norm(grads)
+        finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        new = TrainState(state.step + 1, params, other, opt_state)
+        new = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, state)
+        metrics = {**metrics, "loss": loss, "grad_norm": norm}
+        return new, {k: jnp.float32(v) for k, v in metrics.items()}, finite
+
+    return step
+
+
+def make_dispatch(
+    task: Task, optimizer: optax.GradientTransformation
+) -> Callable[..., tuple[TrainState, Outcome]]:
+    """Makes the function that runs up to k steps, with a trip count known at run time.
+
+    The program does not depend on how many of the k steps are asked for, so the
+    result does not depend on how the steps of a run are grouped.
+
+    Args:
+      task: gives the loss.
+      optimizer: the gradient transformation.
+
+    Returns:
+      `dispatch(state, batches, count, key_data, wishes) -> (state, outcome)`: `batches`
+      has leaves `[k, B, ...]` of which the first `count` are used; `key_data` is
+      `state.key_data(seed)`; `wishes` int32 `[devices]`, by which the processes of a
+      run agree on something without a round trip of its own.
+    """
+    step = make_step(task, optimizer)
+
+    def dispatch(
+        state: TrainState,
+        batches: Any,
+        count: jax.Array,
+        key_data: jax.Array,
+        wishes: jax.Array,
+    ) -> tuple[TrainState, Outcome]:
+        length = jax.tree.leaves(batches)[0].shape[0]
+
+        def one(state: TrainState, i: jax.Array) -> tuple:
+            batch = jax.tree.map(
+                lambda leaf: jax.lax.dynamic_index_in_dim(leaf, i, keepdims=False),
+                batches,
+            )
+            return step(state, batch, states.step_key(key_data, state.step))
+
+        def body(carry: tuple) -> tuple:
+            i, _, state, rows = carry
+            state, metrics, finite = one(state, i)
+            rows = {k: rows[k].at[i].set(value) for k, value in metrics.items()}
+            return i + 1, finite, state, rows
+
+        def going(carry: tuple) -> jax.Array:
+            i, finite, _, _ = carry
+            return finite & (i < count)
+
+        names = jax.eval_shape(one, state, jnp.int32(0))[1]
+        rows = {k: jnp.zeros(length, jnp.float32) for k in names}
+        start = (jnp.int32(0), jnp.bool_(True), state, rows)
+        i, finite, state, rows = jax.lax.while_loop(going, body, start)
+        done = jnp.where(finite, i, i - 1)
+        return state, Outcome(done, rows, jnp.min(wishes))
+
+    return dispatch
+
+
+def compile_dispatch(
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    state: TrainState,
+    batches: Any,
+) -> jax.stages.Compiled:
+    """Compiles the dispatch ahead of time, so that its cost can be told apart.
+
+    Args:
+      task: gives the loss.
+      optimizer: the gradient transformation.
+      mesh: the devices.
+      state: a state, or its shapes with shardings.
+      batches: sharded batches `[k, B, ...]`, or their shapes with shardings.
+
+    Returns:
+      The compiled function, called as
+      `compiled(state, batches, np.int32(count), key_data, wishes)`; it takes the
+      memory of `state`, which must not be used again.
+    """
+    function = jax.jit(
+        make_dispatch(task, optimizer),
+        donate_argnums=0,
+        out_shardings=NamedSharding(mesh, PartitionSpec()),
+    )
+    wishes = shard_wish(0, mesh)
+    return function.lower(
+        state, batches, np.int32(0), states.key_data(0), wishes
+    ).compile()
+
+
+def shard_wish(wish: int, mesh: Mesh) -> jax.Array:
+    """Puts this process's wish on each of its devices."""
+    mine = len(meshes.process_rows(mesh.size, mesh))
+    return meshes.shard_batch(np.full(mine, wish, np.int32), mesh)

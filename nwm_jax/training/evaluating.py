@@ -1,0 +1,116 @@
+"""Scores a model on a task's evaluation set: shards, pads, gathers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from nwm_jax.errors import UserError
+from nwm_jax.modules import functional
+from nwm_jax.training import mesh as meshes
+
+if TYPE_CHECKING:
+    from nwm_jax.tasks import Task
+
+
+def make_eval(task: Task, mesh: Mesh, batch_size: int) -> Callable[..., dict[str, Any]]:
+    """Makes a function that evaluates; it compiles once, at its first call.
+
+    Args:
+      task: what is evaluated.
+      mesh: the devices; the examples of a batch are dealt out to them.
+      batch_size: examples at a time; rounded up to a multiple of the devices.
+
+    Returns:
+      `evaluate(params, state, num=None, progress=None) -> summary`, where `num` is the
+      number of examples, the first of the fixed set (None or 0: all), and
+      `progress(done, num)` is called after every batch. The summary is the nested
+      dictionary of `task.summarise`, equal in every process and independent of the
+      number of devices.
+
+    Raises:
+      UserError: `batch_size` is not positive.
+    """
+    if batch_size < 1:
+        raise UserError(f"eval.batch_size={batch_size} must be 1 or more")
+    batch_size = -(-batch_size // mesh.size) * mesh.size
+    rows = meshes.process_rows(batch_size, mesh)
+    score = jax.jit(
+        lambda params, state, batch: task.score(
+            functional.merge(task.graphdef, params, state), batch
+        ),
+        out_shardings=NamedSharding(mesh, PartitionSpec()),
+    )
+
+    def evaluate(
+        params: Any,
+        state: Any,
+        num: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> dict[str, Any]:
+        num = min(num or task.num_eval, task.num_eval)
+        params, state = (meshes.replicate(tree, mesh) for tree in (params, state))
+        parts = []
+        for start in range(0, num, batch_size):
+            # A last batch that is short is filled up with its last example.
+            indices = np.minimum(np.arange(start, start + batch_size), num - 1)
+            batch = meshes.shard_batch(task.eval_batch(indices[rows]), mesh)
+            found = jax.device_get(score(params, state, batch))
+            parts.append({k: v[: num - start] for k, v in found.items()})
+            if progress:
+                progress(min(start + batch_size, num), num)
+        scores = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+        return task.summarise(scores)
+
+    return evaluate
+
+
+def run_eval(
+    task: Task,
+    params: Any,
+    state: Any,
+    mesh: Mesh,
+    batch_size: int,
+    num: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Evaluates once.
+
+    Args:
+      task: what is evaluated.
+      params: the model's parameters.
+      state: what is not a parameter.
+      mesh: the devices.
+      batch_size: examples at a time; rounded up to a multiple of the devices.
+      num: the number of examples, the first of the fixed set; None: all.
+      progress: called with `(done, num)` after every batch.
+
+    Returns:
+      The nested dictionary of `task.summarise`.
+    """
+    return make_eval(task, mesh, batch_size)(params, state, num, progress)
+
+
+def flatten(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Gives the single numbers of a nested summary.
+
+    Args:
+      summary: nested dictionaries of numbers, lists, texts.
+      prefix: put before every name.
+
+    Returns:
+      `{"relative_mse/forecast": 0.1, ...}`; lists and texts are left out.
+    """
+    flat = {}
+    for name, value in summary.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}/")
+        elif isinstance(value, (bool, str)) or np.ndim(value) or value is None:
+            continue
+        else:
+            flat[f"{prefix}{name}"] = float(value)
+    return flat

@@ -1,0 +1,364 @@
+"""The training loop: prepares batches, dispatches steps, logs, evaluates, saves."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from nwm_jax import files
+from nwm_jax.errors import UserError
+from nwm_jax.training import checkpoint, dispatch, evaluating, optimizer
+from nwm_jax.training import mesh as meshes
+from nwm_jax.training import progress as bars
+from nwm_jax.training import state as states
+from nwm_jax.training import workdir as workdirs
+from nwm_jax.training import writers as sinks
+
+if TYPE_CHECKING:
+    from nwm_jax.tasks import Task
+
+# A dispatch is made about this long: short enough that a signal is heard soon, long
+# enough that the host costs nothing.
+DISPATCH_SECONDS = 1.0
+# Enough to follow a run; the full evaluation comes at its end.
+PERIODIC_EXAMPLES = 64
+
+
+class NonFiniteError(UserError, FloatingPointError):
+    """The loss or the gradient was not finite; the bad update was not applied."""
+
+
+class Result(NamedTuple):
+    """How a call of `train` ended.
+
+    Attributes:
+      state: the last state, on the mesh.
+      finished: True if the run is complete; False if a signal ended it early.
+      reason: why it ended, one line; empty if all steps were done.
+      mesh: the devices.
+    """
+
+    state: states.TrainState
+    finished: bool
+    reason: str
+    mesh: Mesh
+
+
+class Tally:
+    """Sums of metrics since the last row of the log; part of a checkpoint."""
+
+    def __init__(self, saved: dict[str, Any] | None = None):
+        saved = saved or {}
+        self.sums: dict[str, float] = dict(saved.get("sums", {}))
+        self.count: int = saved.get("count", 0)
+        self.seconds: float = saved.get("seconds", 0.0)
+
+    def add(self, metrics: dict[str, np.ndarray], done: int, seconds: float) -> None:
+        """Adds the first `done` entries of every metric, in the order of the steps."""
+        for name, values in metrics.items():
+            for value in values[:done].tolist():
+                self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += done
+        self.seconds += seconds
+
+    def take(self) -> dict[str, float]:
+        """Gives the means and starts again."""
+        row = {name: total / self.count for name, total in self.sums.items()}
+        row["steps_per_s"] = self.count / max(self.seconds, 1e-9)
+        self.sums, self.count, self.seconds = {}, 0, 0.0
+        return row
+
+
+def train(
+    config: Any,
+    task: Task,
+    workdir: str | pathlib.Path,
+    writers: Sequence[sinks.Writer] = (),
+    devices: Sequence[jax.Device] | None = None,
+) -> Result:
+    """Trains a task, or goes on with it where a checkpoint in the workdir stands.
+
+    What a step computes depends on the config and the step alone: not on how often
+    the run was interrupted, nor on the intervals of logging and saving; nor, up to
+    rounding, on the number of devices.
+
+    Args:
+      config: the resolved config; read are `seed`, `batch_size`, `num_steps`,
+        `steps_per_dispatch`, `log_every`, `checkpoint_every`, `optimizer`, `eval.every`,
+        `eval.batch_size`, `tensorboard` and `wandb`; all of it goes to `config.json`.
+      task: what to train.
+      workdir: the folder of the run.
+      writers: takers of metrics beside those that the config asks for.
+      devices: the devices to use; None: all of them.
+
+    Returns:
+      The last state and how the run ended.
+
+    Raises:
+      UserError: the config does not fit, the workdir belongs to another config or is
+        in use, or a checkpoint cannot be read or written.
+      NonFiniteError: loss or gradient norm was not finite; `nan_dump.npz` and
+        `nan_dump.json` hold the batch and the metrics of that step.
+    """
+    mesh = meshes.make_mesh(devices)
+    _check(config, mesh)
+    transform = optimizer.build(config.optimizer, config.num_steps)
+    with workdirs.locked(workdir) as folder, _signals() as heard:
+        notes = workdirs.claim(folder, config)
+        run = _Run(config, task, folder, mesh, transform, heard)
+        try:
+            run.start(notes, writers)
+            return run.go()
+        finally:
+            run.close()
+
+
+class _Run:
+    """One call of `train`: what its parts share."""
+
+    def __init__(self, config, task, folder, mesh, transform, heard):
+        self.config, self.task, self.folder, self.mesh = config, task, folder, mesh
+        self.heard = heard
+        self.rows = meshes.process_rows(config.batch_size, mesh)
+        self.rate = optimizer.learning_rate(config.optimizer, config.num_steps)
+        self.evaluate = evaluating.make_eval(task, mesh, config.eval.batch_size)
+        self.saver = checkpoint.Checkpointer(folder / "checkpoints", task.best)
+        self.transform = transform
+        self.writers: list[sinks.Writer] = []
+        self.bar: bars.Progress | None = None
+
+    def start(self, notes: list[str], writers: Sequence[sinks.Writer]) -> None:
+        """Restores or creates the state, opens the writers, says where it stands."""
+        shapes = states.abstract(self.task, self.transform, self.mesh)
+        found = self.saver.restore_latest(shapes)
+        if found is None:
+            self.state = states.create(
+                self.task, self.transform, self.config.seed, self.mesh
+            )
+            extra: dict[str, Any] = {}
+        else:
+            self.state, extra = found
+        self.step = int(self.state.step)
+        self.saved = None if found is None else self.step
+        self.seconds = extra.get("seconds", 0.0)
+        self.stopped = extra.get("stopped", "")
+        self.tally = Tally(extra.get("tally"))
+        seen = [row["step"] for row in sinks.read_metrics(self.folder)]
+        self.bar = bars.Progress(
+            self.config.num_steps,
+            self.step,
+            self.config.batch_size * self.task.units_per_example,
+            silent=not meshes.is_primary(),
+        )
+        if meshes.is_primary():
+            self.writers = sinks.build(self.config, self.folder, self.saved)
+            self.writers += writers
+        for note in notes + self.saver.notes:
+            self.say(note)
+        if found is not None:
+            again = f"; it had got to step {max(seen)}" if seen else ""
+            lost = seen and max(seen) > self.step
+            self.say(f"resuming at step {self.step}{again if lost else ''}")
+
+    def say(self, text: str) -> None:
+        """Prints one line, in process 0."""
+        self.bar.message(text)
+
+    def go(self) -> Result:
+        """Runs all steps that are left."""
+        if self.stopped or self.step >= self.config.num_steps:
+            self.say(f"nothing left to train: {self.stopped or 'all steps are done'}")
+            return Result(self.state, True, self.stopped, self.mesh)
+        count = self.until_boundary(1)
+        batches = self.prepare(self.step, count)
+        began = time.perf_counter()
+        compiled = dispatch.compile_dispatch(
+            self.task, self.transform, self.mesh, self.state, batches
+        )
+        self.say(f"compiled the step in {time.perf_counter() - began:.1f} s")
+        if self.saved is None:
+            self.score(min(self.config.eval.batch_size, PERIODIC_EXAMPLES))
+        key_data = states.key_data(self.config.seed)
+        pace = wish = 1
+        while True:
+            began = time.perf_counter()
+            wishes = dispatch.shard_wish(0 if self.heard else wish, self.mesh)
+            self.state, outcome = compiled(
+                self.state, batches, np.int32(count), key_data, wishes
+            )
+            # The device works by now: make the next batches before waiting for it.
+            start, asked = self.step, count
+            self.step += count
+            count = self.until_boundary(pace)
+            batches = self.prepare(self.step, count) if count else None
+            outcome = jax.device_get(outcome)
+            seconds = time.perf_counter() - began
+            if outcome.done < asked:
+                self.fail(start + int(outcome.done), outcome, int(outcome.done))
+            self.tally.add(outcome.metrics, asked, seconds)
+            self.seconds += seconds
+            loss = float(outcome.metrics["loss"][asked - 1])
+            self.bar.update(self.step, loss, seconds)
+            # All processes see the same `wish`, hence agree on pace and stop.
+            pace = max(1, int(outcome.wish))
+            wish = self.wish(seconds / asked)
+            called = outcome.wish == 0 or (jax.process_count() == 1 and self.heard)
+            if self.boundary(bool(called)):
+                finished = bool(self.stopped) or self.step >= self.config.num_steps
+                return Result(self.state, finished, self.stopped, self.mesh)
+
+    def until_boundary(self, pace: int) -> int:
+        """Gives the number of steps of a dispatch that passes no boundary."""
+        config, step = self.config, self.step
+        left = [config.num_steps - step]
+        for every in (config.log_every, config.checkpoint_every, config.eval.every):
+            if every:
+                left.append(every - step % every)
+        return min(pace, config.steps_per_dispatch, *left)
+
+    def wish(self, seconds: float) -> int:
+        """Gives the number of steps that take about `DISPATCH_SECONDS`."""
+        steps = int(DISPATCH_SECONDS / max(seconds, 1e-9))
+        return max(1, min(self.config.steps_per_dispatch, steps))
+
+    def prepare(self, step: int, count: int) -> Any:
+        """Makes this process's part of `count` batches and puts it on the devices."""
+        made = [self.task.batch(step + i, self.rows) for i in range(count)]
+
+        def stack(*leaves: np.ndarray) -> np.ndarray:
+            shape = (self.config.steps_per_dispatch, *leaves[0].shape)
+            stacked = np.zeros(shape, leaves[0].dtype)
+            stacked[:count] = leaves
+            return stacked
+
+        return meshes.shard_batch(jax.tree.map(stack, *made), self.mesh, axis=1)
+
+    def boundary(self, called: bool) -> bool:
+        """Logs, evaluates and saves where it is due; tells whether the run ends."""
+        config, step, task = self.config, self.step, self.task
+        last = step >= config.num_steps
+        summary, row, best = {}, {}, False
+        if last or step % config.log_every == 0:
+            row = self.log()
+        if config.eval.every and (last or step % config.eval.every == 0):
+            summary = self.score(PERIODIC_EXAMPLES)
+            best = self.saver.is_better(summary)
+        if (row or summary) and hasattr(task, "stop") and not last:
+            self.stopped = task.stop({**row, **summary}) or ""
+        ends = last or called or bool(self.stopped)
+        if ends or best or step % config.checkpoint_every == 0:
+            self.save(summary)
+        if self.stopped:
+            self.say(f"stopped at step {step}: {self.stopped}")
+        elif called and not last:
+            self.say(
+                f"{self.heard[0] if self.heard else 'another process'} at step {step}: "
+                f"saved to {self.folder}; run the same command again to go on"
+            )
+        return ends
+
+    def log(self) -> dict[str, float]:
+        """Writes the means since the last row."""
+        row = self.tally.take()
+        frames = self.config.batch_size * self.task.units_per_example
+        row["frames_per_s"] = row["steps_per_s"] * frames
+        row["learning_rate"] = float(self.rate(self.step - 1))
+        row["seconds"] = self.seconds
+        sinks.write_all(self.writers, "train", self.step, row)
+        return row
+
+    def score(self, num: int) -> dict[str, float]:
+        """Evaluates a few examples and writes the row."""
+        summary = self.evaluate(self.state.params, self.state.state, num)
+        flat = evaluating.flatten(summary)
+        best = self.task.best
+        if best and best[0] not in flat:
+            raise UserError(
+                f"the evaluation has no {best[0]!r} to choose the best checkpoint by; "
+                f"it has {', '.join(sorted(flat))}"
+            )
+        sinks.write_all(self.writers, "eval", self.step, flat)
+        told = f", {best[0]} {flat[best[0]]:.4g}" if best else ""
+        self.say(
+            f"evaluated {min(num, self.task.num_eval)} examples at step "
+            f"{self.step}{told}"
+        )
+        return flat
+
+    def save(self, summary: dict[str, float]) -> None:
+        """Writes a checkpoint of this step."""
+        extra = {
+            "seconds": self.seconds,
+            "stopped": self.stopped,
+            "tally": vars(self.tally),
+        }
+        self.saver.save(self.state, extra, summary)
+        self.saved = self.step
+
+    def fail(self, step: int, outcome: dispatch.Outcome, entry: int) -> None:
+        """Writes the dump of a step that was not finite, and raises."""
+        metrics = {k: float(values[entry]) for k, values in outcome.metrics.items()}
+        kept = "there is no checkpoint yet"
+        if self.saved is not None:
+            kept = f"the checkpoint of step {self.saved} is intact"
+        if meshes.is_primary():
+            batch = self.task.batch(step, np.arange(self.config.batch_size))
+            with (self.folder / "nan_dump.npz").open("wb") as file:
+                np.savez(file, **batch)
+            told = {k: repr(value) for k, value in metrics.items()}
+            report = {"step": step, "seed": self.config.seed, "metrics": told}
+            files.write_json(self.folder / "nan_dump.json", report)
+        raise NonFiniteError(
+            f"not finite in step {step + 1}: loss {metrics['loss']:.4g}, gradient norm "
+            f"{metrics['grad_norm']:.4g}; that update was not applied and {kept}; see "
+            f"{self.folder / 'nan_dump.json'}, and try a smaller "
+            "optimizer.learning_rate or optimizer.clip=1 in a new --workdir"
+        )
+
+    def close(self) -> None:
+        """Closes the writers and gives the terminal back."""
+        if self.bar:
+            self.bar.close()
+        for writer in self.writers:
+            writer.close()
+
+
+def _check(config: Any, mesh: Mesh) -> None:
+    for field in ("num_steps", "steps_per_dispatch", "log_every", "checkpoint_every"):
+        if config[field] < 1:
+            raise UserError(f"{field}={config[field]} must be 1 or more")
+    if config.eval.every < 0:
+        raise UserError(f"eval.every={config.eval.every} must be 0 (never) or more")
+    meshes.check_batch_size(config.batch_size, mesh)
+    sinks.check(config)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[str]]:
+    """Collects the names of the signals that ask for an end; the second one acts."""
+    heard: list[str] = []
+    wanted = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
+    if threading.current_thread() is not threading.main_thread():
+        yield heard
+        return
+
+    def hear(number: int, frame: Any) -> None:
+        heard.append(signal.Signals(number).name)
+        # A second Ctrl-C is not waited for.
+        signal.signal(number, before[number])
+
+    before = {number: signal.signal(number, hear) for number in wanted}
+    try:
+        yield heard
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,167 @@
+"""One mesh over all devices of all processes: parameters replicated, batches sharded."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from nwm_jax.errors import UserError
+
+
+def initialize_distributed(force: bool = False) -> bool:
+    """Joins the other processes of a cluster, where there are any.
+
+    It must run before anything asks for a device. A cluster is: more than one task of
+    `srun` or `mpirun`, more than one TPU host, or the variables JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and
+    JAX_PROCESS_ID (any launcher can set these three). A plain machine, and a shell
+    inside a Slurm allocation, are left alone.
+
+    Args:
+      force: ask JAX to find the cluster by itself even if none of these signs is there.
+
+    Returns:
+      Whether `jax.distributed` was initialized.
+
+    Raises:
+      UserError: the cluster cannot be joined.
+    """
+    environment = os.environ
+    arguments = {}
+    if address := environment.get("JAX_COORDINATOR_ADDRESS"):
+        try:
+            arguments = {
+                "coordinator_address": address,
+                "num_processes": int(environment["JAX_NUM_PROCESSES"]),
+                "process_id": int(environment["JAX_PROCESS_ID"]),
+            }
+        except (KeyError, ValueError):
+            # Half of the three: a cluster that JAX knows may fill in the rest.
+            arguments = {"coordinator_address": address}
+    # SLURM_NTASKS is set in a salloc shell too; only srun sets the step's variables.
+    tasks = max(
+        int(environment.get(name, "1") or 1)
+        for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+    )
+    hosts = environment.get("TPU_WORKER_HOSTNAMES", "").split(",")
+    if not (arguments or tasks > 1 or len(hosts) > 1 or force):
+        return False
+    try:
+        jax.distributed.initialize(**arguments)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"cannot join the other processes: {str(error).splitlines()[0]} (set "
+            "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID)"
+        ) from error
+    return True
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Makes the 1-D mesh `("data",)`.
+
+    Args:
+      devices: the devices to use; None: all devices of all processes.
+
+    Returns:
+      A mesh whose devices are in the order of the processes, so that each process
+      holds one contiguous part of every batch.
+    """
+    devices = jax.devices() if devices is None else devices
+    ordered = sorted(devices, key=lambda device: (device.process_index, device.id))
+    return Mesh(np.array(ordered), ("data",), axis_types=(AxisType.Auto,))
+
+
+def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+    """Checks that a batch can be dealt out evenly.
+
+    Raises:
+      UserError: `batch_size` is not a positive multiple of the number of devices.
+    """
+    if batch_size < 1 or batch_size % mesh.size:
+        raise UserError(
+            f"batch_size={batch_size} does not divide among {mesh.size} devices; "
+            f"take a multiple of {mesh.size}, such as "
+            f"{max(1, round(batch_size / mesh.size)) * mesh.size}"
+        )
+
+
+def process_rows(batch_size: int, mesh: Mesh) -> np.ndarray:
+    """Gives the rows of a global batch that this process has to provide.
+
+    Args:
+      batch_size: rows in the global batch.
+      mesh: the mesh from `make_mesh`.
+
+    Returns:
+      Increasing int64 array of row numbers in `[0, batch_size)`.
+    """
+    check_batch_size(batch_size, mesh)
+    mine = [
+        position
+        for position, device in enumerate(mesh.devices.flat)
+        if device.process_index == jax.process_index()
+    ]
+    share = batch_size // mesh.size
+    return np.arange(mine[0] * share, (mine[-1] + 1) * share)
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Puts host arrays, equal in all processes, on every device of the mesh."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def shard_batch(tree: Any, mesh: Mesh, axis: int = 0) -> Any:
+    """Puts this process's rows on its devices, as part of one global array.
+
+    Args:
+      tree: host arrays whose `axis` runs over the rows of `process_rows`.
+      mesh: the mesh.
+      axis: the axis of the rows.
+
+    Returns:
+      The same tree of global arrays, sharded over `axis`.
+    """
+    sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+    return jax.tree.map(
+        lambda leaf: jax.make_array_from_process_local_data(sharding, leaf), tree
+    )
+
+
+def is_primary() -> bool:
+    """Tells whether this process is the one that writes files and prints."""
+    return jax.process_index() == 0
+
+
+def on_primary(function: Callable[[], Any]) -> Any:
+    """Runs a function in process 0 only and tells every process how it ended.
+
+    Args:
+      function: returns something that JSON can hold.
+
+    Returns:
+      What the function returned, in every process.
+
+    Raises:
+      UserError: the function raised it; every process raises the same, so that none
+        is left waiting for the others.
+    """
+    if jax.process_count() == 1:
+        return function()
+    message: dict[str, Any] = {}
+    if is_primary():
+        try:
+            message = {"result": function()}
+        except UserError as error:
+            message = {"error": str(error)}
+    sent = np.frombuffer(json.dumps(message).encode(), np.uint8)
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(sent.size)))
+    buffer = sent if is_primary() else np.zeros(size, np.uint8)
+    received = np.asarray(multihost_utils.broadcast_one_to_all(buffer), np.uint8)
+    message = json.loads(received.tobytes().decode())
+    if "error" in message:
+        raise UserError(message["error"])
+    return message["result"]

@@ -1,0 +1,106 @@
+"""The optimizers and learning-rate schedules that a config can name."""
+
+import difflib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from nwm_jax.errors import UserError
+
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
+SCHEDULES = ("constant", "cosine")
+
+
+def build(config: Any, num_steps: int) -> optax.GradientTransformation:
+    """Builds the gradient transformation of `config.optimizer`.
+
+    The gradient is clipped to global norm `clip` (0: not at all), then goes through
+    the optimizer. `weight_decay` is decoupled in adamw and an L2 term added to the
+    clipped gradient in the others.
+
+    Args:
+      config: has `name`, `learning_rate`, `schedule`, `warmup_steps`, `clip` and
+        `weight_decay`.
+      num_steps: the length of the run, where a cosine ends.
+
+    Returns:
+      An optax gradient transformation.
+
+    Raises:
+      UserError: a name is unknown or a number is out of its range.
+    """
+    _check_name("optimizer.name", config.name, OPTIMIZERS)
+    _check_number("optimizer.learning_rate", config.learning_rate, positive=True)
+    for field in ("warmup_steps", "clip", "weight_decay"):
+        _check_number(f"optimizer.{field}", config[field])
+    rate = learning_rate(config, num_steps)
+    parts = []
+    if config.clip > 0:
+        parts.append(optax.clip_by_global_norm(config.clip))
+    if config.name == "adamw":
+        parts.append(optax.adamw(rate, weight_decay=config.weight_decay))
+        return optax.chain(*parts)
+    if config.weight_decay > 0:
+        parts.append(optax.add_decayed_weights(config.weight_decay))
+    parts.append(getattr(optax, config.name)(rate))
+    return optax.chain(*parts)
+
+
+def learning_rate(config: Any, num_steps: int) -> Callable[[Any], jax.Array]:
+    r"""Builds the schedule of the learning rate.
+
+    With :math:`s` the number of updates so far, :math:`W` the warm-up and :math:`N` the
+    length of the run: :math:`\eta_s = \eta\,(s+1)/W` for :math:`s < W`; afterwards
+    :math:`\eta` (constant) or
+    :math:`\tfrac{\eta}{2}(1+\cos\pi\,\tfrac{s-W}{N-W})` (cosine).
+
+    Args:
+      config: has `learning_rate`, `schedule` and `warmup_steps`.
+      num_steps: N, the length of the run.
+
+    Returns:
+      A function from the number of updates so far to the learning rate.
+
+    Raises:
+      UserError: the schedule is unknown, or the warm-up is longer than the run.
+    """
+    _check_name("optimizer.schedule", config.schedule, SCHEDULES)
+    peak, warmup, cosine = (
+        config.learning_rate,
+        config.warmup_steps,
+        config.schedule == "cosine",
+    )
+    if cosine and warmup >= num_steps:
+        raise UserError(
+            f"optimizer.warmup_steps={warmup} leaves nothing of num_steps={num_steps} "
+            "for the cosine; take fewer"
+        )
+
+    def schedule(step: Any) -> jax.Array:
+        rate = jnp.asarray(peak, jnp.float32)
+        if cosine:
+            done = jnp.clip((step - warmup) / (num_steps - warmup), 0.0, 1.0)
+            rate = rate * 0.5 * (1 + jnp.cos(jnp.pi * done))
+        if warmup:
+            rate = rate * jnp.minimum(1.0, (step + 1) / warmup)
+        return rate
+
+    return schedule
+
+
+def _check_name(field: str, name: str, known: tuple[str, ...]) -> None:
+    if name in known:
+        return
+    near = difflib.get_close_matches(str(name), known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise UserError(f"{field}={name!r} is not one of {', '.join(known)}{hint}")
+
+
+def _check_number(field: str, value: float, positive: bool = False) -> None:
+    if not math.isfinite(value) or value < 0 or (positive and value == 0):
+        wanted = "greater than 0" if positive else "0 or more"
+        raise UserError(f"{field}={value} must be a finite number, {wanted}")

@@ -1,0 +1,166 @@
+"""The folder of a run: its lock, its config, and whether a run may go on in it."""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nwm_jax import files
+from nwm_jax.errors import UserError
+from nwm_jax.training import mesh as meshes
+
+CONFIG = "config.json"
+LOCK = ".lock"
+PACKAGES = ("nwm_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+# What may change when a run goes on: none of it touches what a step computes.
+FREE = {
+    "num_steps",
+    "log_every",
+    "checkpoint_every",
+    "data.path",
+    "data.cache_dir",
+    "workdir",
+    "tensorboard",
+    "wandb",
+}
+FREE_GROUPS = ("eval.",)
+
+
+@contextlib.contextmanager
+def locked(workdir: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Makes the folder if it is missing and keeps every other run out of it.
+
+    The lock is the kernel's (`flock`): it ends with the process, however that ends.
+
+    Args:
+      workdir: the folder of the run.
+
+    Yields:
+      The folder.
+
+    Raises:
+      UserError: another run holds the folder, or it cannot be written.
+    """
+    workdir = pathlib.Path(workdir)
+    held = []
+
+    def take() -> None:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            held.append((workdir / LOCK).open("w"))
+            fcntl.flock(held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held.pop().close()
+            raise UserError(
+                f"another run is training in {workdir}; wait for it, stop it, or take "
+                "another --workdir"
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"cannot write to the workdir {workdir}: {error.strerror}"
+            ) from None
+
+    meshes.on_primary(take)
+    try:
+        yield workdir
+    finally:
+        for file in held:
+            file.close()
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Gives a config as what JSON holds: tuples are lists, references are resolved."""
+    plain = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    return json.loads(json.dumps(plain))
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Names the fields that must not change when a run goes on, and have.
+
+    Args:
+      old: the config that the run started with, nested.
+      new: the config of the command that is to go on.
+
+    Returns:
+      One `field: old -> new` for each, empty if the run may go on.
+    """
+    before, after = _flatten(old), _flatten(new)
+    found = []
+    for field in sorted(before.keys() | after.keys()):
+        free = field in FREE or field.startswith(FREE_GROUPS)
+        was, now = (side.get(field, "(none)") for side in (before, after))
+        if not free and was != now:
+            found.append(f"{field}: {was} -> {now}")
+    return found
+
+
+def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
+    """Writes `config.json`, or checks it against the one that is there.
+
+    Args:
+      workdir: the folder of the run, locked.
+      config: the resolved config.
+
+    Returns:
+      Lines worth telling, such as that a package has another version than before.
+
+    Raises:
+      UserError: the folder holds a run with another config; the fields are named.
+    """
+
+    def write() -> list[str]:
+        path = pathlib.Path(workdir) / CONFIG
+        new, versions, notes = to_dict(config), package_versions(), []
+        if path.exists():
+            old = files.read_json(path)
+            if changed := differences(old.get("config", {}), new):
+                raise UserError(
+                    f"{workdir} holds a run with another config ({'; '.join(changed)});"
+                    " take another --workdir or the old values"
+                )
+            notes = _version_notes(old.get("versions", {}), versions)
+        command = shlex.join([pathlib.Path(sys.executable).name, *sys.orig_argv[1:]])
+        files.write_json(
+            path, {"config": new, "versions": versions, "command_line": command}
+        )
+        return notes
+
+    return meshes.on_primary(write)
+
+
+def package_versions() -> dict[str, str]:
+    """Gives the versions of Python, of the packages that decide numbers, and of us."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _version_notes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    changed = [
+        f"{name} {old[name]} -> {new[name]}"
+        for name in sorted(old.keys() & new.keys())
+        if old[name] != new[name]
+    ]
+    if not changed:
+        return []
+    return [f"note: not the versions it started with ({', '.join(changed)})"]
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
