@@ -25,7 +25,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 import jax
-from absl import flags, logging
+from absl import flags
 from ml_collections import ConfigDict
 
 from nwm_jax import presets
@@ -111,7 +111,6 @@ def run(
       SystemExit: always, unless `main` raises what is no mistake of the user.
     """
     argv = list(sys.argv if argv is None else argv)
-    logging.use_absl_handler()
     if any(argument in _HELP for argument in argv[1:]):
         print(_help(main, flag_values, argv))
         raise SystemExit(0)
@@ -243,7 +242,7 @@ def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:
     same = [field for field in fields if name in (field, field.rpartition(".")[2])]
     if same:
         return f"unknown flag --{name}; did you mean '--config.{same[0]}'?"
-    own = [flag for flag in flag_values if not _is_from_absl(flag, flag_values)]
+    own = [flag for flag in sorted(flag_values) if not _is_from_absl(flag, flag_values)]
     prefixed = [f"--{flag}" for flag in own]
     return f"unknown flag --{name}; {grammar.nearest(f'--{name}', prefixed)}"
 

@@ -90,7 +90,7 @@ def _from_file(path: pathlib.Path, argument: str) -> ConfigDict:
             config = get_config()
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(_told(path, error)) from error
     if not isinstance(config, ConfigDict):
         kind = type(config).__name__
@@ -109,7 +109,7 @@ def _function(path: pathlib.Path) -> Callable:
         namespace = runpy.run_path(str(path), run_name="nwm_jax_config")
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(_told(path, error)) from error
     get_config = namespace.get("get_config")
     if not callable(get_config):

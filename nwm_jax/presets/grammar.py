@@ -121,7 +121,11 @@ def override(config: ConfigDict, field: str, text: str | None) -> None:
     """
     group, key = _locate(config, field)
     value = coerce(text, group[key], field)
-    if value != group[key] and field not in _NOT_PROTOCOL and field[:5] != "eval.":
+    if (
+        value != group[key]
+        and field not in _NOT_PROTOCOL
+        and not field.startswith("eval.")
+    ):
         _mark(config, field, value)
     group[key] = value
 
@@ -246,7 +250,9 @@ def _locate(config: ConfigDict, field: str) -> tuple[ConfigDict, str]:
 
 def _mark(config: ConfigDict, field: str, value: Any) -> None:
     """Appends ``+ field=value`` to the protocol's name, or replaces it there."""
-    parts = config.get("protocol", "").split(" + ")
+    if "protocol" not in config:
+        return
+    parts = config.protocol.split(" + ")
     kept = [part for part in parts if part.partition("=")[0] != field]
     shown = str(value).replace(", ", ",")
     config.protocol = " + ".join([*kept, f"{field}={shown}"])

@@ -1,0 +1,139 @@
+"""The grammar of a config's argument."""
+
+import pytest
+from ml_collections import ConfigDict
+
+from nwm_jax.errors import UserError
+from nwm_jax.presets import forecasting, grammar
+
+
+@pytest.mark.parametrize(
+    ("argument", "preset", "overrides"),
+    [
+        ("", "paper", []),
+        ("laptop", "laptop", []),
+        ("laptop,", "laptop", []),
+        ("seed=3", "paper", [("seed", "3")]),
+        (
+            "smoke,seed=3,model.grid=(5,5),data.dt=0.1",
+            "smoke",
+            [("seed", "3"), ("model.grid", "(5,5)"), ("data.dt", "0.1")],
+        ),
+        (
+            "model.grid=[5, (5,5)], seed = 3 ",
+            "paper",
+            [("model.grid", "[5, (5,5)]"), ("seed", "3")],
+        ),
+        (
+            "data.path='a,b=c',seed=1",
+            "paper",
+            [("data.path", "'a,b=c'"), ("seed", "1")],
+        ),
+        ("wandb=a=b", "paper", [("wandb", "a=b")]),
+    ],
+)
+def test_parse(argument, preset, overrides):
+    assert grammar.parse(argument) == (preset, overrides)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["seed=3,laptop", "laptop,smoke", "laptop,=3", "model.grid=(5,5", "a='b"],
+)
+def test_parse_refuses(argument):
+    with pytest.raises(UserError):
+        grammar.parse(argument)
+
+
+@pytest.mark.parametrize(
+    ("text", "like", "value"),
+    [
+        ("true", False, True),
+        ("False", True, False),
+        ("0", True, False),
+        (None, False, True),
+        ("7", 1, 7),
+        ("-500_000", 1, -500_000),
+        ("1e-4", 0.5, 1e-4),
+        ("3", 0.5, 3.0),
+        ("a b", "", "a b"),
+        ("'a,b'", "", "a,b"),
+        ("", "full", ""),
+        ("(5,6)", (1, 1), (5, 6)),
+        ("[5,6]", (1, 1), (5, 6)),
+        ("5,6", (1, 1), (5, 6)),
+        ("(1,0.5)", (0.0,), (1.0, 0.5)),
+    ],
+)
+def test_coerce(text, like, value):
+    result = grammar.coerce(text, like, "field")
+    assert result == value
+    assert type(result) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "like", "message"),
+    [
+        ("yes", False, "field takes true or false, not 'yes'"),
+        ("3.0", 1, "field takes an integer, not '3.0'"),
+        ("1e3", 1, "field takes an integer, not '1e3'"),
+        ("fast", 0.5, "field takes a number, not 'fast'"),
+        ("(5,a)", (1, 1), "field takes a tuple such as (5,5), not '(5,a)'"),
+        ("(5,0.5)", (1, 1), "field takes a tuple such as (5,5), not '(5,0.5)'"),
+        (None, 1, "field takes an integer; write field=value"),
+        ("3", None, "field cannot be set from the command line"),
+        (
+            "3",
+            ConfigDict({"a": 1, "b": 2}),
+            "field is a group of fields; set one of field.a, field.b",
+        ),
+    ],
+)
+def test_coerce_refuses(text, like, message):
+    with pytest.raises(UserError) as error:
+        grammar.coerce(text, like, "field")
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("field", "nearest"),
+    [
+        ("learning_rate", "optimizer.learning_rate"),
+        ("model.learning_rate", "optimizer.learning_rate"),
+        ("optimiser.clip", "optimizer.clip"),
+        ("batchsize", "batch_size"),
+        ("eval.batchsize", "eval.batch_size"),
+        ("model.gird", "model.grid"),
+        ("eval.num_window", "eval.num_windows"),
+    ],
+)
+def test_nearest_field(field, nearest):
+    config = forecasting.get_config("pendulum", "nwm2d")
+    assert grammar.nearest_field(config, field) == f"did you mean {nearest!r}?"
+
+
+def test_nothing_near_lists_the_group():
+    config = forecasting.get_config("pendulum", "nwm2d")
+    assert grammar.nearest_field(config, "data.lr") == "choose from " + ", ".join(
+        f"data.{key}" for key in config.data
+    )
+    assert grammar.nearest("zzz", ["a", "b"]) == "choose from a, b"
+    assert grammar.nearest("ADAM", ["adam", "sgd"]) == "did you mean 'adam'?"
+
+
+def test_protocol_names_what_was_changed():
+    config = forecasting.get_config("pendulum", "nwm2d", "laptop,num_steps=9,seed=1")
+    assert config.protocol == "laptop"
+    grammar.override(config, "batch_size", "16")  # the preset's own value
+    grammar.override(config, "eval.every", "5")
+    assert config.protocol == "laptop"
+    grammar.override(config, "batch_size", "8")
+    grammar.override(config, "model.grid", "(5,5)")
+    grammar.override(config, "batch_size", "4")
+    assert config.protocol == "laptop + model.grid=(5,5) + batch_size=4"
+    assert config.preset == "laptop"
+
+
+def test_flatten():
+    config = ConfigDict({"a": 1, "b": {"c": (1, 2), "d": {"e": ""}}})
+    assert grammar.flatten(config) == {"a": 1, "b.c": (1, 2), "b.d.e": ""}
