@@ -258,10 +258,9 @@ def _help(main: Callable, flag_values: flags.FlagValues, argv: Sequence[str]) ->
     spec = getattr(module, "__spec__", None)
     program = f"python -m {spec.name}" if spec else pathlib.Path(argv[0]).name
     lines = [f"usage: {program} [--flag=value ...]", "", (module.__doc__ or "").strip()]
-    lines += ["", "flags:"]
-    for name in sorted(flag_values):
-        if _is_from_absl(name, flag_values):
-            continue
+    own = [name for name in sorted(flag_values) if not _is_from_absl(name, flag_values)]
+    lines += ["", "flags:"] if own else []
+    for name in own:
         flag = flag_values[name]
         default = "" if flag.default is None else f" (default: {flag.default})"
         lines.append(f"  --{name}")

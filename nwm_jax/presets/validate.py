@@ -1,10 +1,12 @@
 """Range checks of a config, made before anything expensive starts."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from nwm_jax.data import suite
 from nwm_jax.errors import UserError
 from nwm_jax.modules.conv import IMPLEMENTATIONS
 from nwm_jax.presets import forecasting, grammar
@@ -21,15 +23,11 @@ _AT_LEAST = {
 _ABOVE_ZERO = ("optimizer.learning_rate", "data.dt")
 _SEEDS = ("seed", "data.seed")
 
-# The suite's own names are accepted beside the configs' short ones.
-_SUITE_NAMES = ("mass_spring",)
-
 _CHOICES = {
     "task": ("forecasting",),
     "conv": IMPLEMENTATIONS,
     "optimizer.name": ("adam", "adamw", "sgd", "rmsprop"),
     "optimizer.schedule": ("constant", "cosine"),
-    "data.name": (*forecasting.DATASETS, *_SUITE_NAMES),
     "model.name": tuple(forecasting.MODELS),
 }
 
@@ -50,8 +48,7 @@ def validate(config: ConfigDict) -> ConfigDict:
     flat = grammar.flatten(config)
     for field, choices in _CHOICES.items():
         if field in flat and flat[field] not in choices:
-            nearest = grammar.nearest(str(flat[field]), choices)
-            raise UserError(f"unknown {field} {flat[field]!r}; {nearest}")
+            raise _unknown(field, flat[field], choices)
     if flat.get("task") == "forecasting":
         template = forecasting.get_config("pendulum", "nwm2d")
         _check_types(flat, grammar.flatten(template))
@@ -97,7 +94,13 @@ def _check_forecasting(flat: dict[str, Any]) -> None:
             f"below model.num_target={flat['model.num_target']}",
         )
     if flat["data.path"]:
-        return  # how long these clips are, only the data know
+        return  # one's own clips: their name is free, their length told by the file
+    name = flat["data.name"]
+    try:
+        suite.get(name)
+    except UserError:
+        known = (*forecasting.DATASETS, *suite.DATASETS)
+        raise _unknown("data.name", name, known) from None
     _check_order(flat, "model.num_target", "data.num_frames")
     length = flat["model.num_target"] + flat["eval.horizon"]
     if length > flat["data.num_frames"]:
@@ -110,6 +113,12 @@ def _check_forecasting(flat: dict[str, Any]) -> None:
 def _check_order(flat: dict[str, Any], small: str, large: str) -> None:
     if flat[small] > flat[large]:
         _refuse(small, flat[small], f"at most {large}={flat[large]}")
+
+
+def _unknown(field: str, value: Any, choices: Iterable[str]) -> UserError:
+    return UserError(
+        f"unknown {field} {value!r}; {grammar.nearest(str(value), choices)}"
+    )
 
 
 def _refuse(field: str, value: Any, wanted: str) -> None:

@@ -1,12 +1,16 @@
 """Experiments by file and by name."""
 
 import json
+import math
 import pathlib
 
+import jax
 import pytest
+from flax import nnx
 
 from nwm_jax import presets
 from nwm_jax.errors import UserError
+from nwm_jax.models import build as models
 from nwm_jax.presets import forecasting, grammar
 from nwm_jax.presets.validate import validate
 
@@ -57,6 +61,21 @@ def test_paper_is_the_papers():
     data = config.data
     assert (data.num_train, data.num_test, data.num_frames) == (50_000, 20_000, 256)
     assert config.eval.horizon == 60
+
+
+PARAMETERS = {"nwm2d": 14_823_420, "nwm1d": 14_823_402, "cornn": 15_662_916}
+
+
+@pytest.mark.parametrize("preset", forecasting.PRESETS)
+@pytest.mark.parametrize("model", forecasting.MODELS)
+def test_models_can_be_built(model, preset):
+    config = presets.load(f"pendulum_{model}:{preset}")
+    built = nnx.eval_shape(
+        lambda: models.build(config.model, (32, 32, 3), rngs=nnx.Rngs(0))
+    )
+    shapes = [leaf.shape for leaf in jax.tree.leaves(nnx.state(built, nnx.Param))]
+    if preset == "paper":
+        assert sum(math.prod(shape) for shape in shapes) == PARAMETERS[model]
 
 
 def test_argument():

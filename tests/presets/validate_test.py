@@ -44,6 +44,10 @@ from nwm_jax.presets.validate import validate
         ),
         ("model.name=nwm3d", "unknown model.name 'nwm3d'; did you mean 'nwm2d'?"),
         ("data.name=sprong", "unknown data.name 'sprong'; did you mean 'spring'?"),
+        (
+            "data.name=mas_spring",
+            "unknown data.name 'mas_spring'; did you mean 'mass_spring'?",
+        ),
         ("conv=fats", "unknown conv 'fats'; did you mean 'fast'?"),
         ("task=abc", "unknown task 'abc'; choose from forecasting"),
         ("model.grid=(5,)", "model.grid=(5,) must be two integers of at least 1"),
@@ -73,7 +77,7 @@ def test_refuses(overrides, message):
 def test_limits_are_allowed():
     config = presets.load(
         "pendulum_nwm2d:smoke,model.num_ic=5,model.num_observed=11,eval.horizon=52,"
-        "seed=4294967295,optimizer.warmup_steps=20,data.name=mass_spring"
+        "seed=4294967295,optimizer.warmup_steps=20,data.name=spring_colors"
     )
     assert validate(config) is config
 
