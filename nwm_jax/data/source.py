@@ -4,9 +4,10 @@ A source hands out small host arrays (states, or bytes) and turns them into imag
 inside the compiled step, on the device.
 """
 
+import functools
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import jax
@@ -18,6 +19,7 @@ from nwm_jax.data.windows import check_length
 from nwm_jax.errors import UserError
 
 Batch = Mapping[str, np.ndarray | jax.Array]
+Arrays = Mapping[str, Mapping[str, np.ndarray]]
 
 
 class Source(Protocol):
@@ -75,24 +77,35 @@ class SimulatedSource:
 
     Args:
       spec: the dataset.
-      arrays: "train" and "test" arrays, as `cache.open_states` gives them.
+      num_frames: frames per trajectory.
+      open_arrays: gives the "train" and "test" arrays as `cache.open_states` does. It
+        is called when the first window is read: a trained model needs no data.
     """
 
-    def __init__(self, spec: suite.Spec, arrays: Mapping[str, Mapping]):
+    def __init__(
+        self, spec: suite.Spec, num_frames: int, open_arrays: Callable[[], Arrays]
+    ):
         self.spec = spec
         self.image_shape = (32, 32, 3)
-        self.num_frames = arrays["train"]["states"].shape[1]
+        self.num_frames = num_frames
         self._system = systems.get(spec.system)
-        self._states = {split: held["states"] for split, held in arrays.items()}
+        self._open_arrays = open_arrays
+
+    @functools.cached_property
+    def _arrays(self) -> Arrays:
+        return self._open_arrays()
+
+    @functools.cached_property
+    def _constants(self) -> Arrays:
         # Small, and read on every step: better in memory than mapped.
-        self._constants = {
+        return {
             split: {k: np.array(v) for k, v in held.items() if k != "states"}
-            for split, held in arrays.items()
+            for split, held in self._arrays.items()
         }
 
     def size(self, split: str) -> int:
         """Number of trajectories of a split."""
-        return len(self._states[split])
+        return len(self._arrays[split]["states"])
 
     def windows(
         self, split: str, indices: np.ndarray, starts: np.ndarray, length: int
@@ -104,7 +117,7 @@ class SimulatedSource:
         constants = self._constants[split]
         indices = np.asarray(indices)
         return {
-            "states": _cut(self._states[split], indices, starts, length),
+            "states": _cut(self._arrays[split]["states"], indices, starts, length),
             **{key: value[indices] for key, value in constants.items()},
         }
 
@@ -142,7 +155,12 @@ class FramesSource:
     """
 
     def __init__(self, path: str | os.PathLike):
-        frames = _open_frames(pathlib.Path(path).expanduser())
+        frames = open_frames(path)
+        if len(frames) < 2 or frames.shape[1] < 2:
+            raise UserError(
+                f"{path} has shape {list(frames.shape)}: at least two trajectories (one "
+                "is kept for testing) of at least two frames are needed"
+            )
         test = max(1, len(frames) // 5)
         self.num_frames = frames.shape[1]
         self.image_shape = frames.shape[2:]
@@ -202,6 +220,11 @@ def open_source(
         that cannot be written.
     """
     if path:
+        if (pathlib.Path(path).expanduser() / "features.txt").exists():
+            raise UserError(
+                f"{path} is a folder of TFRecords, which is not supported yet: leave "
+                "data.path empty to simulate the dataset, or give a frames.npy"
+            )
         return FramesSource(path)
     spec = suite.get(name)
     for field, value, least in (
@@ -213,7 +236,8 @@ def open_source(
             raise UserError(f"data.{field} is {value}: it must be at least {least}")
     if not 0 < dt < float("inf"):
         raise UserError(f"data.dt is {dt}: it must be a number above 0")
-    arrays = cache.open_states(
+    open_arrays = functools.partial(
+        cache.open_states,
         spec,
         cache_dir=cache_dir,
         num_train=num_train,
@@ -223,7 +247,7 @@ def open_source(
         seed=seed,
         progress=progress,
     )
-    return SimulatedSource(spec, arrays)
+    return SimulatedSource(spec, num_frames, open_arrays)
 
 
 def _cut(
@@ -237,16 +261,29 @@ def _cut(
     return windows
 
 
-def _open_frames(path: pathlib.Path) -> np.ndarray:
-    if path.is_dir() and (path / "features.txt").exists():
-        raise UserError(
-            f"{path} is a folder of TFRecords, which is not supported yet: leave "
-            "data.path empty to simulate the dataset, or give a frames.npy"
-        )
+def open_frames(path: str | os.PathLike, ranks: tuple[int, ...] = (5,)) -> np.ndarray:
+    """Memory-maps a file of images.
+
+    Args:
+      path: a .npy file of uint8 images.
+      ranks: the numbers of axes that are welcome: 5 for ``[N, T, H, W, C]``, 4 for
+        ``[T, H, W, C]``.
+
+    Returns:
+      The read-only array.
+
+    Raises:
+      UserError: the file is missing, no .npy file, or holds something else.
+    """
+    path = pathlib.Path(path).expanduser()
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise UserError(f"data.path {path} {what}: it must name a .npy file of frames")
-    wanted = "an array of bytes (uint8) of shape [trajectories, time, height, width, channels]"
+        raise UserError(f"{path} {what}: a .npy file of frames is needed")
+    layouts = {4: "[time, ...]", 5: "[trajectories, time, ...]"}
+    wanted = (
+        f"bytes (uint8), {' or '.join(layouts[rank] for rank in ranks)}, where ... "
+    )
+    wanted += "is height, width, channels"
     try:
         frames = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
@@ -262,11 +299,6 @@ def _open_frames(path: pathlib.Path) -> np.ndarray:
             f"{path} holds {frames.dtype}, not uint8: save brightness in 0..255, "
             "numpy.clip(255 * frames, 0, 255).astype('uint8')"
         )
-    if frames.ndim != 5:
+    if frames.ndim not in ranks or 0 in frames.shape:
         raise UserError(f"{path} has shape {list(frames.shape)}: it must be {wanted}")
-    if len(frames) < 2 or frames.shape[1] < 2 or 0 in frames.shape:
-        raise UserError(
-            f"{path} has shape {list(frames.shape)}: at least two trajectories (one is "
-            "kept for testing) of at least two frames are needed"
-        )
     return frames

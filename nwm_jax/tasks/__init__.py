@@ -1,6 +1,7 @@
 """Tasks: data, model, loss and scores bound together for the loop."""
 
 import pathlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
@@ -55,11 +56,14 @@ class Task(Protocol):
         """Draws the task's own pictures into a folder."""
 
 
-def build(config: ConfigDict) -> Task:
+def build(
+    config: ConfigDict, progress: Callable[[int, int], None] | None = None
+) -> Task:
     """Builds the task that a config names.
 
     Args:
       config: a resolved config; `config.task` names the task.
+      progress: called as progress(done, total) while data is made.
 
     Returns:
       The task. Data that it needs is made or opened now.
@@ -70,5 +74,5 @@ def build(config: ConfigDict) -> Task:
     if config.task == "forecasting":
         from nwm_jax.tasks.forecasting import Forecasting
 
-        return Forecasting(config)
+        return Forecasting(config, progress=progress)
     raise UserError(f"unknown task {config.task!r}; choose forecasting")

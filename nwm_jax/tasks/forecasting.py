@@ -7,6 +7,7 @@ the last `eval.horizon`, the benchmark's forward extrapolation (arXiv:2111.05458
 
 import functools
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,6 +20,7 @@ from nwm_jax.data import Source, open_source
 from nwm_jax.data.windows import eval_windows, train_windows
 from nwm_jax.errors import UserError
 from nwm_jax.evaluation import mse
+from nwm_jax.figures import animation, strip, waves
 from nwm_jax.models.build import build
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.modules import functional
@@ -33,6 +35,7 @@ class Forecasting:
     Args:
       config: a resolved config of `presets.forecasting`.
       source: the data; opened (or simulated and cached) by the config if None.
+      progress: called as progress(done, total), in trajectories, while simulating.
 
     Raises:
       UserError: clips are shorter than a training clip or an evaluation window.
@@ -40,9 +43,14 @@ class Forecasting:
 
     best = ("relative_mse/forecast", "min")
 
-    def __init__(self, config: ConfigDict, source: Source | None = None) -> None:
+    def __init__(
+        self,
+        config: ConfigDict,
+        source: Source | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
         self.config = config
-        self.source = source or open_source(**config.data.to_dict())
+        self.source = source or open_source(**config.data.to_dict(), progress=progress)
         self.units_per_example = config.model.num_target
         self.num_eval = config.eval.num_windows
         self.window = config.model.num_target + config.eval.horizon
@@ -158,32 +166,53 @@ class Forecasting:
         def add(total: jax.Array, batch: dict[str, jax.Array]) -> jax.Array:
             return total + jnp.sum(self.source.images(batch), axis=(0, 1))
 
-        total = jnp.zeros(self.source.image_shape)
-        for chunk in np.array_split(np.arange(count), -(-count // 32)):
-            batch = self.source.windows(
-                "train", trajectories[chunk], starts[chunk], self.window
-            )
-            total = add(total, batch)
-        return np.asarray(total) / (count * self.window)
+        with jax.ensure_compile_time_eval():  # `score` asks while it is compiled
+            total = jnp.zeros(self.source.image_shape)
+            for chunk in np.array_split(np.arange(count), -(-count // 32)):
+                batch = self.source.windows(
+                    "train", trajectories[chunk], starts[chunk], self.window
+                )
+                total = add(total, batch)
+            return np.asarray(total) / (count * self.window)
 
-    def figures(
-        self, model: Forecaster, folder: pathlib.Path, num_examples: int = 1
-    ) -> list[pathlib.Path]:
-        """Draws forecasts of the first test windows: strips and animations."""
-        from nwm_jax.figures import forecasts
+    def figures(self, model: Forecaster, folder: pathlib.Path) -> list[pathlib.Path]:
+        """Draws the forecast of the first test window and the field that made it.
 
-        images = self.source.images(self.eval_batch(np.arange(num_examples)))
+        Args:
+          model: a trained forecaster.
+          folder: where the pictures go.
+
+        Returns:
+          strip.png and forecast.gif; for a model whose oscillators have a place, also
+          wave.png (snapshots with phase and velocity) and space_time.png.
+        """
+        images = self.source.images(self.eval_batch(np.arange(1)))
         means, field = jax.jit(
             lambda images: (model.reconstruct(images), model.states(images))
         )(images)
-        return forecasts.draw(
-            folder,
-            np.asarray(images)[:, 1:],
-            np.asarray(means),
-            np.asarray(field),
-            num_observed=model.num_observed,
-            title=self.config.name,
-        )
+        truth, means = np.asarray(images)[0, 1:], np.asarray(means)[0]
+        # Frame 0 is observed and never predicted: clips begin with frame 1.
+        times = {"first_frame": 1, "num_observed": model.num_observed}
+        title = self.config.name
+        paths = [strip.draw(folder / "strip.png", truth, means, title=title, **times)]
+        sheet = np.asarray(field)[0, ..., 0] if field.ndim == 5 else None
+        animated = folder / "forecast.gif"
+        paths.append(animation.save(animated, truth, means, sheet, **times))
+        if sheet is not None:
+            title = f"{title}: positions of the oscillators"
+            wave, lines = folder / "wave.png", folder / "space_time.png"
+            # The rings of the 1D model are not neighbours of each other.
+            ring = model.cell.hparams.topology == "ring"
+            boundary = ("open", "periodic") if ring else "periodic"
+            paths.append(
+                waves.draw_snapshots(
+                    wave, sheet, first_frame=1, boundary=boundary, title=title
+                )
+            )
+            paths.append(
+                waves.draw_space_time(lines, sheet, first_frame=1, title=title)
+            )
+        return paths
 
     @functools.cached_property
     def _eval_windows(self) -> tuple[np.ndarray, np.ndarray]:

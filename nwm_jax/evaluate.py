@@ -1,0 +1,53 @@
+"""Evaluates a trained model, or forecasts one's own clips with it.
+
+Without --input: scores the fixed set of test windows, writes eval.json in the workdir.
+With --input=clips.npy --output=forecast.npy: observes the end of every clip (uint8
+[T, H, W, C] or [N, T, H, W, C]) and writes the frames that follow in the same layout.
+"""
+
+from absl import flags
+
+from nwm_jax import cli, runs
+from nwm_jax.errors import UserError
+from nwm_jax.training import mesh, report
+
+FLAGS = flags.FlagValues()
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "folder of the run", required=True, flag_values=FLAGS
+)
+WHICH = flags.DEFINE_string(
+    "which", "last", "checkpoint: last, best or a step", flag_values=FLAGS
+)
+INPUT = flags.DEFINE_string(
+    "input", None, "clips to forecast, a .npy file of uint8 images", flag_values=FLAGS
+)
+OUTPUT = flags.DEFINE_string(
+    "output", None, "where the forecast goes, a .npy file", flag_values=FLAGS
+)
+HORIZON = flags.DEFINE_integer(
+    "horizon",
+    None,
+    "frames to forecast from --input; the config's eval.horizon if not given",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+
+
+def main(argv: list[str]) -> int:
+    """Runs the verb."""
+    del argv
+    mesh.initialize_distributed()
+    if bool(INPUT.value) != bool(OUTPUT.value):
+        raise UserError("--input and --output go together: give both or none")
+    run = runs.open_run(WORKDIR.value, runs.which(WHICH.value))
+    if INPUT.value:
+        horizon = HORIZON.value or run.config.eval.horizon
+        written = runs.forecast(run, INPUT.value, OUTPUT.value, horizon)
+        report.say(f"forecast {horizon} frames: {written}")
+    else:
+        report.say(report.scores(runs.evaluate(run, report.counter("evaluated"))))
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main, FLAGS)

@@ -1,0 +1,26 @@
+"""Draws the figures of a run again, from its checkpoint, metrics and evaluation."""
+
+from absl import flags
+
+from nwm_jax import cli, runs
+from nwm_jax.training import report
+
+FLAGS = flags.FlagValues()
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "folder of the run", required=True, flag_values=FLAGS
+)
+WHICH = flags.DEFINE_string(
+    "which", "last", "checkpoint: last, best or a step", flag_values=FLAGS
+)
+
+
+def main(argv: list[str]) -> int:
+    """Runs the verb."""
+    del argv
+    run = runs.open_run(WORKDIR.value, runs.which(WHICH.value))
+    report.say(report.pictures(runs.draw(run)))
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main, FLAGS)

@@ -1,0 +1,257 @@
+"""Finished and unfinished runs: open, evaluate, draw and export a workdir.
+
+A workdir is all that is needed: its `config.json` names the data and the model, its
+`checkpoints/` hold the weights.
+"""
+
+import io
+import json
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import nnx
+from ml_collections import ConfigDict
+
+from nwm_jax import files, presets
+from nwm_jax.data import render
+from nwm_jax.data.source import open_frames
+from nwm_jax.errors import UserError
+from nwm_jax.figures import curves
+from nwm_jax.modules import functional
+from nwm_jax.presets.validate import validate
+from nwm_jax.tasks import Task, build
+from nwm_jax.training import checkpoint, evaluating, mesh
+
+EVALUATION = "eval.json"
+
+
+class Run(NamedTuple):
+    """A run that was read from its workdir.
+
+    Attributes:
+      workdir: its folder.
+      config: its resolved config.
+      task: its task, with the data open.
+      model: the model with the weights of `step`.
+      step: the number of updates that the weights have had.
+    """
+
+    workdir: pathlib.Path
+    config: ConfigDict
+    task: Task
+    model: nnx.Module
+    step: int
+
+
+def open_run(
+    workdir: str | os.PathLike, which: str | int = "last", task: Task | None = None
+) -> Run:
+    """Opens a workdir.
+
+    Args:
+      workdir: the folder of a run.
+      which: "last", "best" (by the evaluations during training; the last if there were
+        none) or the step of a checkpoint.
+      task: the run's task where it is already open.
+
+    Returns:
+      The run. Simulated data is made again if the cache no longer has it.
+
+    Raises:
+      UserError: not a workdir, or no such checkpoint.
+    """
+    workdir = pathlib.Path(workdir)
+    config = read_config(workdir)
+    task = task or build(config)
+    step, params, state = checkpoint.load(workdir, task, which)
+    model = functional.merge(task.graphdef, params, state)
+    return Run(workdir, config, task, model, step)
+
+
+def which(text: str) -> str | int:
+    """Reads "last", "best" or the number of a step, as a flag gives it."""
+    return int(text) if text.isdigit() else text
+
+
+def read_config(workdir: str | os.PathLike) -> ConfigDict:
+    """Reads the resolved config of a workdir.
+
+    Raises:
+      UserError: the folder is not a workdir, or its config.json is damaged.
+    """
+    path = pathlib.Path(workdir) / "config.json"
+    if not path.exists():
+        raise UserError(
+            f"{workdir} is not a workdir (it has no config.json): give the --workdir "
+            "of a run of python -m nwm_jax.train"
+        )
+    try:
+        config = presets.from_dict(files.read_json(path)["config"])
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{path} does not hold the config of a run") from None
+    validate(config)
+    return config
+
+
+def load(path: str | os.PathLike, which: str | int = "last") -> nnx.Module:
+    """Gives a trained model back.
+
+    Args:
+      path: a workdir.
+      which: "last", "best" or the step of a checkpoint.
+
+    Returns:
+      The model, for example a `models.forecaster.Forecaster`.
+
+    Raises:
+      UserError: not a workdir, or no such checkpoint.
+    """
+    return open_run(path, which).model
+
+
+def export(
+    workdir: str | os.PathLike, path: str | os.PathLike, which: str | int = "last"
+) -> pathlib.Path:
+    """Writes the weights of a run as one `.npz` for other programs.
+
+    Every array has the path of its parameter as name ("decoder/convs/0/kernel");
+    "config.json" holds the resolved config and the step as UTF-8 bytes.
+
+    Args:
+      workdir: the folder of a run.
+      path: the file to write, ending in .npz.
+      which: "last", "best" or the step of a checkpoint.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: not a workdir, no such checkpoint, or another ending.
+    """
+    if pathlib.Path(path).suffix != ".npz":
+        raise UserError(f"weights are exported to a file ending in .npz, not {path}")
+    run = open_run(workdir, which)
+    _, params, state = functional.split(run.model)
+    leaves = jax.tree_util.tree_flatten_with_path((params, state))[0]
+    arrays = {
+        "/".join(str(key.key) for key in keys[1:]): np.asarray(leaf)
+        for keys, leaf in leaves
+    }
+    told = json.dumps({"config": run.config.to_dict(), "step": run.step})
+    buffer = io.BytesIO()
+    np.savez(
+        buffer, **arrays, **{"config.json": np.frombuffer(told.encode(), np.uint8)}
+    )
+    return files.write_atomic(path, buffer.getvalue())
+
+
+def evaluate(run: Run, progress: Any = None) -> dict[str, Any]:
+    """Scores a run on its task's whole evaluation set and writes eval.json.
+
+    Args:
+      run: an opened run.
+      progress: called as progress(done, total), in examples.
+
+    Returns:
+      What eval.json holds: "protocol", "step", "num_windows" and the task's summary.
+    """
+    _, params, state = functional.split(run.model)
+    summary = evaluating.run_eval(
+        run.task,
+        params,
+        state,
+        mesh.make_mesh(),
+        run.config.eval.batch_size,
+        progress=progress,
+    )
+    report = {
+        "protocol": run.config.protocol,
+        "name": run.config.name,
+        "seed": run.config.seed,
+        "step": run.step,
+        "num_windows": run.task.num_eval,
+        "num_parameters": functional.count(params),
+    } | summary
+    if mesh.is_primary():
+        files.write_json(run.workdir / EVALUATION, report)
+    return report
+
+
+def forecast(
+    run: Run, source: str | os.PathLike, target: str | os.PathLike, horizon: int
+) -> pathlib.Path:
+    """Forecasts one's own clips from a file into a file.
+
+    The model sees the last `num_observed` frames of every clip, as in its evaluation.
+
+    Args:
+      run: an opened run of a forecaster.
+      source: a .npy file, uint8 ``[T, H, W, C]`` or ``[N, T, H, W, C]``.
+      target: the .npy file to write: uint8, the next `horizon` frames in the layout of
+        the source.
+      horizon: how many frames to forecast, >= 1.
+
+    Returns:
+      `target`.
+
+    Raises:
+      UserError: not such a file, too few frames, images of another shape than the
+        model's, or a target that does not end in .npy.
+    """
+    if pathlib.Path(target).suffix != ".npy":
+        raise UserError(f"a forecast is written to a file ending in .npy, not {target}")
+    clips = open_frames(source, ranks=(4, 5))
+    seen, shape = run.model.num_observed, run.task.source.image_shape
+    if clips.shape[-3:] != tuple(shape):
+        raise UserError(
+            f"{source} has images {clips.shape[-3:]}, the model takes {tuple(shape)}"
+        )
+    if clips.shape[-4] < seen:
+        raise UserError(
+            f"{source} has {clips.shape[-4]} frames; the model observes {seen}"
+        )
+    observed = clips[..., -seen:, :, :, :].reshape(-1, seen, *shape)
+    run_forward = jax.jit(lambda images: run.model.forecast(images, horizon))
+    size = run.config.eval.batch_size
+    parts = [
+        render.to_uint8(run_forward(render.from_uint8(observed[start : start + size])))
+        for start in range(0, len(observed), size)
+    ]
+    means = np.concatenate([np.asarray(part) for part in parts])
+    means = means.reshape(*clips.shape[:-4], horizon, *shape)
+    buffer = io.BytesIO()
+    np.save(buffer, means)
+    return files.write_atomic(target, buffer.getvalue())
+
+
+def draw(run: Run) -> list[pathlib.Path]:
+    """Draws all figures of a run into its folder `figures/`.
+
+    Args:
+      run: an opened run; curves of what it has not logged or evaluated are left out.
+
+    Returns:
+      The pictures.
+    """
+    folder = run.workdir / "figures"
+    folder.mkdir(exist_ok=True)
+    paths = run.task.figures(run.model, folder)
+    if (run.workdir / EVALUATION).exists():
+        errors = files.read_json(run.workdir / EVALUATION)["per_frame"]
+        paths.append(
+            curves.draw_error(
+                folder / "error.png",
+                errors["relative_mse"],
+                first_frame=errors["first_frame"],
+                num_observed=errors["num_observed"],
+                title=run.config.name,
+            )
+        )
+    metrics = run.workdir / "metrics.jsonl"
+    if metrics.exists():
+        title = run.config.name
+        paths.append(curves.draw_training(folder / "loss.png", metrics, title=title))
+    return paths

@@ -1,0 +1,42 @@
+"""Trains the model of a config, then evaluates it and draws its figures.
+
+Run the same command again to go on with a run that was interrupted.
+"""
+
+from absl import flags
+
+from nwm_jax import cli, runs
+from nwm_jax.tasks import build
+from nwm_jax.training import loop, mesh, report
+
+FLAGS = flags.FlagValues()
+CONFIG = cli.config_flag(FLAGS)
+WORKDIR = flags.DEFINE_string(
+    "workdir",
+    None,
+    "folder of the run: config, metrics, checkpoints, evaluation, figures",
+    required=True,
+    flag_values=FLAGS,
+)
+
+
+def main(argv: list[str]) -> int:
+    """Runs the verb; 0 also when a signal ended the run early, for it can go on."""
+    del argv
+    mesh.initialize_distributed()
+    config, workdir = CONFIG.value, WORKDIR.value
+    task = build(config, report.counter("simulating trajectories"))
+    report.say(report.describe(config, task))
+    if warning := report.forewarn(config, task):
+        report.say(warning)
+    result = loop.train(config, task, workdir)
+    if result.finished:
+        run = runs.open_run(workdir, task=task)
+        report.say(report.scores(runs.evaluate(run, report.counter("evaluated"))))
+        if mesh.is_primary():
+            report.say(report.pictures(runs.draw(run)))
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main, FLAGS)

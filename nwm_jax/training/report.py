@@ -1,0 +1,111 @@
+"""What a verb tells on the screen: what will run, what it costs, what came out."""
+
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from nwm_jax.modules import functional
+from nwm_jax.tasks import Task
+from nwm_jax.training import mesh
+from nwm_jax.training.progress import duration
+
+# A training step is about three forward passes, and on a CPU the convolutions of this
+# program reach about this part of the machine's matrix product (see docs/results).
+_PASSES, _EFFICIENCY = 3.0, 0.35
+_LINE_SECONDS = 5.0
+
+
+def say(text: str) -> None:
+    """Prints a line in process 0, at once."""
+    if mesh.is_primary():
+        print(text, flush=True)
+
+
+def describe(config: ConfigDict, task: Task) -> str:
+    """One line: the experiment, its size and the devices."""
+    params = jax.eval_shape(lambda: functional.split(task.init(jax.random.key(0)))[1])
+    devices = jax.devices()
+    return (
+        f"{config.name}:{config.preset}  {functional.count(params):,} parameters, "
+        f"batch {config.batch_size}, {config.num_steps:,} steps, "
+        f"{len(devices)} {devices[0].platform} device{'s' * (len(devices) > 1)}"
+        f" in {jax.process_count()} process{'es' * (jax.process_count() > 1)}"
+    )
+
+
+def forewarn(config: ConfigDict, task: Task) -> str | None:
+    """One line about the cost of the paper's protocol on a CPU, None elsewhere."""
+    if config.preset != "paper" or jax.default_backend() != "cpu":
+        return None
+    seconds = _PASSES * _forward_flops(config, task) / (_EFFICIENCY * _matmul_rate())
+    return (
+        f"note: a step of the paper's protocol takes about {seconds:.2g} s on this CPU, "
+        f"all {config.num_steps:,} about {duration(seconds * config.num_steps)}; "
+        f"--config={config.name}:laptop is made for such a machine"
+    )
+
+
+def counter(verb: str) -> Callable[[int, int], None]:
+    """Gives a `progress(done, total)` that prints a line now and then."""
+    started = last = time.monotonic()
+
+    def count(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done == total or now - last >= _LINE_SECONDS:
+            left = (now - started) * (total - done) / done
+            say(f"{verb} {done:,}/{total:,}  ETA {duration(left)}")
+            last = now
+
+    return count
+
+
+def scores(report: dict[str, Any]) -> str:
+    """The errors of an evaluation beside those without skill, one line each."""
+    protocol, windows = report["protocol"], report["num_windows"]
+    lines = [f"step {report['step']}, protocol {protocol}, {windows} test windows:"]
+    for measure in ("mse", "relative_mse", "table_units"):
+        errors = "  ".join(
+            f"{who} {error:.4g}" for who, error in report[measure].items()
+        )
+        lines.append(f"  {measure:12s}  {errors}")
+    return "\n".join(lines)
+
+
+def pictures(paths: Sequence[pathlib.Path]) -> str:
+    """Where the figures are."""
+    return f"figures: {', '.join(str(path) for path in paths)}"
+
+
+def _forward_flops(config: ConfigDict, task: Task) -> float:
+    """Floating-point operations of the loss of one batch, counted by XLA."""
+    plain = config.copy_and_resolve_references()
+    with plain.unlocked():
+        plain.conv = "xla"  # XLA counts what is inside of a scan only once
+    counted = type(task)(plain, task.source)
+    _, params, state = functional.split(
+        jax.eval_shape(lambda: counted.init(jax.random.key(0)))
+    )
+    batch = counted.batch(0, np.arange(config.batch_size))
+    loss = jax.jit(lambda params, batch: counted.loss(params, state, batch, None)[0])
+    return loss.lower(params, batch).cost_analysis()["flops"]
+
+
+def _matmul_rate() -> float:
+    """Floating-point operations per second of a large matrix product, best of three."""
+    size = 1500
+    matrix = jnp.ones((size, size))
+    product = jax.jit(lambda a: a @ a)
+    product(matrix).block_until_ready()
+    best = np.inf
+    for _ in range(3):
+        began = time.perf_counter()
+        product(matrix).block_until_ready()
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
