@@ -95,9 +95,11 @@ def open_states(
         return opened
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_name(f".{folder.name}.lock")):
+        with _locked(folder.with_name(f".{folder.name}.lock")) as alone:
             # Another process may have made it while this one waited for the lock.
             if (opened := _open_if_sound(folder, settings, quiet=True)) is None:
+                if alone:
+                    _sweep(folder)
                 _make(folder, spec, settings, progress)
                 opened = _open_checked(folder, settings)
             return opened
@@ -165,24 +167,30 @@ def _crc32(path: pathlib.Path) -> int:
 
 
 @contextlib.contextmanager
-def _locked(path: pathlib.Path) -> Iterator[None]:
-    """Holds a lock between processes; where the file system has none, goes on.
+def _locked(path: pathlib.Path) -> Iterator[bool]:
+    """Holds a lock between processes, and says whether the file system has any.
 
     Without a lock two processes may compute the same folder; the rename decides.
     """
     with open(path, "a") as file:
+        held = False
         if fcntl is not None:
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+                held = True
+        yield held
+
+
+def _sweep(folder: pathlib.Path) -> None:
+    """Removes what killed processes left unfinished; only for who holds the lock."""
+    for left_over in folder.parent.glob(f".{folder.name}.tmp-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
 
 
 def _make(
     folder: pathlib.Path, spec: suite.Spec, settings: dict, progress: Progress | None
 ) -> None:
     """Computes everything in a temporary folder and puts it in place of `folder`."""
-    for left_over in folder.parent.glob(f".{folder.name}.tmp-*"):
-        shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed
     temporary = pathlib.Path(
         tempfile.mkdtemp(prefix=f".{folder.name}.tmp-", dir=folder.parent)
     )

@@ -1,0 +1,175 @@
+"""What a task reads: simulated datasets, and movies of one's own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nwm_jax import data
+from nwm_jax.data import render, suite, systems
+from nwm_jax.errors import UserError
+
+SIZES = {"num_train": 6, "num_test": 3, "num_frames": 16, "dt": 0.05, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def cache_dir(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+def _frames(n=10, frames=7):
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (n, frames, 8, 6, 2), np.uint8)
+
+
+def _saved(tmp_path, array, **options):
+    path = tmp_path / "frames.npy"
+    np.save(path, array, **options)
+    return data.open_source(name="", path=str(path), **SIZES)
+
+
+@pytest.mark.parametrize("name", ["spring", "pendulum", "pendulum_colors_friction"])
+def test_simulated(name, cache_dir):
+    source = data.open_source(name=name, cache_dir=cache_dir, **SIZES)
+    assert (source.num_frames, source.image_shape) == (16, (32, 32, 3))
+    assert (source.size("train"), source.size("test")) == (6, 3)
+    indices, starts = np.array([2, 0, 2]), np.array([0, 6, 3])
+    batch = source.windows("test", indices, starts, 10)
+    assert all(isinstance(v, np.ndarray) and len(v) == 3 for v in batch.values())
+    images = jax.jit(source.images)(batch)
+    assert images.shape == (3, 10, 32, 32, 3) and images.dtype == jnp.float32
+    levels = np.rint(np.asarray(images) * 255)
+    np.testing.assert_array_equal(images, levels.astype(np.float32) / np.float32(255))
+
+    # The same in float64 from the simulation itself.
+    spec = suite.get(name)
+    raw = suite.trajectories(spec, "test", 0, num_frames=16, dt=0.05, seed=0)
+    raw = {key: value[indices] for key, value in raw.items()}
+    states = np.stack([x[s : s + 10] for x, s in zip(raw["states"], starts)])
+    np.testing.assert_array_equal(source.states(batch), states.astype(np.float32))
+    exact = render.render(
+        systems.get(spec.system).positions(
+            suite.params_of(raw), np.split(states, 2, axis=-1)[0], raw["offset"]
+        ),
+        raw["radius"][:, None],
+        raw["color_index"][:, None],
+        canvas_min=spec.canvas[0],
+        canvas_max=spec.canvas[1],
+        num_colors=spec.num_colors,
+        dtype=np.float64,
+    )
+    difference = np.abs(levels - render.to_uint8(np.asarray(exact)))
+    assert difference.max() <= 1 and (difference > 0).mean() < 3e-4
+
+
+def test_rows_are_independent(cache_dir):
+    source = data.open_source(name="pendulum_colors", cache_dir=cache_dir, **SIZES)
+    images = jax.jit(source.images)
+    indices, starts = np.arange(6), np.arange(6)
+    whole = source.windows("train", indices, starts, 10)
+    part = source.windows("train", indices[2:4], starts[2:4], 10)
+    for key in whole:
+        np.testing.assert_array_equal(whole[key][2:4], part[key])
+    np.testing.assert_allclose(images(whole)[2:4], images(part), atol=1.01 / 255)
+
+
+def test_the_user_keeps_float32_under_x64(cache_dir):
+    source = data.open_source(name="pendulum", cache_dir=cache_dir, **SIZES)
+    batch = source.windows("train", np.arange(2), np.zeros(2, int), 4)
+    plain = source.images(batch)
+    with jax.enable_x64(True):
+        images = source.images(batch)
+        assert images.dtype == jnp.float32
+    np.testing.assert_allclose(images, plain, atol=1.01 / 255)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("num_train", 0),
+        ("num_test", -1),
+        ("num_frames", 1),
+        ("dt", 0.0),
+        ("dt", np.nan),
+    ],
+)
+def test_impossible_sizes(field, value, cache_dir):
+    with pytest.raises(UserError, match=f"data.{field} is"):
+        data.open_source(name="spring", cache_dir=cache_dir, **{**SIZES, field: value})
+
+
+def test_unknown_name(cache_dir):
+    with pytest.raises(UserError, match="did you mean 'pendulum'"):
+        data.open_source(name="pendulm", cache_dir=cache_dir, **SIZES)
+
+
+@pytest.mark.parametrize(("n", "test"), [(2, 1), (4, 1), (10, 2), (14, 2), (15, 3)])
+def test_frames_are_split_four_to_one(tmp_path, n, test):
+    frames = _frames(n)
+    source = _saved(tmp_path, frames)
+    assert (source.size("train"), source.size("test")) == (n - test, test)
+    last = source.windows("test", np.array([test - 1]), np.array([0]), 7)
+    np.testing.assert_array_equal(last["frames"][0], frames[-1])
+    assert source.states(last) is None
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_frames_become_images(tmp_path, order):
+    frames = _frames()
+    source = _saved(tmp_path, np.asarray(frames, order=order))
+    assert (source.num_frames, source.image_shape) == (7, (8, 6, 2))
+    batch = source.windows("train", np.array([3, 1]), np.array([2, 0]), 5)
+    expected = np.stack([frames[3, 2:], frames[1, :5]])
+    assert batch["frames"].dtype == np.uint8
+    np.testing.assert_array_equal(batch["frames"], expected)
+    images = jax.jit(source.images)(batch)
+    np.testing.assert_array_equal(images, expected.astype(np.float32) / np.float32(255))
+    with pytest.raises(UserError, match="do not fit into trajectories of 7 frames"):
+        source.windows("train", np.array([0]), np.array([0]), 8)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (_frames().astype(np.float32), "holds float32, not uint8"),
+        (_frames()[0], r"shape \[7, 8, 6, 2\]: it must be"),
+        (_frames(1), "at least two trajectories"),
+        (_frames(4, 1), "at least two frames"),
+        (_frames()[:, :, :0], "at least two"),
+    ],
+)
+def test_wrong_frames(tmp_path, array, message):
+    with pytest.raises(UserError, match=message) as caught:
+        _saved(tmp_path, array)
+    assert "\n" not in str(caught.value)
+
+
+def test_frames_that_would_run_code(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        _saved(tmp_path, np.array([{"a": 1}], object), allow_pickle=True)
+
+
+def test_files_that_are_no_frames(tmp_path):
+    path = tmp_path / "frames.npy"
+
+    def refused(match):
+        with pytest.raises(UserError, match=match) as caught:
+            data.open_source(name="", path=str(path), **SIZES)
+        assert "\n" not in str(caught.value)
+
+    refused("does not exist")
+    path.write_bytes(b"")
+    refused("cannot be read")
+    path.write_text("hello")
+    refused("cannot be read")
+    np.save(path, _frames())
+    path.write_bytes(path.read_bytes()[:-1])
+    refused("cannot be read")
+    with open(path, "wb") as file:
+        np.savez(file, frames=_frames())
+    refused("archive")
+    path.unlink()
+    path.mkdir()
+    refused("is a folder")
+    (path / "features.txt").write_text("image, (512, 32, 32, 3), uint8\n")
+    refused("not supported yet")
