@@ -279,11 +279,9 @@ def open_frames(path: str | os.PathLike, ranks: tuple[int, ...] = (5,)) -> np.nd
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise UserError(f"{path} {what}: a .npy file of frames is needed")
-    layouts = {4: "[time, ...]", 5: "[trajectories, time, ...]"}
-    wanted = (
-        f"bytes (uint8), {' or '.join(layouts[rank] for rank in ranks)}, where ... "
-    )
-    wanted += "is height, width, channels"
+    axes = ("trajectories", "time", "height", "width", "channels")
+    layouts = [f"[{', '.join(axes[5 - rank :])}]" for rank in ranks]
+    wanted = f"bytes (uint8) of shape {' or '.join(layouts)}, none of them empty"
     try:
         frames = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:

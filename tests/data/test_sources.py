@@ -7,6 +7,7 @@ import pytest
 
 from nwm_jax import data
 from nwm_jax.data import render, suite, systems
+from nwm_jax.data.source import open_frames
 from nwm_jax.errors import UserError
 
 SIZES = {"num_train": 6, "num_test": 3, "num_frames": 16, "dt": 0.05, "seed": 0}
@@ -135,13 +136,29 @@ def test_frames_become_images(tmp_path, order):
         (_frames()[0], r"shape \[7, 8, 6, 2\]: it must be"),
         (_frames(1), "at least two trajectories"),
         (_frames(4, 1), "at least two frames"),
-        (_frames()[:, :, :0], "at least two"),
+        (_frames()[:, :, :0], "none of them empty"),
     ],
 )
 def test_wrong_frames(tmp_path, array, message):
     with pytest.raises(UserError, match=message) as caught:
         _saved(tmp_path, array)
     assert "\n" not in str(caught.value)
+
+
+def test_nothing_is_simulated_before_it_is_read(tmp_path):
+    source = data.open_source(name="spring", cache_dir=str(tmp_path / "c"), **SIZES)
+    assert (source.num_frames, source.image_shape) == (16, (32, 32, 3))
+    assert not (tmp_path / "c").exists()
+    source.windows("train", np.array([0]), np.array([0]), 2)
+    assert (tmp_path / "c").exists()
+
+
+def test_single_clips_where_they_are_welcome(tmp_path):
+    np.save(tmp_path / "clip.npy", _frames()[0])
+    clip = open_frames(tmp_path / "clip.npy", ranks=(4, 5))
+    np.testing.assert_array_equal(clip, _frames()[0])
+    with pytest.raises(UserError, match=r"of shape \[trajectories, time, height"):
+        open_frames(tmp_path / "clip.npy")
 
 
 def test_frames_that_would_run_code(tmp_path):
