@@ -39,19 +39,20 @@ def check_gradients(
     """
     leaves, structure = jax.tree.flatten(tree)
     assert all(leaf.dtype == jnp.float64 for leaf in leaves)
-    function = jax.jit(function)
-    gradients = jax.tree.leaves(jax.grad(function)(tree))
+    # One compilation for the gradient and for the values that differences need.
+    both = jax.jit(jax.value_and_grad(function))
+    gradients = jax.tree.leaves(both(tree)[1])
     rng = np.random.default_rng(seed)
     moves = [rng.standard_normal(leaf.shape) for leaf in leaves]
     chosen = [{i} for i in range(len(leaves))] + [set(range(len(leaves)))]
     for these in chosen:
         direction = [m if i in these else 0.0 * m for i, m in enumerate(moves)]
         shifted = [
-            function(
+            both(
                 structure.unflatten(
                     [a + s * epsilon * d for a, d in zip(leaves, direction)]
                 )
-            )
+            )[0]
             for s in (1.0, -1.0)
         ]
         expected = (shifted[0] - shifted[1]) / (2.0 * epsilon)

@@ -38,8 +38,8 @@ def _move(y: State, dt: jax.Array | float, slope: State) -> State:
 
     def move(y: jax.Array, slope: jax.Array) -> jax.Array:
         # In the state's own precision, so that a loop's state keeps its type.
-        step = jnp.asarray(dt, y.dtype)
-        return y + step.reshape(step.shape + (1,) * (y.ndim - step.ndim)) * slope
+        step = jnp.asarray(dt, jnp.result_type(y))
+        return y + step.reshape(step.shape + (1,) * (jnp.ndim(y) - step.ndim)) * slope
 
     return jax.tree.map(move, y, slope)
 

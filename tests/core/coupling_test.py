@@ -6,42 +6,15 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles
 import pytest
 
 import nwm_jax.core
 from nwm_jax import errors
 from nwm_jax.core import coupling
+from tests import oracles
+from tests.core.fields import couple_by_loops
 
 couple = jax.jit(coupling.couple, static_argnums=0)
-
-
-def couple_by_loops(
-    topology: str, field: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """The same sum in NumPy, one cell, one neighbour and one channel at a time."""
-    if topology == "dense":
-        out = np.zeros((*field.shape[:-1], weights.shape[1]))
-        for m in range(weights.shape[0]):
-            for n in range(weights.shape[1]):
-                out[..., n] += field[..., m] * weights[m, n]
-        return out
-    kernel = weights if topology == "torus" else weights[None]
-    rows, columns, inputs, outputs = kernel.shape
-    height, width = field.shape[-3:-1]
-    out = np.zeros((*field.shape[:-1], outputs))
-    for i in range(height):
-        for j in range(width):
-            for a in range(rows):
-                for b in range(columns):
-                    row = (i + a - rows // 2) % height
-                    column = (j + b - columns // 2) % width
-                    for c in range(inputs):
-                        for d in range(outputs):
-                            out[..., i, j, d] += (
-                                field[..., row, column, c] * kernel[a, b, c, d]
-                            )
-    return out
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])

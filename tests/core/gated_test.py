@@ -5,10 +5,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles
 import pytest
 
 from nwm_jax.core import gated, unroll
+from tests import oracles
 
 INPUT = np.array([[0.5, -1.0]], np.float32)
 STATE = np.array([[0.2, -0.4, 0.6]], np.float32)

@@ -52,7 +52,7 @@ def test_kernels(topology: str) -> None:
     assert not jnp.array_equal(kernels[0], kernels[1])
 
 
-def test_scalars_and_sizes() -> None:
+def test_sizes() -> None:
     counts = {
         ("torus", (23, 23)): 559,
         ("ring", (23, 23)): 541,
@@ -60,13 +60,23 @@ def test_scalars_and_sizes() -> None:
     }
     for (topology, size), count in counts.items():
         hparams = oscillator.OscillatorHParams(topology, size)
-        params = oscillator.init_params(jax.random.key(5), hparams)
+        params = jax.eval_shape(
+            lambda hparams=hparams: oscillator.init_params(jax.random.key(5), hparams)
+        )
         assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
         assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
-        assert not params.bias.any()
-        np.testing.assert_allclose(params.dt, -1.95, rtol=1e-6)
-        found = oscillator.constants(hparams, params)
-        np.testing.assert_allclose(found["dt"], 0.12455334, atol=1e-7)
-        assert float(found["gamma"]) == 1.0 and float(found["alpha"]) == 0.5
-        if topology == "dense":
-            assert abs(float(params.coupling_x.std() * 23) - 0.8796) < 0.005
+
+
+def test_dense_matrices_and_scalars() -> None:
+    hparams = oscillator.OscillatorHParams("dense", (324,))
+    params = oscillator.init_params(jax.random.key(5), hparams)
+    assert abs(float(params.coupling_x.std() * 18) - 0.8796) < 0.005
+    assert not params.bias.any()
+    np.testing.assert_allclose(params.dt, -1.95, rtol=1e-6)
+    found = oscillator.constants(hparams, params)
+    np.testing.assert_allclose(found["dt"], 0.12455334, atol=1e-7)
+    assert float(found["gamma"]) == 1.0 and float(found["alpha"]) == 0.5
+    fixed = oscillator.OscillatorHParams("dense", (4,), learned=(), gamma=2.0)
+    params = oscillator.init_params(jax.random.key(5), fixed)
+    assert params.dt is None and params.gamma is None and params.alpha is None
+    assert oscillator.constants(fixed, params)["gamma"] == 2.0

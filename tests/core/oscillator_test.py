@@ -3,13 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracles
 import pytest
-from coupling_test import couple_by_loops
 
 from nwm_jax import errors
 from nwm_jax.core import oscillator
 from nwm_jax.core.oscillator import OscillatorHParams, OscillatorParams, OscillatorState
+from tests import oracles
+from tests.core.fields import couple_by_loops, make, random_state
 
 SIZES = {"torus": (3, 4), "ring": (3, 4), "dense": (12,)}
 KERNELS = {"torus": (3, 3, 1, 1), "ring": (3, 1, 1), "dense": (12, 12)}
@@ -29,32 +29,6 @@ NUMBERS = {
         ([0.2933452, -0.1218700, 0.2051626, 0.9160504], 3.5572006),
     ),
 }
-
-
-def make(
-    topology: str, size: tuple[int, ...], seed: int = 0, **options: object
-) -> tuple[OscillatorHParams, OscillatorParams]:
-    """A field with arbitrary weights, a bias included."""
-    hparams = OscillatorHParams(topology, size, **options)
-    shapes = jax.eval_shape(
-        lambda: oscillator.init_params(jax.random.key(0), hparams)
-    )._asdict()
-    weights = {
-        name: None if shape is None else oracles.fill(shape.shape, seed + i)
-        for i, (name, shape) in enumerate(shapes.items())
-    }
-    start = {"dt": -1.95, "gamma": 1.5, "alpha": 0.25}
-    for name in hparams.learned:
-        weights[name] = np.float32(start[name])
-    return hparams, OscillatorParams(**weights)
-
-
-def random_state(
-    hparams: OscillatorHParams, batch: int = 2, seed: int = 0
-) -> OscillatorState:
-    rng = np.random.default_rng(seed)
-    shape = (batch, *hparams.field_shape)
-    return OscillatorState(*rng.standard_normal((2, *shape)).astype(np.float32))
 
 
 @pytest.mark.parametrize("topology", SIZES)
@@ -226,73 +200,6 @@ def test_learned_constants_are_constrained() -> None:
     found = oscillator.constants(hparams, params)
     assert float(found["gamma"]) == 0.0 and float(found["alpha"]) == 0.0
     assert float(found["dt"]) <= 1.0
-
-
-def _spread(hparams: OscillatorHParams, params: OscillatorParams, steps: int) -> list:
-    """Whether each cell feels a touch of the middle cell: ``[H, W]`` after each step."""
-    rng = np.random.default_rng(2)
-    shape = (1, *hparams.field_shape)
-    rest = OscillatorState(*rng.standard_normal((2, *shape)).astype(np.float32))
-    touch = np.zeros(shape, np.float32)
-    touch[0, shape[1] // 2, shape[2] // 2] = 1.0
-    step = jax.jit(
-        lambda s, ds: jax.jvp(
-            lambda s: oscillator.step(hparams, params, s, jnp.zeros(shape)), (s,), (ds,)
-        )
-    )
-    change = OscillatorState(touch, touch)
-    reached = []
-    for _ in range(steps):
-        # The tangent, not a difference: far away it is far below the rounding of x.
-        rest, change = step(rest, change)
-        reached.append(np.asarray((change.x != 0) | (change.v != 0))[0, ..., 0])
-    return reached
-
-
-def test_influence_spreads_one_cell_a_step() -> None:
-    rows, columns = np.abs(np.indices((23, 23)) - 11)
-    torus = _spread(*make("torus", (23, 23)), 11)
-    ring = _spread(*make("ring", (23, 23)), 11)
-    for number in range(1, 12):
-        near = np.maximum(rows, columns) <= number
-        np.testing.assert_array_equal(torus[number - 1], near)
-        near = (rows == 0) & (columns <= number)
-        np.testing.assert_array_equal(ring[number - 1], near)
-
-
-@pytest.mark.parametrize("topology", ["torus", "ring", "dense"])
-def test_symmetries(topology: str) -> None:
-    """Moving input and state moves the answer, as far as the topology is uniform."""
-    hparams = OscillatorHParams(topology, (20,) if topology == "dense" else (4, 5))
-    params = make(topology, hparams.size)[1]
-    params = params._replace(bias=np.full(hparams.field_shape, 0.3, np.float32))
-    state, inputs = random_state(hparams), random_state(hparams, seed=1).x
-
-    @jax.jit
-    def three_steps(state: OscillatorState, inputs: jax.Array) -> OscillatorState:
-        for _ in range(3):
-            drive = oscillator.drive(hparams, params, inputs)
-            state = oscillator.step(hparams, params, state, drive)
-        return state
-
-    def commutes(move) -> bool:
-        def on_grid(a: jax.Array) -> jax.Array:
-            return move(np.asarray(a).reshape(2, 4, 5)).reshape(a.shape)
-
-        moved = three_steps(jax.tree.map(on_grid, state), on_grid(inputs))
-        after = jax.tree.map(on_grid, three_steps(state, inputs))
-        return all(
-            np.allclose(a, b, atol=1e-5) for a, b in zip(moved, after, strict=True)
-        )
-
-    columns = commutes(lambda a: np.roll(a, 2, axis=2))
-    rows = commutes(lambda a: np.roll(a, 1, axis=1))
-    swapped = commutes(lambda a: a[:, [2, 0, 3, 1]])
-    assert (columns, rows, swapped) == {
-        "torus": (True, True, False),
-        "ring": (True, True, True),
-        "dense": (False, False, False),
-    }[topology]
 
 
 def test_vmap_over_weights_and_jit() -> None:
