@@ -40,15 +40,17 @@ def annulus(
     return radius * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
 
 
+def uniform(
+    key: jax.Array, limits: tuple[float, float], shape: tuple[int, ...] = ()
+) -> jax.Array:
+    """Numbers uniform in [lo, hi], float64 of `shape`; lo itself if lo = hi."""
+    return jax.random.uniform(key, shape, jnp.float64, *limits)
+
+
 def uniform_params(
     key: jax.Array, ranges: Mapping[str, tuple[float, float]], names: Iterable[str]
 ) -> dict[str, jax.Array]:
-    """One number per name, uniform in its closed range, each from its own key."""
+    """One number per name, uniform in its range, each from its own key."""
     names = tuple(names)
     keys = jax.random.split(key, len(names))
-    return {
-        name: jax.random.uniform(
-            k, dtype=jnp.float64, minval=ranges[name][0], maxval=ranges[name][1]
-        )
-        for name, k in zip(names, keys, strict=True)
-    }
+    return {n: uniform(k, ranges[n]) for n, k in zip(names, keys, strict=True)}

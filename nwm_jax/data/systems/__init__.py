@@ -1,0 +1,32 @@
+"""The physical systems of the Hamiltonian Dynamics Suite (arXiv:2111.05458)."""
+
+import difflib
+
+from nwm_jax.data.systems.base import System
+from nwm_jax.data.systems.gravity import ThreeBody, TwoBody
+from nwm_jax.data.systems.pendulum import DoublePendulum, Pendulum
+from nwm_jax.data.systems.spring import MassSpring
+from nwm_jax.errors import UserError
+
+__all__ = ["SYSTEMS", "System", "get"]
+
+#: Systems by name.
+SYSTEMS: dict[str, System] = {
+    system.name: system
+    for system in (MassSpring(), Pendulum(), DoublePendulum(), TwoBody(), ThreeBody())
+}
+
+
+def get(name: str) -> System:
+    """The system called `name`, one of `SYSTEMS`.
+
+    Raises:
+      UserError: there is no such system; the line names the nearest.
+    """
+    if name in SYSTEMS:
+        return SYSTEMS[name]
+    near = difflib.get_close_matches(name, SYSTEMS, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UserError(
+        f"there is no system {name!r}: {hint}(systems: {', '.join(SYSTEMS)})"
+    )
