@@ -1,9 +1,7 @@
 """Checkpoints on disk: the only file that knows Orbax.
 
-`checkpoints/<step>/` holds Orbax's folders `model` and `optimizer` and our
-`manifest.json`, which is written last: size and CRC-32 of every file, what the host
-wants back (`extra`) and the metric that chooses the best. A folder whose manifest is
-missing or does not agree with its files is damaged, and the one before it is used.
+`checkpoints/<step>/` holds Orbax's folders `model` and `optimizer` and our manifest
+(`manifests.py`), by which damage is found before Orbax meets it.
 """
 
 from __future__ import annotations
@@ -13,17 +11,19 @@ import logging
 import math
 import os
 import pathlib
+import re
 import shutil
+import sys
+import threading
 import warnings
-import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
 import orbax.checkpoint as ocp
 
-from nwm_jax import files
 from nwm_jax.errors import UserError
+from nwm_jax.training import manifests
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
@@ -31,7 +31,6 @@ from nwm_jax.training.state import TrainState
 if TYPE_CHECKING:
     from nwm_jax.tasks import Task
 
-MANIFEST = "manifest.json"
 KEEP = 2
 
 
@@ -117,15 +116,13 @@ class Checkpointer:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with _quiet():
-                self._orbax.save(path, args=items, force=True)
+                try:
+                    self._orbax.save(path, args=items, force=True)
+                except Exception:
+                    _settle()
+                    raise
             if meshes.is_primary():
-                manifest = {
-                    "step": step,
-                    "extra": extra or {},
-                    "metrics": metrics or {},
-                    "files": _survey(path),
-                }
-                files.write_json(path / MANIFEST, manifest)
+                manifests.write(path, extra or {}, metrics or {})
                 self._prune()
         except (OSError, ValueError, RuntimeError) as error:
             if meshes.is_primary():
@@ -218,12 +215,9 @@ class Checkpointer:
         value = metrics.get(self.best[0]) if self.best else None
         return None if value is None or math.isnan(value) else value
 
-    def _manifest(self, step: int) -> dict[str, Any]:
-        return files.read_json(self.folder / str(step) / MANIFEST)
-
     def _value(self, step: int) -> float | None:
         try:
-            return self._metric(self._manifest(step)["metrics"])
+            return self._metric(manifests.read(self.folder / str(step))["metrics"])
         except UserError:
             return None
 
@@ -233,10 +227,7 @@ class Checkpointer:
         return max(known, key=lambda s: self._sign() * known[s], default=None)
 
     def _whole(self, step: int) -> bool:
-        try:
-            return self._manifest(step)["files"] == _survey(self.folder / str(step))
-        except (UserError, KeyError, TypeError, OSError):
-            return False
+        return manifests.is_whole(self.folder / str(step))
 
     def _newest(self) -> dict[str, Any]:
         notes, damaged = [], []
@@ -247,7 +238,7 @@ class Checkpointer:
                         f"the checkpoint of step {bad} is damaged (now {bad}.damaged); "
                         f"using the one of step {step}"
                     )
-                    _replace(
+                    manifests.move(
                         self.folder / str(bad),
                         self.folder / f"{bad}.damaged",
                     )
@@ -280,7 +271,7 @@ class Checkpointer:
                     f"the checkpoint of step {step} in {self.folder} is damaged; "
                     f"there are {', '.join(map(str, known))}"
                 )
-            return step, self._manifest(step)["extra"]
+            return step, manifests.read(self.folder / str(step))["extra"]
 
         return tuple(meshes.on_primary(choose))
 
@@ -294,7 +285,7 @@ class Checkpointer:
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise UserError(
                 f"the checkpoint of step {step} in {self.folder} does not fit this "
-                f"model ({_first_line(error)})"
+                f"model ({_reason(error)})"
             ) from error
         return [found[name] for name in items]
 
@@ -305,7 +296,7 @@ class Checkpointer:
             if step not in keep:
                 # Renamed first, so that a kill leaves no half-deleted checkpoint.
                 target = self.folder / f"{step}.deleted"
-                _replace(self.folder / str(step), target)
+                manifests.move(self.folder / str(step), target)
                 shutil.rmtree(target, ignore_errors=True)
 
     def _tidy(self) -> None:
@@ -319,7 +310,7 @@ class Checkpointer:
         kept = f"the one of step {good[-1]} is intact" if good else "there is no other"
         return (
             f"cannot write the checkpoint of step {step} to {self.folder}: "
-            f"{_first_line(error)}; {kept}"
+            f"{_reason(error)}; {kept}"
         )
 
 
@@ -345,29 +336,29 @@ def load(
     return reader.restore_model(which, *states.abstract_model(task, sharding))
 
 
-def _survey(folder: pathlib.Path) -> dict[str, list[int]]:
-    """Lists every file below a folder with its size and CRC-32, manifest excepted."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != MANIFEST:
-            checksum = 0
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    checksum = zlib.crc32(block, checksum)
-            name = path.relative_to(folder).as_posix()
-            found[name] = [path.stat().st_size, checksum]
-    return found
-
-
-def _replace(source: pathlib.Path, target: pathlib.Path) -> None:
-    if target.exists():
-        shutil.rmtree(target)
-    source.rename(target)
-
-
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """Gives the one line of an error of Orbax that says what went wrong."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if code := re.search(r"os_error_code='(\d+)'", str(error)):
+        return os.strerror(int(code[1]))
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:200]
+
+
+def _settle() -> None:
+    """Waits for the threads that Orbax leaves writing when a save has failed."""
+    for thread in threading.enumerate():
+        if type(thread).__module__.startswith("orbax"):
+            thread.join(timeout=60)
+    # Its abandoned tasks report to an event loop that is gone; nobody needs to know.
+    usual = sys.unraisablehook
+
+    def hook(report: Any) -> None:
+        if "Event loop is closed" not in str(report.exc_value):
+            usual(report)
+
+    sys.unraisablehook = hook
 
 
 @contextlib.contextmanager

@@ -110,7 +110,10 @@ def process_rows(batch_size: int, mesh: Mesh) -> np.ndarray:
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Puts host arrays, equal in all processes, on every device of the mesh."""
+    """Puts arrays, equal in all processes, on every device of the mesh.
+
+    What is there already is not copied: do not donate the result.
+    """
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 

@@ -1,6 +1,6 @@
 """A tiny regression task, and a program that trains it, so that tests can kill it.
 
-python tests/training/toy.py WORKDIR [field=value ...] [--delay=SECONDS]
+python -m tests.training.toy WORKDIR [field=value ...] [--delay=SECONDS]
 """
 
 import itertools
