@@ -259,8 +259,8 @@ def _over_chunks(body, total, arrays, out_shape, image_bytes):
     total, so that a sum of products counts it once.
     """
     n = arrays[0].shape[0]
-    count = -(-n * image_bytes // _CHUNK_BYTES)
-    size = -(-n // max(1, min(n, count)))
+    count = -(-n // max(1, _CHUNK_BYTES // image_bytes))
+    size = -(-n // count)
     count = -(-n // size)
 
     def step(i, carry):
@@ -275,5 +275,9 @@ def _over_chunks(body, total, arrays, out_shape, image_bytes):
             outs = lax.dynamic_update_slice_in_dim(outs, out, start, 0)
         return total, outs
 
-    outs = None if out_shape is None else jnp.zeros((n, *out_shape), arrays[0].dtype)
+    outs = None
+    if out_shape is not None:
+        # Every element will be overwritten. A number from the data keeps XLA from
+        # making one array of zeros for the whole program and copying it here.
+        outs = jnp.full((n, *out_shape), arrays[0][0, 0, 0, 0])
     return lax.fori_loop(0, count, step, (total, outs))

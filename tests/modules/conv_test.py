@@ -14,7 +14,7 @@ SHAPES = [
     (6, 16, 16, 8, 3, 3, 8, 2, "SAME"),
     (5, 8, 8, 64, 3, 3, 64, 2, "SAME"),
     (13, 4, 4, 66, 3, 3, 64, 1, "SAME"),
-    (9, 16, 16, 64, 3, 3, 64, 1, "SAME"),
+    (7, 32, 32, 64, 3, 3, 64, 1, "SAME"),
     (10, 32, 32, 16, 3, 3, 3, 1, "SAME"),  # the decoder's last
     (1, 32, 32, 8, 3, 3, 8, 1, "SAME"),
     (3, 7, 5, 4, 3, 3, 6, 1, "SAME"),
@@ -49,13 +49,14 @@ def arrays(seed, *shapes):
     return [jnp.asarray(rng.normal(size=s), jnp.result_type(float)) for s in shapes]
 
 
-def both(function, x, kernel):
-    """Value and gradients of a loss whose cotangent is another array of noise."""
+def values_and_gradients(functions, x, kernel):
+    """[y, dx, dkernel] of each function, for a cotangent of noise; one compilation."""
 
     @jax.jit
     def run(x, kernel):
-        y, pull = jax.vjp(function, x, kernel)
-        return y, *pull(arrays(7, y.shape)[0])
+        pairs = [jax.vjp(function, x, kernel) for function in functions]
+        cotangent = arrays(7, pairs[0][0].shape)[0]
+        return [[y, *pull(cotangent)] for y, pull in pairs]
 
     return run(x, kernel)
 
@@ -73,10 +74,11 @@ def test_equals_xla(shape, x64):
     n, h, w, c, kh, kw, o, stride, padding = shape
     with jax.enable_x64(x64):
         x, kernel = arrays(0, (n, h, w, c), (kh, kw, c, o))
-        got, wanted = (
-            both(lambda x, k, f=f: f(x, k, stride=stride, padding=padding), x, kernel)
+        functions = [
+            lambda x, k, f=f: f(x, k, stride=stride, padding=padding)
             for f in (conv_lib.conv, reference)
-        )
+        ]
+        got, wanted = values_and_gradients(functions, x, kernel)
         assert_close(got, wanted, 1e-10 if x64 else 1e-5)
 
 
@@ -86,11 +88,9 @@ def test_upsample_conv_equals_repeat_and_conv(shape, x64):
     n, h, w, c, o = shape
     with jax.enable_x64(x64):
         x, kernel = arrays(1, (n, h, w, c), (3, 3, c, o))
-        assert_close(
-            both(conv_lib.upsample_conv, x, kernel),
-            both(reference_upsample, x, kernel),
-            1e-10 if x64 else 1e-5,
-        )
+        functions = conv_lib.upsample_conv, reference_upsample
+        got, wanted = values_and_gradients(functions, x, kernel)
+        assert_close(got, wanted, 1e-10 if x64 else 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_gradients_equal_finite_differences(function):
             2, (5, 4, 6, 3), (3, 3, 3, 2), (5, 4, 6, 3), (3, 3, 3, 2)
         )
 
-        def loss(step):
-            return jnp.sum(jnp.sin(function(x + step * dx, kernel + step * dkernel)))
+        @jax.jit
+        def loss(x, kernel):
+            return jnp.sum(jnp.sin(function(x, kernel)))
 
-        gx, gk = jax.grad(lambda x, k: jnp.sum(jnp.sin(function(x, k))), (0, 1))(
-            x, kernel
-        )
-        slope = (loss(1e-5) - loss(-1e-5)) / 2e-5
+        gx, gk = jax.jit(jax.grad(loss, (0, 1)))(x, kernel)
+        above = loss(x + 1e-5 * dx, kernel + 1e-5 * dkernel)
+        slope = (above - loss(x - 1e-5 * dx, kernel - 1e-5 * dkernel)) / 2e-5
         assert abs(jnp.vdot(gx, dx) + jnp.vdot(gk, dkernel) - slope) < 1e-6
 
 
@@ -142,6 +142,23 @@ def test_inside_scan_and_checkpoint():
 def test_unknown_implementation_is_named(call):
     with pytest.raises(errors.UserError, match=r"winograd.*auto, xla, fast"):
         call(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)))
+
+
+@pytest.mark.parametrize("images", [1, 5, 6, 7])
+def test_chunks_that_do_not_divide_the_images(images, monkeypatch):
+    monkeypatch.setattr(conv_lib, "_CHUNK_BYTES", 3 * 8 * 8 * 4 * 9 * 4)
+    x, kernel = arrays(4, (images, 8, 8, 4), (3, 3, 4, 4))
+    for function, other in (
+        (conv_lib.conv, reference),
+        (conv_lib.upsample_conv, reference_upsample),
+    ):
+        got, wanted = values_and_gradients((function, other), x, kernel)
+        assert_close(got, wanted, 1e-5)
+
+
+def test_upsample_conv_needs_3x3():
+    with pytest.raises(errors.UserError, match="5x3"):
+        conv_lib.upsample_conv(jnp.ones((1, 4, 4, 1)), jnp.ones((5, 3, 1, 1)))
 
 
 def test_unknown_padding_is_named():
