@@ -104,25 +104,28 @@ class Checkpointer:
         """
         step = int(state.step)
         path = self.folder / str(step)
-        items = ocp.args.Composite(
-            model=ocp.args.StandardSave(
-                {"step": state.step, "params": state.params, "state": state.state}
-            ),
+        items = {
+            "model": {
+                "step": state.step,
+                "params": state.params,
+                "state": state.state,
+            },
             # With the step, since a tree without arrays cannot be stored.
-            optimizer=ocp.args.StandardSave(
-                {"step": state.step, "opt_state": state.opt_state}
-            ),
-        )
+            "optimizer": {"step": state.step, "opt_state": state.opt_state},
+        }
+        wanted = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with _quiet():
                 try:
-                    self._orbax.save(path, args=items, force=True)
+                    self._orbax.save(
+                        path, args=ocp.args.Composite(**wanted), force=True
+                    )
                 except Exception:
                     _settle()
                     raise
             if meshes.is_primary():
-                manifests.write(path, extra or {}, metrics or {})
+                manifests.write(path, items, extra or {}, metrics or {})
                 self._prune()
         except (OSError, ValueError, RuntimeError) as error:
             if meshes.is_primary():
@@ -276,17 +279,21 @@ class Checkpointer:
         return tuple(meshes.on_primary(choose))
 
     def _read(self, step: int, **items: Any) -> list[Any]:
-        restore = {k: ocp.args.StandardRestore(item) for k, item in items.items()}
+        path = self.folder / str(step)
+        wanted = {k: ocp.args.StandardRestore(item) for k, item in items.items()}
+        # Orbax would tell it too, but in a hundred lines.
+        problem = manifests.misfit(path, items)
         try:
-            with _quiet():
-                found = self._orbax.restore(
-                    self.folder / str(step), args=ocp.args.Composite(**restore)
-                )
+            if not problem:
+                with _quiet():
+                    found = self._orbax.restore(path, args=ocp.args.Composite(**wanted))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            problem = _reason(error)
+        if problem:
             raise UserError(
                 f"the checkpoint of step {step} in {self.folder} does not fit this "
-                f"model ({_reason(error)})"
-            ) from error
+                f"model: {problem}"
+            )
         return [found[name] for name in items]
 
     def _prune(self) -> None:
@@ -351,14 +358,12 @@ def _settle() -> None:
     for thread in threading.enumerate():
         if type(thread).__module__.startswith("orbax"):
             thread.join(timeout=60)
-    # Its abandoned tasks report to an event loop that is gone; nobody needs to know.
-    usual = sys.unraisablehook
 
-    def hook(report: Any) -> None:
-        if "Event loop is closed" not in str(report.exc_value):
-            usual(report)
 
-    sys.unraisablehook = hook
+def _unraisable(report: Any) -> None:
+    # Abandoned tasks of Orbax report to an event loop that is gone.
+    if "Event loop is closed" not in str(report.exc_value):
+        sys.__unraisablehook__(report)
 
 
 @contextlib.contextmanager
@@ -366,12 +371,15 @@ def _quiet() -> Iterator[None]:
     """Keeps the log lines of Orbax, which are not for users, off the screen."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     levels = [logger.level for logger in loggers]
+    hook, sys.unraisablehook = sys.unraisablehook, _unraisable
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+        # Not after an error: the tasks that it leaves behind report later.
+        sys.unraisablehook = hook
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

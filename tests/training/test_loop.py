@@ -59,7 +59,7 @@ def test_resume_is_exact_wherever_a_run_is_interrupted(
     at, straight, same_bits, tmp_path, capsys
 ):
     first = loop.train(toy.get_config(), Interrupted(at), tmp_path)
-    assert not first.finished and at <= int(first.state.step) <= at + 5
+    assert not first.finished and abs(int(first.state.step) - at) <= 5
     assert "run the same command again to go on" in capsys.readouterr().out
     second = loop.train(toy.get_config(), toy.Toy(), tmp_path)
     assert f"resuming at step {int(first.state.step)}" in capsys.readouterr().out
@@ -124,11 +124,10 @@ def test_the_best_checkpoint_is_kept(tmp_path):
     class Rising(toy.Toy):
         """Its score is best at the evaluation of step 20."""
 
-        calls = 0
+        scores = iter([5.0, 3.0, 1.0, 2.0, 4.0, 5.0, 6.0])
 
         def summarise(self, scores):
-            self.calls += 1
-            return {"error": {"mean": [5.0, 3.0, 1.0, 2.0, 4.0, 5.0, 6.0][self.calls]}}
+            return {"error": {"mean": next(self.scores)}}
 
     config = toy.get_config(**{"eval.every": 10, "checkpoint_every": 15})
     task = Rising()

@@ -1,0 +1,67 @@
+"""Evaluation: padding, sharding, flat names."""
+
+import jax
+import numpy as np
+import pytest
+
+from nwm_jax.errors import UserError
+from nwm_jax.modules import functional
+from nwm_jax.training import evaluating, mesh
+from tests.training import toy
+
+
+class Kept(toy.Toy):
+    """Gives the scores back as they came."""
+
+    def summarise(self, scores):
+        return scores
+
+
+@pytest.fixture(scope="module")
+def task():
+    return Kept()
+
+
+@pytest.fixture(scope="module")
+def model(task):
+    return functional.split(task.init(jax.random.key(3)))[1:]
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+@pytest.mark.parametrize("num", [None, 1, 7, 99])
+def test_every_example_once_and_in_order(task, model, devices, batch_size, num):
+    devices = mesh.make_mesh(jax.devices()[:devices])
+    found = evaluating.run_eval(task, *model, devices, batch_size, num)
+    count = min(num or 10, 10)
+    batch = task.eval_batch(np.arange(count))
+    np.testing.assert_array_equal(found["x"], batch["x"])
+    expected = task.score(functional.merge(task.graphdef, *model), batch)
+    np.testing.assert_allclose(found["error"], expected["error"], rtol=1e-5)
+
+
+def test_progress_is_told(task, model):
+    told = []
+    evaluating.run_eval(
+        task, *model, mesh.make_mesh(), 4, progress=lambda *now: told.append(now)
+    )
+    assert told == [(4, 10), (8, 10), (10, 10)]
+
+
+def test_batch_size_must_be_positive(task):
+    with pytest.raises(UserError, match="eval.batch_size=0"):
+        evaluating.make_eval(task, mesh.make_mesh(), 0)
+
+
+def test_flat_names():
+    summary = {
+        "protocol": "paper",
+        "mse": {"forecast": np.float32(0.5), "curve": [1.0, 2.0], "none": None},
+        "num_windows": 3,
+        "vpt": {"all": {"mean": 1.5}},
+    }
+    assert evaluating.flatten(summary) == {
+        "mse/forecast": 0.5,
+        "num_windows": 3.0,
+        "vpt/all/mean": 1.5,
+    }

@@ -1,0 +1,135 @@
+"""The workdir: lock, config, what may change; and the files in it."""
+
+import json
+
+import pytest
+
+from nwm_jax.errors import UserError
+from nwm_jax.training import loop, workdir, writers
+from tests.training import toy
+
+
+def claim(folder, **changes):
+    return workdir.claim(folder, toy.get_config(**changes))
+
+
+def test_the_second_run_is_refused(tmp_path):
+    with (
+        workdir.locked(tmp_path / "run"),
+        pytest.raises(UserError, match="another run is training in .*run; wait"),
+    ):
+        loop.train(toy.get_config(), toy.Toy(), tmp_path / "run")
+    with workdir.locked(tmp_path / "run"):
+        pass
+
+
+def test_a_workdir_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write to the workdir .*: Not a dir"):
+        loop.train(toy.get_config(), toy.Toy(), tmp_path / "file" / "run")
+
+
+def test_another_config_is_refused_and_named(tmp_path):
+    claim(tmp_path)
+    with pytest.raises(UserError) as error:
+        claim(
+            tmp_path,
+            **{"optimizer.learning_rate": 0.5, "model.grid": (7, 7), "seed": 3},
+        )
+    assert (
+        "(model.grid: [5, 5] -> [7, 7]; optimizer.learning_rate: 0.01 -> 0.5; "
+        "seed: 0 -> 3)"
+    ) in str(error.value)
+    assert "\n" not in str(error.value)
+    # The file still holds the old one.
+    assert json.loads((tmp_path / "config.json").read_text())["config"]["seed"] == 0
+
+
+def test_what_may_change(tmp_path):
+    claim(tmp_path)
+    free = {
+        "num_steps": 99,
+        "log_every": 3,
+        "checkpoint_every": 4,
+        "eval.every": 5,
+        "eval.batch_size": 6,
+        "data.path": "elsewhere",
+        "data.cache_dir": "there",
+        "tensorboard": True,
+        "wandb": "project",
+    }
+    assert claim(tmp_path, **free) == []
+    stored = json.loads((tmp_path / "config.json").read_text())["config"]
+    assert stored["num_steps"] == 99 and stored["wandb"] == "project"
+
+
+def test_new_and_lost_fields_count(tmp_path):
+    old = {"a": {"b": 1}, "c": [1, 2]}
+    assert workdir.differences(old, {"a": {"b": 1}, "c": [1, 2]}) == []
+    assert workdir.differences(old, {"a": {"b": 1, "d": 0}}) == [
+        "a.d: (none) -> 0",
+        "c: [1, 2] -> (none)",
+    ]
+
+
+def test_another_version_is_told(tmp_path):
+    claim(tmp_path)
+    path = tmp_path / "config.json"
+    content = json.loads(path.read_text())
+    content["versions"]["jax"] = "0.0.1"
+    path.write_text(json.dumps(content))
+    (note,) = claim(tmp_path)
+    assert "jax 0.0.1 -> " in note
+
+
+def test_metrics_are_cut_at_the_resumed_step(tmp_path):
+    first = writers.JsonLines(tmp_path, None)
+    for step in (0, 10, 20, 30):
+        first.write("train", step, {"loss": step / 7})
+    first.close()
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(path.read_text() + '{"step": 40, "ki')
+    second = writers.JsonLines(tmp_path, 20)
+    second.write("train", 30, {"loss": 1.0})
+    rows = writers.read_metrics(tmp_path)
+    assert [row["step"] for row in rows] == [0, 10, 20, 30]
+    assert rows[2] == {"step": 20, "kind": "train", "loss": 20 / 7}
+    assert rows[3]["loss"] == 1.0
+    writers.JsonLines(tmp_path, None)
+    assert writers.read_metrics(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "package"),
+    [({"tensorboard": True}, "tensorboardX"), ({"wandb": "p"}, "wandb")],
+)
+def test_a_missing_package_is_told_before_anything_is_made(
+    change, package, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=f"needs the package {package}: pip install"):
+        loop.train(toy.get_config(**change), toy.Toy(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_rows_reach_every_writer(straight, tmp_path):
+    class Collect(list):
+        closed = False
+
+        def write(self, kind, step, values):
+            self.append((kind, step, set(values)))
+
+        def close(self):
+            self.closed = True
+
+    extra = Collect()
+    config = toy.get_config(**{"num_steps": 20, "eval.every": 10})
+    loop.train(config, toy.Toy(), tmp_path, writers=[extra])
+    assert [row[:2] for row in extra] == [
+        ("eval", 0),
+        ("train", 10),
+        ("eval", 10),
+        ("train", 20),
+        ("eval", 20),
+    ]
+    assert extra.closed and extra[0][2] == {"error/mean", "num"}
