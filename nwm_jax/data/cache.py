@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nwm_jax.data import suite
+from nwm_jax.data import suite, trajectories
 from nwm_jax.errors import UserError
 from nwm_jax.files import write_json
 
@@ -74,7 +74,7 @@ def open_states(
       progress: called as progress(done, total), in trajectories, while computing.
 
     Returns:
-      For "train" and "test" the memory-mapped arrays of `suite.trajectories`, `[N, ...]`
+      For "train" and "test" the memory-mapped arrays of `trajectories.simulate_chunk`, `[N, ...]`
       each, real numbers as float32.
 
     Raises:
@@ -141,7 +141,9 @@ def _open_checked(folder: pathlib.Path, settings: dict):
         raise DamagedError("manifest.json describes other settings")
     arrays: dict[str, dict[str, np.ndarray]] = {"train": {}, "test": {}}
     expected = [
-        f"{key}-{split}.npy" for key in manifest["arrays"] for split in suite.SPLITS
+        f"{key}-{split}.npy"
+        for key in manifest["arrays"]
+        for split in trajectories.SPLITS
     ]
     for name in expected:
         entry, path = manifest["files"].get(name), folder / name
@@ -225,13 +227,13 @@ def _write_arrays(
     work = [
         (split, chunk)
         for split, size in sizes.items()
-        for chunk in range(-(-size // suite.CHUNK))
+        for chunk in range(-(-size // trajectories.CHUNK))
     ]
 
     def compute(item: tuple[str, int]) -> dict[str, np.ndarray]:
         split, chunk = item
-        keep = sizes[split] - chunk * suite.CHUNK
-        arrays = suite.trajectories(
+        keep = sizes[split] - chunk * trajectories.CHUNK
+        arrays = trajectories.simulate_chunk(
             spec,
             split,
             chunk,

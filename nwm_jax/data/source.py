@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nwm_jax.data import cache, render, suite, systems
+from nwm_jax.data import cache, render, suite, systems, trajectories
 from nwm_jax.data.windows import check_length
 from nwm_jax.errors import UserError
 
@@ -124,7 +124,7 @@ class SimulatedSource:
     def images(self, batch: Batch) -> jax.Array:
         """Draws windows; see `Source.images`."""
         q, _ = jnp.split(jnp.asarray(batch["states"]), 2, axis=-1)
-        params = suite.params_of(dict(batch))
+        params = trajectories.params_of(dict(batch))
         low, high = self.spec.canvas
         drawn = render.render(
             self._system.positions(params, q, batch["offset"]),

@@ -6,23 +6,12 @@ the system, the ranges of its constants and initial states, canvas, colours, fri
 
 import dataclasses
 import difflib
-import functools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from nwm_jax.data import sampling, systems
-from nwm_jax.data.host import float64_on_cpu
 from nwm_jax.errors import UserError
-
-# Streams of random numbers: never renumber, or every seeded dataset changes.
-SPLITS = {"train": 0, "test": 1}
-
-# Trajectories are computed this many at a time, always: the same compiled program sees
-# trajectory i in the same place, so it comes out the same to the last bit whatever the
-# size of the dataset. (Also about what a core's cache holds.)
-CHUNK = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +30,8 @@ class Spec:
       shift: how the picture is shifted per trajectory: "none"; "xy", independently
         along each axis; "diagonal", by the same amount along both.
       random_x: shifts x by U[0, 1) besides.
+      redraw: whether a trajectory of which a centre (before the shift) leaves the inner
+        canvas in any frame is drawn anew, constants and all.
     """
 
     name: str
@@ -53,6 +44,7 @@ class Spec:
     friction: float = 0.0
     shift: str = "none"
     random_x: bool = False
+    redraw: bool = False
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -97,56 +89,6 @@ class Spec:
         }
 
 
-def trajectories(
-    spec: Spec, split: str, chunk: int, *, num_frames: int, dt: float, seed: int
-) -> dict[str, np.ndarray]:
-    """Simulates trajectories chunk * CHUNK, ..., (chunk + 1) * CHUNK - 1 of a split.
-
-    Trajectory i depends on (seed, split, i) alone.
-
-    Args:
-      spec: the dataset.
-      split: "train" or "test".
-      chunk: which block of `CHUNK` trajectories.
-      num_frames: T, frames per trajectory, the initial state included.
-      dt: time between frames.
-      seed: any integer.
-
-    Returns:
-      `states` = (q, p) float64 `[CHUNK, T, 2D]`; `offset` float64 `[CHUNK, 2]`;
-      `color_index` int32 and `radius` float64 `[CHUNK, n]`; `param_<name>` float64.
-    """
-    with float64_on_cpu():
-        stream = jax.random.key(seed % 2**63, impl="threefry2x32")
-        stream = jax.random.fold_in(stream, SPLITS[split])
-        drawn = jax.tree.map(np.asarray, _sample_chunk(spec, stream, chunk * CHUNK))
-    states = systems.get(spec.system).simulate(
-        params_of(drawn),
-        drawn.pop("q0"),
-        drawn.pop("p0"),
-        dt=dt,
-        num_steps=num_frames - 1,
-        friction=spec.friction,
-    )
-    return {"states": states, **drawn}
-
-
-def params_of(arrays: dict) -> dict:
-    """The constants among `arrays`: entries `param_<name>`, by name."""
-    return {
-        key.removeprefix("param_"): value
-        for key, value in arrays.items()
-        if key.startswith("param_")
-    }
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _sample_chunk(spec: Spec, stream: jax.Array, first: int) -> dict[str, jax.Array]:
-    indices = first + jnp.arange(CHUNK, dtype=jnp.uint32)
-    keys = jax.vmap(functools.partial(jax.random.fold_in, stream))(indices)
-    return jax.vmap(spec.sample)(keys)
-
-
 def _spring(name: str, m: tuple[float, float], **options) -> Spec:
     return Spec(
         name=name,
@@ -169,6 +111,34 @@ def _pendulum(name: str, m, g, length, **options) -> Spec:
     )
 
 
+def _double_pendulum(name: str, m, g, length, radius_range, **options) -> Spec:
+    return Spec(
+        name=name,
+        system="double_pendulum",
+        params=(
+            ("m_1", *m),
+            ("m_2", *m),
+            ("l_1", *length),
+            ("l_2", *length),
+            ("g", *g),
+        ),
+        radius_range=radius_range,
+        inner_half_width=2 * length[1] + sampling.particle_radius(m[1]),
+        **options,
+    )
+
+
+def _two_body(name: str, m, g, **options) -> Spec:
+    return Spec(
+        name=name,
+        system="two_body",
+        params=(("m", *m), ("g", *g)),
+        radius_range=(0.5, 1.5),  # of each coordinate: a box, not an annulus
+        uniform_area=True,
+        **options,
+    )
+
+
 _PLAIN = {"uniform_area": False, "num_colors": 1}
 _COLORS = {"uniform_area": True, "num_colors": 6}
 _SPRING_COLORS = {"m": (0.2, 1.0), "shift": "diagonal", "random_x": True, **_COLORS}
@@ -176,6 +146,14 @@ _PENDULUM_COLORS = {
     "m": (0.5, 1.5),
     "g": (3.0, 4.0),
     "length": (0.5, 1.0),
+    "shift": "xy",
+    **_COLORS,
+}
+_DOUBLE_COLORS = {
+    "m": (0.4, 0.6),
+    "g": (2.5, 4.0),
+    "length": (0.75, 1.0),
+    "radius_range": (1.0, 2.5),
     "shift": "xy",
     **_COLORS,
 }
@@ -200,6 +178,30 @@ DATASETS: dict[str, Spec] = {
         ),
         _pendulum("pendulum_colors", **_PENDULUM_COLORS),
         _pendulum("pendulum_colors_friction", friction=0.05, **_PENDULUM_COLORS),
+        _double_pendulum(
+            "double_pendulum",
+            (0.5, 0.5),
+            (3.0, 3.0),
+            (1.0, 1.0),
+            (1.3, 2.3),
+            uniform_area=False,
+            num_colors=2,
+        ),
+        _double_pendulum("double_pendulum_colors", **_DOUBLE_COLORS),
+        _double_pendulum(
+            "double_pendulum_colors_friction", friction=0.05, **_DOUBLE_COLORS
+        ),
+        _two_body(
+            "two_body", (1.0, 1.0), (1.0, 1.0), inner_half_width=2.75, num_colors=2
+        ),
+        _two_body(
+            "two_body_colors",
+            (0.5, 1.5),
+            (0.5, 1.5),
+            inner_half_width=5.0,
+            num_colors=6,
+            redraw=True,
+        ),
     )
 }
 

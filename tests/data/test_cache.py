@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from nwm_jax.data import cache, suite
+from nwm_jax.data import cache, suite, trajectories
 from nwm_jax.errors import UserError
 
 SETTINGS = {"num_train": 20, "num_test": 5, "num_frames": 16, "dt": 0.05, "seed": 0}
@@ -67,7 +67,9 @@ def test_made_once_then_mapped(tmp_path):
 def test_holds_what_is_simulated(tmp_path):
     arrays, _ = _open(tmp_path)
     for split, size in (("train", 20), ("test", 5)):
-        direct = suite.trajectories(SPRING, split, 0, num_frames=16, dt=0.05, seed=0)
+        direct = trajectories.simulate_chunk(
+            SPRING, split, 0, num_frames=16, dt=0.05, seed=0
+        )
         for key, value in direct.items():
             stored = arrays[split][key]
             np.testing.assert_array_equal(stored, value[:size].astype(stored.dtype))
@@ -76,11 +78,13 @@ def test_holds_what_is_simulated(tmp_path):
 @pytest.mark.parametrize("name", ["mass_spring_colors", "pendulum_colors"])
 def test_trajectories_do_not_depend_on_how_many_there_are(tmp_path, name):
     few, _ = _open(tmp_path, suite.get(name), num_train=10)
-    many, _ = _open(tmp_path, suite.get(name), num_train=suite.CHUNK + 20)
+    many, _ = _open(tmp_path, suite.get(name), num_train=trajectories.CHUNK + 20)
     for key in few["train"]:
         np.testing.assert_array_equal(few["train"][key], many["train"][key][:10])
         np.testing.assert_array_equal(few["test"][key], many["test"][key])
-    assert len(np.unique(many["train"]["states"][:, 0], axis=0)) == suite.CHUNK + 20
+    assert (
+        len(np.unique(many["train"]["states"][:, 0], axis=0)) == trajectories.CHUNK + 20
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nwm_jax import data
-from nwm_jax.data import render, suite, systems
+from nwm_jax.data import render, suite, systems, trajectories
 from nwm_jax.data.source import open_frames
 from nwm_jax.errors import UserError
 
@@ -44,13 +44,13 @@ def test_simulated(name, cache_dir):
 
     # The same in float64 from the simulation itself.
     spec = suite.get(name)
-    raw = suite.trajectories(spec, "test", 0, num_frames=16, dt=0.05, seed=0)
+    raw = trajectories.simulate_chunk(spec, "test", 0, num_frames=16, dt=0.05, seed=0)
     raw = {key: value[indices] for key, value in raw.items()}
     states = np.stack([x[s : s + 10] for x, s in zip(raw["states"], starts)])
     np.testing.assert_array_equal(source.states(batch), states.astype(np.float32))
     exact = render.render(
         systems.get(spec.system).positions(
-            suite.params_of(raw), np.split(states, 2, axis=-1)[0], raw["offset"]
+            trajectories.params_of(raw), np.split(states, 2, axis=-1)[0], raw["offset"]
         ),
         raw["radius"][:, None],
         raw["color_index"][:, None],

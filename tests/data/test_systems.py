@@ -11,11 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nwm_jax.data import suite, systems
+from nwm_jax.data import render, suite, systems
 from nwm_jax.errors import UserError
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "data"
 NAMES = ("mass_spring", "pendulum")
+ALL = (*NAMES, "double_pendulum", "two_body", "three_body")
+THREE = suite.Spec(
+    name="three",
+    system="three_body",
+    params=(("m", 0.5, 1.5), ("g", 0.5, 1.5)),
+    radius_range=(0.9, 1.2),
+    uniform_area=True,
+    inner_half_width=2.0,
+    num_colors=3,
+)
 
 
 @pytest.fixture(params=[(n, v) for n in NAMES for v in ("plain", "colors", "friction")])
@@ -31,7 +41,8 @@ def _params(held):
 
 
 def _states(system, n, name):
-    return system.sample(jax.random.key(3), n, suite.DATASETS[f"{name}_colors"])
+    spec = suite.DATASETS.get(f"{name}_colors", THREE)
+    return system.sample(jax.random.key(3), n, spec)
 
 
 def test_trajectories_equal_golden(golden):
@@ -64,7 +75,7 @@ def test_fields_and_pictures_equal_golden(golden):
     np.testing.assert_allclose(system.radii(params), g["particles_radius"], atol=1e-15)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("friction", [0.0, 0.05])
 def test_vector_field_is_the_gradient_of_the_energy(name, friction):
     system = systems.get(name)
@@ -116,6 +127,79 @@ def test_time_reversal(name):
     turned = system.simulate(params, last_q, -last_p, dt=0.05, num_steps=100)
     turned = turned[:, ::-1] * np.array([1, -1])
     np.testing.assert_allclose(turned, x, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name", ("mass_spring", "pendulum", "double_pendulum", "two_body")
+)
+def test_trajectories_and_pictures_equal_generated_ones(name):
+    dataset = f"{name}_colors"
+    spec = suite.DATASETS[dataset]
+    system = systems.get(spec.system)
+    with np.load(GOLDEN / "generated.npz") as arrays:
+        for example in ("index0", "index1"):
+            prefix = f"{dataset}__{example}__"
+            g = {k.removeprefix(prefix): arrays[k] for k in arrays if prefix in k}
+            params = {name: g[name] for name, _, _ in spec.params}
+            q, p = np.split(g["x"][None], 2, axis=-1)
+            field = np.concatenate(system.vector_field(params, q, p), -1)
+            np.testing.assert_allclose(field[0], g["dx_dt"], atol=1e-12)
+            x = system.simulate(params, q[:, 0], p[:, 0], dt=0.05, num_steps=5)
+            np.testing.assert_allclose(x[0], g["x"], rtol=0, atol=1e-7)
+            image = render.render(
+                system.positions(params, q, g["offset"]),
+                system.radii(params)[:, None],
+                g["color_index"][:, None],
+                canvas_min=spec.canvas[0],
+                canvas_max=spec.canvas[1],
+                num_colors=spec.num_colors,
+                dtype=np.float64,
+            )
+            got = render.to_uint8(np.asarray(image[0]))
+            np.testing.assert_array_equal(got, g["image"])
+
+
+def test_double_pendulum_keeps_energy_and_turns_back():
+    system = systems.get("double_pendulum")
+    params, q, p = _states(system, 16, "double_pendulum")
+    x = system.simulate(params, q, p, dt=0.05, num_steps=60)
+    energy = system.hamiltonian(params, *np.split(x, 2, axis=-1))
+    np.testing.assert_allclose(energy, energy[:, :1] + np.zeros(61), atol=1e-7)
+    last_q, last_p = np.split(x[:, -1], 2, axis=-1)
+    back = system.simulate(params, last_q, last_p, dt=-0.05, num_steps=60)
+    np.testing.assert_allclose(back[:, -1], x[:, 0], atol=1e-5)
+
+
+def test_gravity_keeps_energy_momentum_and_angular_momentum():
+    system, spec = systems.get("two_body"), suite.DATASETS["two_body_colors"]
+    params, q, p = system.sample(jax.random.key(3), 64, spec)
+    x = system.simulate(params, q, p, dt=0.05, num_steps=60)
+    q, p = np.split(x, 2, axis=-1)
+    energy = system.hamiltonian(params, q, p)
+    np.testing.assert_allclose(energy, energy[:, :1] + np.zeros(61), atol=1e-7)
+    np.testing.assert_allclose(p[..., :2] + p[..., 2:], 0, atol=1e-12)
+    turning = q[..., ::2] * p[..., 1::2] - q[..., 1::2] * p[..., ::2]
+    spin = turning.sum(-1)
+    np.testing.assert_allclose(spin, spin[:, :1] + np.zeros(61), atol=1e-9)
+
+
+def test_equal_bodies_move_on_circles():
+    system, spec = systems.get("two_body"), suite.DATASETS["two_body"]
+    params, q, p = system.sample(jax.random.key(3), 8, spec)
+    x = system.simulate(params, q, p, dt=0.05, num_steps=255)
+    radius = np.hypot(x[..., 0], x[..., 1])
+    np.testing.assert_allclose(radius, radius[:, :1] + np.zeros(256), atol=1e-12)
+    assert (x[:, 1, 0] * x[:, 0, 1] > x[:, 1, 1] * x[:, 0, 0]).all()  # clockwise
+
+
+def test_three_bodies_start_on_a_triangle():
+    system = systems.get("three_body")
+    _, q, p = system.sample(jax.random.key(3), 32, THREE)
+    corners = q.reshape(32, 3, 2)
+    radius = np.linalg.norm(corners, axis=-1)
+    assert (radius >= 0.9).all() and (radius <= 1.2).all()
+    np.testing.assert_allclose(corners.sum(1), 0, atol=1e-14)
+    np.testing.assert_allclose(p.reshape(32, 3, 2).sum(1), 0, atol=1e-14)
 
 
 def test_damped_spring_is_the_damped_oscillator():
