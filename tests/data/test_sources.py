@@ -29,7 +29,9 @@ def _saved(tmp_path, array, **options):
     return data.open_source(name="", path=str(path), **SIZES)
 
 
-@pytest.mark.parametrize("name", ["spring", "pendulum", "pendulum_colors_friction"])
+@pytest.mark.parametrize(
+    "name", ["spring", "pendulum", "pendulum_colors_friction", "two_body"]
+)
 def test_simulated(name, cache_dir):
     source = data.open_source(name=name, cache_dir=cache_dir, **SIZES)
     assert (source.num_frames, source.image_shape) == (16, (32, 32, 3))
