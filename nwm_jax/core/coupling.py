@@ -13,10 +13,16 @@ torus    ``[..., H, W, C]``        ``[k, k, C, D]``         k x k cells, periodi
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nwm_jax.errors import UserError
 
 TOPOLOGIES = ("dense", "ring", "torus")
+
+# Up to this many numbers in a row, products of whole rows are faster on CPUs than
+# patches: a scan of 60 steps and its gradient, 8 to 32 examples, took 1.4 to 2.5 times
+# less time for rows of 12 to 96 numbers, and as much at 192.
+_SMALL_ROW = 96
 
 
 def couple(topology: str, field: jax.Array, weights: jax.Array) -> jax.Array:
@@ -43,11 +49,39 @@ def couple(topology: str, field: jax.Array, weights: jax.Array) -> jax.Array:
         return _patches(field, weights.shape[:1]) @ weights.reshape(
             -1, weights.shape[-1]
         )
+    if topology == "torus" and field.shape[-2] * field.shape[-1] <= _SMALL_ROW:
+        return _couple_rows(field, weights)
     if topology == "torus":
         return _patches(field, weights.shape[:2]) @ weights.reshape(
             -1, weights.shape[-1]
         )
     raise UserError(f"unknown topology {topology!r}; choose one of {TOPOLOGIES}")
+
+
+def _couple_rows(field: jax.Array, weights: jax.Array) -> jax.Array:
+    """The coupling of a torus as one product of whole rows with a banded matrix.
+
+    A row is the vector of its W C numbers; the rows that a row feels stand side by side,
+    and the matrix ``[k W C, W D]`` holds the kernel once for every column. Most of it is
+    zero, but it moves W times fewer, larger pieces than patches do.
+    """
+    _check_odd(weights.shape[:2])
+    width, channels = field.shape[-2:]
+    taps = np.arange(weights.shape[1])[:, None, None] - weights.shape[1] // 2
+    source, target = np.arange(width)[:, None], np.arange(width)
+    # One where column `target` feels column `source` through a tap.
+    band = jnp.asarray((target + taps - source) % width == 0, weights.dtype)
+    matrix = jnp.einsum("bij,abcd->aicjd", band, weights, precision="highest")
+    rows = field.reshape(*field.shape[:-2], 1, width * channels)
+    near = _patches(rows, (weights.shape[0], 1))
+    sums = near @ matrix.reshape(near.shape[-1], -1)
+    return sums.reshape(*field.shape[:-1], weights.shape[-1])
+
+
+def _check_odd(sizes: tuple[int, ...]) -> None:
+    """Raises UserError if a kernel has no middle."""
+    if any(size % 2 == 0 for size in sizes):
+        raise UserError(f"kernel sizes must be odd, got {sizes}")
 
 
 def _patches(field: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
@@ -56,8 +90,7 @@ def _patches(field: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
     Patches and one matmul serve any number of channels, and their gradient is again a
     matmul; XLA's own convolution is slow on CPU inside a scan for such small kernels.
     """
-    if any(size % 2 == 0 for size in sizes):
-        raise UserError(f"kernel sizes must be odd, got {sizes}")
+    _check_odd(sizes)
     channel = field.ndim - 1
     columns = [field]
     for axis, size in zip(range(channel - len(sizes), channel), sizes):

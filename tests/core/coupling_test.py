@@ -33,6 +33,19 @@ def test_lattices_match_loops(
     )
 
 
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_wide_rows_match_loops(size: int) -> None:
+    """A torus takes another way where rows are long; the answer is the same."""
+    field = oracles.fill((2, 5, 20, 8), 0)
+    weights = oracles.fill((size, size, 8, 1), 1)
+    assert field.shape[-2] * field.shape[-1] > coupling._SMALL_ROW
+    np.testing.assert_allclose(
+        couple("torus", field, weights),
+        couple_by_loops("torus", field, weights),
+        atol=1e-5,
+    )
+
+
 def test_dense_matches_loops() -> None:
     field, weights = oracles.fill((2, 3, 5), 0), oracles.fill((5, 4), 1)
     np.testing.assert_allclose(
