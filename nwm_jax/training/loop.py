@@ -105,7 +105,7 @@ def train(
 
     Raises:
       UserError: the config does not fit, the workdir belongs to another config or is
-        in use, or a checkpoint cannot be read or written.
+        in use, a checkpoint cannot be read or written, or another process is gone.
       NonFiniteError: loss or gradient norm was not finite; `nan_dump.npz` and
         `nan_dump.json` hold the batch and the metrics of that step.
     """
@@ -118,6 +118,15 @@ def train(
         try:
             run.start(notes, writers)
             return run.go()
+        except jax.errors.JaxRuntimeError as error:
+            if jax.process_count() == 1:
+                raise
+            meshes.exit_at_once()
+            kept = "from its start" if run.saved is None else f"at step {run.saved}"
+            raise UserError(
+                f"another process of this run is gone ({str(error).splitlines()[0]}); "
+                f"start all of them again with the same command to go on {kept}"
+            ) from error
         finally:
             run.close()
 
@@ -133,6 +142,7 @@ class _Run:
         self.evaluate = evaluating.make_eval(task, mesh, config.eval.batch_size)
         self.saver = checkpoint.Checkpointer(folder / "checkpoints", task.best)
         self.transform = transform
+        self.saved: int | None = None
         self.writers: list[sinks.Writer] = []
         self.bar: bars.Progress | None = None
 
