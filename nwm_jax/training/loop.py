@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 # A dispatch is made about this long: short enough that a signal is heard soon, long
 # enough that the host costs nothing.
 DISPATCH_SECONDS = 1.0
-# Enough to follow a run; the full evaluation comes at its end.
+# Enough to follow a run; the full evaluation comes at its end. A task whose best
+# checkpoint needs more says so in `num_periodic`.
 PERIODIC_EXAMPLES = 64
 
 
@@ -196,7 +197,7 @@ class _Run:
         )
         self.say(f"compiled the step in {time.perf_counter() - began:.1f} s")
         if self.saved is None:
-            self.score(min(self.config.eval.batch_size, PERIODIC_EXAMPLES))
+            self.score(self.config.eval.batch_size)
         key_data = states.key_data(self.config.seed)
         pace = wish = 1
         while True:
@@ -260,7 +261,7 @@ class _Run:
         if last or step % config.log_every == 0:
             row = self.log()
         if config.eval.every and (last or step % config.eval.every == 0):
-            summary = self.score(PERIODIC_EXAMPLES)
+            summary = self.score(getattr(task, "num_periodic", PERIODIC_EXAMPLES))
             best = self.saver.is_better(summary)
         if (row or summary) and hasattr(task, "stop") and not last:
             self.stopped = task.stop({**row, **summary}) or ""

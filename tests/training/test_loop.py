@@ -140,6 +140,18 @@ def test_the_best_checkpoint_is_kept(tmp_path):
     assert checkpoint.load(tmp_path, task, 45)[0] == 45
 
 
+def test_how_many_examples_an_evaluation_sees(tmp_path, capsys):
+    task = toy.Toy()
+    task.num_eval, task.num_periodic = 200, 100
+    loop.train(toy.get_config(**{"eval.every": 60}), task, tmp_path / "own")
+    out = capsys.readouterr().out
+    assert "evaluated 4 examples at step 0" in out
+    assert "evaluated 100 examples at step 60" in out
+    del task.num_periodic
+    loop.train(toy.get_config(**{"eval.every": 60}), task, tmp_path / "default")
+    assert "evaluated 64 examples at step 60" in capsys.readouterr().out
+
+
 def test_without_evaluations_the_best_is_the_last(straight):
     assert checkpoint.load(straight[1], toy.Toy(), "best")[0] == 60
 
