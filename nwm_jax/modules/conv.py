@@ -3,7 +3,8 @@
 XLA's convolution is the right one on an accelerator. On a CPU its weight gradient is
 slow, so that `conv` and `upsample_conv` carry gradients of their own there, written
 as matrix products over the patches of a few images at a time, which stay in the
-cache. Callers never see which one ran.
+cache. Callers never see which one ran. Arrays that XLA shards by itself over several
+CPU devices are gathered by those loops: differentiate inside `jax.shard_map` there.
 """
 
 import functools
@@ -17,7 +18,11 @@ from nwm_jax import errors
 IMPLEMENTATIONS = ("auto", "xla", "fast")
 
 # Bytes of patches that are made and multiplied at once.
-_CHUNK_BYTES = 5_000_000
+_CHUNK_BYTES = 2_500_000
+
+# Below this size, and at any stride, XLA's own gradients of a convolution are as fast
+# (measured on two cores; at 32x32 and 64 channels they take 2.6 times as long).
+_FAST_PIXELS = 16 * 16
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -43,8 +48,8 @@ def conv(
         larger half below and to the right: 3x3 with stride 2 on an even side pads
         0 and 1) or "VALID" (none).
       implementation: "xla" (XLA's convolution and its automatic gradient), "fast"
-        (first derivatives in reverse mode only; made for CPUs) or "auto" ("fast" on
-        a CPU, "xla" elsewhere). Values agree to rounding.
+        (made for CPUs; no forward-mode derivatives, which raise a TypeError) or
+        "auto" ("fast" on a CPU, "xla" elsewhere). They agree to rounding.
 
     Returns:
       [N, H', W', O] of the type of `x`.
@@ -56,9 +61,10 @@ def conv(
         raise errors.UserError(
             f"unknown padding {padding!r} of a convolution; choose SAME or VALID"
         )
-    if _resolve(implementation) == "xla":
-        return _xla_conv(x, kernel, stride, padding)
-    return _fast_conv(x, kernel, stride, padding)
+    fast = _resolve(implementation) == "fast" and stride == 1
+    if fast and x.shape[1] * x.shape[2] >= _FAST_PIXELS:
+        return _fast_conv(x, kernel, padding)
+    return _xla_conv(x, kernel, stride, padding)
 
 
 def upsample_conv(
@@ -111,26 +117,20 @@ def _xla_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: str) -> jax
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _fast_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: str) -> jax.Array:
-    return _xla_conv(x, kernel, stride, padding)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _fast_conv(x: jax.Array, kernel: jax.Array, padding: str) -> jax.Array:
+    return _xla_conv(x, kernel, 1, padding)
 
 
-def _fast_conv_forward(x, kernel, stride, padding):
-    return _xla_conv(x, kernel, stride, padding), (x, kernel)
+def _fast_conv_forward(x, kernel, padding):
+    return _xla_conv(x, kernel, 1, padding), (x, kernel)
 
 
-def _fast_conv_backward(stride, padding, residuals, g):
+def _fast_conv_backward(padding, residuals, g):
     x, kernel = residuals
-    kh, kw = kernel.shape[:2]
-    pads = lax.padtype_to_pads(x.shape[1:3], (kh, kw), (stride,) * 2, padding)
-    if stride > 1:
-        return (
-            _strided_input_gradient(g, kernel, x.shape, stride, pads),
-            _strided_kernel_gradient(x, g, kernel.shape, stride, pads),
-        )
-    # Pixel i of x meets g at i + low - u, u = 0 .. kh - 1.
-    pads = [(k - 1 - low, k - 1 - high) for k, (low, high) in zip((kh, kw), pads)]
+    window = kernel.shape[:2]
+    pads = lax.padtype_to_pads(x.shape[1:3], window, (1, 1), padding)
+    pads = [(k - 1 - low, k - 1 - high) for k, (low, high) in zip(window, pads)]
     return _gradients_from_patches(x, g, kernel, 1, pads)
 
 
@@ -204,39 +204,6 @@ def _gradients_from_patches(x, g, kernel, stride, pads):
     return dx, total.transpose(1, 2, 0, 3)
 
 
-def _strided_input_gradient(g, kernel, shape, stride, pads):
-    """The gradient at x: g, spread by the stride, with the turned kernel."""
-    padding = []
-    for axis, (low, _) in enumerate(pads):
-        spread = (g.shape[1 + axis] - 1) * stride + 1
-        padding.append(
-            (kernel.shape[axis] - 1 - low, shape[1 + axis] + low - spread),
-        )
-    return lax.conv_general_dilated(
-        g,
-        kernel[::-1, ::-1].swapaxes(2, 3),
-        (1, 1),
-        padding,
-        lhs_dilation=(stride, stride),
-        dimension_numbers=_LAYOUT,
-    )
-
-
-def _strided_kernel_gradient(x, g, shape, stride, pads):
-    """The gradient at the kernel: patches of x times g."""
-    kh, kw, c, o = shape
-
-    def body(total, chunk):
-        x, g = chunk
-        patches = _patches(x, (kh, kw), stride, pads)
-        return total + jnp.einsum("nhwo,nhwp->op", g, patches), None
-
-    size = g.shape[1] * g.shape[2] * kh * kw * c * x.dtype.itemsize
-    total = jnp.zeros((o, kh * kw * c), x.dtype)
-    total, _ = _over_chunks(body, total, [x, g], None, size)
-    return total.T.reshape(shape)
-
-
 def _patches(x, window, stride, pads):
     """[N, H, W, C] to [N, H', W', kh kw C]: what each position of a window sees."""
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
@@ -253,10 +220,10 @@ def _patches(x, window, stride, pads):
 def _over_chunks(body, total, arrays, out_shape, image_bytes):
     """Runs `total, out = body(total, chunk)` over chunks of a few images in turn.
 
-    `arrays` [N, ...] are cut into chunks; the outs [N, *out_shape] are put together
-    again (out_shape None: there are none). Where the chunks do not divide N the last
-    one starts early, and what it repeats is zero in the first array if there is a
-    total, so that a sum of products counts it once.
+    `arrays` [N, ...] are cut into chunks; the outs are put together to [N, *out_shape].
+    Where the chunks do not divide N the last one starts early; if there is a total,
+    what it repeats is zero in the first array, so that a sum of products counts it
+    once. `image_bytes` is what the patches of one image take.
     """
     n = arrays[0].shape[0]
     count = -(-n // max(1, _CHUNK_BYTES // image_bytes))
@@ -271,13 +238,9 @@ def _over_chunks(body, total, arrays, out_shape, image_bytes):
             new = start + jnp.arange(size) >= i * size
             chunk[0] = jnp.where(new[:, None, None, None], chunk[0], 0)
         total, out = body(total, chunk)
-        if outs is not None:
-            outs = lax.dynamic_update_slice_in_dim(outs, out, start, 0)
-        return total, outs
+        return total, lax.dynamic_update_slice_in_dim(outs, out, start, 0)
 
-    outs = None
-    if out_shape is not None:
-        # Every element will be overwritten. A number from the data keeps XLA from
-        # making one array of zeros for the whole program and copying it here.
-        outs = jnp.full((n, *out_shape), arrays[0][0, 0, 0, 0])
+    # Every element will be overwritten. A number from the data keeps XLA from making
+    # one array of zeros for the whole program and copying it here.
+    outs = jnp.full((n, *out_shape), arrays[0][0, 0, 0, 0])
     return lax.fori_loop(0, count, step, (total, outs))
