@@ -44,18 +44,19 @@ def couple(topology: str, field: jax.Array, weights: jax.Array) -> jax.Array:
       UserError: unknown topology, or an even kernel size.
     """
     if topology == "dense":
-        return field @ weights
-    if topology == "ring":
-        return _patches(field, weights.shape[:1]) @ weights.reshape(
-            -1, weights.shape[-1]
-        )
+        return _product(field, weights)
     if topology == "torus" and field.shape[-2] * field.shape[-1] <= _SMALL_ROW:
         return _couple_rows(field, weights)
-    if topology == "torus":
-        return _patches(field, weights.shape[:2]) @ weights.reshape(
-            -1, weights.shape[-1]
-        )
+    if topology in ("ring", "torus"):
+        near = _patches(field, weights.shape[:-2])
+        return _product(near, weights.reshape(-1, weights.shape[-1]))
     raise UserError(f"unknown topology {topology!r}; choose one of {TOPOLOGIES}")
+
+
+def _product(rows: jax.Array, matrix: jax.Array) -> jax.Array:
+    # An oscillator integrates over hundreds of steps: no accelerator may round its
+    # forces to bfloat16 or TF32 on the way.
+    return jnp.matmul(rows, matrix, precision=jax.lax.Precision.HIGHEST)
 
 
 def _couple_rows(field: jax.Array, weights: jax.Array) -> jax.Array:
@@ -74,7 +75,7 @@ def _couple_rows(field: jax.Array, weights: jax.Array) -> jax.Array:
     matrix = jnp.einsum("bij,abcd->aicjd", band, weights, precision="highest")
     rows = field.reshape(*field.shape[:-2], 1, width * channels)
     near = _patches(rows, (weights.shape[0], 1))
-    sums = near @ matrix.reshape(near.shape[-1], -1)
+    sums = _product(near, matrix.reshape(near.shape[-1], -1))
     return sums.reshape(*field.shape[:-1], weights.shape[-1])
 
 
