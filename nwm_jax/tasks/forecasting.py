@@ -183,7 +183,7 @@ class Forecasting:
           folder: where the pictures go.
 
         Returns:
-          strip.png and forecast.gif; for a model whose oscillators have a place, also
+          strip.png and forecast.webp; for a model whose oscillators have a place, also
           wave.png (snapshots with phase and velocity) and space_time.png.
         """
         images = self.source.images(self.eval_batch(np.arange(1)))
@@ -196,7 +196,7 @@ class Forecasting:
         title = self.config.name
         paths = [strip.draw(folder / "strip.png", truth, means, title=title, **times)]
         sheet = np.asarray(field)[0, ..., 0] if field.ndim == 5 else None
-        animated = folder / "forecast.gif"
+        animated = folder / "forecast.webp"
         paths.append(animation.save(animated, truth, means, sheet, **times))
         if sheet is not None:
             title = f"{title}: positions of the oscillators"

@@ -1,0 +1,217 @@
+"""The forecasting task: what it shows to the model, and how it scores."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from nwm_jax.data.source import FramesSource
+from nwm_jax.errors import UserError
+from nwm_jax.modules import functional
+from nwm_jax.presets import load as load_config
+from nwm_jax.tasks import build
+from nwm_jax.tasks.forecasting import Forecasting
+from nwm_jax.training import loop
+from tests import own_clips
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return own_clips.write(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="module")
+def task(clips):
+    return build(own_clips.config(clips))
+
+
+class Oracle:
+    """A model that knows the bar moves one row a frame."""
+
+    num_observed = 3
+
+    def reconstruct(self, images):
+        frames = [jnp.roll(images[:, 0], t, axis=1) for t in range(1, images.shape[1])]
+        return jnp.stack(frames, axis=1)
+
+
+def test_a_batch_is_a_function_of_seed_and_step(task, clips):
+    batch = task.batch(3, slice(None))
+    assert batch["frames"].shape == (4, 6, 8, 8, 3)
+    again = build(own_clips.config(clips)).batch(3, slice(None))
+    np.testing.assert_array_equal(batch["frames"], again["frames"])
+    other = build(own_clips.config(clips, seed=1)).batch(3, slice(None))
+    assert not np.array_equal(batch["frames"], other["frames"])
+    assert not np.array_equal(batch["frames"], task.batch(4, slice(None))["frames"])
+
+
+def test_processes_get_their_rows_of_the_same_batch(task):
+    whole = task.batch(5, slice(None))["frames"]
+    parts = [task.batch(5, np.array(rows))["frames"] for rows in ([0, 1], [2, 3])]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+def test_windows_of_the_evaluation_do_not_depend_on_the_training_seed(task, clips):
+    other = build(own_clips.config(clips, seed=7))
+    indices = np.arange(5)
+    np.testing.assert_array_equal(
+        task.eval_batch(indices)["frames"], other.eval_batch(indices)["frames"]
+    )
+
+
+def test_inputs_and_targets_are_the_right_frames(clips):
+    """Inputs 0..58 and targets 1..59: shown on clips whose pixels are frame numbers."""
+    frames = (
+        np.zeros((2, 120, 8, 8, 3), np.uint8)
+        + np.arange(120, dtype=np.uint8)[:, None, None, None]
+    )
+    seen = {}
+
+    class Spy:
+        num_observed = 31
+
+        def loss(self, images):
+            seen["training"] = images
+            return jnp.float32(0), {}
+
+        def reconstruct(self, images):
+            seen["evaluation"] = images
+            return images[:, 1:]
+
+    config = load_config("pendulum_nwm2d")
+    task = Forecasting(config, _array_source(frames))
+    batch = task.source.windows("train", np.array([0]), np.array([0]), 60)
+    np.testing.assert_array_equal(
+        np.round(255 * task.source.images(batch)[0, :, 0, 0, 0]), np.arange(60)
+    )
+    assert task.window == 120
+    scores = task.score(Spy(), task.eval_batch(np.array([0])))
+    np.testing.assert_array_equal(
+        np.round(255 * seen["evaluation"][0, :, 0, 0, 0]), np.arange(120)
+    )
+    # The last frame that was seen is frame 30; frame 60 is the first that is scored.
+    errors = scores["last_frame/mse"][0]
+    np.testing.assert_allclose(errors[29], 0.0)
+    np.testing.assert_allclose(errors[59], (30 / 255) ** 2, rtol=1e-5)
+    summary = task.summarise({name: np.asarray(v) for name, v in scores.items()})
+    expected = np.mean((np.arange(60, 120) - 30.0) ** 2) / 255**2
+    np.testing.assert_allclose(summary["mse"]["last_frame"], expected, rtol=1e-5)
+
+
+def test_a_perfect_model_scores_zero_and_the_baselines_do_not(task):
+    batch = task.eval_batch(np.arange(5))
+    scores = {k: np.asarray(v) for k, v in task.score(Oracle(), batch).items()}
+    assert set(scores) == {
+        f"{who}/{what}"
+        for who in ("forecast", "mean_image", "last_frame")
+        for what in ("mse", "relative_mse")
+    }
+    assert all(values.shape == (5, 9) for values in scores.values())
+    summary = task.summarise(scores)
+    for measure in ("mse", "relative_mse", "table_units"):
+        assert summary[measure]["forecast"] < 1e-10
+        assert summary[measure]["mean_image"] > 1e-3
+        assert summary[measure]["last_frame"] > 1e-3
+    np.testing.assert_allclose(
+        summary["table_units"]["mean_image"],
+        1e8 * summary["relative_mse"]["mean_image"] / (8 * 8 * 3),
+    )
+    per_frame = summary["per_frame"]
+    assert per_frame["first_frame"] == 1
+    assert len(per_frame["relative_mse"]["forecast"]) == 9
+    # The last observed frame is frame 2: its own error is zero, the next one's not.
+    assert per_frame["mse"]["last_frame"][1] == 0.0
+    assert per_frame["mse"]["last_frame"][2] > 0.0
+
+
+def test_mean_image_is_the_mean_of_training_windows(task):
+    mean = task.mean_image
+    assert mean.shape == (8, 8, 3)
+    frames = task.source.windows("train", np.arange(8), np.zeros(8, int), 14)["frames"]
+    assert frames.min() / 255 <= mean.min() <= mean.max() <= frames.max() / 255
+    # The bar is in every row equally often.
+    np.testing.assert_allclose(mean.mean(), frames.mean() / 255, rtol=0.05)
+
+
+def test_loss_is_the_models_loss_on_the_rendered_images(task):
+    model = task.init(jax.random.key(0))
+    _, params, state = functional.split(model)
+    batch = task.batch(0, slice(None))
+    loss, (metrics, after) = jax.jit(task.loss)(params, state, batch, jax.random.key(1))
+    want, _ = jax.jit(lambda m, x: m.loss(x))(model, task.source.images(batch))
+    np.testing.assert_allclose(loss, want, rtol=1e-6)
+    assert set(metrics) == {"mse", "relative_mse"}
+    assert jax.tree.leaves(after) == []
+
+
+def test_a_run_on_four_devices_equals_a_run_on_one(task, tmp_path):
+    """Losses and parameters to 1e-5 after four steps."""
+    config, results = task.config, []
+    for count in (1, 4):
+        result = loop.train(
+            config, task, tmp_path / str(count), devices=jax.devices()[:count]
+        )
+        rows = loop.sinks.read_metrics(tmp_path / str(count))
+        losses = [row["loss"] for row in rows if row["kind"] == "train"]
+        results.append((losses, jax.tree.leaves(result.state.params)))
+    (losses, params), (other_losses, other_params) = results
+    assert len(losses) == 2
+    np.testing.assert_allclose(losses, other_losses, rtol=1e-5)
+    for one, four in zip(params, other_params, strict=True):
+        np.testing.assert_allclose(one, four, rtol=1e-5, atol=1e-5)
+
+
+def test_a_few_steps_lower_the_loss(task, tmp_path):
+    config = task.config.copy_and_resolve_references()
+    config.update({"num_steps": 60, "log_every": 20, "checkpoint_every": 60})
+    config.optimizer.learning_rate = 3e-3
+    loop.train(config, task, tmp_path, devices=jax.devices()[:1])
+    rows = loop.sinks.read_metrics(tmp_path)
+    losses = [row["mse"] for row in rows if row["kind"] == "train"]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_clear_errors(clips):
+    with pytest.raises(UserError, match=r"14 frames.* = 26: lower one of them"):
+        build(own_clips.config(clips, **{"eval.horizon": 20}))
+    config = own_clips.config(clips)
+    config.task = "dancing"
+    with pytest.raises(UserError, match="unknown task 'dancing'"):
+        build(config)
+    config = own_clips.config(clips)
+    config.model.name = "hgn3"
+    with pytest.raises(UserError, match="unknown model 'hgn3'"):
+        build(config)
+
+
+def test_every_config_compiles_its_step_abstractly(clips):
+    """Shapes alone: the step of every config on images of the suite."""
+    from nwm_jax import presets
+
+    for name in presets.definitions():
+        for preset in ("paper", "laptop", "smoke"):
+            config = presets.load(f"{name}:{preset}")
+            task = build(config)  # simulates nothing: only shapes are asked for
+            _, params, state = functional.split(
+                nnx.eval_shape(lambda task=task: task.init(jax.random.key(0)))
+            )
+            length = config.model.num_target
+            images = jax.ShapeDtypeStruct(
+                (config.batch_size, length, *task.source.image_shape), jnp.float32
+            )
+            loss, _ = jax.eval_shape(
+                lambda p, x, task=task, state=state: functional.merge(
+                    task.graphdef, p, state
+                ).loss(x),
+                params,
+                images,
+            )
+            assert loss.shape == ()
+
+
+def _array_source(frames):
+    source = FramesSource.__new__(FramesSource)
+    source.num_frames, source.image_shape = frames.shape[1], frames.shape[2:]
+    source._frames = {"train": frames, "test": frames}
+    return source
