@@ -209,12 +209,11 @@ def _patches(x, window, stride, pads):
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     kh, kw = window
     rows, columns = x.shape[1] - kh + 1, x.shape[2] - kw + 1
-    slices = [
-        x[:, u : u + rows : stride, v : v + columns : stride]
-        for u in range(kh)
-        for v in range(kw)
-    ]
-    return jnp.concatenate(slices, axis=-1)
+    # One axis after the other: as fast as both at once, and compiles sooner.
+    x = [x[:, :, v : v + columns : stride] for v in range(kw)]
+    x = jnp.concatenate(x, axis=-1)
+    x = [x[:, u : u + rows : stride] for u in range(kh)]
+    return jnp.concatenate(x, axis=-1)
 
 
 def _over_chunks(body, total, arrays, out_shape, image_bytes):
