@@ -245,8 +245,8 @@ def draw(run: Run) -> list[pathlib.Path]:
             curves.draw_error(
                 folder / "error.png",
                 errors["relative_mse"],
-                first_frame=errors["first_frame"],
-                num_observed=errors["num_observed"],
+                first_frame=errors["frame"][0],
+                num_observed=run.config.model.num_observed,
                 title=run.config.name,
             )
         )

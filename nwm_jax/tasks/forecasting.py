@@ -132,18 +132,14 @@ class Forecasting:
         Returns:
           "mse", "relative_mse" and "table_units" of the last `eval.horizon` frames,
           each {"forecast", "mean_image", "last_frame"}; "standard_error" of the
-          forecast's relative MSE over windows; "per_frame" with the mean errors of
-          frames `first_frame`, `first_frame` + 1, ...
+          forecast's relative MSE over windows; "per_frame" with the mean errors of each
+          frame, counted from 0.
         """
         horizon = self.config.eval.horizon
         means = {name: np.mean(error, axis=0) for name, error in scores.items()}
         summary: dict[str, Any] = {"mse": {}, "relative_mse": {}, "table_units": {}}
-        per_frame: dict[str, Any] = {
-            "first_frame": 1,
-            "num_observed": self.config.model.num_observed,
-            "mse": {},
-            "relative_mse": {},
-        }
+        per_frame: dict[str, Any] = {"mse": {}, "relative_mse": {}}
+        per_frame["frame"] = list(range(1, self.window))
         for name, errors in means.items():
             who, measure = name.split("/")
             summary[measure][who] = float(np.mean(errors[-horizon:]))

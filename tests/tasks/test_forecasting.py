@@ -118,7 +118,7 @@ def test_a_perfect_model_scores_zero_and_the_baselines_do_not(task):
         1e8 * summary["relative_mse"]["mean_image"] / (8 * 8 * 3),
     )
     per_frame = summary["per_frame"]
-    assert per_frame["first_frame"] == 1
+    assert per_frame["frame"] == list(range(1, 10))
     assert len(per_frame["relative_mse"]["forecast"]) == 9
     # The last observed frame is frame 2: its own error is zero, the next one's not.
     assert per_frame["mse"]["last_frame"][1] == 0.0

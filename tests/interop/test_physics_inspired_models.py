@@ -1,0 +1,167 @@
+"""The original's weights by name: numbers of a tiny model, and what is refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nwm_jax.errors import UserError
+from nwm_jax.evaluation import mse
+from nwm_jax.interop import physics_inspired_models as originals
+from nwm_jax.models.forecaster import Forecaster
+from tests.golden_files import GOLDEN
+from tests.oracles import fill
+
+
+def tiny_params():
+    """Weights of a 3x3 model by the fill rule: array number, place, shape."""
+    kernels = {"Decoder": 8, "Encoder": 24}
+    channels = {
+        "Decoder": [(6, 4), *[(4, 4)] * 5, (4, 3)],
+        "Encoder": [(3, 4), *[(4, 4)] * 5, (4, 9)],
+    }
+    params = {
+        "CORNN_0:gamma": np.float32(1.0),
+        "CORNN_0:alpha": np.float32(0.5),
+        "CORNN_0:dt": np.float32(-1.95),
+        "CORNN_0:b_bar": fill((3, 3, 1), 1, 0.5),
+        "Decoder:h": 1 + fill((4, 4, 2), 7, 1.0),
+    }
+
+    def weights(shape, number):
+        return fill(shape, number, 5 / np.sqrt(np.prod(shape[:-1])))
+
+    for number, name in enumerate(("Coupling", "DampingCoupling", "ForcingCoupling")):
+        params[f"CORNN_0/~/{name}Net:w"] = weights((3, 3, 1, 1), 4 + number)
+    blocks = ["0/0", "0/1", "1/0", "1/1", "2/0", "2/1", "2/2"]
+    for network, first in kernels.items():
+        for index, place in enumerate(blocks):
+            block, conv = place.split("/")
+            name = f"{network}/~/block_{block}/~/conv_2d_{conv}"
+            # The decoder's projection gives 4 planes, with the constant 6 channels.
+            shape = (3, 3, *channels[network][index])
+            params[f"{name}:b"] = fill(shape[-1:], first + 2 * index, 0.5)
+            params[f"{name}:w"] = weights(shape, first + 2 * index + 1)
+    projections = {
+        "Decoder/~spatial_de_aggregation": (22, (18, 64)),
+        "Encoder/~spatial_aggregation": (38, (144, 9)),
+    }
+    for name, (number, shape) in projections.items():
+        params[f"{name}/LinearProjection:b"] = fill(shape[-1:], number, 0.5)
+        params[f"{name}/LinearProjection:w"] = weights(shape, number + 1)
+    params["IC_Net_0:b"] = fill((54,), 40, 0.5)
+    params["IC_Net_0:w_h"] = weights((18, 54), 41)
+    params["IC_Net_0:w_i"] = weights((9, 54), 42)
+    return params
+
+
+def tiny_images():
+    b, t, h, w, c = np.ogrid[:2, :9, :32, :32, :3]
+    waves = np.sin(0.3 * h + 0.2 * w + 1.1 * c + 0.5 * t + b)
+    return (0.5 + 0.4 * waves).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return originals.load(tiny_params(), "nwm2d", num_inference_steps=3)
+
+
+def test_encoder_and_decoder_give_the_originals_numbers(tiny):
+    codes = tiny.encoder(tiny_images()[:1, 0])[0]
+    want = [
+        -0.2377334, 0.1862034, -0.1954301, -0.0423154, -0.3546711,
+        -0.1876319, 0.3447053, -0.3009604, -0.4039144,
+    ]  # fmt: skip
+    np.testing.assert_allclose(codes, want, atol=2e-5)
+    image = tiny.decoder(fill((1, 18), 50, 2.0))[0]
+    np.testing.assert_allclose(
+        image[0, 0], [0.5523515, 0.5468513, 0.4716059], atol=2e-5
+    )
+    np.testing.assert_allclose(
+        image[16, 9], [0.5720088, 0.5317309, 0.3866424], atol=2e-5
+    )
+    np.testing.assert_allclose(image.sum(), 1575.1227, atol=0.05)
+
+
+def test_loss_gives_the_originals_numbers(tiny):
+    images = tiny_images()[:, :6]
+    loss = jax.jit(lambda model, x: model.loss(x))
+    for example, want in enumerate([(0.656122, 0.0837570), (0.6558003, 0.0834353)]):
+        value, metrics = loss(tiny, images[example : example + 1])
+        np.testing.assert_allclose(value, want[0], atol=2e-5)
+        np.testing.assert_allclose(metrics["mse"], want[1], atol=2e-5)
+
+
+def test_roll_out_gives_the_originals_numbers(tiny):
+    images = tiny_images()
+    means = np.asarray(jax.jit(lambda model, x: model.reconstruct(x))(tiny, images))
+    want = [
+        0.5367113, 0.5364376, 0.5346715, 0.5338746,
+        0.5354972, 0.5370514, 0.5376828, 0.5383759,
+    ]  # fmt: skip
+    np.testing.assert_allclose(means[0, :, 0, 0, 0], want, atol=2e-5)
+    np.testing.assert_allclose(
+        means[1, -1, 31, 31], [0.5359509, 0.5391226, 0.4412355], atol=2e-5
+    )
+    np.testing.assert_allclose(means.sum(), 24995.137, atol=0.05)
+    errors = mse.frame_errors(means[:, 5:], images[:, 6:])
+    np.testing.assert_allclose(
+        errors["mse"].mean(axis=1), [0.0817560, 0.0835367], atol=2e-5
+    )
+    units = mse.table_units(errors["relative_mse"].mean(axis=1), (32, 32, 3))
+    np.testing.assert_allclose(units, [8069.30, 8224.59], rtol=1e-5)
+
+
+def test_table_units_of_a_uniform_error():
+    """0.6 where 0.5 is true: squared 0.01, relative 0.04, 1302.0833 table units."""
+    errors = mse.frame_errors(
+        jnp.full((60, 32, 32, 3), 0.6), jnp.full((60, 32, 32, 3), 0.5)
+    )
+    np.testing.assert_allclose(errors["mse"], 0.01, rtol=1e-5)
+    np.testing.assert_allclose(errors["relative_mse"], 0.04, rtol=1e-5)
+    np.testing.assert_allclose(
+        mse.table_units(errors["relative_mse"].mean(), (32, 32, 3)), 1302.0833, 1e-5
+    )
+
+
+def test_haikus_nested_names_are_the_same():
+    nested = {}
+    for name, array in tiny_params().items():
+        module, _, parameter = name.rpartition(":")
+        nested.setdefault(module, {})[parameter] = array
+    model = originals.load(nested, "nwm2d", num_inference_steps=3)
+    assert isinstance(model, Forecaster)
+    np.testing.assert_array_equal(model.initial.w_h[...], nested["IC_Net_0"]["w_h"])
+
+
+def test_rings_of_the_original_lose_their_first_axis():
+    params = tiny_params()
+    for name in ("Coupling", "DampingCoupling", "ForcingCoupling"):
+        kernel = f"CORNN_0/~/{name}Net:w"
+        params[kernel] = params[kernel][1:2]
+    model = originals.load(params, "nwm1d", num_inference_steps=3, grid=(3, 3))
+    assert model.cell.coupling_x.shape == (3, 1, 1)
+    np.testing.assert_array_equal(
+        model.cell.forcing[...], params["CORNN_0/~/ForcingCouplingNet:w"][0]
+    )
+
+
+def test_what_does_not_fit_is_named():
+    params = tiny_params()
+    with pytest.raises(UserError, match="unknown model 'hnn'"):
+        originals.load(params, "hnn")
+    with pytest.raises(UserError, match="missing in nwm2d: CORNN_0:dt"):
+        originals.load({k: v for k, v in params.items() if k != "CORNN_0:dt"}, "nwm2d")
+    with pytest.raises(UserError, match="unknown in nwm2d: CORNN_0:beta"):
+        originals.load(params | {"CORNN_0:beta": np.zeros(3)}, "nwm2d")
+    with pytest.raises(UserError, match="unknown in nwm2d's overrides: num_steps"):
+        originals.load(params, "nwm2d", num_steps=3)
+    bad = params | {"IC_Net_0:w_h": np.zeros((17, 54))}
+    with pytest.raises(UserError, match=r"IC_Net_0:w_h has shape \(17, 54\)"):
+        originals.load(bad, "nwm2d")
+    with pytest.raises(UserError, match="grid"):
+        originals.load(params, "nwm2d", grid=(4, 4))
+    arrays = np.load(GOLDEN / "models" / "cornn.npz")
+    dense = {k[7:]: arrays[k] for k in arrays if k.startswith("params/")}
+    with pytest.raises(UserError, match="CORNN_0"):
+        originals.load(dense, "nwm2d")
