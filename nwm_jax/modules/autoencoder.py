@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from nwm_jax.errors import UserError
-from nwm_jax.modules.layers import Conv, Linear
+from nwm_jax.modules.layers import Conv, Linear, leaky_relu
 
 NUM_BLOCKS = 3
 
@@ -66,7 +66,7 @@ class Encoder(nnx.Module):
         leading = images.shape[:-3]
         x = images.reshape(-1, *images.shape[-3:])
         for conv in self.convs[:-1]:
-            x = nnx.leaky_relu(conv(x))
+            x = leaky_relu(conv(x))
         x = self.convs[-1](x)
         return self.project(x.reshape(x.shape[0], -1)).reshape(*leading, -1)
 
@@ -115,6 +115,6 @@ class Decoder(nnx.Module):
         )
         x = jnp.concatenate([constant, x], axis=-1)
         for conv in self.convs[:-1]:
-            x = nnx.leaky_relu(conv(x))
+            x = leaky_relu(conv(x))
         images = nnx.sigmoid(self.convs[-1](x))
         return images.reshape(*leading, *images.shape[1:])

@@ -9,8 +9,9 @@ def common() -> ConfigDict:
     Returns:
       A new, unlocked config. Times are in steps (`num_steps`, `log_every`, ...), the
       gradient's `clip` is a global norm (0: off), `remat` the number of time steps
-      between two kept states (0: all are kept), `wandb` the name of a project
-      (empty: off), `eval.every` 0: evaluate before the first and after the last step.
+      between two kept states (0: all are kept), `steps_per_dispatch` 0 lets the backend
+      choose, `wandb` the name of a project (empty: off), `eval.every` 0: evaluate
+      before the first and after the last step.
     """
     return ConfigDict(
         {
@@ -21,7 +22,7 @@ def common() -> ConfigDict:
             "seed": 0,
             "batch_size": 32,
             "num_steps": 500_000,
-            "steps_per_dispatch": 10,
+            "steps_per_dispatch": 0,
             "log_every": 100,
             "checkpoint_every": 5_000,
             "conv": "auto",

@@ -13,11 +13,11 @@ from nwm_jax.presets import forecasting, grammar
 
 # Smallest value allowed, and what to call it.
 _AT_LEAST = {
-    1: "batch_size num_steps steps_per_dispatch log_every checkpoint_every "
+    1: "batch_size num_steps log_every checkpoint_every "
     "data.num_train data.num_test data.num_frames model.channels "
-    "model.conv_channels model.num_observed model.num_ic model.num_target "
+    "model.conv_channels model.num_observed model.num_target "
     "eval.num_windows eval.num_mean_windows eval.batch_size eval.horizon",
-    0: "seed remat data.seed eval.every optimizer.warmup_steps optimizer.clip "
+    0: "seed remat steps_per_dispatch data.seed eval.every model.num_ic optimizer.warmup_steps optimizer.clip "
     "optimizer.weight_decay",
 }
 _ABOVE_ZERO = ("optimizer.learning_rate", "data.dt")

@@ -138,6 +138,7 @@ class _Run:
     def __init__(self, config, task, folder, mesh, transform, heard):
         self.config, self.task, self.folder, self.mesh = config, task, folder, mesh
         self.heard = heard
+        self.group = dispatch.group_size(config.steps_per_dispatch)
         self.rows = meshes.process_rows(config.batch_size, mesh)
         self.rate = optimizer.learning_rate(config.optimizer, config.num_steps)
         self.evaluate = evaluating.make_eval(task, mesh, config.eval.batch_size)
@@ -234,19 +235,19 @@ class _Run:
         for every in (config.log_every, config.checkpoint_every, config.eval.every):
             if every:
                 left.append(every - step % every)
-        return min(pace, config.steps_per_dispatch, *left)
+        return min(pace, self.group, *left)
 
     def wish(self, seconds: float) -> int:
         """Gives the number of steps that take about `DISPATCH_SECONDS`."""
         steps = int(DISPATCH_SECONDS / max(seconds, 1e-9))
-        return max(1, min(self.config.steps_per_dispatch, steps))
+        return max(1, min(self.group, steps))
 
     def prepare(self, step: int, count: int) -> Any:
         """Makes this process's part of `count` batches and puts it on the devices."""
         made = [self.task.batch(step + i, self.rows) for i in range(count)]
 
         def stack(*leaves: np.ndarray) -> np.ndarray:
-            shape = (self.config.steps_per_dispatch, *leaves[0].shape)
+            shape = (self.group, *leaves[0].shape)
             stacked = np.zeros(shape, leaves[0].dtype)
             stacked[:count] = leaves
             return stacked
@@ -344,7 +345,7 @@ class _Run:
 
 
 def _check(config: Any, mesh: Mesh) -> None:
-    for field in ("num_steps", "steps_per_dispatch", "log_every", "checkpoint_every"):
+    for field in ("num_steps", "log_every", "checkpoint_every"):
         if config[field] < 1:
             raise UserError(f"{field}={config[field]} must be 1 or more")
     if config.eval.every < 0:

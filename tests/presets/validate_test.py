@@ -13,7 +13,7 @@ from nwm_jax.presets.validate import validate
     [
         ("batch_size=0", "batch_size=0 must be at least 1"),
         ("num_steps=-3", "num_steps=-3 must be at least 1"),
-        ("steps_per_dispatch=0", "steps_per_dispatch=0 must be at least 1"),
+        ("steps_per_dispatch=-1", "steps_per_dispatch=-1 must be at least 0"),
         ("data.num_test=0", "data.num_test=0 must be at least 1"),
         ("eval.horizon=0", "eval.horizon=0 must be at least 1"),
         ("eval.every=-1", "eval.every=-1 must be at least 0"),

@@ -70,13 +70,25 @@ def test_resume_is_exact_wherever_a_run_is_interrupted(
 
 def test_how_steps_are_grouped_does_not_matter(straight, same_bits, tmp_path):
     changes = {
-        "steps_per_dispatch": 1,
+        "steps_per_dispatch": 3,
         "log_every": 7,
         "checkpoint_every": 13,
         "eval.every": 11,
     }
     result = loop.train(toy.get_config(**changes), toy.Toy(), tmp_path)
     same_bits(result.state, straight[0].state)
+
+
+def test_one_step_a_dispatch_is_a_program_without_a_loop(straight, tmp_path):
+    """Another program, so equal only to rounding."""
+    config = toy.get_config(steps_per_dispatch=1)
+    result = loop.train(config, toy.Toy(), tmp_path)
+    for one, five in zip(
+        jax.tree.leaves(result.state),
+        jax.tree.leaves(straight[0].state),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, five, rtol=1e-5, atol=1e-6)
 
 
 def test_one_device_equals_four(straight, tmp_path):
