@@ -126,3 +126,11 @@ def test_wheel_works_outside_the_checkout(site, tmp_path):
     ]
     done = run("-c", "import nwm_jax.presets as p; p.load('configs/pendulum_nwm2d.py')")
     assert "--config=pendulum_nwm2d is the definition of that name" in done.stderr
+    workdir = tmp_path / "run"
+    done = run(
+        *("-m", "nwm_jax.train", "--config=pendulum_nwm2d:smoke"),
+        f"--workdir={workdir}",
+        *("--config.num_steps=2", f"--config.data.cache_dir={tmp_path / 'cache'}"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert (workdir / "eval.json").exists()

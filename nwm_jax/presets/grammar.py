@@ -17,24 +17,22 @@ DEFAULT_PRESET = "paper"
 
 # Fields that a number does not depend on, or that are told beside every number:
 # overriding them leaves the protocol's name alone.
-_NOT_PROTOCOL = frozenset(
-    (
-        "name",
-        "preset",
-        "protocol",
-        "seed",
-        "num_steps",
-        "steps_per_dispatch",
-        "log_every",
-        "checkpoint_every",
-        "conv",
-        "remat",
-        "tensorboard",
-        "wandb",
-        "data.path",
-        "data.cache_dir",
-    )
-)
+_NOT_PROTOCOL = {
+    "name",
+    "preset",
+    "protocol",
+    "seed",
+    "steps_per_dispatch",
+    "log_every",
+    "checkpoint_every",
+    "conv",
+    "remat",
+    "tensorboard",
+    "wandb",
+    "data.cache_dir",
+    "eval.every",
+    "eval.batch_size",
+}
 
 _EXPECTED = {
     bool: "true or false",
@@ -121,11 +119,7 @@ def override(config: ConfigDict, field: str, text: str | None) -> None:
     """
     group, key = _locate(config, field)
     value = coerce(text, group[key], field)
-    if (
-        value != group[key]
-        and field not in _NOT_PROTOCOL
-        and not field.startswith("eval.")
-    ):
+    if value != group[key] and field not in _NOT_PROTOCOL:
         _mark(config, field, value)
     group[key] = value
 

@@ -20,8 +20,11 @@ CONFIG = "config.json"
 LOCK = ".lock"
 PACKAGES = ("nwm_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
-# What may change when a run goes on: none of it touches what a step computes.
+# What may change when a run goes on: none of it touches what a step computes. The
+# protocol's name follows the other fields.
 FREE = {
+    "preset",
+    "protocol",
     "num_steps",
     "log_every",
     "checkpoint_every",

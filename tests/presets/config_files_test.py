@@ -90,7 +90,7 @@ def test_argument():
     assert config.tensorboard is True
     assert config.data.path == "a:b"
     assert config.protocol == (
-        "smoke + model.grid=(5,7) + optimizer.learning_rate=0.001"
+        "smoke + model.grid=(5,7) + optimizer.learning_rate=0.001 + data.path=a:b"
     )
 
 
