@@ -1,0 +1,24 @@
+"""The README's example runs as it is printed."""
+
+import pathlib
+import re
+
+README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+
+
+def test_the_layer_runs():
+    (example,) = re.findall(r"```python\n(import jax\n.*?)```", README, re.DOTALL)
+    assert len(example.splitlines()) <= 10
+    # The same program on a smaller field.
+    example = example.replace("23, 23", "5, 6").replace("8, 100", "2, 7")
+    names = {}
+    exec(example, names)
+    assert names["positions"].shape == (2, 7, 5, 6, 1)
+
+
+def test_pictures_and_files_that_it_names_exist():
+    root = pathlib.Path(__file__).parents[1]
+    for path in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
+        assert (root / path).exists(), path
+    for path in re.findall(r"--config=(configs/\w+\.py)", README):
+        assert (root / path).exists(), path
