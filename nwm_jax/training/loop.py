@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import pathlib
 import signal
 import threading
@@ -324,8 +325,9 @@ class _Run:
             kept = f"the checkpoint of step {self.saved} is intact"
         if meshes.is_primary():
             batch = self.task.batch(step, np.arange(self.config.batch_size))
-            with (self.folder / "nan_dump.npz").open("wb") as file:
-                np.savez(file, **batch)
+            buffer = io.BytesIO()
+            np.savez(buffer, **batch)
+            files.write_atomic(self.folder / "nan_dump.npz", buffer.getvalue())
             told = {k: repr(value) for k, value in metrics.items()}
             report = {"step": step, "seed": self.config.seed, "metrics": told}
             files.write_json(self.folder / "nan_dump.json", report)
