@@ -22,12 +22,13 @@ MODELS: dict[str, dict[str, Any]] = {
     "cornn": {},
 }
 
-# A step this large needs its length bounded and, at the end, to become small.
+# Steps this large need their length bounded and, at the end, to become small: without
+# the clip at 0.1, or at 3e-3, the pendulum's loss stays several times higher.
 _FAST = {
-    "optimizer.learning_rate": 3e-3,
+    "optimizer.learning_rate": 2e-3,
     "optimizer.schedule": "cosine",
     "optimizer.warmup_steps": 40,
-    "optimizer.clip": 1.0,
+    "optimizer.clip": 0.1,
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
