@@ -7,9 +7,9 @@ With --input=clips.npy --output=forecast.npy: observes the end of every clip (ui
 
 from absl import flags
 
-from nwm_jax import cli, runs
+from nwm_jax import cli, report, runs
 from nwm_jax.errors import UserError
-from nwm_jax.training import mesh, report
+from nwm_jax.training import mesh
 
 FLAGS = flags.FlagValues()
 WORKDIR = flags.DEFINE_string(

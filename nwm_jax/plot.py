@@ -2,8 +2,7 @@
 
 from absl import flags
 
-from nwm_jax import cli, runs
-from nwm_jax.training import report
+from nwm_jax import cli, report, runs
 
 FLAGS = flags.FlagValues()
 WORKDIR = flags.DEFINE_string(

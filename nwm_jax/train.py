@@ -5,9 +5,9 @@ Run the same command again to go on with a run that was interrupted.
 
 from absl import flags
 
-from nwm_jax import cli, runs
+from nwm_jax import cli, report, runs
 from nwm_jax.tasks import build
-from nwm_jax.training import loop, mesh, report
+from nwm_jax.training import loop, mesh
 
 FLAGS = flags.FlagValues()
 CONFIG = cli.config_flag(FLAGS)

@@ -40,14 +40,18 @@ def describe(config: ConfigDict, task: Task) -> str:
 
 
 def forewarn(config: ConfigDict, task: Task) -> str | None:
-    """One line about the cost of the paper's protocol on a CPU, None elsewhere."""
+    """One line about the cost of a paper preset on a CPU, None elsewhere.
+
+    Nothing of the data is opened or simulated for it.
+    """
     if config.preset != "paper" or jax.default_backend() != "cpu":
         return None
     seconds = _PASSES * _forward_flops(config, task) / (_EFFICIENCY * _matmul_rate())
     return (
-        f"note: a step of the paper's protocol takes about {seconds:.2g} s on this CPU, "
+        f"note: a step of this config takes about {seconds:.2g} s on this CPU, "
         f"all {config.num_steps:,} about {duration(seconds * config.num_steps)}; "
-        f"--config={config.name}:laptop is made for such a machine"
+        f"--config={config.data.name}_{config.model.name}:laptop is made for such a "
+        "machine"
     )
 
 
@@ -92,9 +96,15 @@ def _forward_flops(config: ConfigDict, task: Task) -> float:
     _, params, state = functional.split(
         jax.eval_shape(lambda: counted.init(jax.random.key(0)))
     )
-    batch = counted.batch(0, np.arange(config.batch_size))
-    loss = jax.jit(lambda params, batch: counted.loss(params, state, batch, None)[0])
-    return loss.lower(params, batch).cost_analysis()["flops"]
+    images = jax.ShapeDtypeStruct(
+        (config.batch_size, task.units_per_example, *task.source.image_shape),
+        jnp.float32,
+    )
+
+    def loss(params: Any, images: jax.Array) -> jax.Array:
+        return functional.merge(counted.graphdef, params, state).loss(images)[0]
+
+    return jax.jit(loss).lower(params, images).cost_analysis()["flops"]
 
 
 def _matmul_rate() -> float:
