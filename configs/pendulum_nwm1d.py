@@ -1,12 +1,13 @@
-"""Neural Wave Machine of rings (NWM 1D) that forecasts the pendulum.
+"""Neural Wave Machine on rings (NWM 1D) that forecasts the pendulum.
 
 Reproduces: Keller & Welling, "Neural Wave Machines", ICML 2023, table 1, row
 Pendulum. The paper's number is 237.2 x 1e-8 (`forward_extrapolation_l2_norm`, one seed).
 Plain (`paper`): 500,000 steps at batch 32, 23 rings of 23 oscillators,
-14,823,402 parameters; 1.6 TFLOP a step, so this is a job for accelerators.
-Presets: `:hour`, `:laptop` (about 10 to 15 minutes on two CPU cores) and `:smoke`
-(under a minute: it shows that everything runs, not that it learns).
-Measured results of the presets, beside the no-skill baselines: see docs/results.
+14,823,402 parameters; about 1.6 TFLOP a step, so this is a job for accelerators.
+Presets: `:laptop` (a smaller network on the paper's windows, made for two CPU cores) and
+`:smoke` (half a minute: it shows that everything runs, not that it learns).
+The result of `:laptop` has not been measured for this pair; for two others it stands
+in docs/results/README.md.
 
     python -m nwm_jax.train --config=configs/pendulum_nwm1d.py:laptop --workdir=runs/pendulum_nwm1d
 """

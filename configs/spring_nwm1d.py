@@ -1,12 +1,12 @@
-"""Neural Wave Machine of rings (NWM 1D) that forecasts the spring.
+"""Neural Wave Machine on rings (NWM 1D) that forecasts the spring.
 
 Reproduces: Keller & Welling, "Neural Wave Machines", ICML 2023, table 1, row
 Spring. The paper's number is 1.45 x 1e-8 (`forward_extrapolation_l2_norm`, one seed).
 Plain (`paper`): 500,000 steps at batch 32, 23 rings of 23 oscillators,
-14,823,402 parameters; 1.6 TFLOP a step, so this is a job for accelerators.
-Presets: `:hour`, `:laptop` (about 10 to 15 minutes on two CPU cores) and `:smoke`
-(under a minute: it shows that everything runs, not that it learns).
-Measured results of the presets, beside the no-skill baselines: see docs/results.
+14,823,402 parameters; about 1.6 TFLOP a step, so this is a job for accelerators.
+Presets: `:laptop` (a smaller network on the paper's windows, made for two CPU cores) and
+`:smoke` (half a minute: it shows that everything runs, not that it learns).
+Measured results of `:laptop`: docs/results/README.md.
 
     python -m nwm_jax.train --config=configs/spring_nwm1d.py:laptop --workdir=runs/spring_nwm1d
 """

@@ -3,7 +3,8 @@
 import pathlib
 import re
 
-README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
 
 def test_the_layer_runs():
@@ -17,8 +18,12 @@ def test_the_layer_runs():
 
 
 def test_pictures_and_files_that_it_names_exist():
-    root = pathlib.Path(__file__).parents[1]
     for path in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
-        assert (root / path).exists(), path
+        assert (ROOT / path).exists(), path
     for path in re.findall(r"--config=(configs/\w+\.py)", README):
-        assert (root / path).exists(), path
+        assert (ROOT / path).exists(), path
+
+
+def test_nothing_is_left_to_fill_in():
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        assert "@@" not in path.read_text(), path

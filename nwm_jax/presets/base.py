@@ -10,8 +10,8 @@ def common() -> ConfigDict:
       A new, unlocked config. Times are in steps (`num_steps`, `log_every`, ...), the
       gradient's `clip` is a global norm (0: off), `remat` the number of time steps
       between two kept states (0: all are kept), `steps_per_dispatch` 0 lets the backend
-      choose, `wandb` the name of a project (empty: off), `eval.every` 0: evaluate
-      before the first and after the last step.
+      choose, `wandb` the name of a project (empty: off), `eval.every` 0: no
+      evaluation while training, but the one before the first step.
     """
     return ConfigDict(
         {

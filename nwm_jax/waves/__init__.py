@@ -1,7 +1,7 @@
 """Analysis of travelling waves in any real array `[time, height, width]`.
 
-NumPy in, NumPy out: a neural recording is as welcome as a hidden state. Nothing here
-imports JAX or any training code.
+NumPy in, NumPy out: a neural recording is as welcome as a hidden state. The code here
+uses NumPy and SciPy alone.
 """
 
 from nwm_jax.waves.phase import analytic_signal, phase

@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+import re
 
 import jax
 import pytest
@@ -39,6 +40,7 @@ def test_docstring_says_what_it_is(file):
     text = file.read_text()
     assert "Reproduces: " in text
     assert f"--config=configs/{file.name}:laptop" in text
+    assert set(re.findall(r"`:(\w+)`", text)) <= set(forecasting.PRESETS)
 
 
 def test_paper_is_the_papers():
