@@ -2,18 +2,19 @@
 
 import pathlib
 import re
+import runpy
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_layer_runs():
+def test_the_layer_runs(tmp_path):
     (example,) = re.findall(r"```python\n(import jax\n.*?)```", README, re.DOTALL)
     assert len(example.splitlines()) <= 10
     # The same program on a smaller field.
     example = example.replace("23, 23", "5, 6").replace("8, 100", "2, 7")
-    names = {}
-    exec(example, names)
+    (tmp_path / "example.py").write_text(example)
+    names = runpy.run_path(str(tmp_path / "example.py"))
     assert names["positions"].shape == (2, 7, 5, 6, 1)
 
 
