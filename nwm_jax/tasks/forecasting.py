@@ -96,11 +96,17 @@ class Forecasting:
         return loss, (metrics, state)
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Windows `indices` of the fixed, seeded set of test windows."""
+        """Windows `indices` of the fixed, seeded set of test windows.
+
+        Beside them goes "mean_image", float32 ``[n, H, W, C]``, the same for all: it
+        is made here, on the host, and not while `score` is compiled.
+        """
         trajectories, starts = self._eval_windows
-        return self.source.windows(
+        batch = self.source.windows(
             "test", trajectories[indices], starts[indices], self.window
         )
+        shape = (len(indices), *self.source.image_shape)
+        return batch | {"mean_image": np.broadcast_to(self.mean_image, shape).copy()}
 
     def score(
         self, model: Forecaster, batch: dict[str, jax.Array]
@@ -117,7 +123,7 @@ class Forecasting:
         last_seen = images[:, model.num_observed - 1][:, None]
         forecasts = {
             "forecast": model.reconstruct(images),
-            "mean_image": jnp.broadcast_to(self.mean_image, truth.shape),
+            "mean_image": jnp.broadcast_to(batch["mean_image"][:, None], truth.shape),
             "last_frame": jnp.broadcast_to(last_seen, truth.shape),
         }
         return {
@@ -154,7 +160,10 @@ class Forecasting:
 
     @functools.cached_property
     def mean_image(self) -> np.ndarray:
-        """Mean of `eval.num_mean_windows` seeded training windows, ``[H, W, C]``."""
+        """Mean of `eval.num_mean_windows` seeded training windows.
+
+        float32 ``[H, W, C]`` in [0, 1].
+        """
         count = self.config.eval.num_mean_windows
         trajectories, starts = self._windows("train", count)
 
@@ -162,14 +171,13 @@ class Forecasting:
         def add(total: jax.Array, batch: dict[str, jax.Array]) -> jax.Array:
             return total + jnp.sum(self.source.images(batch), axis=(0, 1))
 
-        with jax.ensure_compile_time_eval():  # `score` asks while it is compiled
-            total = jnp.zeros(self.source.image_shape)
-            for chunk in np.array_split(np.arange(count), -(-count // 32)):
-                batch = self.source.windows(
-                    "train", trajectories[chunk], starts[chunk], self.window
-                )
-                total = add(total, batch)
-            return np.asarray(total) / (count * self.window)
+        total = jnp.zeros(self.source.image_shape)
+        for chunk in np.array_split(np.arange(count), -(-count // 32)):
+            batch = self.source.windows(
+                "train", trajectories[chunk], starts[chunk], self.window
+            )
+            total = add(total, batch)
+        return np.asarray(total) / np.float32(count * self.window)
 
     def figures(self, model: Forecaster, folder: pathlib.Path) -> list[pathlib.Path]:
         """Draws the forecast of the first test window and the field that made it.
@@ -182,7 +190,9 @@ class Forecasting:
           strip.png and forecast.webp; for a model whose oscillators have a place, also
           wave.png (snapshots with phase and velocity) and space_time.png.
         """
-        images = self.source.images(self.eval_batch(np.arange(1)))
+        trajectories, starts = (chosen[:1] for chosen in self._eval_windows)
+        window = self.source.windows("test", trajectories, starts, self.window)
+        images = self.source.images(window)
         means, field = jax.jit(
             lambda images: (model.reconstruct(images), model.states(images))
         )(images)
