@@ -1,7 +1,8 @@
 """Checkpoints on disk: the only file that knows Orbax.
 
 `checkpoints/<step>/` holds Orbax's folders `model` and `optimizer` and our manifest
-(`manifests.py`), by which damage is found before Orbax meets it.
+(`manifests.py`), by which damage is found before Orbax meets it. It is written as
+`<step>.saving` and gets its name when all of it is there.
 """
 
 from __future__ import annotations
@@ -101,9 +102,10 @@ class Checkpointer:
 
         Raises:
           UserError: it could not be written (a full disk); older ones are intact.
+          jax.errors.JaxRuntimeError: another process of the run is gone.
         """
         step = int(state.step)
-        path = self.folder / str(step)
+        path, saving = self.folder / str(step), self.folder / f"{step}.saving"
         items = {
             "model": {
                 "step": state.step,
@@ -114,22 +116,34 @@ class Checkpointer:
             "optimizer": {"step": state.step, "opt_state": state.opt_state},
         }
         wanted = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
+
+        def finish() -> None:
+            manifests.write(saving, items, extra or {}, metrics or {})
+            if path.exists():
+                manifests.move(path, self.folder / f"{step}.replaced")
+            os.replace(saving, path)
+            self._tidy()
+            self._prune()
+
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with _quiet():
                 try:
                     self._orbax.save(
-                        path, args=ocp.args.Composite(**wanted), force=True
+                        saving, args=ocp.args.Composite(**wanted), force=True
                     )
-                except Exception:
-                    _settle()
+                except Exception as error:
+                    if not meshes.is_lost_peer(error):
+                        _settle()
                     raise
-            if meshes.is_primary():
-                manifests.write(path, items, extra or {}, metrics or {})
-                self._prune()
+            # Orbax has waited for all processes: every file is there.
+            meshes.on_primary(finish)
         except (OSError, ValueError, RuntimeError) as error:
+            if meshes.is_lost_peer(error):
+                raise
             if meshes.is_primary():
-                self._tidy()
+                with contextlib.suppress(OSError):
+                    self._tidy()
             raise UserError(self._failure(step, error)) from error
         return path
 
@@ -288,6 +302,8 @@ class Checkpointer:
                 with _quiet():
                     found = self._orbax.restore(path, args=ocp.args.Composite(**wanted))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            if meshes.is_lost_peer(error):
+                raise
             problem = _reason(error)
         if problem:
             raise UserError(
@@ -307,10 +323,7 @@ class Checkpointer:
                 shutil.rmtree(target, ignore_errors=True)
 
     def _tidy(self) -> None:
-        """Removes what a killed process left: unfinished saves and deletions."""
-        for pattern in ("*.deleted", "*.orbax-checkpoint-tmp*"):
-            for path in self.folder.glob(pattern):
-                shutil.rmtree(path, ignore_errors=True)
+        manifests.tidy(self.folder)
 
     def _failure(self, step: int, error: Exception) -> str:
         good = [other for other in self.steps() if other != step and self._whole(other)]
@@ -322,14 +335,14 @@ class Checkpointer:
 
 
 def load(
-    workdir: str | os.PathLike, task: Task, which: str | int = "best"
+    workdir: str | os.PathLike, task: Task, which: str | int = "last"
 ) -> tuple[int, Any, Any]:
     """Reads a trained model's arrays from a workdir, onto the first local device.
 
     Args:
       workdir: the folder of the run.
       task: the task of its config; it gives the shapes.
-      which: "best" (the last if nothing was evaluated), "last" or a step.
+      which: "last", "best" (the last if nothing was evaluated) or a step.
 
     Returns:
       `(step, params, state)`, for `functional.merge(task.graphdef, params, state)`.

@@ -1,7 +1,7 @@
 """The manifest of a checkpoint: what its files must be, and what the host wants back.
 
-`manifest.json` is written last, so it also marks a save that was finished: a folder
-without one, or whose files are not those of its manifest, is damaged.
+`manifest.json` is written last: a folder without one, or whose files are not those of
+its manifest, is damaged.
 """
 
 import pathlib
@@ -117,3 +117,15 @@ def move(source: pathlib.Path, target: pathlib.Path) -> None:
     if target.exists():
         shutil.rmtree(target)
     source.rename(target)
+
+
+def tidy(checkpoints: pathlib.Path) -> None:
+    """Removes what a killed process left: unfinished saves and deletions."""
+    for old in checkpoints.glob("*.replaced"):
+        # Set aside for one that never took its place: it counts again.
+        if not old.with_suffix("").exists():
+            old.rename(old.with_suffix(""))
+    left = ("*.replaced", "*.saving", "*.deleted", "*.orbax-checkpoint-tmp*")
+    for pattern in left:
+        for path in checkpoints.glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)

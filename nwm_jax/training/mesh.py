@@ -15,16 +15,14 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from nwm_jax.errors import UserError
 
 
-def initialize_distributed(force: bool = False) -> bool:
+def initialize_distributed() -> bool:
     """Joins the other processes of a cluster, where there are any.
 
     It must run before anything asks for a device. A cluster is: more than one task of
-    `srun` or `mpirun`, more than one TPU host, or the variables JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and
-    JAX_PROCESS_ID (any launcher can set these three). A plain machine, and a shell
-    inside a Slurm allocation, are left alone.
-
-    Args:
-      force: ask JAX to find the cluster by itself even if none of these signs is there.
+    `srun` or `mpirun`, more than one TPU host, or the variables
+    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, which whoever
+    starts the processes sets to ask for it. A plain machine, and a shell inside a
+    Slurm allocation, are left alone.
 
     Returns:
       Whether `jax.distributed` was initialized.
@@ -50,7 +48,7 @@ def initialize_distributed(force: bool = False) -> bool:
         for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
     )
     hosts = environment.get("TPU_WORKER_HOSTNAMES", "").split(",")
-    if not (arguments or tasks > 1 or len(hosts) > 1 or force):
+    if not (arguments or tasks > 1 or len(hosts) > 1):
         return False
     try:
         jax.distributed.initialize(**arguments)
@@ -151,40 +149,54 @@ def on_primary(function: Callable[[], Any]) -> Any:
       What the function returned, in every process.
 
     Raises:
-      UserError: the function raised it; every process raises the same, so that none
-        is left waiting for the others.
+      Exception: what the function raised, in process 0; in the others a UserError
+        that tells it, so that none is left waiting.
     """
     if jax.process_count() == 1:
         return function()
-    message: dict[str, Any] = {}
+    failure, text = None, "{}"
     if is_primary():
         try:
-            message = {"result": function()}
-        except UserError as error:
-            message = {"error": str(error)}
-    sent = np.frombuffer(json.dumps(message).encode(), np.uint8)
+            text = json.dumps({"result": function()})
+        except Exception as error:  # noqa: BLE001 (raised below)
+            failure, text = error, json.dumps({"error": _describe(error)})
+    sent = np.frombuffer(text.encode(), np.uint8)
     size = int(multihost_utils.broadcast_one_to_all(np.int32(sent.size)))
     buffer = sent if is_primary() else np.zeros(size, np.uint8)
     received = np.asarray(multihost_utils.broadcast_one_to_all(buffer), np.uint8)
+    if failure is not None:
+        raise failure
     message = json.loads(received.tobytes().decode())
     if "error" in message:
         raise UserError(message["error"])
     return message["result"]
 
 
-def exit_at_once(code: int = 2) -> None:
+def is_lost_peer(error: Exception) -> bool:
+    """Tells whether an error may be the loss of another process of this run."""
+    lost = isinstance(error, jax.errors.JaxRuntimeError)
+    return lost and jax.process_count() > 1
+
+
+def exit_at_once() -> None:
     """Makes the end of this program not wait for processes that are gone.
 
-    JAX would wait for them for minutes and then abort. What was registered with
-    `atexit` before this call does not run.
-
-    Args:
-      code: the exit code, since that of `sys.exit` is not known at that point.
+    JAX would wait for them for minutes and then abort. The exit code is 2, that of a
+    UserError. What was registered with `atexit` before this call does not run.
     """
 
     def leave() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        os._exit(2)
 
     atexit.register(leave)
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename}" if error.filename else "")
+    lines = str(error).strip().splitlines() or [""]
+    return f"process 0 failed with {type(error).__name__}: {lines[0][:200]}"

@@ -1,6 +1,7 @@
 """Checkpoints: what is kept, what is damaged, what fits."""
 
 import logging
+import os
 import resource
 import shutil
 
@@ -11,7 +12,7 @@ import optax
 import pytest
 
 from nwm_jax.errors import UserError
-from nwm_jax.training import checkpoint, loop, mesh, state
+from nwm_jax.training import checkpoint, loop, manifests, mesh, state
 from tests.training import toy
 
 OPTIMIZER = optax.adam(1e-3)
@@ -114,11 +115,92 @@ def test_all_damaged_is_an_error_and_not_a_fresh_start(start, shapes, tmp_path):
 
 def test_what_a_kill_left_is_removed(start, shapes, tmp_path, same_bits):
     fill(tmp_path, start)
-    for left in ("4.orbax-checkpoint-tmp", "1.deleted"):
+    for left in ("4.saving.orbax-checkpoint-tmp-1", "5.saving", "1.deleted"):
         (tmp_path / left).mkdir()
     saver = checkpoint.Checkpointer(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3"]
     same_bits(saver.restore_latest(shapes)[0], at(start, 3))
+
+
+class Kill(BaseException):
+    """No `except` of the program catches it, as if the process was gone."""
+
+
+def kill(*_):
+    raise Kill
+
+
+@pytest.mark.parametrize("before", [(), (1,)])
+def test_killed_before_the_manifest(
+    before, start, shapes, tmp_path, same_bits, monkeypatch
+):
+    saver = fill(tmp_path, start, before)
+    with monkeypatch.context() as patch, pytest.raises(Kill):
+        patch.setattr(manifests, "write", kill)
+        saver.save(at(start, 2))
+    assert (tmp_path / "2.saving").is_dir()
+    saver = checkpoint.Checkpointer(tmp_path)
+    assert saver.steps() == list(before) and not (tmp_path / "2.saving").exists()
+    found = saver.restore_latest(shapes)
+    if before:
+        same_bits(found[0], at(start, 1))
+    else:
+        assert found is None
+    assert saver.notes == []
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), Kill()])
+@pytest.mark.parametrize("moment", [0, 1])
+def test_a_step_saved_again_replaces_the_old_one_or_leaves_it(
+    moment, error, start, shapes, tmp_path, same_bits, monkeypatch
+):
+    saver = fill(tmp_path, start, (2, 3))
+    other = at(start, 7)._replace(step=jnp.int32(3))
+
+    def fail(*_):
+        raise error
+
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(Kill if isinstance(error, Kill) else UserError),
+    ):
+        # Before the old one is set aside, or when the new one takes its place.
+        if moment == 0:
+            patch.setattr(manifests, "move", fail)
+        else:
+            replace, calls = os.replace, []
+
+            def fail_once(source, target):
+                if str(source).endswith(".saving") and not calls:
+                    calls.append(source)
+                    fail()
+                replace(source, target)
+
+            patch.setattr(os, "replace", fail_once)
+        saver.save(other)
+    saver = checkpoint.Checkpointer(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3"]
+    same_bits(saver.restore_latest(shapes)[0], at(start, 3))
+    saver.save(other)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3"]
+    same_bits(saver.restore_latest(shapes)[0], other)
+
+
+def test_a_lost_process_is_not_a_full_disk(start, shapes, tmp_path, monkeypatch):
+    saver = fill(tmp_path, start)
+
+    def lose(*_, **__):
+        raise jax.errors.JaxRuntimeError("peer is gone")
+
+    monkeypatch.setattr(saver._orbax, "save", lose)
+    monkeypatch.setattr(saver._orbax, "restore", lose)
+    with pytest.raises(UserError, match="cannot write the checkpoint of step 4"):
+        saver.save(at(start, 4))
+    monkeypatch.setattr(mesh, "is_lost_peer", lambda error: True)
+    with pytest.raises(jax.errors.JaxRuntimeError):
+        saver.save(at(start, 4))
+    with pytest.raises(jax.errors.JaxRuntimeError):
+        saver.restore(3, shapes)
 
 
 def test_the_best_survives_and_nan_is_no_best(start, tmp_path):

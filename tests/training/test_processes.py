@@ -13,7 +13,8 @@ import jax
 import numpy as np
 import pytest
 
-from nwm_jax.training import writers
+from nwm_jax.errors import UserError
+from nwm_jax.training import mesh, writers
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -74,6 +75,24 @@ def test_killed_at_random_moments_equals_uninterrupted(every, straight, tmp_path
     assert_final(tmp_path, straight[0].state)
 
 
+def test_killed_before_the_first_manifest_starts_afresh(straight, tmp_path):
+    program = (
+        "import os, sys; from nwm_jax.training import manifests; "
+        "from tests.training import toy; "
+        "manifests.write = lambda *_: os.kill(os.getpid(), 9); "
+        "toy.main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    killed = subprocess.run(
+        command, cwd=ROOT, capture_output=True, timeout=120, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["20.saving"]
+    out, err = end(start(tmp_path))
+    assert "resuming" not in out and err == ""
+    assert_final(tmp_path, straight[0].state)
+
+
 def test_asked_to_end_saves_and_exits_with_0(straight, tmp_path):
     process = start(tmp_path, "delay=0.05")
     wait_for_rows(tmp_path, 2, process)
@@ -86,6 +105,52 @@ def test_asked_to_end_saves_and_exits_with_0(straight, tmp_path):
     assert err == "" and not (tmp_path / "final.npz").exists()
     end(start(tmp_path))
     assert_final(tmp_path, straight[0].state)
+
+
+def exchange(monkeypatch, function):
+    """Gives how `on_primary` ends in process 0 and in process 1 of two."""
+    sent, ends = [], []
+    for number in range(2):
+        queue = list(sent)
+
+        def broadcast(value, number=number, queue=queue):
+            sent.append(value)
+            return value if number == 0 else queue.pop(0)
+
+        monkeypatch.setattr(jax, "process_count", lambda: 2)
+        monkeypatch.setattr(jax, "process_index", lambda number=number: number)
+        monkeypatch.setattr(mesh.multihost_utils, "broadcast_one_to_all", broadcast)
+        try:
+            ends.append(mesh.on_primary(function))
+        except Exception as error:  # noqa: BLE001
+            ends.append(error)
+    return ends
+
+
+def test_process_0_tells_its_result(monkeypatch):
+    assert exchange(monkeypatch, lambda: [1, "two"]) == [[1, "two"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (UserError("one line"), "one line"),
+        (OSError(28, "No space left on device", "f"), "No space left on device: f"),
+        (KeyError("a\nb"), r"process 0 failed with KeyError: 'a\nb'"),
+    ],
+)
+def test_process_0_tells_any_error(error, told, monkeypatch):
+    def fail():
+        raise error
+
+    first, second = exchange(monkeypatch, fail)
+    assert first is error
+    assert type(second) is UserError and str(second) == told
+
+
+def test_a_result_that_json_cannot_hold_leaves_nobody_waiting(monkeypatch):
+    first, second = exchange(monkeypatch, object)
+    assert type(first) is TypeError and "TypeError" in str(second)
 
 
 def test_two_processes_equal_one(straight, tmp_path):
