@@ -97,7 +97,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """
     before, after = _flatten(old), _flatten(new)
     found = []
-    for field in sorted(before.keys() | after.keys()):
+    # A field that the old config does not have came with a later version of this
+    # package, whose default does what was done before: it is taken as unchanged.
+    for field in sorted(before):
         free = field in FREE or field.startswith(FREE_GROUPS)
         was, now = (side.get(field, "(none)") for side in (before, after))
         if not free and was != now:
@@ -107,6 +109,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
     """Writes `config.json`, or checks it against the one that is there.
+
+    Its `versions` and `command_line` are those of the start; every later command adds
+    its own to the list `resumed`. The fields that may change are the latest ones.
 
     Args:
       workdir: the folder of the run, locked.
@@ -121,7 +126,9 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
 
     def write() -> list[str]:
         path = pathlib.Path(workdir) / CONFIG
-        new, versions, notes = to_dict(config), package_versions(), []
+        command = shlex.join([pathlib.Path(sys.executable).name, *sys.orig_argv[1:]])
+        now = {"versions": package_versions(), "command_line": command}
+        new, content, notes = to_dict(config), dict(now), []
         if path.exists():
             old = files.read_json(path)
             if changed := differences(old.get("config", {}), new):
@@ -129,11 +136,10 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
                     f"{workdir} holds a run with another config ({'; '.join(changed)});"
                     " take another --workdir or the old values"
                 )
-            notes = _version_notes(old.get("versions", {}), versions)
-        command = shlex.join([pathlib.Path(sys.executable).name, *sys.orig_argv[1:]])
-        files.write_json(
-            path, {"config": new, "versions": versions, "command_line": command}
-        )
+            content = {name: old.get(name, now[name]) for name in now}
+            content["resumed"] = [*old.get("resumed", []), now]
+            notes = _version_notes(content["versions"], now["versions"])
+        files.write_json(path, {"config": new, **content})
         return notes
 
     return meshes.on_primary(write)

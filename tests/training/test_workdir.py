@@ -1,6 +1,7 @@
 """The workdir: lock, config, what may change; and the files in it."""
 
 import json
+import sys
 
 import pytest
 
@@ -63,13 +64,21 @@ def test_what_may_change(tmp_path):
     assert stored["num_steps"] == 99 and stored["wandb"] == "project"
 
 
-def test_new_and_lost_fields_count(tmp_path):
+def test_lost_fields_count_and_new_ones_do_not():
     old = {"a": {"b": 1}, "c": [1, 2]}
     assert workdir.differences(old, {"a": {"b": 1}, "c": [1, 2]}) == []
-    assert workdir.differences(old, {"a": {"b": 1, "d": 0}}) == [
-        "a.d: (none) -> 0",
-        "c: [1, 2] -> (none)",
-    ]
+    assert workdir.differences(old, {"a": {"b": 1, "d": 0}, "c": [1, 2]}) == []
+    assert workdir.differences(old, {"a": {"b": 1, "d": 0}}) == ["c: [1, 2] -> (none)"]
+
+
+def test_a_run_of_an_older_version_goes_on(tmp_path):
+    claim(tmp_path)
+    path = tmp_path / "config.json"
+    content = json.loads(path.read_text())
+    del content["config"]["optimizer"]["clip"]
+    path.write_text(json.dumps(content))
+    assert claim(tmp_path) == []
+    assert json.loads(path.read_text())["config"]["optimizer"]["clip"] == 1.0
 
 
 def test_another_version_is_told(tmp_path):
@@ -78,8 +87,26 @@ def test_another_version_is_told(tmp_path):
     content = json.loads(path.read_text())
     content["versions"]["jax"] = "0.0.1"
     path.write_text(json.dumps(content))
-    (note,) = claim(tmp_path)
-    assert "jax 0.0.1 -> " in note
+    for count in (1, 2):
+        (note,) = claim(tmp_path)
+        assert "jax 0.0.1 -> " in note
+        content = json.loads(path.read_text())
+        assert content["versions"]["jax"] == "0.0.1"
+        assert len(content["resumed"]) == count
+
+
+def test_the_first_command_and_the_later_ones_are_kept(tmp_path, monkeypatch):
+    for command in ("train", "resume", "resume again"):
+        monkeypatch.setattr(sys, "orig_argv", ["python", *command.split()])
+        claim(tmp_path, num_steps=len(command))
+    content = json.loads((tmp_path / "config.json").read_text())
+    assert content["command_line"].endswith(" train")
+    assert [row["command_line"].split()[1:] for row in content["resumed"]] == [
+        ["resume"],
+        ["resume", "again"],
+    ]
+    assert content["resumed"][0]["versions"] == content["versions"]
+    assert content["config"]["num_steps"] == len("resume again")
 
 
 def test_metrics_are_cut_at_the_resumed_step(tmp_path):
