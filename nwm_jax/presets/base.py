@@ -2,6 +2,10 @@
 
 from ml_collections import ConfigDict
 
+# The names that `optimizer.name` and `optimizer.schedule` may have.
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
+SCHEDULES = ("constant", "cosine")
+
 
 def common() -> ConfigDict:
     """Returns the fields that the training loop reads, whatever the task.

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from nwm_jax.data import suite
 from nwm_jax.errors import UserError
 from nwm_jax.modules.conv import IMPLEMENTATIONS
-from nwm_jax.presets import forecasting, grammar
+from nwm_jax.presets import base, forecasting, grammar
 
 # Smallest value allowed, and what to call it.
 _AT_LEAST = {
@@ -26,8 +26,8 @@ _SEEDS = ("seed", "data.seed")
 _CHOICES = {
     "task": ("forecasting",),
     "conv": IMPLEMENTATIONS,
-    "optimizer.name": ("adam", "adamw", "sgd", "rmsprop"),
-    "optimizer.schedule": ("constant", "cosine"),
+    "optimizer.name": base.OPTIMIZERS,
+    "optimizer.schedule": base.SCHEDULES,
     "model.name": tuple(forecasting.MODELS),
 }
 

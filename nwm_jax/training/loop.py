@@ -46,13 +46,11 @@ class Result(NamedTuple):
       state: the last state, on the mesh.
       finished: True if the run is complete; False if a signal ended it early.
       reason: why it ended, one line; empty if all steps were done.
-      mesh: the devices.
     """
 
     state: states.TrainState
     finished: bool
     reason: str
-    mesh: Mesh
 
 
 class Tally:
@@ -95,8 +93,9 @@ def train(
 
     Args:
       config: the resolved config; read are `seed`, `batch_size`, `num_steps`,
-        `steps_per_dispatch`, `log_every`, `checkpoint_every`, `optimizer`, `eval.every`,
-        `eval.batch_size`, `tensorboard` and `wandb`; all of it goes to `config.json`.
+        `steps_per_dispatch`, `log_every`, `checkpoint_every`, `optimizer`,
+        `eval.every`, `eval.batch_size`, `tensorboard` and `wandb`; all of it goes to
+        `config.json`.
       task: what to train.
       workdir: the folder of the run.
       writers: takers of metrics beside those that the config asks for.
@@ -190,7 +189,7 @@ class _Run:
         """Runs all steps that are left."""
         if self.stopped or self.step >= self.config.num_steps:
             self.say(f"nothing left to train: {self.stopped or 'all steps are done'}")
-            return Result(self.state, True, self.stopped, self.mesh)
+            return Result(self.state, True, self.stopped)
         count = self.until_boundary(1)
         batches = self.prepare(self.step, count)
         began = time.perf_counter()
@@ -227,7 +226,7 @@ class _Run:
             called = outcome.wish == 0 or (jax.process_count() == 1 and self.heard)
             if self.boundary(bool(called)):
                 finished = bool(self.stopped) or self.step >= self.config.num_steps
-                return Result(self.state, finished, self.stopped, self.mesh)
+                return Result(self.state, finished, self.stopped)
 
     def until_boundary(self, pace: int) -> int:
         """Gives the number of steps of a dispatch that passes no boundary."""

@@ -10,9 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from nwm_jax.errors import UserError
-
-OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
-SCHEDULES = ("constant", "cosine")
+from nwm_jax.presets.base import OPTIMIZERS, SCHEDULES
 
 
 def build(config: Any, num_steps: int) -> optax.GradientTransformation:
