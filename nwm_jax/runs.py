@@ -23,7 +23,7 @@ from nwm_jax.figures import curves
 from nwm_jax.modules import functional
 from nwm_jax.presets.validate import validate
 from nwm_jax.tasks import Task, build
-from nwm_jax.training import checkpoint, evaluating, mesh
+from nwm_jax.training import checkpoint, evaluating, mesh, writers
 
 EVALUATION = "eval.json"
 
@@ -157,6 +157,8 @@ def evaluate(run: Run, progress: Any = None) -> dict[str, Any]:
 
     Returns:
       What eval.json holds: "protocol", "step", "num_windows" and the task's summary.
+      A number that is not finite, such as the relative error of frames that are black
+      in all windows, is null there.
     """
     _, params, state = functional.split(run.model)
     summary = evaluating.run_eval(
@@ -176,7 +178,7 @@ def evaluate(run: Run, progress: Any = None) -> dict[str, Any]:
         "num_parameters": functional.count(params),
     } | summary
     if mesh.is_primary():
-        files.write_json(run.workdir / EVALUATION, report)
+        files.write_json(run.workdir / EVALUATION, _without_nan(report))
     return report
 
 
@@ -231,7 +233,8 @@ def draw(run: Run) -> list[pathlib.Path]:
     """Draws all figures of a run into its folder `figures/`.
 
     Args:
-      run: an opened run; curves of what it has not logged or evaluated are left out.
+      run: an opened run; a curve of what it has not logged or evaluated, or of which
+        no number can be drawn, is left out.
 
     Returns:
       The pictures.
@@ -239,19 +242,31 @@ def draw(run: Run) -> list[pathlib.Path]:
     folder = run.workdir / "figures"
     folder.mkdir(exist_ok=True)
     paths = run.task.figures(run.model, folder)
+    title = run.config.name
     if (run.workdir / EVALUATION).exists():
         errors = files.read_json(run.workdir / EVALUATION)["per_frame"]
-        paths.append(
-            curves.draw_error(
-                folder / "error.png",
-                errors["relative_mse"],
-                first_frame=errors["frame"][0],
-                num_observed=run.config.model.num_observed,
-                title=run.config.name,
+        found = errors["relative_mse"]
+        if any(error for curve in found.values() for error in curve):
+            paths.append(
+                curves.draw_error(
+                    folder / "error.png",
+                    found,
+                    first_frame=errors["frame"][0],
+                    num_observed=run.config.model.num_observed,
+                    title=title,
+                )
             )
-        )
-    metrics = run.workdir / "metrics.jsonl"
-    if metrics.exists():
-        title = run.config.name
+    rows = writers.read_metrics(run.workdir)
+    if any(np.isfinite(row.get("loss", np.nan)) for row in rows):
+        metrics = run.workdir / writers.METRICS
         paths.append(curves.draw_training(folder / "loss.png", metrics, title=title))
     return paths
+
+
+def _without_nan(value: Any) -> Any:
+    """Puts None in the place of numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

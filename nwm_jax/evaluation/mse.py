@@ -18,7 +18,8 @@ def frame_errors(forecast: jax.Array, truth: jax.Array) -> dict[str, jax.Array]:
 
     Args:
       forecast: ``[..., H, W, C]`` in [0, 1].
-      truth: the same shape; `relative_mse` is infinite where a frame is all zero.
+      truth: the same shape; `relative_mse` is NaN where a frame is black (all zero), for
+        then it means nothing; leave such frames out of means (`jnp.nanmean`).
 
     Returns:
       {"mse", "relative_mse"}, each ``[...]``.
@@ -28,7 +29,9 @@ def frame_errors(forecast: jax.Array, truth: jax.Array) -> dict[str, jax.Array]:
     energy = jnp.sum(jnp.square(truth), axis=pixels)
     return {
         "mse": jnp.mean(squared, axis=pixels),
-        "relative_mse": jnp.sum(squared, axis=pixels) / energy,
+        "relative_mse": jnp.where(
+            energy > 0, jnp.sum(squared, axis=pixels) / energy, jnp.nan
+        ),
     }
 
 

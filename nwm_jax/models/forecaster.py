@@ -98,10 +98,11 @@ class Forecaster(nnx.Module):
           images: ``[B, T, H, W, C]`` in [0, 1], T > num_ic.
 
         Returns:
-          The loss, and {"mse", "relative_mse"} of the same predictions, all scalars.
+          The loss, and {"mse", "relative_mse"} of the same predictions, all scalars;
+          black frames are left out of the relative error.
         """
         errors = mse.frame_errors(self.predict(images[:, :-1]), images[:, 1:])
-        means = {name: jnp.mean(error) for name, error in errors.items()}
+        means = {name: jnp.nanmean(error) for name, error in errors.items()}
         return means["mse"] + 0.5 * math.log(math.pi), means
 
     def reconstruct(self, images: jax.Array) -> jax.Array:
