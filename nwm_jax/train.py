@@ -3,6 +3,8 @@
 Run the same command again to go on with a run that was interrupted.
 """
 
+import os
+
 from absl import flags
 
 from nwm_jax import cli, report, runs
@@ -25,6 +27,9 @@ def main(argv: list[str]) -> int:
     del argv
     mesh.initialize_distributed()
     config, workdir = CONFIG.value, WORKDIR.value
+    if config.data.path:
+        # The run can be opened from any folder.
+        config.data.path = os.path.abspath(os.path.expanduser(config.data.path))
     task = build(config, report.counter("simulating trajectories"))
     report.say(report.describe(config, task))
     if warning := report.forewarn(config, task):

@@ -28,10 +28,13 @@ class Source(Protocol):
     Attributes:
       num_frames: T, frames per trajectory.
       image_shape: (H, W, C).
+      origin: where row 0 of an image belongs in a picture: "lower" (the bottom, as
+        in a coordinate system) or "upper" (the top, as in a photograph).
     """
 
     num_frames: int
     image_shape: tuple[int, int, int]
+    origin: str
 
     def size(self, split: str) -> int:
         """Number of trajectories of a split."""
@@ -81,6 +84,8 @@ class SimulatedSource:
       open_arrays: gives the "train" and "test" arrays as `cache.open_states` does. It
         is called when the first window is read: a trained model needs no data.
     """
+
+    origin = "lower"
 
     def __init__(
         self, spec: suite.Spec, num_frames: int, open_arrays: Callable[[], Arrays]
@@ -153,6 +158,8 @@ class FramesSource:
     Raises:
       UserError: the file is missing, or not such an array.
     """
+
+    origin = "upper"
 
     def __init__(self, path: str | os.PathLike):
         frames = open_frames(path)

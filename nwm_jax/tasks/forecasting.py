@@ -38,7 +38,8 @@ class Forecasting:
       progress: called as progress(done, total), in trajectories, while simulating.
 
     Raises:
-      UserError: clips are shorter than a training clip or an evaluation window.
+      UserError: clips are shorter than a training clip or an evaluation window, or
+        images have neither one channel nor three.
     """
 
     best = ("relative_mse/forecast", "min")
@@ -51,6 +52,12 @@ class Forecasting:
     ) -> None:
         self.config = config
         self.source = source or open_source(**config.data.to_dict(), progress=progress)
+        channels = self.source.image_shape[-1]
+        if channels not in (1, 3):
+            raise UserError(
+                f"images of the data have {channels} channels: save them with 1 (grey) "
+                "or 3 (red, green, blue)"
+            )
         self.units_per_example = config.model.num_target
         self.num_eval = config.eval.num_windows
         self.window = config.model.num_target + config.eval.horizon
@@ -139,23 +146,31 @@ class Forecasting:
           "mse", "relative_mse" and "table_units" of the last `eval.horizon` frames,
           each {"forecast", "mean_image", "last_frame"}; "standard_error" of the
           forecast's relative MSE over windows; "per_frame" with the mean errors of each
-          frame, counted from 0.
+          frame, counted from 0. Relative errors leave out black frames; where there is
+          nothing else they are NaN.
         """
         horizon = self.config.eval.horizon
-        means = {name: np.mean(error, axis=0) for name, error in scores.items()}
+        # Black frames, known by the baseline: a NaN of the model itself must count.
+        lit = ~np.isnan(scores["last_frame/relative_mse"])
+        counted = {"mse": np.ones_like(lit), "relative_mse": lit}
         summary: dict[str, Any] = {"mse": {}, "relative_mse": {}, "table_units": {}}
         per_frame: dict[str, Any] = {"mse": {}, "relative_mse": {}}
         per_frame["frame"] = list(range(1, self.window))
-        for name, errors in means.items():
+        for name, values in scores.items():
             who, measure = name.split("/")
-            summary[measure][who] = float(np.mean(errors[-horizon:]))
+            where = counted[measure]
+            errors = _mean(values, where, axis=0)
+            last = _mean(errors[-horizon:], where[:, -horizon:].any(axis=0))
+            summary[measure][who] = float(last)
             per_frame[measure][who] = [float(error) for error in errors]
         for who, error in summary["relative_mse"].items():
             summary["table_units"][who] = mse.table_units(
                 error, self.source.image_shape
             )
-        windows = np.mean(scores["forecast/relative_mse"][:, -horizon:], axis=1)
-        summary["standard_error"] = float(np.std(windows) / np.sqrt(len(windows)))
+        relative, lit = scores["forecast/relative_mse"][:, -horizon:], lit[:, -horizon:]
+        windows = _mean(relative, lit, axis=1)[lit.any(axis=1)]
+        error = np.std(windows) / np.sqrt(len(windows)) if len(windows) else np.nan
+        summary["standard_error"] = float(error)
         return summary | {"per_frame": per_frame}
 
     @functools.cached_property
@@ -198,7 +213,8 @@ class Forecasting:
         )(images)
         truth, means = np.asarray(images)[0, 1:], np.asarray(means)[0]
         # Frame 0 is observed and never predicted: clips begin with frame 1.
-        times = {"first_frame": 1, "num_observed": model.num_observed}
+        origin = {"origin": self.source.origin}
+        times = {"first_frame": 1, "num_observed": model.num_observed} | origin
         title = self.config.name
         paths = [strip.draw(folder / "strip.png", truth, means, title=title, **times)]
         sheet = np.asarray(field)[0, ..., 0] if field.ndim == 5 else None
@@ -212,7 +228,7 @@ class Forecasting:
             boundary = ("open", "periodic") if ring else "periodic"
             paths.append(
                 waves.draw_snapshots(
-                    wave, sheet, first_frame=1, boundary=boundary, title=title
+                    wave, sheet, first_frame=1, boundary=boundary, title=title, **origin
                 )
             )
             paths.append(
@@ -233,3 +249,10 @@ class Forecasting:
             num_frames=self.source.num_frames,
             length=self.window,
         )
+
+
+def _mean(values: np.ndarray, where: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """The mean of the values that count; NaN, without a warning, where none does."""
+    total = np.sum(values, axis=axis, where=where, dtype=np.float64)
+    count = np.sum(where, axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,16 +1,18 @@
 """The forecasting task: what it shows to the model, and how it scores."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from nwm_jax.data.source import FramesSource
+from nwm_jax.data.source import FramesSource, SimulatedSource
 from nwm_jax.errors import UserError
 from nwm_jax.modules import functional
 from nwm_jax.presets import load as load_config
-from nwm_jax.tasks import build
+from nwm_jax.tasks import build, forecasting
 from nwm_jax.tasks.forecasting import Forecasting
 from nwm_jax.training import loop
 from tests import own_clips
@@ -208,6 +210,77 @@ def test_every_config_compiles_its_step_abstractly(clips):
                 images,
             )
             assert loss.shape == ()
+
+
+def test_black_frames_have_no_relative_error(clips):
+    """Frame 5 of every window is black, frame 8 of one: they count for the MSE alone."""
+    frames = np.full((2, 10, 8, 8, 3), 50, np.uint8)
+    frames[:, 5] = frames[0, 8] = 0
+    config = own_clips.config(clips, **{"eval.num_windows": 2})
+    task = Forecasting(config, _array_source(frames))
+
+    class Half:
+        num_observed = 3
+
+        def reconstruct(self, images):
+            return images[:, 1:] / 2
+
+    def summarise(model):
+        scores = jax.jit(lambda batch: task.score(model, batch))(
+            task.source.windows("test", np.arange(2), np.zeros(2, int), 10)
+            | {"mean_image": np.zeros((2, 8, 8, 3), np.float32)}
+        )
+        return task.summarise({k: np.asarray(v) for k, v in scores.items()})
+
+    summary = summarise(Half())
+    relative = summary["per_frame"]["relative_mse"]["forecast"]
+    np.testing.assert_allclose(relative, [0.25] * 4 + [np.nan] + [0.25] * 4, rtol=1e-5)
+    assert summary["per_frame"]["mse"]["forecast"][4] == 0
+    np.testing.assert_allclose(summary["relative_mse"]["forecast"], 0.25, rtol=1e-5)
+    np.testing.assert_allclose(summary["standard_error"], 0.0, atol=1e-6)
+
+    class Diverged(Half):
+        def reconstruct(self, images):
+            return images[:, 1:] * jnp.nan
+
+    summary = summarise(Diverged())
+    assert np.isnan(summary["mse"]["forecast"])
+    assert np.isnan(summary["relative_mse"]["forecast"])
+
+
+def test_clips_need_one_channel_or_three(clips):
+    for channels in (2, 4):
+        frames = np.zeros((2, 10, 8, 8, channels), np.uint8)
+        with pytest.raises(UserError, match=f"have {channels} channels: save them"):
+            Forecasting(own_clips.config(clips), _array_source(frames))
+
+
+def test_pictures_of_ones_own_clips_have_row_0_at_the_top(task, tmp_path, monkeypatch):
+    seen = {}
+    for module, name in (
+        (forecasting.strip, "draw"),
+        (forecasting.animation, "save"),
+        (forecasting.waves, "draw_snapshots"),
+        (forecasting.waves, "draw_space_time"),
+    ):
+
+        def draw(path, *args, name=name, **options):
+            seen[name] = options.get("origin")
+            return path
+
+        monkeypatch.setattr(module, name, draw)
+
+    class Torus(Oracle):
+        cell = types.SimpleNamespace(hparams=types.SimpleNamespace(topology="torus"))
+
+        def states(self, images):
+            return jnp.zeros((1, 9, 3, 4, 1))
+
+    for source, origin in ((task.source, "upper"), (SimulatedSource, "lower")):
+        monkeypatch.setattr(task.source, "origin", source.origin)
+        task.figures(Torus(), tmp_path)
+        assert seen.pop("draw_space_time") is None
+        assert seen == dict.fromkeys(("draw", "save", "draw_snapshots"), origin)
 
 
 def _array_source(frames):

@@ -1,0 +1,75 @@
+"""What the verbs do beside calling the library, without training anything."""
+
+import json
+import types
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from nwm_jax import presets, runs, train
+from nwm_jax.training import evaluating
+from tests import own_clips
+
+
+class Stop(Exception):
+    """Ends a verb where a test has seen enough."""
+
+
+def value(content):
+    return types.SimpleNamespace(value=content)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run without a checkpoint, whose task draws nothing."""
+    task = types.SimpleNamespace(num_eval=2, figures=lambda model, folder: [])
+    model = nnx.Linear(1, 1, rngs=nnx.Rngs(0))
+    return runs.Run(tmp_path, presets.load("pendulum_nwm2d:smoke"), task, model, 4)
+
+
+def test_train_keeps_the_path_of_the_data_from_the_root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = own_clips.config("clips/frames.npy")
+
+    def build(config, progress):
+        raise Stop
+
+    monkeypatch.setattr(train, "CONFIG", value(config))
+    monkeypatch.setattr(train, "WORKDIR", value("run"))
+    monkeypatch.setattr(train, "build", build)
+    monkeypatch.setattr(train.mesh, "initialize_distributed", lambda: None)
+    with pytest.raises(Stop):
+        train.main([])
+    assert config.data.path == str(tmp_path / "clips" / "frames.npy")
+
+
+def test_an_evaluation_with_nan_is_json(run, monkeypatch):
+    errors = {"forecast": [0.5, np.nan], "last_frame": [np.inf, 0.25]}
+    summary = {
+        "relative_mse": {"forecast": 0.5, "last_frame": np.nan},
+        "per_frame": {"frame": [1, 2], "relative_mse": errors},
+    }
+    monkeypatch.setattr(evaluating, "run_eval", lambda *args, **options: summary)
+    runs.evaluate(run)
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    text = (run.workdir / "eval.json").read_text()
+    stored = json.loads(text, parse_constant=refuse)
+    assert stored["relative_mse"] == {"forecast": 0.5, "last_frame": None}
+    assert stored["per_frame"]["relative_mse"]["forecast"] == [0.5, None]
+    assert [path.name for path in runs.draw(run)] == ["error.png"]
+
+
+def test_curves_that_cannot_be_drawn_are_left_out(run):
+    errors = {"forecast": [None, None], "last_frame": [None, 0.0]}
+    report = {"step": 4, "per_frame": {"frame": [1, 2], "relative_mse": errors}}
+    (run.workdir / "eval.json").write_text(json.dumps(report))
+    metrics = run.workdir / "metrics.jsonl"
+    metrics.write_text('{"step": 0, "kind": "eval", "mse/forecast": 0.1}\n')
+    assert runs.draw(run) == []
+    with metrics.open("a") as file:
+        file.write('{"step": 1, "kind": "train", "loss": 0.6, "mse": 0.1}\n')
+    assert [path.name for path in runs.draw(run)] == ["loss.png"]
