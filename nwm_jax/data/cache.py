@@ -7,6 +7,7 @@ place and renamed when complete: whoever finds it finds all of it.
 
 import concurrent.futures
 import contextlib
+import fcntl
 import hashlib
 import json
 import logging
@@ -23,11 +24,6 @@ import numpy as np
 from nwm_jax.data import suite, trajectories
 from nwm_jax.errors import UserError
 from nwm_jax.files import write_json
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock: then two processes may both compute
-    fcntl = None
 
 _LOGGER = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
@@ -176,10 +172,9 @@ def _locked(path: pathlib.Path) -> Iterator[bool]:
     """
     with open(path, "a") as file:
         held = False
-        if fcntl is not None:
-            with contextlib.suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX)
-                held = True
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+            held = True
         yield held
 
 

@@ -1,5 +1,6 @@
 """The cache of states: reused, checked, repaired, shared between processes."""
 
+import errno
 import json
 import logging
 import os
@@ -185,7 +186,10 @@ def test_an_interrupted_run_leaves_nothing_that_counts(tmp_path):
 
 
 def test_without_locks_the_first_rename_wins(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "fcntl", None)
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(cache.fcntl, "flock", refuse)
     inner = []
 
     def another_process_is_faster(done, total):
