@@ -57,7 +57,8 @@ class TensorBoard:
 
     Args:
       workdir: the folder of the run.
-      step: the step that the run goes on from; events after it are purged.
+      step: the step that the run goes on from, whose later events TensorBoard then
+        hides; None: it starts afresh and all earlier events are hidden.
 
     Raises:
       UserError: the package tensorboardX is missing.
@@ -71,7 +72,7 @@ class TensorBoard:
                 "tensorboard=True needs a package: pip install 'nwm_jax[tensorboard]'"
             ) from None
         folder = str(pathlib.Path(workdir) / "tensorboard")
-        purge = None if step is None else step + 1
+        purge = 0 if step is None else step + 1
         self._writer = SummaryWriter(folder, purge_step=purge)
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
@@ -88,17 +89,27 @@ class TensorBoard:
 class WandB:
     """Logs to Weights & Biases; a resumed run goes on in the same W&B run.
 
+    Every row holds its `step`, which is the horizontal axis of the charts. It is not
+    W&B's own count of rows: that one only grows, and rows of steps that a resumed run
+    repeats would be dropped. Here they come a second time, and the later one counts.
+
     Args:
       workdir: the folder of the run; `wandb_id` in it keeps the run's name.
       project: the W&B project.
       config: the run's config as a plain dictionary.
+      step: the step that the run goes on from; None: it starts afresh, as a new run
+        of W&B.
 
     Raises:
       UserError: the package wandb is missing.
     """
 
     def __init__(
-        self, workdir: str | os.PathLike, project: str, config: Mapping[str, Any]
+        self,
+        workdir: str | os.PathLike,
+        project: str,
+        config: Mapping[str, Any],
+        step: int | None,
     ):
         try:
             import wandb
@@ -107,7 +118,7 @@ class WandB:
                 f"wandb={project!r} needs a package: pip install 'nwm_jax[wandb]'"
             ) from None
         path = pathlib.Path(workdir) / "wandb_id"
-        if not path.exists():
+        if step is None or not path.exists():
             files.write_atomic(path, uuid.uuid4().hex[:12])
         self._run = wandb.init(
             project=project,
@@ -115,12 +126,16 @@ class WandB:
             id=path.read_text().strip(),
             resume="allow",
             config=dict(config),
+            # What may change when a run goes on, such as num_steps.
+            allow_val_change=True,
         )
+        for kind in ("train", "eval"):
+            self._run.define_metric(f"{kind}/*", step_metric="step")
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """Logs one row, its names prefixed with `kind/`."""
         row = {f"{kind}/{name}": value for name, value in values.items()}
-        self._run.log(row, step=step)
+        self._run.log({"step": step, **row})
 
     def close(self) -> None:
         """Finishes the W&B run."""
@@ -166,7 +181,7 @@ def build(
         found.append(TensorBoard(workdir, step))
     if config.get("wandb"):
         plain = config.to_dict() if hasattr(config, "to_dict") else dict(config)
-        found.append(WandB(workdir, config["wandb"], plain))
+        found.append(WandB(workdir, config["wandb"], plain, step))
     return found
 
 
