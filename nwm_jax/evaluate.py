@@ -39,7 +39,8 @@ def main(argv: list[str]) -> int:
     mesh.initialize_distributed()
     if bool(INPUT.value) != bool(OUTPUT.value):
         raise UserError("--input and --output go together: give both or none")
-    run = runs.open_run(WORKDIR.value, runs.which(WHICH.value))
+    progress = report.counter("simulating trajectories")
+    run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), progress=progress)
     if INPUT.value:
         horizon = HORIZON.value or run.config.eval.horizon
         written = runs.forecast(run, INPUT.value, OUTPUT.value, horizon)

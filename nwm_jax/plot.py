@@ -16,8 +16,9 @@ WHICH = flags.DEFINE_string(
 def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
-    run = runs.open_run(WORKDIR.value, runs.which(WHICH.value))
-    report.say(report.pictures(runs.draw(run)))
+    progress = report.counter("simulating trajectories")
+    run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), progress=progress)
+    report.say(report.pictures(runs.draw(run, report.say)))
     return 0
 
 

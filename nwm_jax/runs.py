@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -47,7 +48,10 @@ class Run(NamedTuple):
 
 
 def open_run(
-    workdir: str | os.PathLike, which: str | int = "last", task: Task | None = None
+    workdir: str | os.PathLike,
+    which: str | int = "last",
+    task: Task | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Run:
     """Opens a workdir.
 
@@ -56,6 +60,7 @@ def open_run(
       which: "last", "best" (by the evaluations during training; the last if there were
         none) or the step of a checkpoint.
       task: the run's task where it is already open.
+      progress: called as progress(done, total), in trajectories, if data is simulated.
 
     Returns:
       The run. Simulated data is made again if the cache no longer has it.
@@ -65,7 +70,7 @@ def open_run(
     """
     workdir = pathlib.Path(workdir)
     config = read_config(workdir)
-    task = task or build(config)
+    task = task or build(config, progress)
     step, params, state = checkpoint.load(workdir, task, which)
     model = functional.merge(task.graphdef, params, state)
     return Run(workdir, config, task, model, step)
@@ -148,7 +153,9 @@ def export(
     return files.write_atomic(path, buffer.getvalue())
 
 
-def evaluate(run: Run, progress: Any = None) -> dict[str, Any]:
+def evaluate(
+    run: Run, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
     """Scores a run on its task's whole evaluation set and writes eval.json.
 
     Args:
@@ -187,7 +194,7 @@ def forecast(
 ) -> pathlib.Path:
     """Forecasts one's own clips from a file into a file.
 
-    The model sees the last `num_observed` frames of every clip, as in its evaluation.
+    Of several processes only the first one works and writes. The model sees the last `num_observed` frames of every clip, as in its evaluation.
 
     Args:
       run: an opened run of a forecaster.
@@ -215,6 +222,9 @@ def forecast(
         raise UserError(
             f"{source} has {clips.shape[-4]} frames; the model observes {seen}"
         )
+    target = pathlib.Path(target)
+    if not mesh.is_primary():
+        return target
     observed = clips[..., -seen:, :, :, :].reshape(-1, seen, *shape)
     run_forward = jax.jit(lambda images: run.model.forecast(images, horizon))
     size = run.config.eval.batch_size
@@ -229,12 +239,16 @@ def forecast(
     return files.write_atomic(target, buffer.getvalue())
 
 
-def draw(run: Run) -> list[pathlib.Path]:
+def draw(run: Run, say: Callable[[str], None] | None = None) -> list[pathlib.Path]:
     """Draws all figures of a run into its folder `figures/`.
+
+    The error curve belongs to the checkpoint that eval.json scored: it is left out
+    where the run was opened at another step.
 
     Args:
       run: an opened run; a curve of what it has not logged or evaluated, or of which
         no number can be drawn, is left out.
+      say: called with one line if the error curve is of another step.
 
     Returns:
       The pictures.
@@ -244,22 +258,30 @@ def draw(run: Run) -> list[pathlib.Path]:
     paths = run.task.figures(run.model, folder)
     title = run.config.name
     if (run.workdir / EVALUATION).exists():
-        errors = files.read_json(run.workdir / EVALUATION)["per_frame"]
-        found = errors["relative_mse"]
-        if any(error for curve in found.values() for error in curve):
+        scored = files.read_json(run.workdir / EVALUATION)
+        errors = scored["per_frame"]
+        if scored["step"] != run.step:
+            if say:
+                say(
+                    f"error.png is left out: {EVALUATION} is of step "
+                    f"{scored['step']}, the figures are of step {run.step}; run "
+                    f"python -m nwm_jax.evaluate with --which={run.step} first"
+                )
+        elif any(error for curve in errors["relative_mse"].values() for error in curve):
             paths.append(
                 curves.draw_error(
                     folder / "error.png",
-                    found,
+                    errors["relative_mse"],
                     first_frame=errors["frame"][0],
                     num_observed=run.config.model.num_observed,
                     title=title,
                 )
             )
+    # The loss is this error and a constant, which would hide the curve.
     rows = writers.read_metrics(run.workdir)
-    if any(np.isfinite(row.get("loss", np.nan)) for row in rows):
-        metrics = run.workdir / writers.METRICS
-        paths.append(curves.draw_training(folder / "loss.png", metrics, title=title))
+    if any(np.isfinite(row.get("mse", np.nan)) for row in rows):
+        metrics, path = run.workdir / writers.METRICS, folder / "loss.png"
+        paths.append(curves.draw_training(path, metrics, key="mse", title=title))
     return paths
 
 

@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
         run = runs.open_run(workdir, task=task)
         report.say(report.scores(runs.evaluate(run, report.counter("evaluated"))))
         if mesh.is_primary():
-            report.say(report.pictures(runs.draw(run)))
+            report.say(report.pictures(runs.draw(run, report.say)))
     return 0
 
 

@@ -63,6 +63,46 @@ def test_an_evaluation_with_nan_is_json(run, monkeypatch):
     assert [path.name for path in runs.draw(run)] == ["error.png"]
 
 
+def test_the_error_curve_of_another_step_is_left_out_and_told(run):
+    errors = {"forecast": [0.5, 0.25]}
+    report = {"step": 4, "per_frame": {"frame": [1, 2], "relative_mse": errors}}
+    (run.workdir / "eval.json").write_text(json.dumps(report))
+    told = []
+    assert runs.draw(run._replace(step=2), told.append) == []
+    assert len(told) == 1
+    assert "eval.json is of step 4, the figures are of step 2" in told[0]
+    assert len(runs.draw(run, told.append)) == 1
+    assert len(told) == 1
+
+
+def test_only_the_first_process_writes_a_forecast(run, tmp_path, monkeypatch):
+    source = types.SimpleNamespace(image_shape=(8, 8, 3))
+    model = types.SimpleNamespace(
+        num_observed=3, forecast=lambda images, horizon: images[:, :horizon]
+    )
+    run = run._replace(model=model, task=types.SimpleNamespace(source=source))
+    np.save(tmp_path / "in.npy", np.zeros((5, 8, 8, 3), np.uint8))
+    for primary in (False, True):
+        monkeypatch.setattr(runs.mesh, "is_primary", lambda primary=primary: primary)
+        path = runs.forecast(run, tmp_path / "in.npy", tmp_path / "out.npy", 2)
+        assert path == tmp_path / "out.npy"
+        assert path.exists() == primary
+
+
+def test_opening_a_run_tells_how_the_simulation_goes(run, monkeypatch):
+    asked = []
+
+    def build(config, progress):
+        asked.append(progress)
+        raise Stop
+
+    monkeypatch.setattr(runs, "read_config", lambda workdir: run.config)
+    monkeypatch.setattr(runs, "build", build)
+    with pytest.raises(Stop):
+        runs.open_run(run.workdir, progress=print)
+    assert asked == [print]
+
+
 def test_curves_that_cannot_be_drawn_are_left_out(run):
     errors = {"forecast": [None, None], "last_frame": [None, 0.0]}
     report = {"step": 4, "per_frame": {"frame": [1, 2], "relative_mse": errors}}
