@@ -47,7 +47,16 @@ class LSTMState(NamedTuple):
 
 
 def init_gru(key: jax.Array, inputs: int, units: int) -> GRUParams:
-    """Draws the weights of a GRU of `units` cells on `inputs` features."""
+    """Draws the weights of a GRU of `units` cells on `inputs` features.
+
+    Args:
+      key: a random key.
+      inputs: F, length of an input.
+      units: N, length of a state.
+
+    Returns:
+      `w_i` and `w_h` as `core.init.gated` draws them, `b` zero.
+    """
     key_i, key_h = jax.random.split(key)
     return GRUParams(
         w_i=init.gated(key_i, (inputs, 3 * units)),
@@ -57,7 +66,15 @@ def init_gru(key: jax.Array, inputs: int, units: int) -> GRUParams:
 
 
 def gru_drive(params: GRUParams, inputs: jax.Array) -> jax.Array:
-    """``u w_i + b``: ``[..., F] -> [..., 3N]``."""
+    """The inputs' part of the pre-activations: ``u w_i + b``.
+
+    Args:
+      params: the weights.
+      inputs: u, ``[..., F]``: all times at once.
+
+    Returns:
+      ``[..., 3N]``, for `gru_step`.
+    """
     return inputs @ params.w_i + params.b
 
 
@@ -85,14 +102,31 @@ def gru_step(params: GRUParams, h: jax.Array, drive: jax.Array) -> jax.Array:
 
 
 def init_lstm(key: jax.Array, inputs: int, units: int) -> LSTMParams:
-    """Draws the weights of an LSTM of `units` cells on `inputs` features."""
+    """Draws the weights of an LSTM of `units` cells on `inputs` features.
+
+    Args:
+      key: a random key.
+      inputs: F, length of an input.
+      units: N, length of a state.
+
+    Returns:
+      `w` as `core.init.linear` draws it, `b` zero.
+    """
     return LSTMParams(
         w=init.linear(key, (inputs + units, 4 * units)), b=jnp.zeros(4 * units)
     )
 
 
 def lstm_drive(params: LSTMParams, inputs: jax.Array) -> jax.Array:
-    """``u w[:F] + b``: ``[..., F] -> [..., 4N]``."""
+    """The inputs' part of the pre-activations: ``u w[:F] + b``.
+
+    Args:
+      params: the weights.
+      inputs: u, ``[..., F]``: all times at once.
+
+    Returns:
+      ``[..., 4N]``, for `lstm_step`.
+    """
     return inputs @ params.w[: inputs.shape[-1]] + params.b
 
 
@@ -117,7 +151,16 @@ def lstm_step(params: LSTMParams, state: LSTMState, drive: jax.Array) -> LSTMSta
 
 
 def init_vanilla(key: jax.Array, inputs: int, units: int) -> VanillaParams:
-    """Draws the weights of a plain recurrent network with ReLU."""
+    """Draws the weights of a plain recurrent network with ReLU.
+
+    Args:
+      key: a random key.
+      inputs: F, length of an input.
+      units: N, length of a state.
+
+    Returns:
+      `w_i` and `w_h` as `core.init.linear` draws them, the biases zero.
+    """
     key_i, key_h = jax.random.split(key)
     zeros = jnp.zeros(units)
     return VanillaParams(
@@ -129,10 +172,27 @@ def init_vanilla(key: jax.Array, inputs: int, units: int) -> VanillaParams:
 
 
 def vanilla_drive(params: VanillaParams, inputs: jax.Array) -> jax.Array:
-    """``u w_i + b_i``: ``[..., F] -> [..., N]``."""
+    """The inputs' part of the pre-activations: ``u w_i + b_i``.
+
+    Args:
+      params: the weights.
+      inputs: u, ``[..., F]``: all times at once.
+
+    Returns:
+      ``[..., N]``, for `vanilla_step`.
+    """
     return inputs @ params.w_i + params.b_i
 
 
 def vanilla_step(params: VanillaParams, h: jax.Array, drive: jax.Array) -> jax.Array:
-    """``h' = relu(drive + h w_h + b_h)``, ``[B, N]``."""
+    """One step: ``h' = relu(drive + h w_h + b_h)``.
+
+    Args:
+      params: the weights.
+      h: state ``[B, N]``.
+      drive: ``[B, N]`` from `vanilla_drive`.
+
+    Returns:
+      The next state ``[B, N]``.
+    """
     return jax.nn.relu(drive + h @ params.w_h + params.b_h)

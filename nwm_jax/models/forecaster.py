@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.core.unroll import unroll
 from nwm_jax.errors import UserError
 from nwm_jax.evaluation import mse
@@ -84,6 +85,9 @@ class Forecaster(nnx.Module):
 
         Returns:
           Means of frames 1..T, ``[B, T, H, W, C]``.
+
+        Raises:
+          UserError: T < max(1, num_ic).
         """
         return self._decode(self._observe(images)[1])
 
@@ -100,6 +104,9 @@ class Forecaster(nnx.Module):
         Returns:
           The loss, and {"mse", "relative_mse"} of the same predictions, all scalars;
           black frames are left out of the relative error.
+
+        Raises:
+          UserError: T <= max(1, num_ic).
         """
         errors = mse.frame_errors(self.predict(images[:, :-1]), images[:, 1:])
         means = {name: jnp.nanmean(error) for name, error in errors.items()}
@@ -114,6 +121,9 @@ class Forecaster(nnx.Module):
 
         Returns:
           Means of frames 1..T-1, ``[B, T-1, H, W, C]``.
+
+        Raises:
+          UserError: T <= num_observed.
         """
         return self._roll_out(images)[0]
 
@@ -126,6 +136,9 @@ class Forecaster(nnx.Module):
 
         Returns:
           Frames n..n+horizon-1, ``[B, horizon, H, W, C]``.
+
+        Raises:
+          UserError: n < max(1, num_ic), or horizon < 1.
         """
         if horizon < 1:
             raise UserError(f"horizon must be at least 1, got {horizon}")
@@ -142,10 +155,14 @@ class Forecaster(nnx.Module):
         Returns:
           x of the states that predict frames 1..T-1: ``[B, T-1, H, W, C]``
           (``[B, T-1, N]`` for the globally coupled cell).
+
+        Raises:
+          UserError: T <= num_observed.
         """
         return self._roll_out(images)[1].x
 
-    def _roll_out(self, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def _roll_out(self, images: jax.Array) -> tuple[jax.Array, OscillatorState]:
+        """Means and states of frames 1..T-1, see `reconstruct` and `states`."""
         seen = self.num_observed
         free = images.shape[1] - seen - 1
         if free < 0:
@@ -164,7 +181,7 @@ class Forecaster(nnx.Module):
             ),
         )
 
-    def _observe(self, images: jax.Array) -> tuple:
+    def _observe(self, images: jax.Array) -> tuple[OscillatorState, OscillatorState]:
         """The field driven by true frames: the last state and all, ``[B, T, ...]``."""
         if images.shape[1] < max(self.num_ic, 1):
             raise UserError(
@@ -176,7 +193,7 @@ class Forecaster(nnx.Module):
             self.cell.step, self._start(codes), self._drive(codes), remat=self.remat
         )
 
-    def _start(self, codes: jax.Array):
+    def _start(self, codes: jax.Array) -> OscillatorState:
         """The state before frame 0, from the first codes read backwards in time."""
         if self.initial is None:
             shape = (codes.shape[0], *self.cell.input_shape)
@@ -186,7 +203,9 @@ class Forecaster(nnx.Module):
         flat, _ = unroll(self.initial.step, rest, drives, remat=self.remat)
         return self.cell.unflatten(flat)
 
-    def _run_freely(self, state, steps: int) -> tuple[jax.Array, jax.Array]:
+    def _run_freely(
+        self, state: OscillatorState, steps: int
+    ) -> tuple[jax.Array, OscillatorState]:
         """Feeds the decoded means back `steps` times.
 
         Returns the means of `state` and of the `steps` states after it,
@@ -207,5 +226,5 @@ class Forecaster(nnx.Module):
     def _drive(self, codes: jax.Array) -> jax.Array:
         return self.cell.drive(codes.reshape(*codes.shape[:-1], *self.cell.input_shape))
 
-    def _decode(self, states) -> jax.Array:
+    def _decode(self, states: OscillatorState) -> jax.Array:
         return self.decoder(self.cell.flatten(states))

@@ -63,6 +63,7 @@ class Encoder(nnx.Module):
         self.project = Linear(height * width * features, features, rngs=rngs)
 
     def __call__(self, images: jax.Array) -> jax.Array:
+        """Encodes ``[..., H, W, C]`` in [0, 1] as ``[..., features]``."""
         leading = images.shape[:-3]
         x = images.reshape(-1, *images.shape[-3:])
         for conv in self.convs[:-1]:
@@ -107,6 +108,7 @@ class Decoder(nnx.Module):
         )
 
     def __call__(self, features: jax.Array) -> jax.Array:
+        """Decodes ``[..., features]`` to means ``[..., H, W, C]`` in (0, 1)."""
         leading = features.shape[:-1]
         x = self.project(features.reshape(-1, features.shape[-1]))
         x = x.reshape(x.shape[0], *self.coarse_shape, -1)

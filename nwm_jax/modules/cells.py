@@ -83,11 +83,20 @@ class OscillatorCell(_CoreCell):
 
     @property
     def num_feature_axes(self) -> int:
+        """Number of axes of one input after batch and time, as `nnx.RNN` asks."""
         return len(self.input_shape)
 
     def __call__(
         self, carry: OscillatorState, inputs: jax.Array
     ) -> tuple[OscillatorState, jax.Array]:
+        """One step on ``[..., *input_shape]``: the next state and its x.
+
+        Returns:
+          The state, and x ``[..., *field_shape]``.
+
+        Raises:
+          UserError: inputs of another shape.
+        """
         self._check(inputs)
         carry = self.step(carry, self.drive(inputs))
         return carry, carry.x
@@ -206,11 +215,13 @@ class GRUCell(_CoreCell):
 
     @property
     def num_feature_axes(self) -> int:
+        """Number of axes of one input after batch and time, as `nnx.RNN` asks."""
         return 1
 
     def __call__(
         self, carry: jax.Array, inputs: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
+        """One step on ``[..., F]``: the next state ``[..., N]``, twice."""
         carry = self.step(carry, self.drive(inputs))
         return carry, carry
 

@@ -46,6 +46,7 @@ class Linear(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps ``[..., F]`` to ``[..., G]``."""
         return x @ self.kernel[...] + self.bias[...]
 
 
@@ -78,6 +79,7 @@ class Conv(nnx.Module):
         self.implementation = implementation
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps ``[N, H, W, C]`` to ``[N, H', W', O]``, H' = H / stride or 2 H."""
         kernel = self.kernel[...]
         if self.upsample:
             y = conv.upsample_conv(x, kernel, implementation=self.implementation)

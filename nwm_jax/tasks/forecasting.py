@@ -25,9 +25,6 @@ from nwm_jax.models.build import build
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.modules import functional
 
-# The no-skill forecasts that stand beside every model's.
-BASELINES = ("mean_image", "last_frame")
-
 
 class Forecasting:
     """The forecasting task of a config, see `tasks.Task`.
