@@ -153,14 +153,14 @@ def test_a_result_that_json_cannot_hold_leaves_nobody_waiting(monkeypatch):
     assert type(first) is TypeError and "TypeError" in str(second)
 
 
-def test_two_processes_equal_one(straight, tmp_path):
+def start_two(workdir, *options):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    processes = [
+    return [
         start(
-            tmp_path,
-            "eval.every=30",
+            workdir,
+            *options,
             JAX_NUM_CPU_DEVICES="2",
             JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}",
             JAX_NUM_PROCESSES="2",
@@ -168,6 +168,10 @@ def test_two_processes_equal_one(straight, tmp_path):
         )
         for number in range(2)
     ]
+
+
+def test_two_processes_equal_one(straight, tmp_path):
+    processes = start_two(tmp_path, "eval.every=30")
     (out, err), (silent, other_err) = [end(process) for process in processes]
     # Gloo's own greeting cannot be turned off.
     shown = [line for line in silent.splitlines() if not line.startswith("[Gloo]")]
@@ -177,3 +181,16 @@ def test_two_processes_equal_one(straight, tmp_path):
     rows, reference = (writers.read_metrics(d) for d in (tmp_path, straight[1]))
     losses = [[r["loss"] for r in side if "loss" in r] for side in (rows, reference)]
     np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_process_lost_while_saving_ends_the_other_at_once(tmp_path):
+    # Most of the time goes into checkpoints.
+    options = ("checkpoint_every=1", "log_every=2", "num_steps=400")
+    first, second = start_two(tmp_path, *options)
+    wait_for_rows(tmp_path, 4, first)
+    second.kill()
+    second.communicate()
+    _, err = end(first, code=2)
+    assert err.startswith("another process of this run is gone")
+    assert "start all of them again with the same command to go on at step" in err
