@@ -1,5 +1,7 @@
 """The original's weights by name: numbers of a tiny model, and what is refused."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -86,15 +88,20 @@ def test_encoder_and_decoder_give_the_originals_numbers(tiny):
 def test_loss_gives_the_originals_numbers(tiny):
     images = tiny_images()[:, :6]
     loss = jax.jit(lambda model, x: model.loss(x))
-    for example, want in enumerate([(0.656122, 0.0837570), (0.6558003, 0.0834353)]):
+    # Loss, squared error, and the relative error that was divided once too often.
+    wanted = [(0.656122, 0.0837570, 8.27687e-5), (0.6558003, 0.0834353, 8.24773e-5)]
+    for example, want in enumerate(wanted):
         value, metrics = loss(tiny, images[example : example + 1])
         np.testing.assert_allclose(value, want[0], atol=2e-5)
         np.testing.assert_allclose(metrics["mse"], want[1], atol=2e-5)
+        units = mse.table_units(metrics["relative_mse"], (32, 32, 3))
+        np.testing.assert_allclose(1e-8 * units, want[2], rtol=1e-4)
 
 
 def test_roll_out_gives_the_originals_numbers(tiny):
     images = tiny_images()
-    means = np.asarray(jax.jit(lambda model, x: model.reconstruct(x))(tiny, images))
+    means, states = jax.jit(lambda model, x: model._roll_out(x))(tiny, images)
+    means, flat = np.asarray(means), tiny.cell.flatten(states)
     want = [
         0.5367113, 0.5364376, 0.5346715, 0.5338746,
         0.5354972, 0.5370514, 0.5376828, 0.5383759,
@@ -104,6 +111,10 @@ def test_roll_out_gives_the_originals_numbers(tiny):
         means[1, -1, 31, 31], [0.5359509, 0.5391226, 0.4412355], atol=2e-5
     )
     np.testing.assert_allclose(means.sum(), 24995.137, atol=0.05)
+    # Of the last state: x and v of the first two oscillators.
+    np.testing.assert_allclose(
+        flat[0, -1, :4], [-0.4624404, 0.0612226, -0.2910675, 0.4154613], atol=2e-5
+    )
     errors = mse.frame_errors(means[:, 5:], images[:, 6:])
     np.testing.assert_allclose(
         errors["mse"].mean(axis=1), [0.0817560, 0.0835367], atol=2e-5
@@ -122,6 +133,13 @@ def test_table_units_of_a_uniform_error():
     np.testing.assert_allclose(
         mse.table_units(errors["relative_mse"].mean(), (32, 32, 3)), 1302.0833, 1e-5
     )
+
+
+def test_loss_of_a_uniform_error():
+    """0.6 where 0.5 is true: 0.01 + log(pi) / 2."""
+    model = types.SimpleNamespace(predict=lambda images: jnp.full_like(images, 0.6))
+    loss, _ = Forecaster.loss(model, jnp.full((2, 60, 32, 32, 3), 0.5))
+    np.testing.assert_allclose(loss, 0.5823649, rtol=1e-6)
 
 
 def test_haikus_nested_names_are_the_same():

@@ -6,15 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
+from nwm_jax import presets
 from nwm_jax.data.source import FramesSource, SimulatedSource
 from nwm_jax.errors import UserError
-from nwm_jax.modules import functional
-from nwm_jax.presets import load as load_config
+from nwm_jax.evaluation import mse
+from nwm_jax.models.forecaster import Forecaster
+from nwm_jax.modules import conv, functional
 from nwm_jax.tasks import build, forecasting
 from nwm_jax.tasks.forecasting import Forecasting
-from nwm_jax.training import loop
+from nwm_jax.training import dispatch, loop, optimizer
+from nwm_jax.training import state as states
+from nwm_jax.training.mesh import make_mesh, replicate, shard_batch
 from tests import own_clips
 
 
@@ -62,7 +65,7 @@ def test_windows_of_the_evaluation_do_not_depend_on_the_training_seed(task, clip
     )
 
 
-def test_inputs_and_targets_are_the_right_frames(clips):
+def test_inputs_and_targets_are_the_right_frames(monkeypatch):
     """Inputs 0..58 and targets 1..59: shown on clips whose pixels are frame numbers."""
     frames = (
         np.zeros((2, 120, 8, 8, 3), np.uint8)
@@ -73,20 +76,35 @@ def test_inputs_and_targets_are_the_right_frames(clips):
     class Spy:
         num_observed = 31
 
-        def loss(self, images):
-            seen["training"] = images
-            return jnp.float32(0), {}
-
         def reconstruct(self, images):
             seen["evaluation"] = images
             return images[:, 1:]
 
-    config = load_config("pendulum_nwm2d")
+    config = presets.load("pendulum_nwm2d:paper,model.grid=(3,4),model.conv_channels=2")
     task = Forecasting(config, _array_source(frames))
     batch = task.source.windows("train", np.array([0]), np.array([0]), 60)
-    np.testing.assert_array_equal(
-        np.round(255 * task.source.images(batch)[0, :, 0, 0, 0]), np.arange(60)
-    )
+    errors_of = mse.frame_errors
+
+    def predict(model, images):
+        seen["inputs"] = images
+        return images
+
+    def frame_errors(forecast, truth):
+        seen["targets"] = truth
+        return errors_of(forecast, truth)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Forecaster, "predict", predict)
+        patched.setattr(mse, "frame_errors", frame_errors)
+        _, params, state = functional.split(task.init(jax.random.key(0)))
+        _, (metrics, _) = task.loss(params, state, batch, jax.random.key(1))
+    for name, numbers in (("inputs", range(59)), ("targets", range(1, 60))):
+        assert seen[name].shape[1] == 59
+        np.testing.assert_array_equal(
+            np.round(255 * seen[name][0, :, 0, 0, 0]), np.array(numbers)
+        )
+    # Every prediction here is the frame before: one grey level off.
+    np.testing.assert_allclose(metrics["mse"], 1 / 255**2, rtol=1e-4)
     assert task.window == 120
     scores = task.score(Spy(), task.eval_batch(np.array([0])))
     np.testing.assert_array_equal(
@@ -187,29 +205,52 @@ def test_clear_errors(clips):
         build(config)
 
 
-def test_every_config_compiles_its_step_abstractly(clips):
-    """Shapes alone: the step of every config on images of the suite."""
-    from nwm_jax import presets
+def test_the_step_of_every_config_is_traced():
+    """Loss, gradient and update of every preset on images of the suite, shapes alone."""
 
+    class Images:
+        image_shape, num_frames = (32, 32, 3), 256
+
+        def images(self, batch):
+            return batch["images"]
+
+    mesh = make_mesh(jax.devices()[:1])
     for name in presets.definitions():
         for preset in ("paper", "laptop", "smoke"):
             config = presets.load(f"{name}:{preset}")
-            task = build(config)  # simulates nothing: only shapes are asked for
-            _, params, state = functional.split(
-                nnx.eval_shape(lambda task=task: task.init(jax.random.key(0)))
+            task = Forecasting(config, Images())
+            transform = optimizer.build(config.optimizer, config.num_steps)
+            before = states.abstract(task, transform, mesh)
+            shape = (config.batch_size, config.model.num_target, 32, 32, 3)
+            batch = {"images": jax.ShapeDtypeStruct(shape, jnp.float32)}
+            after, metrics, finite = jax.eval_shape(
+                dispatch.make_step(task, transform), before, batch, jax.random.key(0)
             )
-            length = config.model.num_target
-            images = jax.ShapeDtypeStruct(
-                (config.batch_size, length, *task.source.image_shape), jnp.float32
+            assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == (
+                jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), before)
             )
-            loss, _ = jax.eval_shape(
-                lambda p, x, task=task, state=state: functional.merge(
-                    task.graphdef, p, state
-                ).loss(x),
-                params,
-                images,
-            )
-            assert loss.shape == ()
+            assert set(metrics) == {"mse", "relative_mse", "loss", "grad_norm"}
+            assert finite.shape == ()
+
+
+def test_fast_gradients_on_four_devices_are_those_on_one(task, clips, monkeypatch):
+    """The convolutions' own gradients, on images that XLA shards."""
+    monkeypatch.setattr(conv, "_FAST_PIXELS", 0)
+    task = Forecasting(own_clips.config(clips, conv="fast"), task.source)
+    _, params, state = functional.split(task.init(jax.random.key(0)))
+    batch = task.batch(0, slice(None))
+    results = []
+    for count in (1, 4):
+        mesh = make_mesh(jax.devices()[:count])
+        gradient = jax.jit(jax.grad(task.loss, has_aux=True))
+        results.append(
+            gradient(replicate(params, mesh), state, shard_batch(batch, mesh), None)[0]
+        )
+    assert np.linalg.norm(results[0]["encoder"]["convs"][1]["kernel"]) > 0
+    jax.tree.map(
+        lambda one, four: np.testing.assert_allclose(one, four, rtol=1e-4, atol=1e-7),
+        *results,
+    )
 
 
 def test_black_frames_have_no_relative_error(clips):
