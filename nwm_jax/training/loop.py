@@ -218,8 +218,9 @@ class _Run:
                 self.fail(start + int(outcome.done), outcome, int(outcome.done))
             self.tally.add(outcome.metrics, asked, seconds)
             self.seconds += seconds
-            loss = float(outcome.metrics["loss"][asked - 1])
-            self.bar.update(self.step, loss, seconds)
+            names = sorted(outcome.metrics.keys() - {"grad_norm"})
+            shown = {name: outcome.metrics[name][asked - 1] for name in names}
+            self.bar.update(self.step, shown, seconds)
             # All processes see the same `wish`, hence agree on pace and stop.
             pace = max(1, int(outcome.wish))
             wish = self.wish(seconds / asked)

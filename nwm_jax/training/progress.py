@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from rich import console, progress
@@ -13,7 +13,7 @@ MEMORY_SECONDS = 30.0
 
 
 class Progress:
-    """Shows step/total, loss, steps/s, frames/s and the time that is left.
+    """Shows step/total, metrics, steps/s, frames/s and the time that is left.
 
     Args:
       total: the last step.
@@ -53,12 +53,12 @@ class Progress:
             self._task = self._bar.add_task("", total=total, completed=step, numbers="")
             self._bar.start()
 
-    def update(self, step: int, loss: float, seconds: float) -> None:
+    def update(self, step: int, metrics: Mapping[str, float], seconds: float) -> None:
         """Reports that training is at `step`.
 
         Args:
           step: the number of updates so far.
-          loss: the loss of the last one.
+          metrics: of the last one, in the order in which they are shown.
           seconds: what the steps since the last update took; pauses for evaluations
             and checkpoints are left out, so that they do not blur the rate.
         """
@@ -70,7 +70,7 @@ class Progress:
         self._seconds = fade * self._seconds + seconds
         self._step = step
         rate = self._steps / self._seconds if self._seconds > 0 else 0.0
-        numbers = self._numbers(loss, rate)
+        numbers = self._numbers(metrics, rate)
         if self._bar:
             self._bar.update(self._task, completed=step, numbers=numbers)
             return
@@ -100,9 +100,10 @@ class Progress:
             self._print(self._pending)
             self._pending = ""
 
-    def _numbers(self, loss: float, rate: float) -> str:
+    def _numbers(self, metrics: Mapping[str, float], rate: float) -> str:
         left = (self._total - self._step) / rate if rate > 0 else math.inf
-        parts = [f"loss {loss:.4g}", f"{number(rate)} steps/s"]
+        parts = [f"{name} {value:.4g}" for name, value in metrics.items()]
+        parts.append(f"{number(rate)} steps/s")
         if self._units:
             parts.append(f"{number(rate * self._units)} frames/s")
         parts.append(f"ETA {duration(left)}")

@@ -19,7 +19,7 @@ def run(seconds_per_step, steps, stream, **options):
     bar = progress.Progress(steps, 0, 8, stream=stream, clock=clock, **options)
     for step in range(1, steps + 1):
         clock.now += seconds_per_step
-        bar.update(step, 1 / step, seconds_per_step)
+        bar.update(step, {"loss": 1 / step}, seconds_per_step)
     bar.close()
 
 
@@ -35,7 +35,7 @@ def test_the_last_line_comes_when_a_run_ends_early():
     stream = io.StringIO()
     bar = progress.Progress(100, stream=stream, clock=Clock())
     for step in (1, 2, 3):
-        bar.update(step, 0.5, 1.0)
+        bar.update(step, {"loss": 0.5}, 1.0)
     bar.message("stopped")
     bar.close()
     lines = stream.getvalue().splitlines()
@@ -49,7 +49,7 @@ def test_the_last_line_comes_when_a_run_ends_early():
 def test_other_processes_are_silent():
     stream = io.StringIO()
     bar = progress.Progress(2, stream=stream, silent=True)
-    bar.update(1, 0.5, 1.0)
+    bar.update(1, {"loss": 0.5, "mse": 2e-5}, 1.0)
     bar.message("text")
     bar.close()
     assert stream.getvalue() == ""
@@ -62,7 +62,7 @@ def test_a_terminal_gets_a_bar():
 
     stream = Terminal()
     bar = progress.Progress(10, 4, 8, stream=stream)
-    bar.update(5, 0.25, 0.5)
+    bar.update(5, {"loss": 0.25}, 0.5)
     bar.message("evaluated [4] examples")
     bar.close()
     shown = stream.getvalue()
