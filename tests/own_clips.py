@@ -22,10 +22,10 @@ def write(folder: pathlib.Path, num: int = 10) -> pathlib.Path:
     return path
 
 
-def config(path: pathlib.Path, **overrides: object) -> ConfigDict:
-    """The smoke config on such a file, smaller still."""
+def config(path: pathlib.Path, model: str = "nwm2d", **overrides: object) -> ConfigDict:
+    """The smoke config of a model on such a file, smaller still."""
     config = presets.load(
-        "pendulum_nwm2d:smoke,model.grid=(3,4),model.conv_channels=2,batch_size=4,"
+        f"pendulum_{model}:smoke,model.grid=(3,4),model.conv_channels=2,batch_size=4,"
         "model.num_observed=3,model.num_ic=2,model.num_target=6,eval.horizon=4,"
         "eval.num_windows=5,eval.num_mean_windows=7,eval.batch_size=4,num_steps=4,"
         "checkpoint_every=2,log_every=2,steps_per_dispatch=2,conv=xla"

@@ -10,6 +10,7 @@ from PIL import Image
 import nwm_jax
 from nwm_jax import runs
 from nwm_jax.errors import UserError
+from nwm_jax.figures import waves
 from nwm_jax.modules import functional
 from nwm_jax.tasks import build
 from nwm_jax.training import loop
@@ -80,12 +81,41 @@ def test_figures_are_pictures(run):
         "error.png",
         "loss.png",
     }
+    check_pictures(paths)
+    with Image.open(run.workdir / "figures" / "forecast.webp") as movie:
+        assert movie.n_frames == 9
+
+
+@pytest.mark.parametrize(
+    ("model", "boundary"), [("nwm1d", ("open", "periodic")), ("cornn", None)]
+)
+def test_the_other_models_train_and_draw(model, boundary, tmp_path, monkeypatch):
+    config = own_clips.config(own_clips.write(tmp_path), model, steps_per_dispatch=1)
+    task = build(config)
+    result = loop.train(config, task, tmp_path / "w", devices=jax.devices()[:1])
+    assert result.finished
+    seen = {}
+    draw_snapshots = waves.draw_snapshots
+
+    def spy(*args, **options):
+        seen.update(options)
+        return draw_snapshots(*args, **options)
+
+    monkeypatch.setattr(waves, "draw_snapshots", spy)
+    paths = runs.draw(runs.open_run(tmp_path / "w", task=task))
+    check_pictures(paths)
+    # The units of the globally coupled model have no place.
+    placed = {"wave.png", "space_time.png"} if boundary else set()
+    names = {"strip.png", "forecast.webp", "loss.png"} | placed
+    assert {path.name for path in paths} == names
+    assert seen.get("boundary") == boundary
+
+
+def check_pictures(paths):
     for path in paths:
         with Image.open(path) as picture:
             picture.load()
             assert min(picture.size) > 100
-    with Image.open(run.workdir / "figures" / "forecast.webp") as movie:
-        assert movie.n_frames == 9
 
 
 def test_export_holds_every_weight_by_its_path(run, tmp_path):
