@@ -289,6 +289,15 @@ def test_black_frames_have_no_relative_error(clips):
     assert np.isnan(summary["relative_mse"]["forecast"])
 
 
+def test_black_frames_are_left_out_of_the_training_metric():
+    images = jnp.full((2, 5, 8, 8, 3), 0.5).at[:, 2].set(0.0)
+    model = types.SimpleNamespace(predict=lambda seen: jnp.full_like(seen, 0.25))
+    loss, metrics = Forecaster.loss(model, images)
+    assert np.isfinite(loss)
+    np.testing.assert_allclose(metrics["relative_mse"], 0.25, rtol=1e-6)
+    np.testing.assert_allclose(metrics["mse"], 0.0625, rtol=1e-6)
+
+
 def test_clips_need_one_channel_or_three(clips):
     for channels in (2, 4):
         frames = np.zeros((2, 10, 8, 8, channels), np.uint8)
