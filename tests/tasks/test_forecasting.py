@@ -165,6 +165,7 @@ def test_loss_is_the_models_loss_on_the_rendered_images(task):
     assert jax.tree.leaves(after) == []
 
 
+@pytest.mark.slow
 def test_a_run_on_four_devices_equals_a_run_on_one(task, tmp_path):
     """Losses and parameters to 1e-5 after four steps."""
     config, results = task.config, []
