@@ -130,7 +130,7 @@ def test_wheel_works_outside_the_checkout(site, tmp_path):
     done = run(
         *("-m", "nwm_jax.train", "--config=pendulum_nwm2d:smoke"),
         f"--workdir={workdir}",
-        *("--config.num_steps=2", f"--config.data.cache_dir={tmp_path / 'cache'}"),
+        *("--config.num_steps=4", f"--config.data.cache_dir={tmp_path / 'cache'}"),
     )
     assert done.returncode == 0, done.stderr
     assert (workdir / "eval.json").exists()
