@@ -5,13 +5,12 @@ the system, the ranges of its constants and initial states, canvas, colours, fri
 """
 
 import dataclasses
-import difflib
 
 import jax
 import jax.numpy as jnp
 
 from nwm_jax.data import sampling, systems
-from nwm_jax.errors import UserError
+from nwm_jax.errors import unknown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,8 +219,4 @@ def get(name: str) -> Spec:
             name = full + name[len(short) :]
     if name in DATASETS:
         return DATASETS[name]
-    near = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UserError(
-        f"there is no dataset {name!r}: {hint}(datasets: {', '.join(DATASETS)})"
-    )
+    raise unknown("dataset", name, DATASETS)

@@ -1,12 +1,10 @@
 """The physical systems of the Hamiltonian Dynamics Suite (arXiv:2111.05458)."""
 
-import difflib
-
 from nwm_jax.data.systems.base import System
 from nwm_jax.data.systems.gravity import ThreeBody, TwoBody
 from nwm_jax.data.systems.pendulum import DoublePendulum, Pendulum
 from nwm_jax.data.systems.spring import MassSpring
-from nwm_jax.errors import UserError
+from nwm_jax.errors import unknown
 
 __all__ = ["SYSTEMS", "System", "get"]
 
@@ -25,8 +23,4 @@ def get(name: str) -> System:
     """
     if name in SYSTEMS:
         return SYSTEMS[name]
-    near = difflib.get_close_matches(name, SYSTEMS, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UserError(
-        f"there is no system {name!r}: {hint}(systems: {', '.join(SYSTEMS)})"
-    )
+    raise unknown("system", name, SYSTEMS)

@@ -12,6 +12,7 @@ Shapes: q and p are `[B, ..., D]`; every entry of `params` is `[B]`, or `[B, n]`
 it holds one number per particle.
 """
 
+import abc
 import math
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -37,17 +38,18 @@ class Ranges(Protocol):
     uniform_area: bool
 
 
-class System:
+class System(abc.ABC):
     """What all systems of particles share; subclasses give the physics."""
 
     name: str
     #: Longest step of the integrator; a frame is cut into as many as are needed.
     max_step: float
 
+    @abc.abstractmethod
     def hamiltonian(self, params: Params, q: ArrayLike, p: ArrayLike) -> Array:
         """Energy H(q, p), `[B, ...]`, for q and p `[B, ..., D]`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def vector_field(
         self, params: Params, q: ArrayLike, p: ArrayLike, friction: ArrayLike = 0.0
     ) -> tuple[Array, Array]:
@@ -62,8 +64,8 @@ class System:
         Returns:
           dq/dt and dp/dt, each `[B, ..., D]`.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def positions(self, params: Params, q: ArrayLike, offset: ArrayLike = 0.0) -> Array:
         """Where the particles are drawn, in world units.
 
@@ -75,11 +77,10 @@ class System:
         Returns:
           Centres (x, y) of the n particles, `[B, ..., n, 2]`.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def draw(self, key: jax.Array, spec: Ranges) -> tuple[dict, Array, Array]:
         """Draws one trajectory's params, q0 `[D]` and p0 `[D]` from one key."""
-        raise NotImplementedError
 
     def radii(self, params: Params) -> Array:
         """Radii of the drawn particles, sqrt(m / pi): area equals mass. `[B, n]`."""
