@@ -57,7 +57,8 @@ def assert_final(workdir, state, **tolerance):
 
 
 # checkpoint_every=1 spends most of its time in writing them.
-@pytest.mark.parametrize("every", [1, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [1, 7])
 def test_killed_at_random_moments_equals_uninterrupted(every, straight, tmp_path):
     options = ("delay=0.02", "log_every=2", f"checkpoint_every={every}")
     seed = time.time_ns()
