@@ -16,8 +16,8 @@ from nwm_jax.training import mesh
 from nwm_jax.training.progress import duration
 
 # A training step is about three forward passes, and on a CPU the convolutions of this
-# program reach about this part of the machine's matrix product (see docs/results).
-_PASSES, _EFFICIENCY = 3.0, 0.35
+# program reach about this part of the machine's matrix product (docs/results/speed.md).
+_PASSES, _EFFICIENCY = 3.0, 0.43
 _LINE_SECONDS = 5.0
 
 
