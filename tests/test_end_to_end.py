@@ -61,16 +61,14 @@ def smoke(cache, tmp_path_factory):
     """The README's first command at its smallest size."""
     workdir = tmp_path_factory.mktemp("runs") / "pendulum"
     config = "--config=configs/pendulum_nwm2d.py:smoke"
-    began = time.monotonic()
     done = run("train", config, f"--workdir={workdir}", cache=cache)
     assert done.returncode == 0, done.stderr
-    return workdir, config, done.stdout, time.monotonic() - began
+    return workdir, config, done.stdout
 
 
 @pytest.mark.slow
 def test_smoke_makes_everything_that_a_workdir_holds(smoke):
-    workdir, _, told, seconds = smoke
-    assert seconds < 120  # alone on two cores about 25 s; the bound is for shared ones
+    workdir, _, told = smoke
     assert {path.name for path in workdir.iterdir()} >= {
         "config.json",
         "metrics.jsonl",
@@ -89,7 +87,7 @@ def test_smoke_makes_everything_that_a_workdir_holds(smoke):
 
 @pytest.mark.slow
 def test_the_same_command_again_has_nothing_left_to_do(smoke, cache):
-    workdir, config, _, _ = smoke
+    workdir, config, _ = smoke
     before = (workdir / "metrics.jsonl").read_text()
     done = run("train", config, f"--workdir={workdir}", cache=cache)
     assert done.returncode == 0, done.stderr
@@ -99,7 +97,7 @@ def test_the_same_command_again_has_nothing_left_to_do(smoke, cache):
 
 @pytest.mark.slow
 def test_another_config_in_the_same_workdir_is_refused(smoke, cache):
-    workdir, config, _, _ = smoke
+    workdir, config, _ = smoke
     options = [config, f"--workdir={workdir}", "--config.model.channels=2"]
     done = run("train", *options, cache=cache)
     assert done.returncode == 2
@@ -109,7 +107,7 @@ def test_another_config_in_the_same_workdir_is_refused(smoke, cache):
 
 @pytest.mark.slow
 def test_evaluate_and_plot_work_on_the_workdir_alone(smoke, cache, tmp_path):
-    workdir, _, _, _ = smoke
+    workdir, _, _ = smoke
     first = json.loads((workdir / "eval.json").read_text())
     (workdir / "eval.json").unlink()
     done = run("evaluate", f"--workdir={workdir}", cache=cache)
