@@ -1,9 +1,8 @@
 """Weights of the original Haiku forecasters into ours.
 
 The originals are DeepMind's `physics_inspired_models` (arXiv:2111.05458) and its
-extension by the authors of Neural Wave Machines. Their names for what we call
-`alpha` (damping) and `num_observed` are `epsilon` in papers and
-`num_inference_steps` here. Sizes are read off the arrays.
+extension by the authors of Neural Wave Machines. What we call `num_observed` and
+`num_ic` are its `num_inference_steps` and `num_ic_steps`. Sizes are read off the arrays.
 """
 
 from collections.abc import Mapping
@@ -20,10 +19,9 @@ from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell, OscillatorCel
 
 MODELS = ("nwm2d", "nwm1d", "cornn")
 
-# The decoder's and the encoder's convolutions: block and index in the original's
-# names, in the order of our lists.
-_DECODER_CONVS = ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
-_ENCODER_CONVS = _DECODER_CONVS
+# Both networks' convolutions: block and index in the original's names, in the order of
+# our lists.
+_CONVS = ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
 _IMAGE_NETWORKS = {
     "Decoder:h": "decoder/constant",
     "Decoder/~spatial_de_aggregation/LinearProjection:w": "decoder/project/kernel",
@@ -35,7 +33,7 @@ _IMAGE_NETWORKS = {
         f"{network.lower()}/convs/{number}/{ours}"
     )
     for network in ("Encoder", "Decoder")
-    for number, (block, index) in enumerate(_ENCODER_CONVS)
+    for number, (block, index) in enumerate(_CONVS)
     for theirs, ours in (("w", "kernel"), ("b", "bias"))
 }
 _OSCILLATORS = {
@@ -48,6 +46,17 @@ _OSCILLATORS = {
     "CORNN_0/~/ForcingCouplingNet:w": "cell/forcing",
 }
 _INITIAL = {f"IC_Net_0:{name}": f"initial/{name}" for name in ("w_i", "w_h", "b")}
+
+
+# What the arrays do not tell, and what is taken where nobody does; num_ic_steps is then
+# num_inference_steps.
+_OPTIONS = {
+    "num_inference_steps": 31,
+    "num_ic_steps": None,
+    "num_target_steps": 60,
+    "grid": None,
+    "conv": "auto",
+}
 
 
 def names(model: str) -> dict[str, str]:
@@ -89,27 +98,14 @@ def load(params: Mapping[str, Any], model: str, **overrides: Any) -> Forecaster:
     _compare("missing", mapping.keys() - arrays.keys(), model)
     _compare("unknown", arrays.keys() - mapping.keys(), model)
     ours = {mapping[k]: v for k, v in arrays.items()}
-    options = {
-        "num_inference_steps": 31,
-        "num_target_steps": 60,
-        "grid": None,
-        "conv": "auto",
-    } | overrides
-    options.setdefault("num_ic_steps", options["num_inference_steps"])
-    _compare("unknown", options.keys() - _OPTIONS, f"{model}'s overrides")
+    _compare("unknown", overrides.keys() - _OPTIONS.keys(), f"{model}'s overrides")
+    options = _OPTIONS | overrides
+    if options["num_ic_steps"] is None:
+        options["num_ic_steps"] = options["num_inference_steps"]
     forecaster = nnx.eval_shape(lambda: _build(ours, model, options))
     graphdef, abstract, state = functional.split(forecaster)
     values = _fill(abstract, ours, {path: name for name, path in mapping.items()})
     return functional.merge(graphdef, values, state)
-
-
-_OPTIONS = {
-    "num_inference_steps",
-    "num_ic_steps",
-    "num_target_steps",
-    "grid",
-    "conv",
-}
 
 
 def _build(arrays: dict[str, np.ndarray], model: str, options: dict) -> Forecaster:

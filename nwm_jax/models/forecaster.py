@@ -125,7 +125,7 @@ class Forecaster(nnx.Module):
         Raises:
           UserError: T <= num_observed.
         """
-        return self._roll_out(images)[0]
+        return self.roll_out(images)[0]
 
     def forecast(self, observed: jax.Array, horizon: int) -> jax.Array:
         """Means of the frames after the observed ones.
@@ -142,8 +142,7 @@ class Forecaster(nnx.Module):
         """
         if horizon < 1:
             raise UserError(f"horizon must be at least 1, got {horizon}")
-        _, states = self._observe(observed)
-        last = jax.tree.map(lambda s: s[:, -1], states)
+        last, _ = self._observe(observed)
         return self._run_freely(last, horizon - 1)[0]
 
     def states(self, images: jax.Array) -> jax.Array:
@@ -159,10 +158,21 @@ class Forecaster(nnx.Module):
         Raises:
           UserError: T <= num_observed.
         """
-        return self._roll_out(images)[1].x
+        return self.roll_out(images)[1].x
 
-    def _roll_out(self, images: jax.Array) -> tuple[jax.Array, OscillatorState]:
-        """Means and states of frames 1..T-1, see `reconstruct` and `states`."""
+    def roll_out(self, images: jax.Array) -> tuple[jax.Array, OscillatorState]:
+        """What `reconstruct` and `states` are taken from, in one go.
+
+        Args:
+          images: as for `reconstruct`.
+
+        Returns:
+          Means of frames 1..T-1, ``[B, T-1, H, W, C]``, and the states that they are
+          decoded from: x and v, ``[B, T-1, *field]`` each.
+
+        Raises:
+          UserError: T <= num_observed.
+        """
         seen = self.num_observed
         free = images.shape[1] - seen - 1
         if free < 0:
@@ -170,8 +180,7 @@ class Forecaster(nnx.Module):
                 f"clips have {images.shape[1]} frames, but num_observed = {seen} needs "
                 f"at least {seen + 1}"
             )
-        _, states = self._observe(images[:, :seen])
-        last = jax.tree.map(lambda s: s[:, -1], states)
+        last, states = self._observe(images[:, :seen])
         before = jax.tree.map(lambda s: s[:, :-1], states)
         means, free_states = self._run_freely(last, free)
         return (

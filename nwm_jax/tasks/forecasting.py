@@ -205,9 +205,8 @@ class Forecasting:
         trajectories, starts = (chosen[:1] for chosen in self._eval_windows)
         window = self.source.windows("test", trajectories, starts, self.window)
         images = self.source.images(window)
-        means, field = jax.jit(
-            lambda images: (model.reconstruct(images), model.states(images))
-        )(images)
+        means, states = jax.jit(model.roll_out)(images)
+        field = states.x
         truth, means = np.asarray(images)[0, 1:], np.asarray(means)[0]
         # Frame 0 is observed and never predicted: clips begin with frame 1.
         origin = {"origin": self.source.origin}

@@ -14,6 +14,7 @@ from typing import Any
 
 from nwm_jax import files
 from nwm_jax.errors import UserError
+from nwm_jax.presets import grammar
 from nwm_jax.training import mesh as meshes
 
 CONFIG = "config.json"
@@ -95,7 +96,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     Returns:
       One `field: old -> new` for each, empty if the run may go on.
     """
-    before, after = _flatten(old), _flatten(new)
+    before, after = grammar.flatten(old), grammar.flatten(new)
     found = []
     # A field that the old config does not have came with a later version of this
     # package, whose default does what was done before: it is taken as unchanged.
@@ -163,13 +164,3 @@ def _version_notes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     if not changed:
         return []
     return [f"note: not the versions it started with ({', '.join(changed)})"]
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat

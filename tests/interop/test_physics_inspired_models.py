@@ -100,7 +100,7 @@ def test_loss_gives_the_originals_numbers(tiny):
 
 def test_roll_out_gives_the_originals_numbers(tiny):
     images = tiny_images()
-    means, states = jax.jit(lambda model, x: model._roll_out(x))(tiny, images)
+    means, states = jax.jit(lambda model, x: model.roll_out(x))(tiny, images)
     means, flat = np.asarray(means), tiny.cell.flatten(states)
     want = [
         0.5367113, 0.5364376, 0.5346715, 0.5338746,
