@@ -48,7 +48,7 @@ setuptools.setup(
     ],
     extras_require={
         # setuptools: the tests build a wheel without asking a registry.
-        "test": ["pytest", "ruff", "setuptools>=77"],
+        "test": ["hypothesis", "pytest", "pytest-xdist", "ruff", "setuptools>=77"],
         "tensorboard": ["tensorboardX"],
         "wandb": ["wandb"],
         "cuda12": ["jax[cuda12]"],
