@@ -29,7 +29,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from nwm_jax import presets
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, nearest
 from nwm_jax.presets import grammar
 from nwm_jax.presets.validate import validate
 
@@ -244,7 +244,7 @@ def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:
         return f"unknown flag --{name}; did you mean '--config.{same[0]}'?"
     own = [flag for flag in sorted(flag_values) if not _is_from_absl(flag, flag_values)]
     prefixed = [f"--{flag}" for flag in own]
-    return f"unknown flag --{name}; {grammar.nearest(f'--{name}', prefixed)}"
+    return f"unknown flag --{name}; {nearest(f'--{name}', prefixed)}"
 
 
 def _is_from_absl(flag: str, flag_values: flags.FlagValues) -> bool:
@@ -281,7 +281,9 @@ def _config_help(argv: Sequence[str]) -> list[str]:
     for argument in argv:
         match = re.match(r"--?config=(.*)", argument, re.DOTALL)
         spec = match[1] if match else spec
-    lines = ["configs in the package: " + ", ".join(presets.definitions())]
+    lines = textwrap.wrap(
+        f"configs in the package: {presets.summary()}", 88, subsequent_indent="  "
+    )
     with contextlib.suppress(UserError):
         fields = grammar.flatten(presets.load(spec))
         lines += ["", f"fields of {spec}, each set by --config.field=value:"]

@@ -12,7 +12,7 @@ class UserError(ValueError):
     """
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
     """Makes the error for a name that is not known.
 
     Args:
@@ -21,11 +21,21 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
       known: the names that there are.
 
     Returns:
-      The error to raise: it names the nearest of `known`, and all of them.
+      The error to raise: it tells the nearest of `known`, or all of them.
     """
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return UserError(
-        f"there is no {kind} {name!r}: {hint}({kind}s: {', '.join(known)})"
-    )
+    return UserError(f"unknown {kind} {name!r}; {nearest(str(name), known)}")
+
+
+def nearest(name: str, known: Iterable[str], all_of_them: str = "") -> str:
+    """Returns "did you mean 'x'?" for a close name, else "choose from ...".
+
+    Args:
+      name: the name as it was given.
+      known: the names that there are.
+      all_of_them: what to choose from, where a list of `known` would be too long.
+    """
+    by_lower = {option.lower(): option for option in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    if close:
+        return f"did you mean {by_lower[close[0]]!r}?"
+    return "choose from " + (all_of_them or ", ".join(by_lower.values()))

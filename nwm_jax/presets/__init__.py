@@ -11,10 +11,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, nearest
 from nwm_jax.presets import forecasting, grammar
 
-__all__ = ["definitions", "from_dict", "load"]
+__all__ = ["definitions", "from_dict", "load", "summary"]
 
 
 def definitions() -> dict[str, Callable[[str], ConfigDict]]:
@@ -24,6 +24,14 @@ def definitions() -> dict[str, Callable[[str], ConfigDict]]:
         for dataset in forecasting.DATASETS
         for model in forecasting.MODELS
     }
+
+
+def summary() -> str:
+    """Tells in one line how the names of `definitions` are made."""
+    return (
+        f"DATASET_MODEL, where DATASET is one of {', '.join(forecasting.DATASETS)} and "
+        f"MODEL one of {', '.join(forecasting.MODELS)}"
+    )
 
 
 def load(spec: str) -> ConfigDict:
@@ -54,7 +62,7 @@ def load(spec: str) -> ConfigDict:
     if name and file.is_file():
         raise UserError(f"unknown config {name!r}; did you mean '{file}'?")
     last = name.rpartition("/")[2]
-    raise UserError(f"unknown config {name!r}; {grammar.nearest(last, known)}")
+    raise UserError(f"unknown config {name!r}; {_nearest(last)}")
 
 
 def from_dict(fields: Mapping[str, Any]) -> ConfigDict:
@@ -62,7 +70,9 @@ def from_dict(fields: Mapping[str, Any]) -> ConfigDict:
 
     Args:
       fields: what `ConfigDict.to_dict` gave before; lists, JSON's only sequence,
-        become the tuples that they were.
+        become the tuples that they were. A field that came with a later version of
+        this package may be missing: it gets its default, which does what was done
+        before.
 
     Returns:
       The config.
@@ -75,7 +85,13 @@ def from_dict(fields: Mapping[str, Any]) -> ConfigDict:
             return tuple(restore(item) for item in value)
         return value
 
-    return ConfigDict(restore(fields)).lock()
+    config = ConfigDict(restore(fields))
+    for field, value in grammar.flatten(forecasting.template(config) or {}).items():
+        group, _, key = field.rpartition(".")
+        holder = config[group] if group else config
+        if key not in holder:
+            holder[key] = value
+    return config.lock()
 
 
 def _from_file(path: pathlib.Path, argument: str) -> ConfigDict:
@@ -127,8 +143,12 @@ def _missing(path: pathlib.Path) -> str:
     if files:
         best = grammar.nearest_of(path.name, files)
         return f"{path} does not exist; did you mean '{path.parent / best}'?"
-    nearest = grammar.nearest(path.stem, definitions())
-    return f"{path} does not exist; among the package's own names, {nearest}"
+    near = _nearest(path.stem)
+    return f"{path} does not exist; among the package's own names, {near}"
+
+
+def _nearest(name: str) -> str:
+    return nearest(name, definitions(), summary())
 
 
 def _told(path: pathlib.Path, error: Exception) -> str:

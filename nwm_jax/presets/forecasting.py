@@ -1,79 +1,99 @@
-"""Forecasting experiments: a dataset of moving things, a recurrent model, a budget.
+"""Forecasting experiments: a dataset of moving things, a model, a budget.
 
-`configs/*.py` are thin names for `get_config`; a preset is a table of the fields in
-which it differs from the plain config, which is the paper's.
+`configs/*.py` are thin names for `get_config`. A plain config is the paper's; what its
+presets change stands in `nwm_jax.presets.budgets`.
 """
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from nwm_jax.errors import UserError
-from nwm_jax.presets import base, grammar
+from nwm_jax.data import suite
+from nwm_jax.errors import unknown
+from nwm_jax.presets import base, budgets, grammar
+from nwm_jax.presets.budgets import PRESETS
 
-# Config name -> fields that differ from `_plain`.
-DATASETS: dict[str, dict[str, Any]] = {
-    "spring": {},
-    "pendulum": {},
+__all__ = [
+    "DATASETS",
+    "MODELS",
+    "PRESETS",
+    "TABLE",
+    "get_config",
+    "template",
+    "train_length",
+]
+
+# The fields of `config.model` beside its name, for each kind of model.
+_OSCILLATORS = {
+    "grid": (23, 23),
+    "channels": 1,
+    "conv_channels": 64,
+    "num_observed": 31,
+    "num_ic": 31,
+    "num_target": 60,
+    "decode": "xv",
 }
+_LAYERS = {
+    "latent": 32,
+    "units": 250,
+    "layers": 5,
+    "conv_channels": 64,
+    "num_observed": 5,
+    "num_target": 60,
+}
+_GATED = _LAYERS | {"num_ic": 0}
+_FORWARD = {"training": "forward", "split": "overlap_by_one"}
+_BOTH_WAYS = {"training": "forward_backward", "split": "include_inference"}
+
+#: Models by name, with the paper's values (hgn is HGN++, ode is ODE[TR]; what that
+#: paper does not use has the defaults of arXiv:2111.05458).
 MODELS: dict[str, dict[str, Any]] = {
-    "nwm2d": {},
-    "nwm1d": {},
-    "cornn": {},
-}
-
-# Steps this large need their length bounded and, at the end, to become small: without
-# the clip at 0.1, or at 3e-3, the pendulum's loss stays several times higher.
-_FAST = {
-    "optimizer.learning_rate": 2e-3,
-    "optimizer.schedule": "cosine",
-    "optimizer.warmup_steps": 40,
-    "optimizer.clip": 0.1,
-}
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {},
-    # The paper's windows: a roll-out goes wrong soon after it is longer than the clips
-    # of the training. A smaller network, fewer and larger steps.
-    "laptop": _FAST
-    | {
-        "batch_size": 8,
-        "num_steps": 4_000,
-        "checkpoint_every": 500,
-        "data.num_train": 20_000,
-        "data.num_test": 2_000,
-        "model.grid": (12, 12),
-        "model.conv_channels": 8,
-        "model.num_ic": 16,
-    },
-    "smoke": _FAST
-    | {
-        "batch_size": 4,
-        "num_steps": 20,
-        "log_every": 10,
-        "checkpoint_every": 10,
-        "optimizer.warmup_steps": 2,
-        "data.num_train": 64,
-        "data.num_test": 32,
-        "data.num_frames": 64,
-        "model.grid": (6, 6),
-        "model.conv_channels": 4,
-        "model.num_observed": 5,
-        "model.num_ic": 5,
-        "model.num_target": 12,
-        "eval.num_windows": 8,
-        "eval.num_mean_windows": 64,
-        "eval.batch_size": 8,
-        "eval.horizon": 12,
+    "ar": _GATED,
+    "hgn": _LAYERS | _BOTH_WAYS | {"dt": 0.125, "integrator": "leapfrog", "beta": 0.1},
+    "ode": _LAYERS | _BOTH_WAYS | {"dt": 0.125, "integrator": "dopri5", "beta": 1.0},
+    "cornn": _OSCILLATORS,
+    "nwm2d": _OSCILLATORS,
+    "nwm1d": _OSCILLATORS,
+    "ar_gru": _GATED,
+    "ar_vanilla": _GATED,
+    "lgn": _LAYERS | _FORWARD | {"dt": 0.125, "integrator": "midpoint", "beta": 1.0},
+    "rgn": _LAYERS | {"split": "overlap_by_one", "residual": True, "beta": 1.0},
+    "hgn_conv": {
+        "latent_channels": 32,
+        "conv_channels": 64,
+        "num_observed": 31,
+        "num_target": 0,
+        "dt": 0.125,
+        "integrator": "leapfrog",
+        "kappa": 1e-3,
     },
 }
+
+#: Rows and columns of the paper's table.
+TABLE = (
+    ("spring", "pendulum", "two_body", "pennies", "double_pendulum"),
+    ("ar", "hgn", "ode", "cornn", "nwm2d", "nwm1d"),
+)
+
+#: Names of datasets: the table's, then all others of the suite.
+DATASETS: tuple[str, ...] = tuple(
+    dict.fromkeys(
+        [
+            *TABLE[0],
+            *(re.sub("^mass_|^matching_", "", name) for name in suite.DATASETS),
+            *suite.DATASETS,
+        ]
+    )
+)
 
 
 def get_config(dataset: str, model: str, argument: str = "") -> ConfigDict:
     """Returns the config of one model on one dataset.
 
     Args:
-      dataset: a key of `DATASETS`.
+      dataset: one of `DATASETS`.
       model: a key of `MODELS`.
       argument: ``preset,key=value,...`` (`nwm_jax.presets.grammar`); empty: the
         paper's values.
@@ -86,14 +106,45 @@ def get_config(dataset: str, model: str, argument: str = "") -> ConfigDict:
     """
     for kind, name, known in (("dataset", dataset, DATASETS), ("model", model, MODELS)):
         if name not in known:
-            raise UserError(f"unknown {kind} {name!r}; {grammar.nearest(name, known)}")
-    config = _plain(dataset, model)
-    config.update_from_flattened_dict(DATASETS[dataset] | MODELS[model])
-    return grammar.apply(config, argument, PRESETS)
+            raise unknown(kind, name, known)
+    return grammar.apply(_plain(dataset, model), argument, budgets.table(model))
+
+
+def template(config: Mapping[str, Any]) -> ConfigDict | None:
+    """Gives the plain config whose fields `config` should have.
+
+    Args:
+      config: a config of any task, perhaps with mistakes.
+
+    Returns:
+      The plain config of its dataset (any dataset, where the clips are one's own) and
+      model; None if it is of another task, or its model is unknown.
+    """
+    if config.get("task") != "forecasting":
+        return None
+    groups = [config.get(group, {}) for group in ("data", "model")]
+    if not all(isinstance(group, Mapping | ConfigDict) for group in groups):
+        return None
+    dataset, model = (group.get("name") for group in groups)
+    if dataset is None or model not in MODELS:
+        return None
+    return get_config(dataset if dataset in DATASETS else DATASETS[0], model)
+
+
+def train_length(model: Any) -> int:
+    """Frames of a training clip; all frames after them are extrapolation.
+
+    Args:
+      model: a config's `model`.
+    """
+    if "split" not in model and model["name"] != "hgn_conv":
+        return model["num_target"]
+    overlap = model.get("split") == "overlap_by_one"
+    return model["num_observed"] + model["num_target"] - overlap
 
 
 def _plain(dataset: str, model: str) -> ConfigDict:
-    """The paper's protocol, before what is special to a dataset or a model."""
+    """The paper's protocol."""
     config = base.common()
     config.name = f"{dataset}_{model}"
     config.task = "forecasting"
@@ -105,26 +156,19 @@ def _plain(dataset: str, model: str) -> ConfigDict:
             "num_train": 50_000,
             "num_test": 20_000,
             "num_frames": 256,
-            "dt": 0.05,
+            "dt": getattr(suite.get(dataset), "dt", 0.05)
+            if dataset in DATASETS and dataset != "pennies"
+            else 0.1,
             "seed": 0,
         }
     )
-    config.model = ConfigDict(
-        {
-            "name": model,
-            "grid": (23, 23),
-            "channels": 1,
-            "conv_channels": 64,
-            "num_observed": 31,
-            "num_ic": 31,
-            "num_target": 60,
-        }
-    )
+    config.model = ConfigDict({"name": model, **MODELS[model]})
     config.eval = ConfigDict(
         {
             "every": 0,
             "num_windows": 512,
             "num_mean_windows": 1_024,
+            "num_vpt": 250,
             "batch_size": 16,
             "horizon": 60,
         }

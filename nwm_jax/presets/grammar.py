@@ -6,12 +6,12 @@ the type that the field already has: ``laptop,seed=3,model.grid=(5,5)``.
 
 import ast
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, unknown
 
 DEFAULT_PRESET = "paper"
 
@@ -92,7 +92,7 @@ def apply(
     """
     preset, overrides = parse(argument)
     if preset not in presets:
-        raise UserError(f"unknown preset {preset!r}; {nearest(preset, presets)}")
+        raise unknown("preset", preset, presets)
     for field, value in presets[preset].items():
         group, key = _locate(config, field)
         group[key] = value
@@ -164,15 +164,6 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def nearest(name: str, options: Iterable[str]) -> str:
-    """Returns "did you mean 'x'?" for a close name, else the list of all names."""
-    by_lower = {option.lower(): option for option in options}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    if close:
-        return f"did you mean {by_lower[close[0]]!r}?"
-    return "choose from " + ", ".join(by_lower.values())
 
 
 def nearest_field(config: ConfigDict, field: str) -> str:

@@ -1,13 +1,12 @@
 """Range checks of a config, made before anything expensive starts."""
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from nwm_jax.data import suite
-from nwm_jax.errors import UserError
+from nwm_jax.core import integrators
+from nwm_jax.errors import UserError, unknown
 from nwm_jax.modules.conv import IMPLEMENTATIONS
 from nwm_jax.presets import base, forecasting, grammar
 
@@ -15,12 +14,14 @@ from nwm_jax.presets import base, forecasting, grammar
 _AT_LEAST = {
     1: "batch_size num_steps log_every checkpoint_every "
     "data.num_train data.num_test data.num_frames model.channels "
-    "model.conv_channels model.num_observed model.num_target "
-    "eval.num_windows eval.num_mean_windows eval.batch_size eval.horizon",
-    0: "seed remat steps_per_dispatch data.seed eval.every model.num_ic optimizer.warmup_steps optimizer.clip "
+    "model.conv_channels model.num_observed model.units model.layers "
+    "eval.num_windows eval.num_mean_windows eval.num_vpt eval.batch_size eval.horizon",
+    0: "seed remat steps_per_dispatch data.seed eval.every model.num_ic "
+    "model.num_target model.beta model.kappa optimizer.warmup_steps optimizer.clip "
     "optimizer.weight_decay",
 }
 _ABOVE_ZERO = ("optimizer.learning_rate", "data.dt")
+_EVEN = ("model.latent", "model.latent_channels")
 _SEEDS = ("seed", "data.seed")
 
 _CHOICES = {
@@ -29,6 +30,17 @@ _CHOICES = {
     "optimizer.name": base.OPTIMIZERS,
     "optimizer.schedule": base.SCHEDULES,
     "model.name": tuple(forecasting.MODELS),
+    "model.decode": ("xv", "x"),
+    "model.training": ("forward", "forward_backward"),
+    "model.split": ("overlap_by_one", "no_overlap", "include_inference"),
+}
+# What integrates the latent dynamics: Hamilton's equations are of two kinds of
+# variables that move in turn, the others' state is one vector.
+_INTEGRATORS = {
+    "hgn": tuple(integrators.SYMPLECTIC),
+    "hgn_conv": tuple(integrators.SYMPLECTIC),
+    "lgn": tuple(integrators.GENERAL),
+    "ode": ("dopri5", *integrators.GENERAL),
 }
 
 
@@ -48,10 +60,10 @@ def validate(config: ConfigDict) -> ConfigDict:
     flat = grammar.flatten(config)
     for field, choices in _CHOICES.items():
         if field in flat and flat[field] not in choices:
-            raise _unknown(field, flat[field], choices)
-    if flat.get("task") == "forecasting":
-        template = forecasting.get_config("pendulum", "nwm2d")
-        _check_types(flat, grammar.flatten(template))
+            raise unknown(field, flat[field], choices)
+    template = forecasting.template(config)
+    if template is not None:
+        _check_fields(flat, grammar.flatten(template))
     for least, fields in _AT_LEAST.items():
         for field in fields.split():
             if field in flat and not least <= flat[field] < math.inf:
@@ -69,7 +81,15 @@ def validate(config: ConfigDict) -> ConfigDict:
     return config
 
 
-def _check_types(flat: dict[str, Any], template: dict[str, Any]) -> None:
+def _check_fields(flat: dict[str, Any], template: dict[str, Any]) -> None:
+    model = template["model.name"]
+    for field in flat.keys() - template.keys():
+        if field.startswith("model."):
+            raise UserError(
+                f"{field} is not a field of the model {model}: start from "
+                f"--config={template['name']}, not from another model's config"
+            )
+        raise UserError(f"unknown config field {field!r}")
     for field, like in template.items():
         if field not in flat:
             raise UserError(f"the config has no field {field}")
@@ -82,43 +102,80 @@ def _check_types(flat: dict[str, Any], template: dict[str, Any]) -> None:
 
 
 def _check_forecasting(flat: dict[str, Any]) -> None:
-    grid = flat["model.grid"]
-    if len(grid) != 2 or any(type(n) is not int or n < 1 for n in grid):
-        _refuse("model.grid", grid, "two integers of at least 1, (height, width)")
-    _check_order(flat, "model.num_ic", "model.num_observed")
-    # The last frame of a training window is only a target, never seen.
-    if flat["model.num_observed"] >= flat["model.num_target"]:
-        _refuse(
-            "model.num_observed",
-            flat["model.num_observed"],
-            f"below model.num_target={flat['model.num_target']}",
-        )
+    model = {
+        field.removeprefix("model."): value
+        for field, value in flat.items()
+        if field.startswith("model.")
+    }
+    _check_model(flat, model)
     if flat["data.path"]:
         return  # one's own clips: their name is free, their length told by the file
-    name = flat["data.name"]
-    try:
-        suite.get(name)
-    except UserError:
-        known = (*forecasting.DATASETS, *suite.DATASETS)
-        raise _unknown("data.name", name, known) from None
-    _check_order(flat, "model.num_target", "data.num_frames")
-    length = flat["model.num_target"] + flat["eval.horizon"]
+    if flat["data.name"] not in forecasting.DATASETS:
+        raise unknown("data.name", flat["data.name"], forecasting.DATASETS)
+    length = forecasting.train_length(model)
+    terms = {
+        "model.num_observed": model["num_observed"],
+        "model.num_target": model["num_target"],
+    }
+    if length == model["num_target"]:
+        del terms["model.num_observed"]
+    told = " + ".join(terms) + " - 1" * (length < sum(terms.values()))
     if length > flat["data.num_frames"]:
         raise UserError(
-            f"evaluation needs model.num_target + eval.horizon = {length} frames, "
-            f"but data.num_frames={flat['data.num_frames']}"
+            f"training clips have {told} = {length} frames, but "
+            f"data.num_frames={flat['data.num_frames']}"
         )
+    if length + flat["eval.horizon"] > flat["data.num_frames"]:
+        raise UserError(
+            f"evaluation needs {told} + eval.horizon = {length + flat['eval.horizon']} "
+            f"frames, but data.num_frames={flat['data.num_frames']}"
+        )
+
+
+def _check_model(flat: dict[str, Any], model: dict[str, Any]) -> None:
+    if "grid" in model:
+        grid = model["grid"]
+        if len(grid) != 2 or any(type(n) is not int or n < 1 for n in grid):
+            _refuse("model.grid", grid, "two integers of at least 1, (height, width)")
+    for field in _EVEN:
+        if field in flat and (flat[field] < 2 or flat[field] % 2):
+            _refuse(field, flat[field], "even and at least 2")
+    if "num_ic" in model:
+        _check_order(flat, "model.num_ic", "model.num_observed")
+        # The last frame of a training window is only a target, never seen.
+        if model["num_observed"] >= model["num_target"]:
+            _refuse(
+                "model.num_observed",
+                model["num_observed"],
+                f"below model.num_target={model['num_target']}",
+            )
+    elif "split" in model and model["num_target"] < 1:
+        _refuse("model.num_target", model["num_target"], "at least 1")
+    if "dt" in model and not (model["dt"] and math.isfinite(model["dt"])):
+        _refuse("model.dt", model["dt"], "a finite number other than 0")
+    known = _INTEGRATORS.get(model["name"])
+    if known and model["integrator"] not in known:
+        name, integrator = model["name"], model["integrator"]
+        raise unknown(f"model.integrator of {name}", integrator, known)
+    if model.get("training") == "forward_backward":
+        if model["split"] != "include_inference":
+            _refuse(
+                "model.split",
+                model["split"],
+                "include_inference where model.training=forward_backward",
+            )
+        if model["num_observed"] % 2 == 0:
+            _refuse(
+                "model.num_observed",
+                model["num_observed"],
+                "odd where model.training=forward_backward: the state is that of the "
+                "frame in the middle",
+            )
 
 
 def _check_order(flat: dict[str, Any], small: str, large: str) -> None:
     if flat[small] > flat[large]:
         _refuse(small, flat[small], f"at most {large}={flat[large]}")
-
-
-def _unknown(field: str, value: Any, choices: Iterable[str]) -> UserError:
-    return UserError(
-        f"unknown {field} {value!r}; {grammar.nearest(str(value), choices)}"
-    )
 
 
 def _refuse(field: str, value: Any, wanted: str) -> None:

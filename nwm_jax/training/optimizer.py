@@ -1,6 +1,5 @@
 """The optimizers and learning-rate schedules that a config can name."""
 
-import difflib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, unknown
 from nwm_jax.presets.base import OPTIMIZERS, SCHEDULES
 
 
@@ -91,11 +90,8 @@ def learning_rate(config: Any, num_steps: int) -> Callable[[Any], jax.Array]:
 
 
 def _check_name(field: str, name: str, known: tuple[str, ...]) -> None:
-    if name in known:
-        return
-    near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UserError(f"{field}={name!r} is not one of {', '.join(known)}{hint}")
+    if name not in known:
+        raise unknown(field, name, known)
 
 
 def _check_number(field: str, value: float, positive: bool = False) -> None:
