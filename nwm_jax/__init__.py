@@ -11,7 +11,8 @@ from nwm_jax import core, waves
 from nwm_jax.errors import UserError
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.modules.autoencoder import Decoder, Encoder
-from nwm_jax.modules.cells import CoRNNCell, GRUCell, NWM1DCell, NWM2DCell
+from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell
+from nwm_jax.modules.gated import GRUCell
 from nwm_jax.runs import export, load
 
 __all__ = [

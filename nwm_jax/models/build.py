@@ -6,8 +6,10 @@ from typing import Any
 from flax import nnx
 
 from nwm_jax.errors import UserError
+from nwm_jax.models import ForecastModel
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell, OscillatorCell
+from nwm_jax.modules.stacked import StackedCell
 
 
 def _cornn(grid: tuple[int, int], channels: int, rngs: nnx.Rngs) -> CoRNNCell:
@@ -18,11 +20,16 @@ def _nwm(kind: type) -> Callable[..., OscillatorCell]:
     return lambda grid, channels, rngs: kind(grid, channels=channels, rngs=rngs)
 
 
-CELLS: dict[str, Callable[..., OscillatorCell]] = {
+OSCILLATORS: dict[str, Callable[..., OscillatorCell]] = {
     "nwm2d": _nwm(NWM2DCell),
     "nwm1d": _nwm(NWM1DCell),
     "cornn": _cornn,
 }
+# What the model is called, and the kind of its layers.
+GATED = {"ar": "lstm", "ar_gru": "gru", "ar_vanilla": "vanilla"}
+LATENT = ("hgn", "lgn", "ode", "rgn", "hgn_conv")
+# What the decoder of the oscillators sees, in the words of configs and of `Forecaster`.
+_DECODE = {"xv": "state", "x": "output"}
 
 
 def build(
@@ -32,32 +39,54 @@ def build(
     conv: str = "auto",
     remat: int = 0,
     rngs: nnx.Rngs,
-) -> Forecaster:
-    """Builds the forecaster that a config describes.
+) -> ForecastModel:
+    """Builds the model that a config describes.
 
     Args:
-      model: the config's `model`: name, grid, channels, conv_channels, num_observed
-        and num_ic.
+      model: the config's `model`: name, conv_channels, num_observed, num_target and
+        the fields of its family. Oscillators: grid, channels, num_ic and decode ("xv",
+        or "x": positions only). Autoregressive: latent, units, layers and num_ic.
+        Latent dynamics: see `models.latent_dynamics.build`.
       image_shape: (H, W, C) of the data.
       conv: implementation of the convolutions, see `modules.conv.conv`.
       remat: block length of rematerialisation in time; 0 = off.
       rngs: draws the weights.
 
     Returns:
-      A `Forecaster`.
+      The model.
 
     Raises:
       UserError: unknown model, or sizes that do not fit each other.
     """
-    if model.name not in CELLS:
-        raise UserError(
-            f"unknown model {model.name!r}; choose one of {', '.join(CELLS)}"
+    if model.name in LATENT:
+        # Its solvers are not needed by the others.
+        from nwm_jax.models import latent_dynamics
+
+        return latent_dynamics.build(
+            model, image_shape, conv=conv, remat=remat, rngs=rngs
         )
+    if model.name in OSCILLATORS:
+        cell = OSCILLATORS[model.name](tuple(model.grid), model.channels, rngs)
+        seen = model.get("decode", "xv")
+        if seen not in _DECODE:
+            raise UserError(
+                f"unknown model.decode {seen!r}; one of {', '.join(_DECODE)}"
+            )
+        decode = _DECODE[seen]
+    elif model.name in GATED:
+        widths = [model.units] * (model.layers - 1) + [model.latent]
+        cell = StackedCell(GATED[model.name], model.latent, widths, rngs=rngs)
+        decode = "output"
+    else:
+        known = ", ".join((*OSCILLATORS, *GATED, *LATENT))
+        raise UserError(f"unknown model {model.name!r}; choose one of {known}")
     return Forecaster(
-        CELLS[model.name](tuple(model.grid), model.channels, rngs),
+        cell,
         image_shape,
         num_observed=model.num_observed,
         num_ic=model.num_ic,
+        train_length=model.num_target,
+        decode=decode,
         conv_channels=model.conv_channels,
         conv=conv,
         remat=remat,

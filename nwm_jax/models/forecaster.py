@@ -3,8 +3,8 @@
 Keller & Welling, Neural Wave Machines, ICML 2023 (section 4.2 and appendix), on the
 benchmark of Botev et al., arXiv:2111.05458. With u_t = encoder(frame_t):
 
-    s_0 = GRU(u_{k-1}, ..., u_1, u_0)        the initial-condition network, or rest
-    s_{t+1} = cell(s_t, u_t)                 the oscillators
+    s_0 = GRU(u_{k-1}, ..., u_1, u_0)        the initial-condition network, or zeros
+    s_{t+1} = cell(s_t, u_t)                 oscillators, or a stack of gated cells
     frame_{t+1} ~ Normal(decoder(s_{t+1}), 1/sqrt(2))
 
 In training every u_t comes from a true frame; when forecasting, frames that were not
@@ -12,43 +12,59 @@ observed are replaced by the decoder's own means.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.core.unroll import unroll
 from nwm_jax.errors import UserError
-from nwm_jax.evaluation import mse
+from nwm_jax.models import Latents
+from nwm_jax.models.likelihood import negative_log_likelihood
 from nwm_jax.modules.autoencoder import Decoder, Encoder
-from nwm_jax.modules.cells import GRUCell, OscillatorCell
+from nwm_jax.modules.cells import OscillatorCell
+from nwm_jax.modules.gated import GRUCell
+from nwm_jax.modules.stacked import StackedCell
+
+# A cell's state: a pytree of [B, ...] (`OscillatorState`, or a tuple of layers' states).
+State = Any
+DECODE = ("state", "output")
 
 
 class Forecaster(nnx.Module):
-    """Forecasts frames with a field of oscillators.
+    """Forecasts frames with a recurrent cell; a `models.ForecastModel`.
 
     Args:
-      cell: the field; its flat input length is the length of the encoder's output.
+      cell: the recurrence; its flat input length is the length of the encoder's output.
       image_shape: (H, W, C), sides multiples of 8.
       num_observed: frames that `reconstruct` sees before it runs freely, >= num_ic.
-      num_ic: k, frames that the initial-condition network reads; 0 starts at rest.
+      num_ic: k, frames that the initial-condition network reads; it gives the cell's
+        whole state. 0 starts with zeros.
+      train_length: frames of a training clip.
+      decode: what the decoder sees: the cell's whole "state", flat, or its "output" (the
+        positions of oscillators, h of the last layer of a stack).
       conv_channels: channels of the image networks' hidden convolutions.
       conv: implementation of the convolutions, see `modules.conv.conv`.
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
       rngs: draws the weights.
 
     Raises:
-      UserError: sides are not multiples of 8, or num_ic > num_observed.
+      UserError: sides are not multiples of 8, num_ic > num_observed, no more than
+        max(1, num_ic) frames to train on, or an unknown `decode`.
     """
+
+    reversible = False
 
     def __init__(
         self,
-        cell: OscillatorCell,
+        cell: OscillatorCell | StackedCell,
         image_shape: tuple[int, int, int],
         *,
         num_observed: int,
         num_ic: int,
+        train_length: int = 60,
+        decode: str = "state",
         conv_channels: int = 64,
         conv: str = "auto",
         remat: int = 0,
@@ -59,8 +75,17 @@ class Forecaster(nnx.Module):
                 f"num_observed ({num_observed}) must be at least 1 and at least "
                 f"num_ic ({num_ic})"
             )
+        if train_length <= max(1, num_ic):
+            raise UserError(
+                f"training clips of {train_length} frames are too short: they need "
+                f"more than {max(1, num_ic)}"
+            )
+        if decode not in DECODE:
+            raise UserError(f"unknown decode {decode!r}; one of {', '.join(DECODE)}")
         self.num_observed = num_observed
         self.num_ic = num_ic
+        self.train_length = train_length
+        self.decode = decode
         self.remat = remat
         features = math.prod(cell.input_shape)
         self.encoder = Encoder(
@@ -68,10 +93,11 @@ class Forecaster(nnx.Module):
         )
         self.cell = cell
         self.initial = GRUCell(features, cell.state_size, rngs=rngs) if num_ic else None
+        seen = cell.state_size if decode == "state" else math.prod(cell.output_shape)
         self.decoder = Decoder(
-            cell.state_size,
+            seen,
             image_shape,
-            planes=min(cell.state_size, features // 2),
+            planes=min(seen, features // 2),
             channels=conv_channels,
             conv=conv,
             rngs=rngs,
@@ -91,26 +117,23 @@ class Forecaster(nnx.Module):
         """
         return self._decode(self._observe(images)[1])
 
-    def loss(self, images: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """The teacher-forced training loss: mean over the batch and all pixels of
-
-            -log Normal(frame_{t+1}; mean_{t+1}, 1/sqrt(2)) = error² + log(pi) / 2
-
-        for t + 1 = 1..T-1 (arXiv:2111.05458; equal weights for all frames).
+    def loss(
+        self, images: jax.Array, key: jax.Array | None = None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The teacher-forced training loss of frames 1..T-1 (`likelihood`).
 
         Args:
-          images: ``[B, T, H, W, C]`` in [0, 1], T > num_ic.
+          images: ``[B, T, H, W, C]`` in [0, 1], T > max(1, num_ic); T is `train_length`
+            in training.
+          key: not needed, nothing is drawn.
 
         Returns:
-          The loss, and {"mse", "relative_mse"} of the same predictions, all scalars;
-          black frames are left out of the relative error.
+          The loss, and {"mse", "relative_mse"} of the same predictions, all scalars.
 
         Raises:
           UserError: T <= max(1, num_ic).
         """
-        errors = mse.frame_errors(self.predict(images[:, :-1]), images[:, 1:])
-        means = {name: jnp.nanmean(error) for name, error in errors.items()}
-        return means["mse"] + 0.5 * math.log(math.pi), means
+        return negative_log_likelihood(self.predict(images[:, :-1]), images[:, 1:])
 
     def reconstruct(self, images: jax.Array) -> jax.Array:
         """The benchmark's roll-out: sees the first num_observed frames, then only itself.
@@ -146,21 +169,38 @@ class Forecaster(nnx.Module):
         return self._run_freely(last, horizon - 1)[0]
 
     def states(self, images: jax.Array) -> jax.Array:
-        """The positions of the oscillators during `reconstruct`, for the analysis.
+        """The outputs of the cell during `reconstruct`, for the analysis.
 
         Args:
           images: as for `reconstruct`.
 
         Returns:
-          x of the states that predict frames 1..T-1: ``[B, T-1, H, W, C]``
-          (``[B, T-1, N]`` for the globally coupled cell).
+          x of the oscillators (h of a stack's last layer) that predict frames 1..T-1:
+          ``[B, T-1, H, W, C]`` (``[B, T-1, N]`` for a cell without space).
 
         Raises:
           UserError: T <= num_observed.
         """
-        return self.roll_out(images)[1].x
+        return self.cell.output(self.roll_out(images)[1])
 
-    def roll_out(self, images: jax.Array) -> tuple[jax.Array, OscillatorState]:
+    def latents(self, images: jax.Array) -> Latents:
+        """What the decoder saw during `reconstruct`.
+
+        Args:
+          images: as for `reconstruct`.
+
+        Returns:
+          ``[B, T-1, d]``; "interleaved" where it is x and v of oscillators, else
+          without pairs.
+
+        Raises:
+          UserError: T <= num_observed.
+        """
+        paired = self.decode == "state" and isinstance(self.cell, OscillatorCell)
+        seen = self._readout(self.roll_out(images)[1])
+        return Latents(seen, None, "interleaved" if paired else "")
+
+    def roll_out(self, images: jax.Array) -> tuple[jax.Array, State]:
         """What `reconstruct` and `states` are taken from, in one go.
 
         Args:
@@ -168,7 +208,7 @@ class Forecaster(nnx.Module):
 
         Returns:
           Means of frames 1..T-1, ``[B, T-1, H, W, C]``, and the states that they are
-          decoded from: x and v, ``[B, T-1, *field]`` each.
+          decoded from, ``[B, T-1, ...]``: x and v of oscillators.
 
         Raises:
           UserError: T <= num_observed.
@@ -190,8 +230,8 @@ class Forecaster(nnx.Module):
             ),
         )
 
-    def _observe(self, images: jax.Array) -> tuple[OscillatorState, OscillatorState]:
-        """The field driven by true frames: the last state and all, ``[B, T, ...]``."""
+    def _observe(self, images: jax.Array) -> tuple[State, State]:
+        """The cell driven by true frames: the last state and all, ``[B, T, ...]``."""
         if images.shape[1] < max(self.num_ic, 1):
             raise UserError(
                 f"got {images.shape[1]} observed frames; the initial-condition network "
@@ -202,7 +242,7 @@ class Forecaster(nnx.Module):
             self.cell.step, self._start(codes), self._drive(codes), remat=self.remat
         )
 
-    def _start(self, codes: jax.Array) -> OscillatorState:
+    def _start(self, codes: jax.Array) -> State:
         """The state before frame 0, from the first codes read backwards in time."""
         if self.initial is None:
             shape = (codes.shape[0], *self.cell.input_shape)
@@ -212,9 +252,7 @@ class Forecaster(nnx.Module):
         flat, _ = unroll(self.initial.step, rest, drives, remat=self.remat)
         return self.cell.unflatten(flat)
 
-    def _run_freely(
-        self, state: OscillatorState, steps: int
-    ) -> tuple[jax.Array, OscillatorState]:
+    def _run_freely(self, state: State, steps: int) -> tuple[jax.Array, State]:
         """Feeds the decoded means back `steps` times.
 
         Returns the means of `state` and of the `steps` states after it,
@@ -235,5 +273,12 @@ class Forecaster(nnx.Module):
     def _drive(self, codes: jax.Array) -> jax.Array:
         return self.cell.drive(codes.reshape(*codes.shape[:-1], *self.cell.input_shape))
 
-    def _decode(self, states: OscillatorState) -> jax.Array:
-        return self.decoder(self.cell.flatten(states))
+    def _readout(self, state: State) -> jax.Array:
+        if self.decode == "state":
+            return self.cell.flatten(state)
+        output = self.cell.output(state)
+        lead = output.ndim - len(self.cell.output_shape)
+        return output.reshape(*output.shape[:lead], -1)
+
+    def _decode(self, state: State) -> jax.Array:
+        return self.decoder(self._readout(state))

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from nwm_jax.core import gated, oscillator
+from nwm_jax.core import oscillator
 from nwm_jax.core.oscillator import (
     OscillatorHParams,
     OscillatorParams,
@@ -21,11 +21,12 @@ from nwm_jax.core.oscillator import (
 from nwm_jax.errors import UserError
 
 
-def _draw_carry(
+def draw_carry(
     shape: tuple[int, ...],
     rngs: nnx.Rngs | nnx.RngStream | None,
     carry_init: nnx.Initializer | None,
 ) -> jax.Array:
+    """One array of a state: zeros, or drawn by `carry_init` from the stream `carry`."""
     if carry_init is None:
         return jnp.zeros(shape)
     if rngs is None:
@@ -34,7 +35,7 @@ def _draw_carry(
     return carry_init(key, shape, jnp.float32)
 
 
-class _CoreCell(nnx.RNNCellBase):
+class CoreCell(nnx.RNNCellBase):
     """Keeps each array of a core's NamedTuple of parameters as a `nnx.Param`."""
 
     def _store(self, params: Any) -> None:
@@ -46,7 +47,7 @@ class _CoreCell(nnx.RNNCellBase):
         return kind(**{k: None if p is None else p[...] for k, p in arrays.items()})
 
 
-class OscillatorCell(_CoreCell):
+class OscillatorCell(CoreCell):
     """A field of coupled oscillators (equations in `core.oscillator`).
 
     `cell(carry, inputs) -> (carry, x)`; the carry is `OscillatorState(x, v)` with the
@@ -75,6 +76,11 @@ class OscillatorCell(_CoreCell):
         if hparams.topology == "dense":
             return (hparams.size[0] * hparams.input_channels,)
         return (*hparams.size, hparams.input_channels)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of x without batch and time."""
+        return self.hparams.field_shape
 
     @property
     def state_size(self) -> int:
@@ -117,7 +123,7 @@ class OscillatorCell(_CoreCell):
         batch = input_shape[: len(input_shape) - len(self.input_shape)]
         shape = (*batch, *self.hparams.field_shape)
         return OscillatorState(
-            _draw_carry(shape, rngs, carry_init), _draw_carry(shape, rngs, carry_init)
+            draw_carry(shape, rngs, carry_init), draw_carry(shape, rngs, carry_init)
         )
 
     def drive(self, inputs: jax.Array) -> jax.Array:
@@ -127,6 +133,10 @@ class OscillatorCell(_CoreCell):
     def step(self, state: OscillatorState, drive: jax.Array) -> OscillatorState:
         """One time step, see `core.oscillator.step`."""
         return oscillator.step(self.hparams, self.params, state, drive)
+
+    def output(self, state: OscillatorState) -> jax.Array:
+        """The positions x of a state, ``[..., *field_shape]``."""
+        return state.x
 
     def flatten(self, state: OscillatorState) -> jax.Array:
         """State to vector, x and v interleaved: ``[..., state_size]``.
@@ -193,51 +203,3 @@ class CoRNNCell(OscillatorCell):
 
     def __init__(self, units: int, *, rngs: nnx.Rngs, **options: Any) -> None:
         super().__init__(OscillatorHParams("dense", (units,), **options), rngs=rngs)
-
-
-class GRUCell(_CoreCell):
-    """The benchmark's GRU (`core.gated.gru_step`): ``[..., F] -> [..., N]``.
-
-    Args:
-      inputs: F.
-      units: N.
-      rngs: draws the weights.
-    """
-
-    def __init__(self, inputs: int, units: int, *, rngs: nnx.Rngs) -> None:
-        self.units = units
-        self._store(gated.init_gru(rngs.params(), inputs, units))
-
-    @property
-    def params(self) -> gated.GRUParams:
-        """The weights as the core takes them."""
-        return self._load(gated.GRUParams)
-
-    @property
-    def num_feature_axes(self) -> int:
-        """Number of axes of one input after batch and time, as `nnx.RNN` asks."""
-        return 1
-
-    def __call__(
-        self, carry: jax.Array, inputs: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """One step on ``[..., F]``: the next state ``[..., N]``, twice."""
-        carry = self.step(carry, self.drive(inputs))
-        return carry, carry
-
-    def initialize_carry(
-        self,
-        input_shape: tuple[int, ...],
-        rngs: nnx.Rngs | nnx.RngStream | None = None,
-        carry_init: nnx.Initializer | None = None,
-    ) -> jax.Array:
-        """Zeros ``[..., N]``, or drawn by `carry_init` from the stream `carry`."""
-        return _draw_carry((*input_shape[:-1], self.units), rngs, carry_init)
-
-    def drive(self, inputs: jax.Array) -> jax.Array:
-        """The inputs' part of the gates, ``[..., 3N]``."""
-        return gated.gru_drive(self.params, inputs)
-
-    def step(self, state: jax.Array, drive: jax.Array) -> jax.Array:
-        """One time step, see `core.gated.gru_step`."""
-        return gated.gru_step(self.params, state, drive)
