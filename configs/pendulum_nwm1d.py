@@ -1,13 +1,14 @@
 """Neural Wave Machine on rings (NWM 1D) that forecasts the pendulum.
 
-Reproduces: Keller & Welling, "Neural Wave Machines", ICML 2023, table 1, row
-Pendulum. The paper's number is 237.2 x 1e-8 (`forward_extrapolation_l2_norm`, one seed).
-Plain (`paper`): 500,000 steps at batch 32, 23 rings of 23 oscillators,
-14,823,402 parameters; about 1.6 TFLOP a step, so this is a job for accelerators.
-Presets: `:laptop` (a smaller network on the paper's windows, made for two CPU cores) and
-`:smoke` (half a minute: it shows that everything runs, not that it learns).
-The result of `:laptop` has not been measured for this pair; for two others it stands
-in docs/results/README.md.
+Reproduces: Keller & Welling, "Neural Wave Machines", ICML 2023, table 1, row Pendulum.
+The paper's number is 237.2 x 1e-8 (`forward_extrapolation_l2_norm`, one seed).
+Plain (`paper`): 500,000 steps at batch 32, 23 rings of 23 oscillators, 14,823,402
+parameters; about 1.6 TFLOP a step, so this is a job for accelerators.
+Presets: `:laptop` (a smaller network, made for two CPU cores), `:smoke` (half a minute:
+it shows that everything runs, not that it learns), `:fair` and `:fair_laptop` (the same
+frames and parameter counts for all models).
+The result of `:laptop` has not been measured for this pair; what has been measured
+stands in docs/results/README.md.
 
     python -m nwm_jax.train --config=configs/pendulum_nwm1d.py:laptop --workdir=runs/pendulum_nwm1d
 """

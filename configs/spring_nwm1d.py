@@ -1,11 +1,12 @@
 """Neural Wave Machine on rings (NWM 1D) that forecasts the spring.
 
-Reproduces: Keller & Welling, "Neural Wave Machines", ICML 2023, table 1, row
-Spring. The paper's number is 1.45 x 1e-8 (`forward_extrapolation_l2_norm`, one seed).
-Plain (`paper`): 500,000 steps at batch 32, 23 rings of 23 oscillators,
-14,823,402 parameters; about 1.6 TFLOP a step, so this is a job for accelerators.
-Presets: `:laptop` (a smaller network on the paper's windows, made for two CPU cores) and
-`:smoke` (half a minute: it shows that everything runs, not that it learns).
+Reproduces: Keller & Welling, "Neural Wave Machines", ICML 2023, table 1, row Spring.
+The paper's number is 1.45 x 1e-8 (`forward_extrapolation_l2_norm`, one seed).
+Plain (`paper`): 500,000 steps at batch 32, 23 rings of 23 oscillators, 14,823,402
+parameters; about 1.6 TFLOP a step, so this is a job for accelerators.
+Presets: `:laptop` (a smaller network, made for two CPU cores), `:smoke` (half a minute:
+it shows that everything runs, not that it learns), `:fair` and `:fair_laptop` (the same
+frames and parameter counts for all models).
 Measured with `:laptop` (4,000 steps at 6.1 a second, about 12 minutes in all on two
 cores of an AMD EPYC; 512 test windows, one seed): relative MSE 0.00027, where the mean
 image has 0.052 and the last observed frame 0.085; see docs/results/README.md.

@@ -83,7 +83,9 @@ def validate(config: ConfigDict) -> ConfigDict:
 
 def _check_fields(flat: dict[str, Any], template: dict[str, Any]) -> None:
     model = template["model.name"]
-    for field in flat.keys() - template.keys():
+    for field in flat:
+        if field in template:
+            continue
         if field.startswith("model."):
             raise UserError(
                 f"{field} is not a field of the model {model}: start from "

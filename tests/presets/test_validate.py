@@ -59,7 +59,7 @@ from nwm_jax.presets.validate import validate
         ),
         (
             "model.num_target=65",
-            "model.num_target=65 must be at most data.num_frames=64",
+            "training clips have model.num_target = 65 frames, but data.num_frames=64",
         ),
         (
             "eval.horizon=53",
@@ -88,13 +88,93 @@ def test_own_clips_have_their_own_length():
 
 
 def test_missing_and_mistyped_fields_of_an_own_config():
-    config = presets.load("pendulum_nwm2d:smoke").to_dict()
-    del config["model"]["num_ic"]
-    with pytest.raises(UserError, match="the config has no field model.num_ic"):
-        validate(presets.from_dict(config))
-    config["model"]["num_ic"] = "5"
+    config = presets.load("pendulum_nwm2d:smoke")
+    with config.unlocked():
+        del config.model["num_ic"]
+        with pytest.raises(UserError, match="the config has no field model.num_ic"):
+            validate(config)
+        config.model.num_ic = "5"
     with pytest.raises(UserError, match="model.num_ic must be of type int, not '5'"):
-        validate(presets.from_dict(config))
+        validate(config)
+
+
+def test_fields_of_another_model():
+    config = presets.load("pendulum_nwm2d:smoke,model.name=hgn")
+    message = "model.channels is not a field of the model hgn: start from --config=pend"
+    with pytest.raises(UserError, match=message):
+        validate(config)
+    config = presets.load("pendulum_nwm2d:smoke")
+    with config.unlocked():
+        config.data.colour = 3
+    with pytest.raises(UserError, match="unknown config field 'data.colour'"):
+        validate(config)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("ar:smoke,model.units=0", "model.units=0 must be at least 1"),
+        ("ar:smoke,model.latent=7", "model.latent=7 must be even and at least 2"),
+        ("ar:smoke,model.num_ic=6", "model.num_ic=6 must be at most model.num_observe"),
+        ("ar:smoke,model.num_observed=12", "model.num_observed=12 must be below model"),
+        ("hgn:smoke,model.beta=-1", "model.beta=-1.0 must be at least 0"),
+        ("hgn:smoke,model.dt=0", "model.dt=0.0 must be a finite number other than 0"),
+        ("hgn:smoke,model.dt=nan", "model.dt=nan must be a finite number other than"),
+        (
+            "hgn:smoke,model.integrator=rk4",
+            "unknown model.integrator of hgn 'rk4'; choose from symplectic_euler",
+        ),
+        (
+            "lgn:smoke,model.integrator=leapfrg",
+            "unknown model.integrator of lgn 'leapfrg'; choose from euler, midpoint",
+        ),
+        (
+            "ode:smoke,model.integrator=dopri",
+            "unknown model.integrator of ode 'dopri'; did you mean 'dopri5'?",
+        ),
+        (
+            "ode:smoke,model.training=backward",
+            "unknown model.training 'backward'; did you mean 'forward_backward'?",
+        ),
+        (
+            "hgn:smoke,model.split=no_overlap",
+            "model.split=no_overlap must be include_inference where model.training=",
+        ),
+        (
+            "hgn:smoke,model.num_observed=4",
+            "model.num_observed=4 must be odd where model.training=forward_backward",
+        ),
+        ("rgn:smoke,model.num_target=0", "model.num_target=0 must be at least 1"),
+        (
+            "rgn:smoke,model.num_target=50",
+            "evaluation needs model.num_observed + model.num_target - 1 + eval.horizon "
+            "= 66 frames, but data.num_frames=64",
+        ),
+        ("nwm2d:smoke,model.decode=q", "unknown model.decode 'q'; choose from xv, x"),
+        ("hgn_conv:smoke,model.kappa=-1", "model.kappa=-1.0 must be at least 0"),
+        (
+            "hgn_conv:smoke,model.latent_channels=3",
+            "model.latent_channels=3 must be even and at least 2",
+        ),
+        (
+            "hgn_conv:smoke,eval.horizon=60",
+            "evaluation needs model.num_observed + model.num_target + eval.horizon "
+            "= 65 frames, but data.num_frames=64",
+        ),
+    ],
+)
+def test_each_model_has_its_own_ranges(spec, message):
+    config = presets.load(f"pendulum_{spec}")
+    with pytest.raises(UserError) as error:
+        validate(config)
+    assert str(error.value).startswith(message)
+
+
+def test_integrators_that_fit():
+    for spec in ("hgn:integrator=so4", "lgn:integrator=rk4", "ode:integrator=euler"):
+        model, field = spec.split(":")
+        validate(presets.load(f"spring_{model}:smoke,model.{field}"))
+    validate(presets.load("spring_hgn:smoke,model.dt=-0.1,model.training=forward"))
 
 
 def test_foreign_config_is_checked_where_it_has_the_fields():

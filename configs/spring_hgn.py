@@ -1,0 +1,24 @@
+"""Hamiltonian Generative Network (HGN++) that forecasts the spring.
+
+Reproduces: Keller & Welling, "Neural Wave Machines", ICML 2023, table 1, row Spring.
+The paper's number is 1.58 x 1e-8 (`forward_extrapolation_l2_norm`, one seed).
+Plain (`paper`): 500,000 steps at batch 32, kinetic and potential energy each a network
+of 250 units, 32 latent numbers, trained forward and backward in time, 882,561
+parameters; about 1.3 TFLOP a step, so this is a job for accelerators.
+Presets: `:laptop` (a smaller network, made for two CPU cores), `:smoke` (half a minute:
+it shows that everything runs, not that it learns), `:fair` and `:fair_laptop` (the same
+frames and parameter counts for all models).
+The result of `:laptop` has not been measured for this pair; what has been measured
+stands in docs/results/README.md.
+
+    python -m nwm_jax.train --config=configs/spring_hgn.py:laptop --workdir=runs/spring_hgn
+"""
+
+from ml_collections import ConfigDict
+
+from nwm_jax.presets import forecasting
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    """Returns the config; `argument` is ``preset,field=value,...``."""
+    return forecasting.get_config("spring", "hgn", argument)

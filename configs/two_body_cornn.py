@@ -1,0 +1,23 @@
+"""Globally coupled oscillators (coRNN) that forecast two bodies.
+
+Reproduces: Keller & Welling, "Neural Wave Machines", ICML 2023, table 1, row Two Body.
+The paper's number is 2.0 x 1e-8 (`forward_extrapolation_l2_norm`, one seed).
+Plain (`paper`): 500,000 steps at batch 32, 529 oscillators coupled all with all,
+15,662,916 parameters; about 1.6 TFLOP a step, so this is a job for accelerators.
+Presets: `:laptop` (a smaller network, made for two CPU cores), `:smoke` (half a minute:
+it shows that everything runs, not that it learns), `:fair` and `:fair_laptop` (the same
+frames and parameter counts for all models).
+The result of `:laptop` has not been measured for this pair; what has been measured
+stands in docs/results/README.md.
+
+    python -m nwm_jax.train --config=configs/two_body_cornn.py:laptop --workdir=runs/two_body_cornn
+"""
+
+from ml_collections import ConfigDict
+
+from nwm_jax.presets import forecasting
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    """Returns the config; `argument` is ``preset,field=value,...``."""
+    return forecasting.get_config("two_body", "cornn", argument)
