@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nwm_jax.data import cache, render, suite, systems, trajectories
+from nwm_jax.data.records import RecordsSource
 from nwm_jax.data.windows import check_length
 from nwm_jax.errors import UserError
 
@@ -209,8 +210,9 @@ def open_source(
     Args:
       name: a dataset of the suite, by the suite's name or the configs' (`spring`); not
         looked at if `path` is given.
-      path: a `frames.npy` of one's own (see `FramesSource`); everything that follows
-        comes from the file then. Empty: the dataset `name` is simulated.
+      path: a folder of TFRecords (see `RecordsSource`), or a `frames.npy` of one's own
+        (see `FramesSource`); everything that follows comes from there then. Empty: the
+        dataset `name` is simulated.
       cache_dir: where simulated states are kept, see `cache.cache_root`.
       num_train: trajectories of the training split, at least 1.
       num_test: trajectories of the test split, at least 1.
@@ -227,11 +229,8 @@ def open_source(
         that cannot be written.
     """
     if path:
-        if (pathlib.Path(path).expanduser() / "features.txt").exists():
-            raise UserError(
-                f"{path} is a folder of TFRecords, which is not supported yet: leave "
-                "data.path empty to simulate the dataset, or give a frames.npy"
-            )
+        if pathlib.Path(path).expanduser().is_dir():
+            return RecordsSource(path)
         return FramesSource(path)
     spec = suite.get(name)
     for field, value, least in (

@@ -189,6 +189,4 @@ def test_files_that_are_no_frames(tmp_path):
     refused("archive")
     path.unlink()
     path.mkdir()
-    refused("is a folder")
-    (path / "features.txt").write_text("image, (512, 32, 32, 3), uint8\n")
-    refused("not supported yet")
+    refused("is a folder without features.txt")

@@ -1,0 +1,131 @@
+"""A folder of TFRecords as a source: the published datasets, and generated ones."""
+
+import concurrent.futures
+import functools
+import os
+import pathlib
+
+import jax
+import numpy as np
+
+from nwm_jax.data import render, tfrecord
+from nwm_jax.data.windows import check_length
+from nwm_jax.errors import UserError
+
+# Decoding is what costs: small datasets are decoded once, of large ones a part.
+_KEPT_BYTES = 2**30
+
+
+class RecordsSource:
+    """A dataset of the Hamiltonian Dynamics Suite in its published files.
+
+    Shapes and lengths are those that `features.txt` tells. Long trajectories are
+    published as a test split alone.
+
+    Args:
+      path: the folder, with `features.txt` and `train.tfrecord`, `test.tfrecord` or
+        both.
+
+    Raises:
+      UserError: no such folder, or one without images of trajectories.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self._folder = pathlib.Path(path).expanduser()
+        described = tfrecord.features(self._folder)
+        shape, dtype = described.get("image", ((), None))
+        if dtype != np.uint8 or len(shape) != 4 or shape[0] < 2:
+            raise UserError(
+                f"{self._folder}/features.txt has no images of trajectories: a line "
+                "'image, (frames, height, width, 3), uint8' is needed, with two frames "
+                "at least"
+            )
+        self.num_frames, self.image_shape = shape[0], shape[1:]
+        names = ["image"]
+        if (x := described.get("x")) and len(x.shape) == 2 and x.shape[0] == shape[0]:
+            names.append("x")
+        self._splits = {
+            split: tfrecord.Records(file, described, names=names)
+            for split in ("train", "test")
+            if (file := self._folder / f"{split}.tfrecord").exists()
+        }
+        if not self._splits:
+            raise UserError(
+                f"{self._folder} has features.txt but neither train.tfrecord nor "
+                "test.tfrecord: fetch or generate them into this folder"
+            )
+        # Particles live in a plane whose y axis points up; games and rooms do not.
+        particles = "other/offset" in described or self._folder.name.startswith("lj_")
+        self.origin = "lower" if particles else "upper"
+        self._kept: dict[tuple[str, int], dict[str, np.ndarray]] = {}
+        self._room = _KEPT_BYTES
+
+    def size(self, split: str) -> int:
+        """Number of trajectories of a split.
+
+        Raises:
+          UserError: the folder does not have this split.
+        """
+        return len(self._records(split))
+
+    def windows(
+        self, split: str, indices: np.ndarray, starts: np.ndarray, length: int
+    ) -> dict[str, np.ndarray]:
+        """`frames` uint8 `[n, length, H, W, C]`; `states` float32 `[n, length, d]`.
+
+        There are `states` only where the folder has an array `x` of them. See
+        `Source.windows`.
+
+        Raises:
+          UserError: windows are too long, the split is missing, or its file damaged.
+        """
+        check_length(length, self.num_frames)
+        indices = np.asarray(indices).tolist()
+        decoded = self._decoded(split, list(dict.fromkeys(indices)))
+        cuts = [
+            {key: array[start : start + length] for key, array in decoded[i].items()}
+            for i, start in zip(indices, np.asarray(starts).tolist(), strict=True)
+        ]
+        keys = cuts[0] if cuts else ()
+        return {key: np.stack([cut[key] for cut in cuts]) for key in keys}
+
+    def images(self, batch: dict[str, np.ndarray | jax.Array]) -> jax.Array:
+        """Brightness of the bytes; see `Source.images`."""
+        return render.from_uint8(batch["frames"])
+
+    def states(
+        self, batch: dict[str, np.ndarray | jax.Array]
+    ) -> np.ndarray | jax.Array | None:
+        """The array `x`, float32 `[n, length, d]`; None if the folder has none."""
+        return batch.get("states")
+
+    def _records(self, split: str) -> tfrecord.Records:
+        if split not in self._splits:
+            raise UserError(
+                f"{self._folder} has no {split}.tfrecord, only "
+                f"{', '.join(self._splits)}.tfrecord: training needs both; a folder "
+                "with a test split alone is for evaluation"
+            )
+        return self._splits[split]
+
+    def _decoded(self, split: str, indices: list[int]) -> dict[int, dict]:
+        """Whole trajectories by number, each decoded once and kept if there is room."""
+        records = self._records(split)
+        known = {i: self._kept[split, i] for i in indices if (split, i) in self._kept}
+        new = [i for i in indices if i not in known]
+        for i, record in zip(new, self._threads.map(records.__getitem__, new)):
+            known[i] = {"frames": record["image"]}
+            if "x" in record:
+                known[i]["states"] = record["x"].astype(np.float32)
+            size = sum(array.nbytes for array in known[i].values())
+            if size <= self._room:
+                # Never given up again: trajectories come in another order in every
+                # epoch, where what was used last is what will be used last.
+                self._room -= size
+                self._kept[split, i] = known[i]
+        return known
+
+    @functools.cached_property
+    def _threads(self) -> concurrent.futures.Executor:
+        # Inflating and Pillow let other threads run meanwhile.
+        return concurrent.futures.ThreadPoolExecutor(os.cpu_count())
