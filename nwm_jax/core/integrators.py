@@ -27,6 +27,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from nwm_jax.core.unroll import unroll
 from nwm_jax.errors import UserError
 
 State = Any
@@ -210,6 +211,8 @@ def integrate(
     y0: State,
     dt: jax.Array | float,
     num_steps: int,
+    *,
+    remat: int = 0,
 ) -> State:
     """Makes `num_steps` steps: ``y_{t+1} = step(y_t, dt)``.
 
@@ -218,6 +221,7 @@ def integrate(
       y0: the state at the start, a pytree of ``[B, ...]``.
       dt: length of a step, a number or ``[B]``; negative goes back in time.
       num_steps: how many steps, >= 0.
+      remat: block length of rematerialisation, see `core.unroll`; 0 = off.
 
     Returns:
       The states after each step, without y0: a pytree of ``[B, num_steps, ...]``.
@@ -229,12 +233,9 @@ def integrate(
         raise UserError(f"num_steps must be 0 or more, got {num_steps}")
     y0 = jax.tree.map(lambda y: jnp.asarray(y, jnp.result_type(y, float)), y0)
 
-    def scan_step(y: State, _: None) -> tuple[State, State]:
-        y = step(y, dt)
-        return y, y
-
-    _, states = jax.lax.scan(scan_step, y0, length=num_steps)
-    return jax.tree.map(lambda s: jnp.moveaxis(s, 0, 1), states)
+    # The steps have no input but their number.
+    ticks = jnp.zeros((1, num_steps))
+    return unroll(lambda y, _: step(y, dt), y0, ticks, remat=remat)[1]
 
 
 def integrate_both_ways(
@@ -244,6 +245,8 @@ def integrate_both_ways(
     num_back: int,
     num_forward: int,
     include_start: bool = True,
+    *,
+    remat: int = 0,
 ) -> State:
     """Integrates from y0 into the past and into the future, in order of time.
 
@@ -254,6 +257,7 @@ def integrate_both_ways(
       num_back: steps with -dt, >= 0.
       num_forward: steps with dt, >= 0.
       include_start: whether y0 itself stands between past and future.
+      remat: as for `integrate`.
 
     Returns:
       The states at times ``-num_back dt ... -dt, (0), dt ... num_forward dt``: a pytree of
@@ -262,8 +266,8 @@ def integrate_both_ways(
     Raises:
       UserError: a negative number of steps.
     """
-    past = integrate(step, y0, jnp.negative(dt), num_back)
-    future = integrate(step, y0, dt, num_forward)
+    past = integrate(step, y0, jnp.negative(dt), num_back, remat=remat)
+    future = integrate(step, y0, dt, num_forward, remat=remat)
 
     def join(past: jax.Array, start: jax.Array, future: jax.Array) -> jax.Array:
         start = jnp.asarray(start, past.dtype)[:, None]

@@ -4,6 +4,9 @@ Both follow Botev et al., arXiv:2111.05458 (appendix on architectures): three bl
 of 3x3 convolutions with leaky ReLU (slope 0.01), halving or doubling the image each.
 """
 
+import math
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -72,7 +75,53 @@ class Encoder(nnx.Module):
         return self.project(x.reshape(x.shape[0], -1)).reshape(*leading, -1)
 
 
-class Decoder(nnx.Module):
+class PlanesDecoder(nnx.Module):
+    """Coarse planes to mean images in (0, 1): ``[..., H/8, W/8, P] -> [..., H, W, C]``.
+
+    Args:
+      image_shape: (H, W, C), sides multiples of 8.
+      planes: P, channels of the coarsest image.
+      channels: channels of the hidden convolutions (64 in the benchmark).
+      activation: between the convolutions.
+      conv: implementation of the convolution, see `modules.conv.conv`.
+      rngs: draws the weights.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        planes: int,
+        channels: int = 64,
+        activation: Callable[[jax.Array], jax.Array] = leaky_relu,
+        conv: str = "auto",
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.activation = activation
+        self.constant = nnx.Param(jnp.ones((*coarse_shape(image_shape), 2)))
+        # (inputs, outputs, upsample first?) of the seven convolutions.
+        sizes = [(planes + 2, channels, True), (channels, channels, False)]
+        sizes += [(channels, channels, up) for up in (True, False) * (NUM_BLOCKS - 1)]
+        sizes += [(channels, image_shape[-1], False)]
+        self.convs = nnx.List(
+            Conv(inputs, outputs, upsample=up, implementation=conv, rngs=rngs)
+            for inputs, outputs, up in sizes
+        )
+
+    def __call__(self, planes: jax.Array) -> jax.Array:
+        """Decodes ``[..., H/8, W/8, P]`` to means ``[..., H, W, C]`` in (0, 1)."""
+        leading = planes.shape[:-3]
+        x = planes.reshape(-1, *planes.shape[-3:])
+        constant = self.constant[...]
+        constant = jnp.broadcast_to(constant, (x.shape[0], *constant.shape))
+        x = jnp.concatenate([constant, x], axis=-1)
+        for conv in self.convs[:-1]:
+            x = self.activation(conv(x))
+        images = nnx.sigmoid(self.convs[-1](x))
+        return images.reshape(*leading, *images.shape[1:])
+
+
+class Decoder(PlanesDecoder):
     """Vectors to mean images in (0, 1): ``[..., features] -> [..., H, W, C]``.
 
     Args:
@@ -95,28 +144,16 @@ class Decoder(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         self.coarse_shape = coarse_shape(image_shape)
-        height, width = self.coarse_shape
-        self.project = Linear(features, height * width * planes, rngs=rngs)
-        self.constant = nnx.Param(jnp.ones((height, width, 2)))
-        # (inputs, outputs, upsample first?) of the seven convolutions.
-        sizes = [(planes + 2, channels, True), (channels, channels, False)]
-        sizes += [(channels, channels, up) for up in (True, False) * (NUM_BLOCKS - 1)]
-        sizes += [(channels, image_shape[-1], False)]
-        self.convs = nnx.List(
-            Conv(inputs, outputs, upsample=up, implementation=conv, rngs=rngs)
-            for inputs, outputs, up in sizes
+        self.project = Linear(
+            features, math.prod(self.coarse_shape) * planes, rngs=rngs
+        )
+        super().__init__(
+            image_shape, planes=planes, channels=channels, conv=conv, rngs=rngs
         )
 
     def __call__(self, features: jax.Array) -> jax.Array:
         """Decodes ``[..., features]`` to means ``[..., H, W, C]`` in (0, 1)."""
-        leading = features.shape[:-1]
-        x = self.project(features.reshape(-1, features.shape[-1]))
-        x = x.reshape(x.shape[0], *self.coarse_shape, -1)
-        constant = jnp.broadcast_to(
-            self.constant[...], (x.shape[0], *self.coarse_shape, 2)
+        planes = self.project(features)
+        return super().__call__(
+            planes.reshape(*features.shape[:-1], *self.coarse_shape, -1)
         )
-        x = jnp.concatenate([constant, x], axis=-1)
-        for conv in self.convs[:-1]:
-            x = leaky_relu(conv(x))
-        images = nnx.sigmoid(self.convs[-1](x))
-        return images.reshape(*leading, *images.shape[1:])

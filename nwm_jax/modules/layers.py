@@ -51,15 +51,17 @@ class Linear(nnx.Module):
 
 
 class Conv(nnx.Module):
-    """3x3 cross-correlation with bias, XLA's SAME padding: ``[N, H, W, C]``.
+    """Cross-correlation with bias: ``[N, H, W, C]``.
 
     Args:
       inputs: channels in.
       outputs: channels out.
+      size: k, side of the kernel.
       stride: 1, or 2 to halve the image.
-      upsample: repeat every pixel 2x2 before the convolution.
+      padding: "SAME" (as XLA pads) or "VALID".
+      upsample: repeat every pixel 2x2 before the convolution; 3x3, stride 1, SAME.
       implementation: see `modules.conv.conv`.
-      rngs: draws the kernel, a normal of ``1/sqrt(9 inputs)`` cut at two.
+      rngs: draws the kernel, a normal of ``1/sqrt(k² inputs)`` cut at two.
     """
 
     def __init__(
@@ -67,24 +69,32 @@ class Conv(nnx.Module):
         inputs: int,
         outputs: int,
         *,
+        size: int = 3,
         stride: int = 1,
+        padding: str = "SAME",
         upsample: bool = False,
         implementation: str = "auto",
         rngs: nnx.Rngs,
     ) -> None:
-        self.kernel = nnx.Param(init.linear(rngs.params(), (3, 3, inputs, outputs)))
+        shape = (size, size, inputs, outputs)
+        self.kernel = nnx.Param(init.linear(rngs.params(), shape))
         self.bias = nnx.Param(jnp.zeros(outputs))
         self.stride = stride
+        self.padding = padding
         self.upsample = upsample
         self.implementation = implementation
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps ``[N, H, W, C]`` to ``[N, H', W', O]``, H' = H / stride or 2 H."""
+        """Maps ``[N, H, W, C]`` to ``[N, H', W', O]``: H' = H / stride (SAME) or 2 H."""
         kernel = self.kernel[...]
         if self.upsample:
             y = conv.upsample_conv(x, kernel, implementation=self.implementation)
         else:
             y = conv.conv(
-                x, kernel, stride=self.stride, implementation=self.implementation
+                x,
+                kernel,
+                stride=self.stride,
+                padding=self.padding,
+                implementation=self.implementation,
             )
         return y + self.bias[...]

@@ -1,0 +1,305 @@
+"""The original Hamiltonian Generative Network: a latent image, trained with GECO.
+
+Toth et al. (arXiv:1909.13789) as reimplemented in the benchmark (arXiv:2111.05458):
+31 frames are observed, the state of the last one is a coarse image of positions and
+momenta, and the observed frames are decoded from its past.
+
+The benchmark averages the first batches' constraint into C_ema before training (burn-in).
+We do not: its smoothing is 0, and no gradient depends on C_ema, only the loss that is
+shown.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from nwm_jax.errors import UserError
+from nwm_jax.models.dynamics import Hamiltonian
+from nwm_jax.models.latent_model import LatentModel
+from nwm_jax.modules.autoencoder import PlanesDecoder, coarse_shape
+from nwm_jax.modules.layers import Conv
+
+# Of the coarse image: the energies halve it twice.
+_SMALLEST_SIDE = 4
+
+
+@jax.custom_vjp
+def geco_product(
+    multiplier: jax.Array, average: jax.Array, constraint: jax.Array
+) -> jax.Array:
+    """GECO's term of the loss, ``multiplier average``, with gradients of its own.
+
+    With C the constraint, the gradient is -C at the multiplier, so that descent makes
+    it grow while the constraint is broken; 0 at the average of C; and the multiplier at
+    C (arXiv:1810.00597, algorithm 1).
+
+    Args:
+      multiplier: lambda > 0, a scalar.
+      average: C_ema, the moving average of the constraint, a scalar.
+      constraint: C of this batch, a scalar, to be brought to 0 or below.
+
+    Returns:
+      The product, a scalar.
+    """
+    return multiplier * average
+
+
+def _geco_forward(multiplier, average, constraint):
+    return multiplier * average, (multiplier, constraint)
+
+
+def _geco_backward(residuals, g):
+    multiplier, constraint = residuals
+    return -g * constraint, jnp.zeros_like(g), g * multiplier
+
+
+geco_product.defvjp(_geco_forward, _geco_backward)
+
+
+class ConvStack(nnx.Module):
+    """Convolutions with an activation between: ``[..., H, W, C] -> [..., H', W', O]``.
+
+    Args:
+      inputs: channels in.
+      layers: (outputs, size, stride, padding) of each, see `modules.layers.Conv`.
+      activation: between the convolutions; none after the last.
+      conv: implementation of the convolution, see `modules.conv.conv`.
+      rngs: draws the weights.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        layers: Sequence[tuple[int, int, int, str]],
+        activation: Callable[[jax.Array], jax.Array],
+        *,
+        conv: str = "auto",
+        rngs: nnx.Rngs,
+    ) -> None:
+        sizes = [inputs, *[outputs for outputs, *_ in layers]]
+        self.activation = activation
+        self.convs = nnx.List(
+            Conv(
+                before,
+                outputs,
+                size=size,
+                stride=stride,
+                padding=padding,
+                implementation=conv,
+                rngs=rngs,
+            )
+            for before, (outputs, size, stride, padding) in zip(sizes, layers)
+        )
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps ``[..., H, W, C]`` to ``[..., H', W', O]``."""
+        leading = x.shape[:-3]
+        x = x.reshape(-1, *x.shape[-3:])
+        for conv in self.convs[:-1]:
+            x = self.activation(conv(x))
+        x = self.convs[-1](x)
+        return x.reshape(*leading, *x.shape[1:])
+
+
+class ConvEnergy(ConvStack):
+    """An energy of coarse images: ``[..., h, w, c] -> [...]``, h and w >= 4.
+
+    Args:
+      inputs: c.
+      channels: channels of the widest convolutions.
+      rngs: draws the weights.
+    """
+
+    def __init__(self, inputs: int, channels: int, *, rngs: nnx.Rngs) -> None:
+        layers = [
+            (channels // 2, 3, 1, "SAME"),
+            (channels, 2, 2, "VALID"),
+            (channels, 2, 1, "SAME"),
+            (channels, 2, 2, "VALID"),
+            (1, 2, 1, "SAME"),
+        ]
+        # Tiny images, differentiated twice: XLA's own convolution.
+        super().__init__(inputs, layers, nnx.softplus, conv="xla", rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps ``[..., h, w, c]`` to ``[...]``."""
+        return jnp.sum(super().__call__(x), axis=(-3, -2, -1))
+
+
+class ConvHGN(LatentModel):
+    """See the top of the file.
+
+    Args:
+      image_shape: (H, W, C), sides multiples of 8, at least 32.
+      latent_channels: channels of the state, even: half positions, half momenta.
+      channels: channels of the widest convolutions (64 in the benchmark).
+      num_observed: frames that are observed.
+      num_target: frames to give in training beyond the observed ones.
+      integrator: "dopri5" or any name of `core.integrators`.
+      dt: time between frames, in the units of the dynamics.
+      kappa: the squared error for each pixel that training aims at.
+      conv: implementation of the convolutions, see `modules.conv.conv`.
+      remat: block length of rematerialisation in time; 0 = off.
+      rngs: draws the weights.
+
+    Attributes:
+      average: C_ema, a variable that is no parameter: the constraint of the last step.
+
+    Raises:
+      UserError: images that are too small, odd channels, unknown integrator.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        latent_channels: int,
+        channels: int,
+        num_observed: int,
+        num_target: int,
+        integrator: str,
+        dt: float,
+        kappa: float,
+        conv: str = "auto",
+        remat: int = 0,
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.coarse_shape = coarse_shape(image_shape)
+        if min(self.coarse_shape) < _SMALLEST_SIDE:
+            raise UserError(
+                f"images are {image_shape[0]}x{image_shape[1]}, but hgn_conv needs at "
+                f"least {8 * _SMALLEST_SIDE}x{8 * _SMALLEST_SIDE}"
+            )
+        if latent_channels < 2 or latent_channels % 2 or channels % 2:
+            raise UserError(
+                f"hgn_conv needs even channels, got latent_channels {latent_channels} "
+                f"and conv_channels {channels}"
+            )
+        half = latent_channels // 2
+        hidden = [channels // 2, *[channels] * 4, 2 * latent_channels]
+        shapes = [(2, 2, "VALID"), (4, 1, "SAME")] * 3
+        encoder = ConvStack(
+            image_shape[-1] * num_observed,
+            [(outputs, *shape) for outputs, shape in zip(hidden, shapes)],
+            nnx.relu,
+            conv=conv,
+            rngs=rngs,
+        )
+        kinetic, potential = (ConvEnergy(half, channels, rngs=rngs) for _ in range(2))
+        decoder = PlanesDecoder(
+            image_shape,
+            planes=half,
+            channels=channels,
+            activation=_steep_leaky_relu,
+            conv=conv,
+            rngs=rngs,
+        )
+        super().__init__(
+            encoder,
+            Hamiltonian(kinetic, potential, integrator=integrator, remat=remat),
+            decoder,
+            num_observed=num_observed,
+            num_target=num_target,
+            training="forward",
+            split="include_inference",
+            dt=dt,
+            beta=1.0,
+        )
+        self.transform = ConvStack(
+            latent_channels,
+            [(outputs, 3, 1, "SAME") for outputs in [channels] * 4 + [latent_channels]],
+            nnx.relu,
+            conv=conv,
+            rngs=rngs,
+        )
+        # softplus(raw) = 1.
+        self.raw_multiplier = nnx.Param(jnp.log(jnp.expm1(1.0)))
+        self.kappa = kappa
+        self.average = nnx.Variable(jnp.zeros(()))
+
+    def loss(
+        self, images: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """GECO's loss, ``lambda C_ema + KL / (T H W C)`` with C = mse - kappa.
+
+        Its gradients are those of `geco_product`. Sets `average`.
+
+        Args:
+          images: ``[B, train_length, H, W, C]`` in [0, 1].
+          key: draws z.
+
+        Returns:
+          The loss; the metrics of `LatentModel.evidence` and "multiplier", lambda.
+
+        Raises:
+          UserError: clips of another length.
+        """
+        _, metrics = self.evidence(images, key)
+        constraint = metrics["mse"] - self.kappa
+        multiplier = jax.nn.softplus(self.raw_multiplier[...])
+        average = jax.lax.stop_gradient(constraint)
+        self.average[...] = average
+        loss = geco_product(multiplier, average, constraint) + metrics["kl"]
+        return loss, metrics | {"multiplier": multiplier}
+
+    def _start(self, z: jax.Array) -> jax.Array:
+        return self.transform(z)
+
+    def _flatten(self, states: jax.Array) -> jax.Array:
+        halves = jnp.split(states, 2, axis=-1)
+        return jnp.concatenate(
+            [half.reshape(*half.shape[:-3], -1) for half in halves], axis=-1
+        )
+
+    def _unflatten(self, z: jax.Array) -> jax.Array:
+        halves = jnp.split(z, 2, axis=-1)
+        return jnp.concatenate(
+            [half.reshape(*half.shape[:-1], *self.coarse_shape, -1) for half in halves],
+            axis=-1,
+        )
+
+
+def _steep_leaky_relu(x: jax.Array) -> jax.Array:
+    return nnx.leaky_relu(x, 0.2)
+
+
+def build(
+    model: Any,
+    image_shape: tuple[int, int, int],
+    *,
+    conv: str = "auto",
+    remat: int = 0,
+    rngs: nnx.Rngs,
+) -> ConvHGN:
+    """Builds the model from a config.
+
+    Args:
+      model: latent_channels, conv_channels, num_observed, num_target, integrator, dt and
+        kappa, see `ConvHGN`.
+      image_shape: (H, W, C) of the data.
+      conv: implementation of the convolutions, see `modules.conv.conv`.
+      remat: block length of rematerialisation in time; 0 = off.
+      rngs: draws the weights.
+
+    Returns:
+      The model.
+
+    Raises:
+      UserError: as `ConvHGN`.
+    """
+    return ConvHGN(
+        image_shape,
+        latent_channels=model.latent_channels,
+        channels=model.conv_channels,
+        num_observed=model.num_observed,
+        num_target=model.num_target,
+        integrator=model.integrator,
+        dt=model.dt,
+        kappa=model.kappa,
+        conv=conv,
+        remat=remat,
+        rngs=rngs,
+    )

@@ -1,0 +1,267 @@
+"""Variational forecasters: observe some frames, infer a state, let it move, decode.
+
+Botev et al., Which priors matter? (arXiv:2111.05458). With o the observed frames:
+
+    z ~ Normal(mean(o), stddev(o))         the encoder's posterior; prior Normal(0, 1)
+    z_t = the dynamics from z, one state a frame, forward and backward
+    frame_t ~ Normal(decoder(z_t), 1/sqrt(2))
+
+Training draws one z; everything else takes the mean.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from nwm_jax.errors import UserError
+from nwm_jax.models import Latents, splits
+from nwm_jax.models.dynamics import Dynamics
+from nwm_jax.models.likelihood import negative_log_likelihood
+
+
+class LatentModel(nnx.Module):
+    """Forecasts frames with a latent state that moves by itself.
+
+    Args:
+      encoder: ``[B, H, W, n C] -> [B, ..., 2 D]``, of the observed frames side by side
+        in the channels, frame after frame: means, then logarithms of deviations.
+      dynamics: how ``[B, ..., D]`` moves.
+      decoder: ``[..., features] -> [..., H, W, C]``, of what the dynamics lets it see.
+      num_observed: n, frames that are observed.
+      num_target: frames to give in training.
+      training: "forward" or "forward_backward", see `models.splits`.
+      split: "overlap_by_one", "no_overlap" or "include_inference", see `models.splits`.
+      dt: time between frames, in the units of the dynamics.
+      beta: weight of the divergence from the prior.
+
+    Attributes:
+      num_observed: n.
+      train_length: frames of a training clip.
+      reversible: whether it runs backward in time.
+
+    Raises:
+      UserError: a split that does not fit, see `models.splits.get`.
+    """
+
+    def __init__(
+        self,
+        encoder: Callable[[jax.Array], jax.Array],
+        dynamics: Dynamics,
+        decoder: Callable[[jax.Array], jax.Array],
+        *,
+        num_observed: int,
+        num_target: int,
+        training: str,
+        split: str,
+        dt: float,
+        beta: float,
+    ) -> None:
+        self.split = splits.get(
+            training, split, num_observed, num_target, dynamics.reversible
+        )
+        self.encoder = encoder
+        self.dynamics = dynamics
+        self.decoder = decoder
+        self.dt = dt
+        self.beta = beta
+
+    @property
+    def num_observed(self) -> int:
+        return self.split.num_observed
+
+    @property
+    def train_length(self) -> int:
+        return self.split.train_length
+
+    @property
+    def reversible(self) -> bool:
+        return self.dynamics.reversible
+
+    def posterior(self, observed: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Mean and standard deviation of z.
+
+        Args:
+          observed: ``[B, num_observed, H, W, C]`` in [0, 1], in order of time.
+
+        Returns:
+          Two arrays ``[B, ..., D]``.
+        """
+        batch, frames, height, width, channels = observed.shape
+        stacked = jnp.moveaxis(observed, 1, 3)
+        stacked = stacked.reshape(batch, height, width, frames * channels)
+        mean, log_stddev = jnp.split(self.encoder(stacked), 2, axis=-1)
+        return mean, jnp.exp(log_stddev)
+
+    def loss(
+        self, images: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The negative evidence lower bound for each target pixel.
+
+            mean of (error² + log(pi) / 2) + beta KL(posterior | prior) / (T H W C)
+
+        Args:
+          images: ``[B, train_length, H, W, C]`` in [0, 1].
+          key: draws z.
+
+        Returns:
+          The loss, and the metrics of `evidence`.
+
+        Raises:
+          UserError: clips of another length.
+        """
+        likelihood, metrics = self.evidence(images, key)
+        return likelihood + self.beta * metrics["kl"], metrics
+
+    def evidence(
+        self, images: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """What the loss is made of, from one sample of z; arguments as for `loss`.
+
+        Returns:
+          The negative log likelihood for each target pixel, and scalars: "mse" and
+          "relative_mse"; "kl", the divergence from the prior for each target pixel;
+          "small_latents", the number of latents that say something (posterior variance
+          below 0.5, mean beyond 0.1), a mean over the batch.
+        """
+        observed, targets, sign = splits.cut(self.split, images)
+        mean, stddev = self.posterior(observed)
+        z = mean + stddev * jax.random.normal(key, mean.shape, mean.dtype)
+        means = self._decode(
+            self.dynamics.trajectory(
+                self._start(z),
+                sign * self.dt,
+                self.split.num_back,
+                self.split.num_forward,
+                self.split.include_start,
+            )
+        )
+        likelihood, metrics = negative_log_likelihood(means, targets)
+        informative = (jnp.square(stddev) < 0.5) & (jnp.abs(mean) > 0.1)
+        return likelihood, metrics | {
+            "kl": jnp.mean(divergence(mean, stddev)) / math.prod(targets.shape[1:]),
+            "small_latents": jnp.sum(informative) / mean.shape[0],
+        }
+
+    def reconstruct(self, images: jax.Array) -> jax.Array:
+        """The benchmark's roll-out: sees the first num_observed frames only.
+
+        Args:
+          images: ``[B, T, H, W, C]``, T >= num_observed; of frames after num_observed
+            only the number counts.
+
+        Returns:
+          Means of all frames, ``[B, T, H, W, C]``; of the frames from the last observed
+          one on, ``[B, T - num_observed + 1, H, W, C]``, if it does not run backward.
+
+        Raises:
+          UserError: T < num_observed.
+        """
+        return self._decode(self._roll_out(images)[0])
+
+    def reconstruct_backward(self, images: jax.Array) -> jax.Array:
+        """The same into the past: sees the last num_observed frames only.
+
+        Args:
+          images: ``[B, T, H, W, C]``, T >= num_observed.
+
+        Returns:
+          Means of all frames in order of time, ``[B, T, H, W, C]``.
+
+        Raises:
+          UserError: T < num_observed, or the model does not run backward.
+        """
+        frames = self._check_length(images)
+        mean, _ = self.posterior(images[:, -self.num_observed :])
+        ahead = self.num_observed - 1 - self.split.anchor
+        return self._decode(self._move(mean, frames - 1 - ahead, ahead))
+
+    def forecast(self, observed: jax.Array, horizon: int) -> jax.Array:
+        """Means of the frames after the observed ones.
+
+        Args:
+          observed: ``[B, n, H, W, C]`` in [0, 1], n >= num_observed; the last
+            num_observed of them are seen.
+          horizon: how many frames to forecast, >= 1.
+
+        Returns:
+          Frames n..n+horizon-1, ``[B, horizon, H, W, C]``.
+
+        Raises:
+          UserError: n < num_observed, or horizon < 1.
+        """
+        self._check_length(observed)
+        if horizon < 1:
+            raise UserError(f"horizon must be at least 1, got {horizon}")
+        mean, _ = self.posterior(observed[:, -self.num_observed :])
+        ahead = self.num_observed - 1 - self.split.anchor
+        return self._decode(self._move(mean, 0, ahead + horizon)[:, -horizon:])
+
+    def latents(self, images: jax.Array) -> Latents:
+        """The states behind `reconstruct(images)`; arguments and errors as there."""
+        states, variance = self._roll_out(images)
+        flat = self._flatten(states)
+        return Latents(flat, self._flatten(variance), self.dynamics.pairing)
+
+    def energy(self, z: jax.Array) -> jax.Array:
+        """The model's own energy of states of `latents`, ``[..., D] -> [...]``.
+
+        Raises:
+          UserError: the dynamics has no energy.
+        """
+        if not hasattr(self.dynamics, "energy"):
+            raise UserError("this model has no energy: choose hgn, lgn or hgn_conv")
+        return self.dynamics.energy(self._unflatten(z))
+
+    def _roll_out(self, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """All states from the first observed frames, and the posterior's variance."""
+        frames = self._check_length(images)
+        anchor = self.split.anchor
+        mean, stddev = self.posterior(images[:, : self.num_observed])
+        back = anchor if self.reversible else 0
+        return self._move(mean, back, frames - 1 - anchor), jnp.square(stddev)
+
+    def _move(self, z: jax.Array, num_back: int, num_forward: int) -> jax.Array:
+        return self.dynamics.trajectory(self._start(z), self.dt, num_back, num_forward)
+
+    def _decode(self, states: jax.Array) -> jax.Array:
+        return self.decoder(self.dynamics.visible(states))
+
+    def _check_length(self, images: jax.Array) -> int:
+        frames = images.shape[1]
+        if frames < self.num_observed:
+            raise UserError(
+                f"clips have {frames} frames, but this model observes "
+                f"{self.num_observed}"
+            )
+        return frames
+
+    def _start(self, z: jax.Array) -> jax.Array:
+        """The state that moves, from the inferred one."""
+        return z
+
+    def _flatten(self, states: jax.Array) -> jax.Array:
+        """States ``[..., *shape, D]`` as vectors."""
+        return states
+
+    def _unflatten(self, z: jax.Array) -> jax.Array:
+        """The inverse of `_flatten`."""
+        return z
+
+
+def divergence(mean: jax.Array, stddev: jax.Array) -> jax.Array:
+    """Kullback-Leibler divergence of Normal(mean, stddev) from Normal(0, 1).
+
+        sum of (stddev² + mean² - 1) / 2 - log(stddev)
+
+    Args:
+      mean: ``[B, ...]``.
+      stddev: the same shape, positive.
+
+    Returns:
+      ``[B]``, summed over everything else.
+    """
+    each = (jnp.square(stddev) + jnp.square(mean) - 1) / 2 - jnp.log(stddev)
+    return jnp.sum(each.reshape(each.shape[0], -1), axis=1)
