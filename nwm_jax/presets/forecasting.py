@@ -21,6 +21,7 @@ __all__ = [
     "PRESETS",
     "TABLE",
     "get_config",
+    "short_name",
     "template",
     "train_length",
 ]
@@ -77,12 +78,18 @@ TABLE = (
     ("ar", "hgn", "ode", "cornn", "nwm2d", "nwm1d"),
 )
 
+
+def short_name(dataset: str) -> str:
+    """Gives the configs' name of a dataset: "spring" for the suite's "mass_spring"."""
+    return re.sub("^mass_|^matching_", "", dataset)
+
+
 #: Names of datasets: the table's, then all others of the suite.
 DATASETS: tuple[str, ...] = tuple(
     dict.fromkeys(
         [
             *TABLE[0],
-            *(re.sub("^mass_|^matching_", "", name) for name in suite.DATASETS),
+            *(short_name(name) for name in suite.DATASETS),
             *suite.DATASETS,
         ]
     )

@@ -1,0 +1,149 @@
+"""Reads what a table needs of workdirs: their config.json and eval.json, no more."""
+
+import glob
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from nwm_jax import files
+from nwm_jax.errors import UserError
+from nwm_jax.presets import forecasting
+
+#: Measures of a table, and what of eval.json they are. VPT is that of the forward
+#: forecast, in frames, which all models have.
+MEASURES = {
+    "table_units": ("table_units", "forecast"),
+    "relative_mse": ("relative_mse", "forecast"),
+    "mse": ("mse", "forecast"),
+    "vpt": ("vpt", "forward_abs"),
+}
+NO_SKILL = ("mean_image", "last_frame")
+
+
+class Entry(NamedTuple):
+    """One evaluated run.
+
+    Attributes:
+      workdir: its folder.
+      dataset: the dataset's short name in configs ("spring", not "mass_spring").
+      model: its model.
+      protocol: the protocol of the evaluation, by name.
+      seed: the seed of the run.
+      step: the step that was evaluated.
+      num_steps: the last step of the run.
+      num_windows: windows of the test set.
+      num_parameters: parameters of the model.
+      score: the measure's value; NaN where the forecast is not finite.
+      no_skill: the same of forecasts without skill; {} where there are none.
+    """
+
+    workdir: pathlib.Path
+    dataset: str
+    model: str
+    protocol: str
+    seed: int
+    step: int
+    num_steps: int
+    num_windows: int
+    num_parameters: int
+    score: float
+    no_skill: dict[str, float]
+
+
+def collect(
+    patterns: Sequence[str], measure: str = "table_units"
+) -> tuple[list[Entry], list[str]]:
+    """Reads all workdirs that patterns match.
+
+    Args:
+      patterns: as a shell has them, such as "runs/*"; "**" stands for any folders.
+      measure: a key of `MEASURES`.
+
+    Returns:
+      The runs, in the order of their folders' names; and one line for each that is
+      left out (not a workdir, not evaluated, damaged, the same experiment with the
+      same seed once more) or was evaluated before its last step.
+
+    Raises:
+      UserError: no run could be read.
+    """
+    found = {
+        path for pattern in patterns for path in glob.glob(pattern, recursive=True)
+    }
+    folders = sorted(pathlib.Path(path) for path in found if os.path.isdir(path))
+    entries: list[Entry] = []
+    notes: list[str] = []
+    first: dict[tuple[Any, ...], pathlib.Path] = {}
+    for folder in folders:
+        try:
+            entry = read(folder, measure)
+        except UserError as error:
+            notes.append(f"skipped {folder}: {error}")
+            continue
+        same = (entry.protocol, entry.dataset, entry.model, entry.seed)
+        if same in first:
+            notes.append(f"skipped {folder}: the same as {first[same]}, seed and all")
+            continue
+        first[same] = folder
+        entries.append(entry)
+        if entry.step != entry.num_steps:
+            notes.append(
+                f"note: {folder} was evaluated at step {entry.step:,} of "
+                f"{entry.num_steps:,}"
+            )
+    if not entries:
+        why = f" ({'; '.join(notes)})" if notes else ", nothing matches"
+        raise UserError(
+            f"no evaluated run in {' '.join(patterns)}{why}: give the folders of "
+            "python -m nwm_jax.train, such as --runs='runs/*'"
+        )
+    return entries, notes
+
+
+def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
+    """Reads one workdir.
+
+    Raises:
+      UserError: it is not a workdir, has not been evaluated, or is damaged.
+    """
+    if not (workdir / "config.json").exists():
+        raise UserError("not a workdir (it has no config.json)")
+    if not (workdir / "eval.json").exists():
+        raise UserError("not evaluated (it has no eval.json)")
+    try:
+        config = files.read_json(workdir / "config.json")["config"]
+        found = files.read_json(workdir / "eval.json")
+        group, key = MEASURES[measure]
+        if found.get(group) is None:
+            raise UserError(f"its eval.json has no {group}; evaluate it again")
+        return Entry(
+            workdir=workdir,
+            dataset=forecasting.short_name(config["data"]["name"]),
+            model=str(config["model"]["name"]),
+            protocol=str(found["protocol"]),
+            seed=int(found["seed"]),
+            step=int(found["step"]),
+            num_steps=int(config["num_steps"]),
+            num_windows=int(found["num_windows"]),
+            num_parameters=int(found["num_parameters"]),
+            score=_number(found[group], key),
+            no_skill={
+                who: _number(found[group], who)
+                for who in NO_SKILL
+                if who in found[group]
+            },
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"its config.json or eval.json is not that of a run ({error!r})"
+        ) from None
+
+
+def _number(group: Mapping[str, Any], key: str) -> float:
+    """JSON's null stands for a number that is not finite."""
+    value = group[key]
+    return math.nan if value is None else float(value)
