@@ -37,7 +37,16 @@ from nwm_jax.data.features import (
 from nwm_jax.errors import UserError
 from nwm_jax.files import write_atomic
 
-__all__ = ["Feature", "Records", "encode", "features", "features_text", "read", "write"]
+__all__ = [
+    "Feature",
+    "Records",
+    "encode",
+    "features",
+    "features_text",
+    "read",
+    "whole_records",
+    "write",
+]
 
 _HEAD, _FOOT = struct.Struct("<QI"), struct.Struct("<I")  # around the payload
 
@@ -188,6 +197,30 @@ class Records(Sequence):
             f"{self._path}, record {number} at byte {offset}: {reason}; get or generate "
             "the file again, with its features.txt"
         )
+
+
+def whole_records(path: str | os.PathLike) -> tuple[int, int]:
+    """Counts the records at the beginning of a file that were written completely.
+
+    Args:
+      path: a file that may end anywhere.
+
+    Returns:
+      How many there are before the first that is torn or has a wrong checksum, and the
+      byte at which the last of them ends.
+    """
+    count = end = 0
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        while len(head := file.read(_HEAD.size)) == _HEAD.size:
+            length, _ = _HEAD.unpack(head)
+            if head[8:] != _checksum(head[:8]) or length > size - end:
+                break
+            payload = file.read(length)
+            if file.read(_FOOT.size) != _checksum(payload):
+                break
+            count, end = count + 1, file.tell()
+    return count, end
 
 
 def write(
