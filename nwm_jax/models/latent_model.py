@@ -41,6 +41,7 @@ class LatentModel(nnx.Module):
       num_observed: n.
       train_length: frames of a training clip.
       reversible: whether it runs backward in time.
+      clip: how training clips are cut, a `splits.Split`.
 
     Raises:
       UserError: a split that does not fit, see `models.splits.get`.
@@ -59,9 +60,11 @@ class LatentModel(nnx.Module):
         dt: float,
         beta: float,
     ) -> None:
-        self.split = splits.get(
+        self.clip = splits.get(
             training, split, num_observed, num_target, dynamics.reversible
         )
+        self.training = training
+        self.split = split
         self.encoder = encoder
         self.dynamics = dynamics
         self.decoder = decoder
@@ -70,11 +73,11 @@ class LatentModel(nnx.Module):
 
     @property
     def num_observed(self) -> int:
-        return self.split.num_observed
+        return self.clip.num_observed
 
     @property
     def train_length(self) -> int:
-        return self.split.train_length
+        return self.clip.train_length
 
     @property
     def reversible(self) -> bool:
@@ -126,16 +129,16 @@ class LatentModel(nnx.Module):
           "small_latents", the number of latents that say something (posterior variance
           below 0.5, mean beyond 0.1), a mean over the batch.
         """
-        observed, targets, sign = splits.cut(self.split, images)
+        observed, targets, sign = splits.cut(self.clip, images)
         mean, stddev = self.posterior(observed)
         z = mean + stddev * jax.random.normal(key, mean.shape, mean.dtype)
         means = self._decode(
             self.dynamics.trajectory(
                 self._start(z),
                 sign * self.dt,
-                self.split.num_back,
-                self.split.num_forward,
-                self.split.include_start,
+                self.clip.num_back,
+                self.clip.num_forward,
+                self.clip.include_start,
             )
         )
         likelihood, metrics = negative_log_likelihood(means, targets)
@@ -175,7 +178,7 @@ class LatentModel(nnx.Module):
         """
         frames = self._check_length(images)
         mean, _ = self.posterior(images[:, -self.num_observed :])
-        ahead = self.num_observed - 1 - self.split.anchor
+        ahead = self.num_observed - 1 - self.clip.anchor
         return self._decode(self._move(mean, frames - 1 - ahead, ahead))
 
     def forecast(self, observed: jax.Array, horizon: int) -> jax.Array:
@@ -196,7 +199,7 @@ class LatentModel(nnx.Module):
         if horizon < 1:
             raise UserError(f"horizon must be at least 1, got {horizon}")
         mean, _ = self.posterior(observed[:, -self.num_observed :])
-        ahead = self.num_observed - 1 - self.split.anchor
+        ahead = self.num_observed - 1 - self.clip.anchor
         return self._decode(self._move(mean, 0, ahead + horizon)[:, -horizon:])
 
     def latents(self, images: jax.Array) -> Latents:
@@ -218,7 +221,7 @@ class LatentModel(nnx.Module):
     def _roll_out(self, images: jax.Array) -> tuple[jax.Array, jax.Array]:
         """All states from the first observed frames, and the posterior's variance."""
         frames = self._check_length(images)
-        anchor = self.split.anchor
+        anchor = self.clip.anchor
         mean, stddev = self.posterior(images[:, : self.num_observed])
         back = anchor if self.reversible else 0
         return self._move(mean, back, frames - 1 - anchor), jnp.square(stddev)

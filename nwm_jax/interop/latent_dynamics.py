@@ -1,0 +1,154 @@
+"""The original's latent models: names of their arrays, sizes, and builders.
+
+Botev et al., arXiv:2111.05458: hgn (HGN and HGN++), lgn, ode (and ODE[TR]), rgn.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from flax import nnx
+
+from nwm_jax.errors import UserError
+from nwm_jax.interop import image_networks
+from nwm_jax.interop.image_networks import Arrays, agreed
+from nwm_jax.models import latent_dynamics
+from nwm_jax.models.dynamics import Hamiltonian, Lagrangian, NeuralODE, Recurrent
+from nwm_jax.models.hgn_conv import ConvHGN
+from nwm_jax.models.latent_model import LatentModel
+
+# Networks of the dynamics: the original's module -> our path.
+_PHYSICS = {
+    "Physics/~/KineticNet": "dynamics/kinetic",
+    "Physics/~/PotentialNet": "dynamics/potential",
+}
+_NETWORKS = {
+    "hgn": _PHYSICS,
+    "lgn": _PHYSICS,
+    "ode": {"ODE/~/Net": "dynamics/net"},
+    "rgn": {"Discrete/~/Net": "dynamics/net"},
+}
+_KINDS = {"hgn": Hamiltonian, "lgn": Lagrangian, "ode": NeuralODE, "rgn": Recurrent}
+_INTEGRATORS = {"hgn": "leapfrog", "lgn": "midpoint", "ode": "dopri5", "rgn": None}
+MODELS = tuple(_NETWORKS)
+
+# Overrides, and what is taken where nobody says; num_inference_steps is then read off
+# the encoder, and the integrator is the original's default (by our name of it).
+OPTIONS = {
+    "num_inference_steps": None,
+    "num_target_steps": 60,
+    "latent_training_type": "forward",
+    "training_data_split": "overlap_by_one",
+    "dt": 0.125,
+    "integrator": None,
+    "residual": True,
+    "beta": 1.0,
+    "conv": "auto",
+}
+
+
+def settle(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Fills in the options that depend on the model.
+
+    Args:
+      model: one of `MODELS`.
+      options: values for all of `OPTIONS`.
+
+    Returns:
+      The options, with the model's own integrator where there was none.
+    """
+    return dict(options) | {"integrator": options["integrator"] or _INTEGRATORS[model]}
+
+
+def names(
+    model: str, given: Iterable[str], options: Mapping[str, Any]
+) -> dict[str, str]:
+    """The original's names of all arrays of a model, with the paths of ours.
+
+    Args:
+      model: one of `MODELS`.
+      given: the names (or our paths) that there are; they tell the number of layers.
+      options: settled options; they do not matter here.
+
+    Returns:
+      {"module:name" of the original: "a/b/c" path in our pytree of parameters}.
+    """
+    layer = re.compile(r".*/ff_(\d+):w|dynamics/.*/layers/(\d+)/kernel")
+    found = [
+        int(match[1] or match[2]) for match in map(layer.fullmatch, given) if match
+    ]
+    return image_networks.NAMES | {
+        f"{module}/~/ff_{number}:{theirs}": f"{path}/layers/{number}/{ours}"
+        for module, path in _NETWORKS[model].items()
+        for number in range(max(found, default=0) + 1)
+        for theirs, ours in (("w", "kernel"), ("b", "bias"))
+    }
+
+
+def build(model: str, arrays: Arrays, options: Mapping[str, Any]) -> LatentModel:
+    """A model of the sizes that the arrays show; its weights do not matter.
+
+    Args:
+      model: one of `MODELS`.
+      arrays: the arrays by our paths, of the right ranks.
+      options: settled options.
+
+    Raises:
+      UserError: sizes that contradict the options, or options that do not go together.
+    """
+    image_shape = image_networks.image_shape(arrays)
+    inputs = arrays["encoder/convs/0/kernel"].shape[-2]
+    observed = options["num_inference_steps"] or inputs // image_shape[-1]
+    if observed * image_shape[-1] != inputs:
+        raise UserError(
+            f"Encoder/~/block_0/~/conv_2d_0:w has {inputs} inputs, expected "
+            f"{observed * image_shape[-1]} for num_inference_steps = {observed} frames "
+            f"of {image_shape[-1]} channels"
+        )
+    hidden = [
+        array.size
+        for path, array in arrays.items()
+        if path.startswith("dynamics/") and path.endswith("/0/bias")
+    ]
+    network = next(iter(_NETWORKS[model].values()))
+    layers = sum(
+        path.startswith(f"{network}/") and path.endswith("/kernel") for path in arrays
+    )
+    config = SimpleNamespace(
+        name=model,
+        latent=image_networks.features(arrays) // 2,
+        units=agreed(hidden),
+        layers=layers,
+        conv_channels=image_networks.conv_channels(arrays),
+        num_observed=observed,
+        num_target=options["num_target_steps"],
+        training=options["latent_training_type"],
+        split=options["training_data_split"],
+        dt=options["dt"],
+        integrator=options["integrator"],
+        residual=options["residual"],
+        beta=options["beta"],
+    )
+    return latent_dynamics.build(
+        config, image_shape, conv=options["conv"], rngs=nnx.Rngs(0)
+    )
+
+
+def identify(module: nnx.Module) -> tuple[str, dict[str, Any]] | None:
+    """The name of a model in the original's words, and its options; None if not ours."""
+    if not isinstance(module, LatentModel) or isinstance(module, ConvHGN):
+        return None
+    dynamics = module.dynamics
+    model = next(name for name, kind in _KINDS.items() if isinstance(dynamics, kind))
+    overlap = module.split == "overlap_by_one"
+    return model, OPTIONS | {
+        "num_inference_steps": module.num_observed,
+        "num_target_steps": module.train_length - module.num_observed + overlap,
+        "latent_training_type": module.training,
+        "training_data_split": module.split,
+        "dt": module.dt,
+        "integrator": getattr(dynamics, "integrator", None),
+        "residual": getattr(dynamics, "residual", True),
+        "beta": module.beta,
+    }
