@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from nwm_jax.data import suite
 from nwm_jax.errors import unknown
+from nwm_jax.models import splits
 from nwm_jax.presets import base, budgets, grammar
 from nwm_jax.presets.budgets import PRESETS
 
@@ -71,6 +72,9 @@ MODELS: dict[str, dict[str, Any]] = {
         "kappa": 1e-3,
     },
 }
+
+#: Those that infer a state from the observed frames, and cut their clips by a split.
+LATENT = ("hgn", "lgn", "ode", "rgn", "hgn_conv")
 
 #: Rows and columns of the paper's table.
 TABLE = (
@@ -138,16 +142,34 @@ def template(config: Mapping[str, Any]) -> ConfigDict | None:
     return get_config(dataset if dataset in DATASETS else DATASETS[0], model)
 
 
-def train_length(model: Any) -> int:
+def train_length(model: Mapping[str, Any]) -> int:
     """Frames of a training clip; all frames after them are extrapolation.
 
     Args:
       model: a config's `model`.
     """
-    if "split" not in model and model["name"] != "hgn_conv":
-        return model["num_target"]
-    overlap = model.get("split") == "overlap_by_one"
-    return model["num_observed"] + model["num_target"] - overlap
+    found = cut(model)
+    return found.train_length if found else model["num_target"]
+
+
+def cut(model: Mapping[str, Any]) -> splits.Split | None:
+    """How a latent model cuts a training clip; None for the other models.
+
+    Args:
+      model: a config's `model`.
+
+    Raises:
+      UserError: what does not go together.
+    """
+    if model["name"] not in LATENT:
+        return None
+    return splits.get(
+        model.get("training", "forward"),
+        model.get("split", "include_inference"),
+        model["num_observed"],
+        model["num_target"],
+        reversible=model["name"] != "rgn",
+    )
 
 
 def _plain(dataset: str, model: str) -> ConfigDict:

@@ -5,8 +5,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from nwm_jax.core import integrators
 from nwm_jax.errors import UserError, unknown
+from nwm_jax.models import solvers, splits
 from nwm_jax.modules.conv import IMPLEMENTATIONS
 from nwm_jax.presets import base, forecasting, grammar
 
@@ -31,16 +31,8 @@ _CHOICES = {
     "optimizer.schedule": base.SCHEDULES,
     "model.name": tuple(forecasting.MODELS),
     "model.decode": ("xv", "x"),
-    "model.training": ("forward", "forward_backward"),
-    "model.split": ("overlap_by_one", "no_overlap", "include_inference"),
-}
-# What integrates the latent dynamics: Hamilton's equations are of two kinds of
-# variables that move in turn, the others' state is one vector.
-_INTEGRATORS = {
-    "hgn": tuple(integrators.SYMPLECTIC),
-    "hgn_conv": tuple(integrators.SYMPLECTIC),
-    "lgn": tuple(integrators.GENERAL),
-    "ode": ("dopri5", *integrators.GENERAL),
+    "model.training": splits.TRAINING,
+    "model.split": splits.SPLITS,
 }
 
 
@@ -151,28 +143,12 @@ def _check_model(flat: dict[str, Any], model: dict[str, Any]) -> None:
                 model["num_observed"],
                 f"below model.num_target={model['num_target']}",
             )
-    elif "split" in model and model["num_target"] < 1:
-        _refuse("model.num_target", model["num_target"], "at least 1")
     if "dt" in model and not (model["dt"] and math.isfinite(model["dt"])):
         _refuse("model.dt", model["dt"], "a finite number other than 0")
-    known = _INTEGRATORS.get(model["name"])
-    if known and model["integrator"] not in known:
-        name, integrator = model["name"], model["integrator"]
-        raise unknown(f"model.integrator of {name}", integrator, known)
-    if model.get("training") == "forward_backward":
-        if model["split"] != "include_inference":
-            _refuse(
-                "model.split",
-                model["split"],
-                "include_inference where model.training=forward_backward",
-            )
-        if model["num_observed"] % 2 == 0:
-            _refuse(
-                "model.num_observed",
-                model["num_observed"],
-                "odd where model.training=forward_backward: the state is that of the "
-                "frame in the middle",
-            )
+    if "integrator" in model:
+        separable = model["name"] in ("hgn", "hgn_conv")
+        solvers.check(model["integrator"], separable)
+    forecasting.cut(model)  # refuses a split that does not fit
 
 
 def _check_order(flat: dict[str, Any], small: str, large: str) -> None:
