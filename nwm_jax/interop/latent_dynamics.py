@@ -19,13 +19,11 @@ from nwm_jax.models.hgn_conv import ConvHGN
 from nwm_jax.models.latent_model import LatentModel
 
 # Networks of the dynamics: the original's module -> our path.
-_PHYSICS = {
-    "Physics/~/KineticNet": "dynamics/kinetic",
-    "Physics/~/PotentialNet": "dynamics/potential",
-}
+_POTENTIAL = {"Physics/~/PotentialNet": "dynamics/potential"}
 _NETWORKS = {
-    "hgn": _PHYSICS,
-    "lgn": _PHYSICS,
+    "hgn": {"Physics/~/KineticNet": "dynamics/kinetic"} | _POTENTIAL,
+    # The network of the LGN's kinetic energy gives a factor of the mass matrix.
+    "lgn": {"Physics/~/MatrixNet": "dynamics/kinetic"} | _POTENTIAL,
     "ode": {"ODE/~/Net": "dynamics/net"},
     "rgn": {"Discrete/~/Net": "dynamics/net"},
 }
