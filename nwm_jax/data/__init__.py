@@ -4,11 +4,13 @@ Imports JAX and NumPy only. A task opens a `Source` and asks it for windows; eve
 else here is what sources are made of.
 """
 
+from nwm_jax.data.records import RecordsSource
 from nwm_jax.data.source import FramesSource, SimulatedSource, Source, open_source
 from nwm_jax.data.windows import eval_windows, train_windows
 
 __all__ = [
     "FramesSource",
+    "RecordsSource",
     "SimulatedSource",
     "Source",
     "eval_windows",

@@ -4,6 +4,7 @@ import concurrent.futures
 import functools
 import os
 import pathlib
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from nwm_jax.data import render, tfrecord
 from nwm_jax.data.windows import check_length
 from nwm_jax.errors import UserError
+
+Batch = Mapping[str, np.ndarray | jax.Array]
 
 # Decoding is what costs: small datasets are decoded once, of large ones a part.
 _KEPT_BYTES = 2**30
@@ -89,13 +92,11 @@ class RecordsSource:
         keys = cuts[0] if cuts else ()
         return {key: np.stack([cut[key] for cut in cuts]) for key in keys}
 
-    def images(self, batch: dict[str, np.ndarray | jax.Array]) -> jax.Array:
+    def images(self, batch: Batch) -> jax.Array:
         """Brightness of the bytes; see `Source.images`."""
         return render.from_uint8(batch["frames"])
 
-    def states(
-        self, batch: dict[str, np.ndarray | jax.Array]
-    ) -> np.ndarray | jax.Array | None:
+    def states(self, batch: Batch) -> np.ndarray | jax.Array | None:
         """The array `x`, float32 `[n, length, d]`; None if the folder has none."""
         return batch.get("states")
 
@@ -103,8 +104,8 @@ class RecordsSource:
         if split not in self._splits:
             raise UserError(
                 f"{self._folder} has no {split}.tfrecord, only "
-                f"{', '.join(self._splits)}.tfrecord: training needs both; a folder "
-                "with a test split alone is for evaluation"
+                f"{', '.join(self._splits)}.tfrecord: training needs "
+                "both; a folder with a test split alone is for evaluation"
             )
         return self._splits[split]
 

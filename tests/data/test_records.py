@@ -1,0 +1,228 @@
+"""Training data from folders of TFRecords."""
+
+import jax
+import numpy as np
+import pytest
+
+from nwm_jax import data, presets
+from nwm_jax.data import records, tfrecord
+from nwm_jax.data.records import RecordsSource
+from nwm_jax.errors import UserError
+from nwm_jax.tasks import build
+from nwm_jax.training import loop
+from tests import own_clips
+from tests.golden_files import GOLDEN
+
+SIZES = {"num_train": 6, "num_test": 3, "num_frames": 16, "dt": 0.05, "seed": 0}
+
+
+def clips(n, frames=own_clips.FRAMES, seed=0):
+    """Trajectories of noise, and of states that tell their number and their time."""
+    rng = np.random.default_rng(seed)
+    for i in range(n):
+        x = np.stack([np.full(frames, 0.1 + i), np.arange(frames)], axis=1)
+        image = rng.integers(0, 256, (frames, 8, 8, 3), np.uint8)
+        yield {"x": x, "dx_dt": -x, "image": image, "other/offset": np.zeros((1, 2))}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("folder")
+    tfrecord.write(folder, "train", clips(8))
+    tfrecord.write(folder, "test", clips(2, seed=1))
+    return folder
+
+
+@pytest.fixture
+def source(folder):
+    return RecordsSource(folder)
+
+
+def test_what_a_folder_tells(source, folder, monkeypatch):
+    assert (source.num_frames, source.image_shape) == (own_clips.FRAMES, (8, 8, 3))
+    assert (source.size("train"), source.size("test")) == (8, 2)
+    opened = data.open_source(name="anything", path=str(folder), **SIZES)
+    assert isinstance(opened, RecordsSource)
+    monkeypatch.setenv("HOME", str(folder.parent))
+    opened = data.open_source(name="", path=f"~/{folder.name}", **SIZES)
+    assert opened.size("train") == 8
+
+
+def test_windows(source):
+    written = list(clips(8))
+    indices, starts = np.array([5, 0, 5]), np.array([0, 9, 3])
+    batch = source.windows("train", indices, starts, 5)
+    cut = [(written[i], slice(s, s + 5)) for i, s in zip(indices, starts)]
+    frames = np.stack([record["image"][window] for record, window in cut])
+    states = np.stack([record["x"][window] for record, window in cut])
+    np.testing.assert_array_equal(batch["frames"], frames)
+    assert source.states(batch).dtype == np.float32
+    np.testing.assert_array_equal(source.states(batch), states.astype(np.float32))
+    images = jax.jit(source.images)(batch)
+    assert images.dtype == np.float32
+    np.testing.assert_array_equal(images, frames.astype(np.float32) / np.float32(255))
+    with pytest.raises(UserError, match="do not fit into trajectories of 14 frames"):
+        source.windows("train", indices, starts, 15)
+    with pytest.raises(IndexError):
+        source.windows("train", np.array([8]), np.array([0]), 5)
+
+
+@pytest.mark.parametrize("room", [0, 3 * 8 * 8 * own_clips.FRAMES * 4, 2**30])
+def test_trajectories_are_decoded_once(folder, room, monkeypatch):
+    """Once a batch, and not again while there is room."""
+    monkeypatch.setattr(records, "_KEPT_BYTES", room)
+    source = RecordsSource(folder)
+    plain = RecordsSource(folder)
+    decoded = []
+    get = tfrecord.Records.__getitem__
+
+    def counted(self, index):
+        decoded.append(index)
+        return get(self, index)
+
+    monkeypatch.setattr(tfrecord.Records, "__getitem__", counted)
+    indices, starts = np.array([4, 1, 4, 6, 4, 2, 1]), np.arange(7)
+    for _ in range(2):
+        batch = source.windows("train", indices, starts, 3)
+    expected = 4 * 2 - {0: 0, 2**30: 4}.get(room, 3)
+    assert len(decoded) == expected and set(decoded) == {1, 2, 4, 6}
+    monkeypatch.undo()
+    for key, array in plain.windows("train", indices, starts, 3).items():
+        np.testing.assert_array_equal(batch[key], array)
+    test = source.windows("test", np.array([1]), np.array([0]), 3)
+    assert not np.array_equal(test["frames"][0], batch["frames"][1])
+
+
+def test_a_test_split_alone_is_for_evaluation(tmp_path):
+    tfrecord.write(tmp_path, "test", clips(3, frames=30))
+    source = RecordsSource(tmp_path)
+    assert (source.num_frames, source.size("test")) == (30, 3)
+    assert (
+        len(source.windows("test", np.arange(3), np.zeros(3, int), 30)["frames"]) == 3
+    )
+    for use in (
+        lambda: source.size("train"),
+        lambda: source.windows("train", np.arange(3), np.zeros(3, int), 3),
+    ):
+        with pytest.raises(UserError, match="has no train.tfrecord, only test.tfreco"):
+            use()
+
+
+def test_folders_that_are_no_dataset(tmp_path):
+    def refused(match):
+        with pytest.raises(UserError, match=match) as caught:
+            data.open_source(name="", path=str(tmp_path), **SIZES)
+        assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+
+    refused("is a folder without features.txt")
+    for text in (
+        "x, (8, 2), float64\n",
+        "image, (32, 32, 3), uint8\n",
+        "image, (8, 32, 32, 3), float64\n",
+        "image, (1, 32, 32, 3), uint8\n",
+    ):
+        (tmp_path / "features.txt").write_text(text)
+        refused("has no images of trajectories")
+    (tmp_path / "features.txt").write_text("image, (8, 32, 32, 3), uint8\n")
+    refused("neither train.tfrecord nor test.tfrecord")
+    (tmp_path / "train.tfrecord").write_bytes(b"damaged")
+    source = data.open_source(name="", path=str(tmp_path), **SIZES)
+    with pytest.raises(UserError, match="record 0 at byte 0"):
+        source.size("train")
+
+
+def test_without_states(tmp_path):
+    """`x` is missing, or says something else than one state per frame."""
+    for name, x in (("none", {}), ("whole", {"x": np.zeros((1, 2))})):
+        folder = tmp_path / name
+        images = (clip["image"] for clip in clips(1))
+        tfrecord.write(folder, "train", ({"image": image} | x for image in images))
+        source = RecordsSource(folder)
+        batch = source.windows("train", np.array([0]), np.array([0]), 4)
+        assert list(batch) == ["frames"] and source.states(batch) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "origin"),
+    [
+        ("mass_spring_dt_0_05", "lower"),
+        ("pendulum_colors_dt_0_05", "lower"),
+        ("matching_pennies_dt_0_1", "upper"),
+    ],
+)
+def test_published_folders(name, origin):
+    source = RecordsSource(GOLDEN / "tfrecord" / name)
+    assert (source.num_frames, source.image_shape) == (8, (32, 32, 3))
+    assert (source.size("train"), source.size("test")) == (2, 1)
+    assert source.origin == origin
+    batch = source.windows("test", np.array([0]), np.array([0]), 8)
+    expected = np.load(GOLDEN / "tfrecord" / "expected.npz")
+    start = f"{name.split('_dt_')[0]}:test:0:loaded32:"
+    np.testing.assert_array_equal(batch["states"][0], expected[start + "x"])
+    # The original multiplies by a rounded 1/255.
+    np.testing.assert_allclose(
+        source.images(batch)[0], expected[start + "image"], rtol=2e-7
+    )
+
+
+def test_a_simulated_dataset_written_and_read_back(tmp_path):
+    simulated = data.open_source(
+        name="pendulum_colors", cache_dir=str(tmp_path / "cache"), **SIZES
+    )
+    n = simulated.size("train")
+    batch = simulated.windows("train", np.arange(n), np.zeros(n, int), 16)
+    images = np.asarray(jax.jit(simulated.images)(batch))
+    states = np.asarray(simulated.states(batch))
+    levels = np.rint(255 * images).astype(np.uint8)
+    tfrecord.write(
+        tmp_path / "written",
+        "train",
+        (
+            {"x": x.astype(np.float64), "image": image}
+            for x, image in zip(states, levels, strict=True)
+        ),
+    )
+    source = RecordsSource(tmp_path / "written")
+    indices, starts = np.array([4, 0, 3]), np.array([2, 6, 0])
+    batch = source.windows("train", indices, starts, 10)
+    wanted = [slice(start, start + 10) for start in starts]
+    for got, all_of in ((source.images(batch), images), (batch["states"], states)):
+        cut = np.stack([all_of[i][w] for i, w in zip(indices, wanted)])
+        np.testing.assert_array_equal(got, cut)
+
+
+@pytest.fixture(scope="module")
+def as_frames(folder, tmp_path_factory):
+    """The same trajectories as a frames.npy, which holds a fifth back for testing."""
+    path = tmp_path_factory.mktemp("frames") / "frames.npy"
+    both = [*clips(8), *clips(2, seed=1)]
+    np.save(path, np.stack([clip["image"] for clip in both]))
+    return path
+
+
+def test_order_and_windows_are_those_of_any_other_data(folder, as_frames):
+    """A task that starts at step k sees what one that has run so far would see."""
+    task, other = (build(own_clips.config(path)) for path in (folder, as_frames))
+    for step in (0, 1, 2, 3, 7):
+        resumed = build(own_clips.config(folder)).batch(step, slice(None))
+        batch = task.batch(step, slice(None))
+        for key, array in batch.items():
+            np.testing.assert_array_equal(array, resumed[key])
+            rows = np.array([3, 1])
+            np.testing.assert_array_equal(array[rows], task.batch(step, rows)[key])
+        np.testing.assert_array_equal(
+            batch["frames"], other.batch(step, slice(None))["frames"]
+        )
+    windows = np.arange(5)
+    np.testing.assert_array_equal(
+        task.eval_batch(windows)["frames"], other.eval_batch(windows)["frames"]
+    )
+
+
+@pytest.mark.slow
+def test_training_from_a_folder(folder, tmp_path):
+    config = own_clips.config(folder, **{"eval.every": 2})
+    assert presets.from_dict(config.to_dict()).data.path == str(folder)
+    task = build(config)
+    result = loop.train(config, task, tmp_path / "run", devices=jax.devices()[:1])
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result.state.params))
