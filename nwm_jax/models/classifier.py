@@ -1,0 +1,194 @@
+"""A recurrent cell and a readout: from a sequence of vectors to classes or numbers.
+
+The models of two papers' memory experiments: the wave RNN and the identity RNN (Keller
+et al., arXiv:2309.08045), the coRNN and Neural Wave Machines with fixed constants
+(Keller & Welling, ICML 2023, table 2).
+"""
+
+import itertools
+from typing import Any
+
+import jax
+from flax import nnx
+
+from nwm_jax.core import wave
+from nwm_jax.core.wave import WaveHParams
+from nwm_jax.errors import UserError
+from nwm_jax.modules import functional
+from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
+
+MODELS = ("wrnn", "irnn", "cornn", "nwm2d", "nwm1d", "uncoupled")
+
+
+class Affine(nnx.Module):
+    """``y = x kernel + bias`` on the last axis, drawn like a layer of PyTorch.
+
+    Args:
+      inputs: F.
+      outputs: G.
+      rngs: draws kernel and bias, both uniform in ±1/sqrt(F).
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> None:
+        self.kernel = nnx.Param(wave.uniform(rngs.params(), (inputs, outputs), inputs))
+        self.bias = nnx.Param(wave.uniform(rngs.params(), (outputs,), inputs))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps ``[..., F]`` to ``[..., G]``."""
+        return x @ self.kernel[...] + self.bias[...]
+
+
+class SequenceClassifier(nnx.Module):
+    """Reads a sequence and answers at its end, or after every step.
+
+    Args:
+      cell: a cell of `modules.sequence_cells`.
+      outputs: n_out, classes or numbers.
+      hidden: units of a ReLU layer before the last; 0: the readout is linear.
+      every_step: answer after every step.
+      remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
+      rngs: draws the readout.
+    """
+
+    def __init__(
+        self,
+        cell: WaveRNNCell | SequenceOscillatorCell,
+        outputs: int,
+        *,
+        hidden: int = 0,
+        every_step: bool = False,
+        remat: int = 0,
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.cell = cell
+        self.every_step = every_step
+        self.remat = remat
+        widths = [cell.num_outputs, *([hidden] if hidden else []), outputs]
+        self.readout = nnx.List(
+            Affine(before, after, rngs=rngs)
+            for before, after in itertools.pairwise(widths)
+        )
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """Answers to sequences.
+
+        Args:
+          inputs: ``[B, T, n_in]``.
+
+        Returns:
+          ``[B, n_out]`` after the last step, or ``[B, T, n_out]`` with `every_step`.
+
+        Raises:
+          UserError: inputs of another length.
+        """
+        last, states = self._run(inputs)
+        y = self.cell.readable(states if self.every_step else last)
+        *hidden, output = self.readout
+        for layer in hidden:
+            y = jax.nn.relu(layer(y))
+        return output(y)
+
+    def states(self, inputs: jax.Array) -> jax.Array:
+        """The hidden states of sequences, for figures and analysis.
+
+        Args:
+          inputs: ``[B, T, n_in]``.
+
+        Returns:
+          The states after every step as they lie in space: ``[B, T, n, C]`` for rings,
+          positions ``[B, T, H, W, C]`` (``[B, T, N]`` for "cornn") of oscillators.
+
+        Raises:
+          UserError: inputs of another length.
+        """
+        return self.cell.field(self._run(inputs)[1])
+
+    def _run(self, inputs: jax.Array) -> tuple[Any, Any]:
+        start = self.cell.initialize_carry((inputs.shape[0], inputs.shape[-1]))
+        return self.cell.unroll(start, inputs, remat=self.remat)
+
+
+def build(
+    model: Any,
+    inputs: int,
+    outputs: int,
+    *,
+    every_step: bool = False,
+    remat: int = 0,
+    rngs: nnx.Rngs,
+) -> SequenceClassifier:
+    """Builds the sequence model that a config describes.
+
+    Args:
+      model: the config's `model`. All: name (one of `MODELS`), readout_hidden. "wrnn"
+        and "irnn": units, channels, activation, coupling_init, input_init, speed,
+        zero_coupling_bias, frozen; "wrnn" also kernel_size, and local (a kernel for
+        every place). Oscillators: dt, gamma, alpha, and units ("cornn", "uncoupled")
+        or grid and channels ("nwm2d", "nwm1d"); "uncoupled" also train_scalars.
+      inputs: n_in, length of an input vector.
+      outputs: n_out, length of an answer.
+      every_step: answer after every step.
+      remat: block length of rematerialisation in time; 0 = off.
+      rngs: draws the weights.
+
+    Returns:
+      The model.
+
+    Raises:
+      UserError: unknown model, or numbers that do not fit together.
+    """
+    if model.name in ("wrnn", "irnn"):
+        cell = _build_wave(model, inputs, rngs)
+    elif model.name in MODELS:
+        cell = _build_oscillators(model, inputs, rngs)
+    else:
+        known = ", ".join(MODELS)
+        raise UserError(f"unknown model {model.name!r}; choose one of {known}")
+    return SequenceClassifier(
+        cell,
+        outputs,
+        hidden=model.readout_hidden,
+        every_step=every_step,
+        remat=remat,
+        rngs=rngs,
+    )
+
+
+def _build_wave(model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
+    common = (
+        "units channels activation coupling_init input_init speed "
+        "zero_coupling_bias frozen"
+    )
+    options = {name: model[name] for name in common.split()}
+    if model.name == "irnn":
+        topology = "dense"
+    else:
+        topology = "local" if model.local else "ring"
+        options["kernel_size"] = model.kernel_size
+    return WaveRNNCell(WaveHParams(topology, inputs=inputs, **options), rngs=rngs)
+
+
+def _build_oscillators(
+    model: Any, inputs: int, rngs: nnx.Rngs
+) -> SequenceOscillatorCell:
+    options = {name: model[name] for name in ("dt", "gamma", "alpha")}
+    if model.name in ("nwm2d", "nwm1d"):
+        size = tuple(model.grid)
+        options["channels"] = model.channels
+    elif model.name == "uncoupled":
+        size = (1, model.units)
+        options["train_scalars"] = model.train_scalars
+    else:
+        size = (model.units,)
+    return SequenceOscillatorCell(model.name, size, inputs, **options, rngs=rngs)
+
+
+def count_weights(params: Any) -> int:
+    """The number of parameters without biases, as some papers count.
+
+    Args:
+      params: a classifier's parameters, see `modules.functional.split`.
+    """
+    flat = jax.tree_util.tree_leaves_with_path(params)
+    kept = [leaf for path, leaf in flat if "bias" not in jax.tree_util.keystr(path)]
+    return functional.count(kept)
