@@ -1,0 +1,448 @@
+"""Weights of the PyTorch originals: their numbers and gradients, and what is refused."""
+
+import sys
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import safetensors.numpy
+
+from nwm_jax.errors import UserError
+from nwm_jax.interop.torch import load_state_dict
+from tests.golden_files import GOLDEN
+
+SMNIST = {"dt": 0.042, "gamma": 2.7, "epsilon": 4.7}
+PSMNIST = {"dt": 0.076, "gamma": 0.4, "epsilon": 8.0}
+
+
+def fill(**shapes):
+    """Named arrays: entry e of number k is 0.3 sin(0.7 e + 0.31 k + 0.2)."""
+    return {
+        name.replace("__", "."): 0.3
+        * np.sin(0.7 * np.arange(np.prod(shape)) + 0.31 * k + 0.2).reshape(shape)
+        for k, (name, shape) in enumerate(shapes.items())
+    }
+
+
+def readout(outputs, width):
+    return {"readout__weight": (outputs, width), "readout__bias": (outputs,)}
+
+
+def cornn(units=3, outputs=2, inputs=1):
+    return fill(
+        cell__i2h__weight=(units, inputs + 2 * units),
+        cell__i2h__bias=(units,),
+        **readout(outputs, units),
+    )
+
+
+def nwm(channels=1, kernel=(3, 3), inputs=1, outputs=2):
+    cells = 9 * channels
+    convolution = {"weight": (channels, channels, *kernel), "bias": (channels,)}
+    return fill(
+        cell__Wx__weight=(cells, inputs),
+        cell__Wx__bias=(cells,),
+        **{f"cell__Wz__{name}": shape for name, shape in convolution.items()},
+        **{f"cell__Wy__{name}": shape for name, shape in convolution.items()},
+        **readout(outputs, cells),
+    )
+
+
+def uncoupled():
+    return fill(
+        cell__Wz=(1,),
+        cell__Wy=(1,),
+        cell__Wx__weight=(4, 1),
+        cell__Wx__bias=(4,),
+        **readout(2, 4),
+    )
+
+
+def wrnn(inputs=2, outputs=1):
+    """Two rings of four; entry j of every array is 0.3 sin(j + 1)."""
+    shapes = {
+        "cell.Wx.weight": (8, inputs),
+        "cell.Wx.bias": (8,),
+        "cell.Wy.weight": (2, 2, 3),
+        "cell.Wy.bias": (2,),
+        "readout.weight": (outputs, 8),
+        "readout.bias": (outputs,),
+    }
+    return {
+        name: 0.3 * np.sin(np.arange(1, np.prod(shape) + 1)).reshape(shape)
+        for name, shape in shapes.items()
+    }
+
+
+def wave_input(steps=6):
+    return np.sin(0.9 * np.arange(steps) + 0.1).reshape(1, steps, 1)
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "positions", "output"),
+    [
+        (
+            "cornn",
+            cornn(),
+            [0.00455413, 0.00496820, 0.00580502],
+            [0.27519834, 0.28798329],
+        ),
+        (
+            "nwm2d",
+            nwm(),
+            [
+                *(0.01630960, 0.01879142, 0.01912282, 0.01749772, 0.01340483),
+                *(0.00772339, 0.00458582, 0.00626267, 0.01155883),
+            ],
+            [0.20837350, 0.02048333],
+        ),
+        (
+            "nwm1d",
+            nwm(kernel=(1, 3)),
+            [
+                *(0.01716510, 0.01962146, 0.01979209, 0.01772526, 0.01339634),
+                *(0.00793722, 0.00479286, 0.00660374, 0.01188826),
+            ],
+            [0.20869150, 0.02079508],
+        ),
+        (
+            "uncoupled",
+            uncoupled(),
+            [0.00864364, 0.00956136, 0.00638753, -0.00014673],
+            [0.30076916, 0.18507411],
+        ),
+        (
+            "nwm2d",
+            nwm(channels=2),
+            [
+                *(0.01602375, 0.01840624, 0.01891998, 0.01766894, 0.01391232),
+                *(0.00808541, 0.00471591, 0.00626262, 0.01154176, 0.01461490),
+                *(0.01719906, 0.01772737, 0.01625039, 0.01204136, 0.00587177),
+                *(0.00257087, 0.00429021, 0.00982622),
+            ],
+            [0.20674794, 0.01835902],
+        ),
+    ],
+)
+def test_oscillators_give_the_originals_numbers(x64, model, params, positions, output):
+    classifier = load_state_dict(params, model, **SMNIST)
+    run = jax.jit(lambda model, x: (model(x), model.states(x)))
+    found, states = run(classifier, wave_input())
+    np.testing.assert_allclose(found[0], output, atol=1e-8)
+    # The original orders by channel first.
+    last = np.asarray(states)[0, -1]
+    last = last.reshape(-1) if model == "cornn" else np.moveaxis(last, -1, 0).ravel()
+    np.testing.assert_allclose(last, positions, atol=1e-8)
+
+
+def test_split_layers_of_the_cornn(x64):
+    params = fill(
+        cell__i2h__weight=(3, 4),
+        cell__i2h__bias=(3,),
+        cell__h2h1__weight=(3, 3),
+        cell__h2h2__weight=(3, 3),
+        **readout(2, 3),
+    )
+    constants = {"dt": 0.034, "gamma": 1.3, "epsilon": 12.7}
+    inputs = np.sin(np.arange(24.0)).reshape(1, 6, 4)
+    found = load_state_dict(params, "cornn", **constants)(inputs)[0]
+    np.testing.assert_allclose(found, [0.29679690, 0.18938140], atol=1e-8)
+
+
+def test_adding_with_the_nwm(x64):
+    constants = {"dt": 0.016, "gamma": 94.5, "epsilon": 9.5}
+    inputs = np.zeros((1, 20, 2))
+    inputs[0, :, 0] = np.sin(0.37 * np.arange(20)) ** 2
+    inputs[0, [3, 14], 1] = 1.0
+    target = np.prod(inputs, axis=-1).sum()
+    np.testing.assert_allclose(target, 1.59909602, atol=1e-8)
+    model = load_state_dict(nwm(inputs=2, outputs=1), "nwm2d", **constants)
+    found = model(inputs)[0, 0]
+    np.testing.assert_allclose(found, 0.20897015, atol=1e-8)
+    np.testing.assert_allclose((found - target) ** 2, 1.93244992, atol=1e-7)
+
+
+def train(params, loss, steps, transform):
+    """Losses before each update, and the first gradients, by the originals' names."""
+    state = transform.init(params)
+    both = jax.jit(jax.value_and_grad(loss))
+    update = jax.jit(transform.update)
+    losses, first = [], None
+    for _ in range(steps):
+        value, gradient = both(params)
+        losses.append(float(value))
+        first = first or gradient
+        move, state = update(gradient, state, params)
+        params = optax.apply_updates(params, move)
+    return losses, first
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "losses", "norms"),
+    [
+        (
+            "cornn",
+            cornn(),
+            [0.693051381, 0.693036911, 0.693035858, 0.693026232],
+            {
+                "cell.i2h.weight": 3.7217e-4,
+                "cell.i2h.bias": 2.1023e-4,
+                "readout.weight": 1.7661e-4,
+                "readout.bias": 2.9380e-3,
+            },
+        ),
+        (
+            "nwm2d",
+            nwm(),
+            [0.697575407, 0.696858134, 0.696196942, 0.695593839],
+            {
+                "cell.Wx.weight": 1.092e-5,
+                "cell.Wx.bias": 3.772e-5,
+                "cell.Wz.weight": 5.26e-6,
+                "cell.Wz.bias": 2.590e-5,
+                "cell.Wy.weight": 2.30e-6,
+                "cell.Wy.bias": 2.590e-5,
+                "readout.weight": 0.01101791,
+                "readout.bias": 0.0663722,
+            },
+        ),
+    ],
+)
+def test_training_goes_as_in_the_original(x64, model, params, losses, norms):
+    t, b = np.arange(12), np.arange(2)
+    inputs = np.sin(0.9 * t + 0.5 * b[:, None] + 0.1)[..., None]
+
+    def loss(params):
+        logits = load_state_dict(params, model, **PSMNIST)(inputs)
+        return -jax.nn.log_softmax(logits)[b, 1 - b].mean()
+
+    found, gradient = train(params, loss, 4, optax.adam(0.0054))
+    np.testing.assert_allclose(found, losses, atol=1e-9)
+    for name, norm in norms.items():
+        np.testing.assert_allclose(
+            np.linalg.norm(gradient[name]), norm, rtol=2e-3, err_msg=name
+        )
+
+
+def test_the_wave_rnn_trains_as_the_original(x64):
+    t, b = np.arange(6), np.arange(3)[:, None]
+    inputs = np.stack([((3 * t + 5 * b) % 7) / 7, (t == b) | (t == 3 + b)], axis=-1)
+    targets = np.array([[2.0], [4.0], [6.0]]) / 7
+
+    def loss(params, activation="ident"):
+        model = load_state_dict(params, "wrnn", activation=activation)
+        return jnp.mean((model(inputs) - targets) ** 2)
+
+    relu = load_state_dict(wrnn(), "wrnn", activation="relu", n_ch=2)
+    np.testing.assert_allclose(
+        relu(inputs)[:, 0], [0.7477910859, 0.8793120409, 0.8800834994], atol=1e-9
+    )
+    last = [
+        [0.5562234329, 0.8191010615, 0.2477537295, 0.0],
+        [0.1314174558, 0.3919934880, 0.3911833491, 0.3860045843],
+    ]
+    np.testing.assert_allclose(relu.states(inputs)[0, -1].T, last, atol=1e-9)
+    gradient = jax.jit(jax.grad(lambda p: loss(p, "relu")))(wrnn())
+    norms = {
+        "cell.Wx.weight": 0.1570147783,
+        "cell.Wx.bias": 0.3423105247,
+        "cell.Wy.weight": 0.4878144048,
+        "cell.Wy.bias": 0.4200914226,
+        "readout.weight": 0.7025187162,
+        "readout.bias": 0.5286006080,
+    }
+    for name, norm in norms.items():
+        np.testing.assert_allclose(np.linalg.norm(gradient[name]), norm, atol=1e-9)
+    transform = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.01))
+    losses, gradient = train(wrnn(), loss, 4, transform)
+    # The original's clipping adds 1e-6 to the norm.
+    np.testing.assert_allclose(losses[0], 0.1194127829, atol=1e-9)
+    np.testing.assert_allclose(losses[1], 0.0765471505, atol=1e-7)
+    np.testing.assert_allclose(losses[3], 0.0389754845, atol=1e-7)
+    np.testing.assert_allclose(optax.tree.norm(gradient), 1.1590256460, atol=1e-9)
+
+
+GOLDENS = {
+    "wrnn_adding": ("wrnn", {"activation": "relu", "n_ch": 3}),
+    "irnn_adding": ("irnn", {"activation": "relu"}),
+    "cornn_smnist": ("cornn", SMNIST),
+    "nwm2d_smnist": ("nwm2d", SMNIST),
+}
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_outputs_and_gradients_of_the_original(name):
+    model, hp = GOLDENS[name]
+    golden = np.load(GOLDEN / "sequences" / f"{name}.npz")
+    params = {k[7:]: golden[k] for k in golden if k.startswith("params/")}
+
+    @jax.jit
+    def outputs(params):
+        found = load_state_dict(params, model, **hp)(golden["inputs"])
+        return jnp.mean(found**2), found
+
+    (loss, found), gradient = jax.jit(jax.value_and_grad(outputs, has_aux=True))(params)
+    np.testing.assert_allclose(found, golden["outputs"], atol=2e-5)
+    np.testing.assert_allclose(loss, golden["mean_square_loss"], rtol=1e-5)
+    for array, got in gradient.items():
+        want = golden[f"grads/{array}"]
+        assert np.linalg.norm(got - want) <= 1e-4 * np.linalg.norm(want), array
+
+
+def test_an_mlp_reads_out_after_every_step(x64):
+    params = wrnn()
+    hidden = np.sin(np.arange(24.0)).reshape(3, 8)
+    del params["readout.weight"], params["readout.bias"]
+    params |= {
+        "readout.0.weight": hidden,
+        "readout.0.bias": np.array([0.1, -0.2, 0.3]),
+        "readout.2.weight": np.array([[1.0, -1.0, 2.0]]),
+        "readout.2.bias": np.array([0.5]),
+    }
+    inputs = np.sin(np.arange(12.0)).reshape(1, 6, 2)
+    model = load_state_dict(params, "wrnn", activation="tanh", every_step=True)
+    found = model(inputs)
+    assert found.shape == (1, 6, 1)
+    for time in (0, 5):
+        flat = np.asarray(model.states(inputs))[0, time].T.ravel()
+        rectified = np.maximum(hidden @ flat + [0.1, -0.2, 0.3], 0)
+        np.testing.assert_allclose(
+            found[0, time, 0], rectified @ [1, -1, 2] + 0.5, atol=1e-12
+        )
+
+
+def test_local_kernels_of_the_wave_rnn(x64):
+    params = wrnn()
+    same = load_state_dict(params, "wrnn", activation="tanh")
+    params["cell.Wy.weight"] = np.repeat(
+        params["cell.Wy.weight"][None, :, :, None], 4, axis=3
+    )
+    params["cell.Wy.bias"] = np.repeat(params["cell.Wy.bias"][None, :, None], 4, axis=2)
+    local = load_state_dict(params, "wrnn", activation="tanh")
+    inputs = np.sin(np.arange(12.0)).reshape(1, 6, 2)
+    np.testing.assert_allclose(local(inputs), same(inputs), atol=1e-12)
+
+
+def test_uncoupled_without_its_numbers_has_ones(x64):
+    params = uncoupled() | {"cell.Wz": np.ones(1), "cell.Wy": np.ones(1)}
+    with_ones = load_state_dict(params, "uncoupled", **PSMNIST)(wave_input())
+    del params["cell.Wz"], params["cell.Wy"]
+    without = load_state_dict(params, "uncoupled", **PSMNIST)(wave_input())
+    np.testing.assert_array_equal(with_ones, without)
+
+
+def test_files_give_the_same_as_mappings(tmp_path, monkeypatch):
+    params = {name: np.float32(array) for name, array in cornn().items()}
+    expected = load_state_dict(params, "cornn", **SMNIST)(wave_input())
+    np.savez(tmp_path / "weights.npz", **params)
+    safetensors.numpy.save_file(params, tmp_path / "weights.safetensors")
+    (tmp_path / "weights.pt").write_bytes(b"what PyTorch saved")
+
+    class Tensor:
+        """What the loader asks of a tensor."""
+
+        def __init__(self, array):
+            self.array = array
+
+        def detach(self):
+            return self
+
+        cpu = detach
+
+        def numpy(self):
+            return self.array
+
+    def load(path, *, map_location, weights_only):
+        assert weights_only and map_location == "cpu"
+        assert path.read_bytes() == b"what PyTorch saved"
+        return {name: Tensor(array) for name, array in params.items()}
+
+    fake = types.SimpleNamespace(load=load)
+    monkeypatch.setitem(sys.modules, "torch", fake)
+    for name in ("weights.npz", "weights.safetensors", "weights.pt"):
+        found = load_state_dict(tmp_path / name, "cornn", **SMNIST)(wave_input())
+        np.testing.assert_array_equal(found, expected)
+    fake.load = lambda *args, **kwargs: [1, 2]
+    with pytest.raises(UserError, match=r"weights.pt .* list, not a state_dict"):
+        load_state_dict(tmp_path / "weights.pt", "cornn", **SMNIST)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UserError, match="needs PyTorch"):
+        load_state_dict(tmp_path / "weights.pt", "cornn", **SMNIST)
+
+
+def test_unsound_files_are_refused(tmp_path):
+    pickled = tmp_path / "objects.npz"
+    np.savez(pickled, array=np.array([{"a": 1}], dtype=object))
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"\xff" * 100)
+    text = tmp_path / "text.npz"
+    text.write_text("no archive")
+    for path in (pickled, damaged, text):
+        with pytest.raises(UserError, match=f"{path.name} is not a sound file"):
+            load_state_dict(path, "cornn", **SMNIST)
+    with pytest.raises(UserError, match="does not exist"):
+        load_state_dict(tmp_path / "none.npz", "cornn", **SMNIST)
+    with pytest.raises(UserError, match="can be read; save them as one of .npz"):
+        load_state_dict(tmp_path / "weights.bin", "cornn", **SMNIST)
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "change", "message"),
+    [
+        ("cornn", cornn(), {"cell.i2h.bias": None}, "missing in cornn: cell.i2h.bias"),
+        ("cornn", cornn(), {"cell.beta": (3,)}, "unknown in cornn: cell.beta"),
+        ("cornn", cornn(), {"cell.i2h.weight": (3, 6)}, r"i2h.weight .*n_in \+ 6"),
+        ("cornn", cornn(), {"readout.weight": (2, 4)}, r"readout.weight .*\(any, 3\)"),
+        ("cornn", cornn(), {"readout.bias": (2, 1)}, r"readout.bias .*\(2\)"),
+        ("nwm2d", nwm(), {"cell.Wx.weight": (8, 1)}, "Wx.weight .* square"),
+        ("nwm2d", nwm(), {"cell.Wy.weight": (1, 1, 1, 3)}, "Wy.weight .*1, 1, 3, 3"),
+        ("nwm1d", nwm(), {}, r"Wy.weight .*\(1, 1, 1, 3\)"),
+        ("uncoupled", uncoupled(), {"cell.Wz": (4,)}, r"cell.Wz .*\(4,\)"),
+        ("uncoupled", uncoupled(), {"cell.Wz": None}, "missing .*cell.Wz"),
+        ("wrnn", wrnn(), {"cell.Wy.weight": (2, 2, 4)}, "Wy.weight .* odd"),
+        ("wrnn", wrnn(), {"cell.Wy.weight": (2, 3, 3)}, r"Wy.weight .*\(2, 2, 3\)"),
+        ("wrnn", wrnn(), {"cell.Wx.weight": (9, 2)}, "Wx.weight .*2 channels"),
+        ("irnn", wrnn(), {}, r"cell.Wy.weight .*\(8, 8\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(model, params, change, message):
+    params = dict(params)
+    for name, shape in change.items():
+        params.pop(name, None)
+        if shape:
+            params[name] = np.zeros(shape)
+    hp = {"activation": "relu"} if model in ("wrnn", "irnn") else SMNIST
+    with pytest.raises(UserError, match=message):
+        load_state_dict(params, model, **hp)
+
+
+@pytest.mark.parametrize(
+    ("model", "hp", "message"),
+    [
+        ("lstm", {}, "'lstm'"),
+        ("wrnn", {}, "wrnn also needs activation"),
+        ("wrnn", {"activation": "gelu"}, "'gelu'"),
+        ("wrnn", {"activation": "relu", "dt": 0.1}, "'dt'"),
+        ("wrnn", {"activation": "relu", "n_ch": 4}, "has 2 channels, but n_ch=4"),
+        ("cornn", {"dt": 0.1, "gamma": 1.0}, "cornn also needs epsilon"),
+    ],
+)
+def test_wrong_hyper_parameters(model, hp, message):
+    with pytest.raises(UserError, match=message):
+        load_state_dict(wrnn(), model, **hp)
+
+
+def test_half_precision_and_integers_become_float32():
+    params = {k: np.float16(v) for k, v in cornn().items()}
+    model = load_state_dict(params, "cornn", **SMNIST)
+    assert model.cell.coupling_x.dtype == jnp.float32
+    np.testing.assert_array_equal(model.readout[0].bias[...], params["readout.bias"])
