@@ -1,6 +1,7 @@
 """Evaluates a trained model, or forecasts one's own clips with it.
 
-Without --input: scores the fixed set of test windows, writes eval.json in the workdir.
+Without --input: scores fixed sets of test windows, writes eval.json in the workdir.
+What eval.json holds of the same step already is kept, so --metrics=symetric adds it.
 With --input=clips.npy --output=forecast.npy: observes the end of every clip (uint8
 [T, H, W, C] or [N, T, H, W, C]) and writes the frames that follow in the same layout.
 """
@@ -17,6 +18,14 @@ WORKDIR = flags.DEFINE_string(
 )
 WHICH = flags.DEFINE_string(
     "which", "last", "checkpoint: last, best or a step", flag_values=FLAGS
+)
+METRICS = flags.DEFINE_list(
+    "metrics",
+    [],
+    "of mse, vpt (valid prediction time), energy (drift of the forecast's energy) and "
+    "symetric (takes minutes); the first two, and energy where images of the dataset "
+    "tell it, if not given",
+    flag_values=FLAGS,
 )
 INPUT = flags.DEFINE_string(
     "input", None, "clips to forecast, a .npy file of uint8 images", flag_values=FLAGS
@@ -46,7 +55,7 @@ def main(argv: list[str]) -> int:
         written = runs.forecast(run, INPUT.value, OUTPUT.value, horizon)
         report.say(f"forecast {horizon} frames: {written}")
     else:
-        report.say(report.scores(runs.evaluate(run, report.counter("evaluated"))))
+        report.say(report.scores(runs.evaluate(run, METRICS.value, report.scoring)))
     return 0
 
 

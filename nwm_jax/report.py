@@ -70,16 +70,43 @@ def counter(verb: str) -> Callable[[int, int], None]:
     return count
 
 
+def scoring(metric: str) -> Callable[[int, int], None]:
+    """Gives the counter of the examples that a metric is computed of."""
+    return counter(f"{metric}: evaluated")
+
+
 def scores(report: dict[str, Any]) -> str:
-    """The errors of an evaluation beside those without skill, one line each."""
+    """What an evaluation found, beside what takes no skill, one line each."""
     protocol, windows = report["protocol"], report["num_windows"]
     lines = [f"step {report['step']}, protocol {protocol}, {windows} test windows:"]
     for measure in ("mse", "relative_mse", "table_units"):
-        errors = "  ".join(
-            f"{who} {error:.4g}" for who, error in report[measure].items()
-        )
-        lines.append(f"  {measure:12s}  {errors}")
+        lines.append(_line(measure, report[measure]))
+    for direction in ("backward", "combined"):
+        if direction in report:
+            found = dict(report[direction])
+            found.pop("per_frame", None)
+            lines.append(_line(direction, found))
+    if vpt := report.get("vpt"):
+        names = ("forward_abs", "backward_abs", "mean_image_abs", "last_frame_abs")
+        frames = {name[:-4]: vpt[name] for name in names if name in vpt}
+        of = f"(frames of {vpt['segment']}, medians of 5)"
+        lines.append(f"{_line('vpt', frames)}  {of}")
+    energy = report.get("energy", {})
+    for measure in ("drift", "gain", "readable"):
+        if measure in energy:
+            lines.append(_line(f"energy {measure}", energy[measure]))
+    if "model_drift" in energy:
+        own = {"of the model's own": energy["model_drift"]}
+        lines.append(_line("energy drift", own))
+    if "symetric" in report:
+        lines.append(_line("symetric", report["symetric"]))
     return "\n".join(lines)
+
+
+def _line(name: str, values: dict[str, float | None]) -> str:
+    """A name and numbers; what eval.json holds as null is a dash."""
+    told = (f"{k} {'-' if v is None else f'{v:.4g}'}" for k, v in values.items())
+    return f"  {name:15s}  {'  '.join(told)}"
 
 
 def pictures(paths: Sequence[pathlib.Path]) -> str:
@@ -102,7 +129,8 @@ def _forward_flops(config: ConfigDict, task: Task) -> float:
     )
 
     def loss(params: Any, images: jax.Array) -> jax.Array:
-        return functional.merge(counted.graphdef, params, state).loss(images)[0]
+        model = functional.merge(counted.graphdef, params, state)
+        return model.loss(images, jax.random.key(0))[0]
 
     return jax.jit(loss).lower(params, images).cost_analysis()["flops"]
 

@@ -8,7 +8,7 @@ import io
 import json
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +20,7 @@ from nwm_jax import files, presets
 from nwm_jax.data import render
 from nwm_jax.data.source import open_frames
 from nwm_jax.errors import UserError
+from nwm_jax.evaluation import vpt
 from nwm_jax.figures import curves
 from nwm_jax.modules import functional
 from nwm_jax.presets.validate import validate
@@ -154,39 +155,65 @@ def export(
 
 
 def evaluate(
-    run: Run, progress: Callable[[int, int], None] | None = None
+    run: Run,
+    metrics: Sequence[str] = (),
+    counter: Callable[[str], Callable[[int, int], None]] | None = None,
 ) -> dict[str, Any]:
-    """Scores a run on its task's whole evaluation set and writes eval.json.
+    """Scores a run on fixed sets of test examples and writes eval.json.
+
+    What eval.json holds of this step already is kept beside what is computed. If there
+    is nothing of this step, the task's own scores are computed too.
 
     Args:
       run: an opened run.
-      progress: called as progress(done, total), in examples.
+      metrics: which, for example ("mse", "vpt"); none: the usual ones of the task.
+      counter: called with the name of each metric, gives its progress(done, total).
 
     Returns:
-      What eval.json holds: "protocol", "step", "num_windows" and the task's summary.
-      A number that is not finite, such as the relative error of frames that are black
-      in all windows, is null there.
+      What eval.json holds: "protocol", "step", "num_windows", ... and the summaries of
+      the evaluations. A number that is not finite, such as the relative error of frames
+      that are black in all windows, is null there.
+
+    Raises:
+      UserError: an unknown metric, or one that the data cannot give.
     """
+    chosen = run.task.evaluations(metrics)
     _, params, state = functional.split(run.model)
-    summary = evaluating.run_eval(
-        run.task,
-        params,
-        state,
-        mesh.make_mesh(),
-        run.config.eval.batch_size,
-        progress=progress,
-    )
     report = {
         "protocol": run.config.protocol,
         "name": run.config.name,
+        "dataset": run.config.data.name,
+        "model": run.config.model.name,
+        "preset": run.config.preset,
         "seed": run.config.seed,
         "step": run.step,
         "num_windows": run.task.num_eval,
         "num_parameters": functional.count(params),
-    } | summary
+    }
+    kept = _scored(run, report)
+    if not kept and run.task not in chosen.values():
+        chosen = {"": run.task} | chosen
+    for name, evaluation in chosen.items():
+        kept |= evaluating.run_eval(
+            evaluation,
+            params,
+            state,
+            mesh.make_mesh(),
+            evaluation.eval_batch_size,
+            progress=counter(name) if counter else None,
+        )
+    report |= kept
     if mesh.is_primary():
         files.write_json(run.workdir / EVALUATION, _without_nan(report))
     return report
+
+
+def _scored(run: Run, head: dict[str, Any]) -> dict[str, Any]:
+    """The scores in eval.json, if they are of the same weights and windows."""
+    path = run.workdir / EVALUATION
+    stored = files.read_json(path) if path.exists() else {}
+    same = all(stored.get(name) == value for name, value in head.items())
+    return {k: v for k, v in stored.items() if k not in head} if same else {}
 
 
 def forecast(
@@ -259,7 +286,6 @@ def draw(run: Run, say: Callable[[str], None] | None = None) -> list[pathlib.Pat
     title = run.config.name
     if (run.workdir / EVALUATION).exists():
         scored = files.read_json(run.workdir / EVALUATION)
-        errors = scored["per_frame"]
         if scored["step"] != run.step:
             if say:
                 say(
@@ -267,22 +293,44 @@ def draw(run: Run, say: Callable[[str], None] | None = None) -> list[pathlib.Pat
                     f"{scored['step']}, the figures are of step {run.step}; run "
                     f"python -m nwm_jax.evaluate with --which={run.step} first"
                 )
-        elif any(error for curve in errors["relative_mse"].values() for error in curve):
-            paths.append(
-                curves.draw_error(
-                    folder / "error.png",
-                    errors["relative_mse"],
-                    first_frame=errors["frame"][0],
-                    num_observed=run.config.model.num_observed,
-                    title=title,
+        else:
+            first, errors = _error_curves(scored, run.model.num_observed)
+            if any(np.nanmax(curve, initial=0) > 0 for curve in errors.values()):
+                paths.append(
+                    curves.draw_error(
+                        folder / "error.png",
+                        errors,
+                        first_frame=first,
+                        num_observed=run.model.num_observed,
+                        threshold=vpt.THRESHOLD if "vpt" in scored else None,
+                        title=title,
+                    )
                 )
-            )
     # The loss is this error and a constant, which would hide the curve.
     rows = writers.read_metrics(run.workdir)
     if any(np.isfinite(row.get("mse", np.nan)) for row in rows):
         metrics, path = run.workdir / writers.METRICS, folder / "loss.png"
         paths.append(curves.draw_training(path, metrics, key="mse", title=title))
     return paths
+
+
+def _error_curves(
+    scored: dict[str, Any], num_observed: int
+) -> tuple[int, dict[str, np.ndarray]]:
+    """The first frame, and the relative errors from there on of everyone."""
+    forward, backward = scored["per_frame"], scored.get("backward")
+    frames = list(forward["frame"])
+    found = {name: (frames, errors) for name, errors in forward["relative_mse"].items()}
+    if backward:
+        name = f"backward (sees the last {num_observed} frames)"
+        errors = backward["per_frame"]
+        found[name] = (errors["frame"], errors["relative_mse"])
+        frames = frames + errors["frame"]
+    first = min(frames)
+    curves = {name: np.full(max(frames) + 1 - first, np.nan) for name in found}
+    for name, (frames, errors) in found.items():
+        curves[name][np.asarray(frames) - first] = np.asarray(errors, float)
+    return first, curves
 
 
 def _without_nan(value: Any) -> Any:

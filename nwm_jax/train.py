@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     result = loop.train(config, task, workdir)
     if result.finished:
         run = runs.open_run(workdir, task=task)
-        report.say(report.scores(runs.evaluate(run, report.counter("evaluated"))))
+        report.say(report.scores(runs.evaluate(run, counter=report.scoring)))
         if mesh.is_primary():
             report.say(report.pictures(runs.draw(run, report.say)))
     return 0

@@ -23,8 +23,12 @@ def value(content):
 @pytest.fixture
 def run(tmp_path):
     """A run without a checkpoint, whose task draws nothing."""
-    task = types.SimpleNamespace(num_eval=2, figures=lambda model, folder: [])
+    task = types.SimpleNamespace(
+        num_eval=2, eval_batch_size=2, figures=lambda model, folder: []
+    )
+    task.evaluations = lambda metrics: {"mse": task}
     model = nnx.Linear(1, 1, rngs=nnx.Rngs(0))
+    model.num_observed = 2
     return runs.Run(tmp_path, presets.load("pendulum_nwm2d:smoke"), task, model, 4)
 
 

@@ -6,8 +6,16 @@ number of values of a frame once too often, given in units of 1e-8. `table_units
 repeats it, so that numbers can be compared; `relative_mse` is the error itself.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+if TYPE_CHECKING:
+    from nwm_jax.models import ForecastModel
 
 
 def frame_errors(forecast: jax.Array, truth: jax.Array) -> dict[str, jax.Array]:
@@ -47,3 +55,111 @@ def table_units(relative_mse: jax.Array, image_shape: tuple[int, ...]) -> jax.Ar
     """
     height, width, channels = image_shape
     return 1e8 * relative_mse / (height * width * channels)
+
+
+def score(
+    model: ForecastModel, images: jax.Array, mean_image: jax.Array
+) -> dict[str, jax.Array]:
+    """Errors of a roll-out of every window, and of guesses without skill.
+
+    Args:
+      model: sees the first `num_observed` frames; the last ones if it runs backward.
+      images: windows ``[n, T, H, W, C]`` in [0, 1].
+      mean_image: of the training set, ``[n, H, W, C]``.
+
+    Returns:
+      "forecast/mse", "forecast/relative_mse", "mean_image/mse", ...,
+      "last_frame/mse", ... (the last frame that was seen): ``[n, T']`` for the last T'
+      frames, which are those that the model gives. For reversible models
+      "backward/mse" and "backward/relative_mse" of the first frames. "lit", bool
+      ``[n, T]``: which true frames are not black.
+    """
+    means = model.reconstruct(images)
+    truth = images[:, -means.shape[1] :]
+    pairs = {
+        "forecast": (means, truth),
+        "mean_image": (mean_image[:, None], truth),
+        "last_frame": (images[:, model.num_observed - 1][:, None], truth),
+    }
+    if model.reversible:
+        means = model.reconstruct_backward(images)
+        pairs["backward"] = (means, images[:, : means.shape[1]])
+    return {"lit": jnp.any(images != 0, axis=(-3, -2, -1))} | {
+        f"{who}/{measure}": error
+        for who, (means, truth) in pairs.items()
+        for measure, error in frame_errors(means, truth).items()
+    }
+
+
+def summarise(
+    scores: dict[str, np.ndarray], horizon: int, image_shape: tuple[int, ...]
+) -> dict[str, Any]:
+    """Means over the windows, of the extrapolated frames and of each frame.
+
+    Args:
+      scores: of all windows, from `score`.
+      horizon: how many frames of a window are extrapolation: the last ones, or, run
+        backward, the first ones.
+      image_shape: (H, W, C).
+
+    Returns:
+      "mse", "relative_mse" and "table_units" of the extrapolation, each {"forecast",
+      "mean_image", "last_frame"}; "standard_error" of the forecast's relative MSE over
+      windows; "per_frame": {"frame": numbers from 0, "mse": {"forecast": [...], ...},
+      "relative_mse": ...}. For reversible models "backward" with the three measures
+      and "per_frame", and "combined" with the means of both directions. Relative errors
+      leave out black frames; where there is nothing else they are NaN.
+    """
+    window, length = scores["lit"].shape[1], scores["forecast/mse"].shape[1]
+    lit = scores["lit"][:, -length:]
+    summary: dict[str, Any] = {"mse": {}, "relative_mse": {}, "table_units": {}}
+    per_frame: dict[str, Any] = {"frame": list(range(window - length, window))}
+    per_frame |= {"mse": {}, "relative_mse": {}}
+    last = slice(-horizon, None)
+    for who in ("forecast", "mean_image", "last_frame"):
+        means, frames = _errors(scores, who, lit, last, image_shape)
+        for measure, value in means.items():
+            summary[measure][who] = value
+        for measure, values in frames.items():
+            per_frame[measure][who] = values
+    lit = lit[:, last]
+    windows = _mean(scores["forecast/relative_mse"][:, last], lit, axis=1)
+    windows = windows[lit.any(axis=1)]
+    error = np.std(windows) / np.sqrt(len(windows)) if len(windows) else np.nan
+    summary |= {"standard_error": float(error), "per_frame": per_frame}
+    if "backward/mse" in scores:
+        length = scores["backward/mse"].shape[1]
+        lit, first = scores["lit"][:, :length], slice(horizon)
+        means, frames = _errors(scores, "backward", lit, first, image_shape)
+        frames = {"frame": list(range(length))} | frames
+        summary["backward"] = means | {"per_frame": frames}
+        summary["combined"] = {
+            measure: (value + summary[measure]["forecast"]) / 2
+            for measure, value in means.items()
+        }
+    return summary
+
+
+def _errors(
+    scores: dict[str, np.ndarray],
+    who: str,
+    lit: np.ndarray,
+    where: slice,
+    image_shape: tuple[int, ...],
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """One's errors by measure: means over the frames `where`, and of each frame."""
+    means, frames = {}, {}
+    for measure, counted in (("mse", np.ones_like(lit)), ("relative_mse", lit)):
+        errors = _mean(scores[f"{who}/{measure}"], counted, axis=0)
+        there = counted.any(axis=0)
+        means[measure] = float(_mean(errors[where], there[where]))
+        frames[measure] = [float(error) for error in errors]
+    means["table_units"] = table_units(means["relative_mse"], image_shape)
+    return means, frames
+
+
+def _mean(values: np.ndarray, where: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """The mean of the values that count; NaN, without a warning, where none does."""
+    total = np.sum(values, axis=axis, where=where, dtype=np.float64)
+    count = np.sum(where, axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -26,6 +26,7 @@ def draw_error(
     *,
     first_frame: int,
     num_observed: int,
+    threshold: float | None = None,
     title: str = "",
     label: str = "relative squared error per frame",
 ) -> pathlib.Path:
@@ -39,6 +40,8 @@ def draw_error(
       first_frame: the number of the clip's frame at index 0.
       num_observed: frames 0 ... num_observed - 1 of the clip were shown to the model;
         the last of them is marked.
+      threshold: the error above which a frame counts as wrong, drawn as a thin line;
+        None: none is drawn.
       title: one line above the curves.
       label: of the vertical axis.
 
@@ -91,6 +94,18 @@ def draw_error(
     axes.set(xlim=(frames[0] - 0.5, frames[-1] + 0.5))
     axes.set_xlabel("frame", size=style.LABEL)
     axes.set_ylabel(label, size=style.LABEL)
+    if threshold is not None and bottom < threshold < top:
+        axes.axhline(threshold, color=style.FAINT, linewidth=0.8, zorder=1)
+        axes.annotate(
+            f"{threshold:g}: no longer valid",
+            (1.0, threshold),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="right",
+            size=style.SMALL,
+            color=style.OBSERVED,
+        )
     edge = num_observed - 0.5
     if frames[0] < edge:
         axes.axvspan(

@@ -1,7 +1,7 @@
 """Tasks: data, model, loss and scores bound together for the loop."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -10,25 +10,23 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from nwm_jax.errors import UserError
+from nwm_jax.evaluation import Evaluation
 
 
-class Task(Protocol):
+class Task(Evaluation, Protocol):
     """What the training loop and the evaluation know of an experiment.
 
-    A task knows nothing of devices, checkpoints or progress bars.
+    A task knows nothing of devices, checkpoints or progress bars. It is itself the
+    `evaluation.Evaluation` by which training is followed.
 
     Attributes:
-      graphdef: structure of the model, see `modules.functional`.
       best: (flat key of the summary, "min" or "max") by which checkpoints compare;
         None if they do not.
       units_per_example: frames (or tokens) of one example, for the speed that is shown.
-      num_eval: number of examples in the evaluation set.
     """
 
-    graphdef: nnx.GraphDef
     best: tuple[str, str] | None
     units_per_example: int
-    num_eval: int
 
     def init(self, key: jax.Array) -> nnx.Module:
         """Draws a new model."""
@@ -41,16 +39,12 @@ class Task(Protocol):
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
         """(mean loss, (scalar metrics, next state)); runs inside the compiled step."""
 
-    def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Examples `indices` of the fixed evaluation set."""
+    def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
+        """What the named metrics (none: the usual ones) are computed by.
 
-    def score(
-        self, model: nnx.Module, batch: dict[str, jax.Array]
-    ) -> dict[str, jax.Array]:
-        """Scores of every example, ``[n, ...]``; compiled by the caller."""
-
-    def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Scores of the whole evaluation set to what eval.json holds."""
+        Raises:
+          UserError: an unknown metric, or one that the data cannot give.
+        """
 
     def figures(self, model: nnx.Module, folder: pathlib.Path) -> list[pathlib.Path]:
         """Draws the task's own pictures into a folder."""

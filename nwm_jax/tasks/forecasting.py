@@ -1,13 +1,14 @@
 """Forecasting moving things from their images: the Hamiltonian benchmark.
 
-Training clips have `model.num_target` frames. An evaluation window is `eval.horizon`
+A training clip is as long as the model says. An evaluation window is `eval.horizon`
 frames longer; the model sees its first `model.num_observed` frames and is scored on
 the last `eval.horizon`, the benchmark's forward extrapolation (arXiv:2111.05458).
+Models that run backward too see the last frames instead and are scored on the first.
 """
 
 import functools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,12 +19,19 @@ from ml_collections import ConfigDict
 
 from nwm_jax.data import Source, open_source
 from nwm_jax.data.windows import eval_windows, train_windows
-from nwm_jax.errors import UserError
-from nwm_jax.evaluation import mse
+from nwm_jax.errors import UserError, unknown
+from nwm_jax.evaluation import Evaluation, mse
+from nwm_jax.evaluation.energy import EnergyDrift, readable
+from nwm_jax.evaluation.vpt import ValidPredictionTime
 from nwm_jax.figures import animation, strip, waves
+from nwm_jax.models import ForecastModel
 from nwm_jax.models.build import build
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.modules import functional
+from nwm_jax.modules.cells import OscillatorCell
+
+# What `--metrics` knows.
+METRICS = ("mse", "vpt", "energy", "symetric")
 
 
 class Forecasting:
@@ -55,20 +63,23 @@ class Forecasting:
                 f"images of the data have {channels} channels: save them with 1 (grey) "
                 "or 3 (red, green, blue)"
             )
-        self.units_per_example = config.model.num_target
+        # The model's structure, with shapes in the place of its weights.
+        self.model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        self.graphdef = functional.split(self.model)[0]
+        self.train_length = self.units_per_example = self.model.train_length
         self.num_eval = config.eval.num_windows
-        self.window = config.model.num_target + config.eval.horizon
+        self.eval_batch_size = config.eval.batch_size
+        self.window = self.train_length + config.eval.horizon
         if self.source.num_frames < self.window:
             raise UserError(
-                f"clips of the data have {self.source.num_frames} frames, but "
-                f"model.num_target + eval.horizon = {self.window}: lower one of them"
+                f"clips of the data have {self.source.num_frames} frames, but the "
+                f"evaluation needs {self.window} (a training clip of "
+                f"{self.train_length} + eval.horizon): lower model.num_target or "
+                "eval.horizon"
             )
-        self.graphdef = functional.split(
-            nnx.eval_shape(lambda: self.init(jax.random.key(0)))
-        )[0]
 
-    def init(self, key: jax.Array) -> Forecaster:
-        """Draws a new forecaster."""
+    def init(self, key: jax.Array) -> ForecastModel:
+        """Draws a new model."""
         return build(
             self.config.model,
             self.source.image_shape,
@@ -79,7 +90,7 @@ class Forecasting:
 
     def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
         """Training clips of a step; the images are rendered inside the loss."""
-        length = self.config.model.num_target
+        length = self.train_length
         indices, starts = train_windows(
             self.config.seed,
             step,
@@ -94,81 +105,75 @@ class Forecasting:
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
-        """The teacher-forced loss of `Forecaster.loss`; there is no randomness in it."""
+        """The model's loss on the images of a batch.
+
+        What the model changed in itself besides its parameters is the next state.
+        """
         model = functional.merge(self.graphdef, params, state)
-        loss, metrics = model.loss(self.source.images(batch))
-        return loss, (metrics, state)
+        loss, metrics = model.loss(self.source.images(batch), key)
+        return loss, (metrics, functional.split(model)[2])
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Windows `indices` of the fixed, seeded set of test windows.
-
-        Beside them goes "mean_image", float32 ``[n, H, W, C]``, the same for all: it
-        is made here, on the host, and not while `score` is compiled.
-        """
+        """Windows `indices` of the fixed, seeded set of test windows."""
         trajectories, starts = self._eval_windows
-        batch = self.source.windows(
-            "test", trajectories[indices], starts[indices], self.window
+        return self.with_mean_image(
+            self.source.windows(
+                "test", trajectories[indices], starts[indices], self.window
+            )
         )
-        shape = (len(indices), *self.source.image_shape)
+
+    def with_mean_image(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Adds "mean_image", float32 ``[n, H, W, C]``, the same for all examples.
+
+        So it is made on the host, and not while `score` is compiled.
+        """
+        count = len(next(iter(batch.values())))
+        shape = (count, *self.source.image_shape)
         return batch | {"mean_image": np.broadcast_to(self.mean_image, shape).copy()}
 
     def score(
-        self, model: Forecaster, batch: dict[str, jax.Array]
+        self, model: ForecastModel, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Errors of frames 1.. of every window, of the model and without skill.
-
-        Returns:
-          {"forecast/mse", "forecast/relative_mse", "mean_image/mse", ...}, each
-          ``[n, window - 1]``; "forecast" before the last observed frame is the
-          one-step-ahead prediction.
-        """
-        images = self.source.images(batch)
-        truth = images[:, 1:]
-        last_seen = images[:, model.num_observed - 1][:, None]
-        forecasts = {
-            "forecast": model.reconstruct(images),
-            "mean_image": jnp.broadcast_to(batch["mean_image"][:, None], truth.shape),
-            "last_frame": jnp.broadcast_to(last_seen, truth.shape),
-        }
-        return {
-            f"{who}/{measure}": error
-            for who, forecast in forecasts.items()
-            for measure, error in mse.frame_errors(forecast, truth).items()
-        }
+        """Errors of the frames of every window, see `mse.score`."""
+        return mse.score(model, self.source.images(batch), batch["mean_image"])
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means over the windows, of the extrapolated frames and of each frame.
+        """Errors of the extrapolated frames and of each frame, see `mse.summarise`."""
+        horizon = self.config.eval.horizon
+        return mse.summarise(scores, horizon, self.source.image_shape)
+
+    def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
+        """What metrics are computed by.
+
+        Args:
+          metrics: of `METRICS`; none: the usual ones, which are "mse" (the task
+            itself), "vpt", and "energy" where images can be read.
 
         Returns:
-          "mse", "relative_mse" and "table_units" of the last `eval.horizon` frames,
-          each {"forecast", "mean_image", "last_frame"}; "standard_error" of the
-          forecast's relative MSE over windows; "per_frame" with the mean errors of each
-          frame, counted from 0. Relative errors leave out black frames; where there is
-          nothing else they are NaN.
+          The evaluations by name, in this order.
+
+        Raises:
+          UserError: an unknown metric, or one that the data cannot give.
         """
-        horizon = self.config.eval.horizon
-        # Black frames, known by the baseline: a NaN of the model itself must count.
-        lit = ~np.isnan(scores["last_frame/relative_mse"])
-        counted = {"mse": np.ones_like(lit), "relative_mse": lit}
-        summary: dict[str, Any] = {"mse": {}, "relative_mse": {}, "table_units": {}}
-        per_frame: dict[str, Any] = {"mse": {}, "relative_mse": {}}
-        per_frame["frame"] = list(range(1, self.window))
-        for name, values in scores.items():
-            who, measure = name.split("/")
-            where = counted[measure]
-            errors = _mean(values, where, axis=0)
-            last = _mean(errors[-horizon:], where[:, -horizon:].any(axis=0))
-            summary[measure][who] = float(last)
-            per_frame[measure][who] = [float(error) for error in errors]
-        for who, error in summary["relative_mse"].items():
-            summary["table_units"][who] = mse.table_units(
-                error, self.source.image_shape
-            )
-        relative, lit = scores["forecast/relative_mse"][:, -horizon:], lit[:, -horizon:]
-        windows = _mean(relative, lit, axis=1)[lit.any(axis=1)]
-        error = np.std(windows) / np.sqrt(len(windows)) if len(windows) else np.nan
-        summary["standard_error"] = float(error)
-        return summary | {"per_frame": per_frame}
+        if not metrics:
+            metrics = METRICS[: 3 if readable(self.source) else 2]
+        for name in metrics:
+            if name not in METRICS:
+                raise unknown("metric", name, METRICS)
+        made: dict[str, Evaluation] = {}
+        for name in metrics:
+            if name == "mse":
+                made[name] = self
+            elif name == "vpt":
+                made[name] = ValidPredictionTime(self)
+            elif name == "energy":
+                made[name] = EnergyDrift(self)
+            else:
+                # scikit-learn takes a second to load.
+                from nwm_jax.evaluation.symetric import SyMetric
+
+                made[name] = SyMetric(self)
+        return made
 
     @functools.cached_property
     def mean_image(self) -> np.ndarray:
@@ -191,11 +196,11 @@ class Forecasting:
             total = add(total, batch)
         return np.asarray(total) / np.float32(count * self.window)
 
-    def figures(self, model: Forecaster, folder: pathlib.Path) -> list[pathlib.Path]:
+    def figures(self, model: ForecastModel, folder: pathlib.Path) -> list[pathlib.Path]:
         """Draws the forecast of the first test window and the field that made it.
 
         Args:
-          model: a trained forecaster.
+          model: a trained model.
           folder: where the pictures go.
 
         Returns:
@@ -205,15 +210,20 @@ class Forecasting:
         trajectories, starts = (chosen[:1] for chosen in self._eval_windows)
         window = self.source.windows("test", trajectories, starts, self.window)
         images = self.source.images(window)
-        means, states = jax.jit(model.roll_out)(images)
-        field = states.x
-        truth, means = np.asarray(images)[0, 1:], np.asarray(means)[0]
-        # Frame 0 is observed and never predicted: clips begin with frame 1.
+        sheet = None
+        if isinstance(model, Forecaster) and isinstance(model.cell, OscillatorCell):
+            means, states = jax.jit(model.roll_out)(images)
+            if states.x.ndim == 5:  # otherwise the oscillators have no place
+                sheet = np.asarray(states.x)[0, ..., 0]
+        else:
+            means = jax.jit(model.reconstruct)(images)
+        means = np.asarray(means)[0]
+        truth = np.asarray(images)[0, -len(means) :]
+        first = self.window - len(means)
         origin = {"origin": self.source.origin}
-        times = {"first_frame": 1, "num_observed": model.num_observed} | origin
+        times = {"first_frame": first, "num_observed": model.num_observed} | origin
         title = self.config.name
         paths = [strip.draw(folder / "strip.png", truth, means, title=title, **times)]
-        sheet = np.asarray(field)[0, ..., 0] if field.ndim == 5 else None
         animated = folder / "forecast.webp"
         paths.append(animation.save(animated, truth, means, sheet, **times))
         if sheet is not None:
@@ -224,11 +234,16 @@ class Forecasting:
             boundary = ("open", "periodic") if ring else "periodic"
             paths.append(
                 waves.draw_snapshots(
-                    wave, sheet, first_frame=1, boundary=boundary, title=title, **origin
+                    wave,
+                    sheet,
+                    first_frame=first,
+                    boundary=boundary,
+                    title=title,
+                    **origin,
                 )
             )
             paths.append(
-                waves.draw_space_time(lines, sheet, first_frame=1, title=title)
+                waves.draw_space_time(lines, sheet, first_frame=first, title=title)
             )
         return paths
 
@@ -245,10 +260,3 @@ class Forecasting:
             num_frames=self.source.num_frames,
             length=self.window,
         )
-
-
-def _mean(values: np.ndarray, where: np.ndarray, axis: int | None = None) -> np.ndarray:
-    """The mean of the values that count; NaN, without a warning, where none does."""
-    total = np.sum(values, axis=axis, where=where, dtype=np.float64)
-    count = np.sum(where, axis=axis)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

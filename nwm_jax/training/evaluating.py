@@ -1,4 +1,4 @@
-"""Scores a model on a task's evaluation set: shards, pads, gathers."""
+"""Scores a model on the examples of an evaluation: shards, pads, gathers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from nwm_jax.modules import functional
 from nwm_jax.training import mesh as meshes
 
 if TYPE_CHECKING:
-    from nwm_jax.tasks import Task
+    from nwm_jax.evaluation import Evaluation
 
 
-def make_eval(task: Task, mesh: Mesh, batch_size: int) -> Callable[..., dict[str, Any]]:
+def make_eval(
+    evaluation: Evaluation, mesh: Mesh, batch_size: int
+) -> Callable[..., dict[str, Any]]:
     """Makes a function that evaluates; it compiles once, at its first call.
 
     Args:
-      task: what is evaluated.
+      evaluation: what is computed; a task is the evaluation of its own scores.
       mesh: the devices; the examples of a batch are dealt out to them.
       batch_size: examples at a time; rounded up to a multiple of the devices.
 
@@ -29,7 +31,7 @@ def make_eval(task: Task, mesh: Mesh, batch_size: int) -> Callable[..., dict[str
       `evaluate(params, state, num=None, progress=None) -> summary`, where `num` is the
       number of examples, the first of the fixed set (None or 0: all), and
       `progress(done, num)` is called after every batch. The summary is the nested
-      dictionary of `task.summarise`, equal in every process and independent of the
+      dictionary of `Evaluation.summarise`, equal in every process and independent of the
       number of devices.
 
     Raises:
@@ -40,8 +42,8 @@ def make_eval(task: Task, mesh: Mesh, batch_size: int) -> Callable[..., dict[str
     batch_size = -(-batch_size // mesh.size) * mesh.size
     rows = meshes.process_rows(batch_size, mesh)
     score = jax.jit(
-        lambda params, state, batch: task.score(
-            functional.merge(task.graphdef, params, state), batch
+        lambda params, state, batch: evaluation.score(
+            functional.merge(evaluation.graphdef, params, state), batch
         ),
         out_shardings=NamedSharding(mesh, PartitionSpec()),
     )
@@ -52,25 +54,25 @@ def make_eval(task: Task, mesh: Mesh, batch_size: int) -> Callable[..., dict[str
         num: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> dict[str, Any]:
-        num = min(num or task.num_eval, task.num_eval)
+        num = min(num or evaluation.num_eval, evaluation.num_eval)
         params, state = (meshes.replicate(tree, mesh) for tree in (params, state))
         parts = []
         for start in range(0, num, batch_size):
             # A last batch that is short is filled up with its last example.
             indices = np.minimum(np.arange(start, start + batch_size), num - 1)
-            batch = meshes.shard_batch(task.eval_batch(indices[rows]), mesh)
+            batch = meshes.shard_batch(evaluation.eval_batch(indices[rows]), mesh)
             found = jax.device_get(score(params, state, batch))
             parts.append({k: v[: num - start] for k, v in found.items()})
             if progress:
                 progress(min(start + batch_size, num), num)
         scores = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
-        return task.summarise(scores)
+        return evaluation.summarise(scores)
 
     return evaluate
 
 
 def run_eval(
-    task: Task,
+    evaluation: Evaluation,
     params: Any,
     state: Any,
     mesh: Mesh,
@@ -81,7 +83,7 @@ def run_eval(
     """Evaluates once.
 
     Args:
-      task: what is evaluated.
+      evaluation: what is computed; a task is the evaluation of its own scores.
       params: the model's parameters.
       state: what is not a parameter.
       mesh: the devices.
@@ -90,9 +92,9 @@ def run_eval(
       progress: called with `(done, num)` after every batch.
 
     Returns:
-      The nested dictionary of `task.summarise`.
+      The nested dictionary of `Evaluation.summarise`.
     """
-    return make_eval(task, mesh, batch_size)(params, state, num, progress)
+    return make_eval(evaluation, mesh, batch_size)(params, state, num, progress)
 
 
 def flatten(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

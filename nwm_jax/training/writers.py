@@ -1,6 +1,7 @@
 """Where metrics go: `metrics.jsonl` always, TensorBoard and W&B if asked for."""
 
 import json
+import math
 import os
 import pathlib
 import uuid
@@ -27,6 +28,8 @@ class JsonLines:
     """Appends rows to `metrics.jsonl`: `{"step": 100, "kind": "train", "loss": ...}`.
 
     Every row is in the file when `write` returns, so that a killed run loses none.
+    Numbers that are not finite, which JSON does not have, are left out: such is the
+    relative error of frames that are all black.
 
     Args:
       workdir: the folder of the run.
@@ -43,7 +46,8 @@ class JsonLines:
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """Appends one row."""
-        row = {"step": step, "kind": kind, **values}
+        finite = {name: v for name, v in values.items() if math.isfinite(v)}
+        row = {"step": step, "kind": kind, **finite}
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 

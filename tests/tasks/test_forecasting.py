@@ -36,6 +36,7 @@ class Oracle:
     """A model that knows the bar moves one row a frame."""
 
     num_observed = 3
+    reversible = False
 
     def reconstruct(self, images):
         frames = [jnp.roll(images[:, 0], t, axis=1) for t in range(1, images.shape[1])]
@@ -76,6 +77,7 @@ def test_inputs_and_targets_are_the_right_frames(monkeypatch):
 
     class Spy:
         num_observed = 31
+        reversible = False
 
         def reconstruct(self, images):
             seen["evaluation"] = images
@@ -123,12 +125,14 @@ def test_inputs_and_targets_are_the_right_frames(monkeypatch):
 def test_a_perfect_model_scores_zero_and_the_baselines_do_not(task):
     batch = task.eval_batch(np.arange(5))
     scores = {k: np.asarray(v) for k, v in task.score(Oracle(), batch).items()}
+    assert scores.pop("lit").all()
     assert set(scores) == {
         f"{who}/{what}"
         for who in ("forecast", "mean_image", "last_frame")
         for what in ("mse", "relative_mse")
     }
     assert all(values.shape == (5, 9) for values in scores.values())
+    scores["lit"] = np.ones((5, 10), bool)
     summary = task.summarise(scores)
     for measure in ("mse", "relative_mse", "table_units"):
         assert summary[measure]["forecast"] < 1e-10
@@ -195,7 +199,7 @@ def test_a_few_steps_lower_the_loss(task, tmp_path):
 
 
 def test_clear_errors(clips):
-    with pytest.raises(UserError, match=r"14 frames.* = 26: lower one of them"):
+    with pytest.raises(UserError, match=r"14 frames, .* needs 26 .* lower model"):
         build(own_clips.config(clips, **{"eval.horizon": 20}))
     config = own_clips.config(clips)
     config.task = "dancing"
@@ -264,6 +268,7 @@ def test_black_frames_have_no_relative_error(clips):
 
     class Half:
         num_observed = 3
+        reversible = False
 
         def reconstruct(self, images):
             return images[:, 1:] / 2
@@ -322,18 +327,21 @@ def test_pictures_of_ones_own_clips_have_row_0_at_the_top(task, tmp_path, monkey
 
         monkeypatch.setattr(module, name, draw)
 
-    class Torus(Oracle):
-        cell = types.SimpleNamespace(hparams=types.SimpleNamespace(topology="torus"))
+    def roll_out(model, images):
+        field = jnp.zeros((1, 9, 3, 4, 1))
+        return Oracle.reconstruct(model, images), OscillatorState(field, field)
 
-        def roll_out(self, images):
-            field = jnp.zeros((1, 9, 3, 4, 1))
-            return self.reconstruct(images), OscillatorState(field, field)
-
+    monkeypatch.setattr(Forecaster, "roll_out", roll_out)
     for source, origin in ((task.source, "upper"), (SimulatedSource, "lower")):
         monkeypatch.setattr(task.source, "origin", source.origin)
-        task.figures(Torus(), tmp_path)
+        task.figures(task.init(jax.random.key(0)), tmp_path)
         assert seen.pop("draw_space_time") is None
         assert seen == dict.fromkeys(("draw", "save", "draw_snapshots"), origin)
+        # A model without a field has a strip and a movie.
+        seen.clear()
+        task.figures(Oracle(), tmp_path)
+        assert seen == dict.fromkeys(("draw", "save"), origin)
+        seen.clear()
 
 
 def _array_source(frames):
