@@ -149,3 +149,11 @@ def png(data):
         rows.append(above := bytes(row))
     assert not stream.read()
     return np.frombuffer(b"".join(rows), np.uint8).reshape(height, width, n)
+
+
+def same(got, want):
+    """Asserts that two records are the same to the last bit."""
+    assert got.keys() == want.keys()
+    for name, array in want.items():
+        assert got[name].dtype == array.dtype and got[name].shape == array.shape, name
+        assert got[name].tobytes() == np.ascontiguousarray(array).tobytes(), name

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nwm_jax.data import example, features, png, tfrecord
 from nwm_jax.errors import UserError
 from tests.data import plain_tfrecord as plain
+from tests.data.plain_tfrecord import same
 
 few = settings(max_examples=40, deadline=None)
 many = settings(max_examples=150, deadline=None)
@@ -56,13 +57,6 @@ def read(path):
         return records, None
 
     return read
-
-
-def same(got, want):
-    assert got.keys() == want.keys()
-    for name, array in want.items():
-        assert got[name].dtype == array.dtype and got[name].shape == array.shape
-        assert got[name].tobytes() == array.tobytes()
 
 
 def like_records(record):
