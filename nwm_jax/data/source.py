@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from nwm_jax.data import cache, render, suite, systems, trajectories
+from nwm_jax.data import cache, render, suite
 from nwm_jax.data.records import RecordsSource
 from nwm_jax.data.windows import check_length
 from nwm_jax.errors import UserError
@@ -86,15 +85,13 @@ class SimulatedSource:
         is called when the first window is read: a trained model needs no data.
     """
 
-    origin = "lower"
-
     def __init__(
         self, spec: suite.Spec, num_frames: int, open_arrays: Callable[[], Arrays]
     ):
         self.spec = spec
-        self.image_shape = (32, 32, 3)
+        self.image_shape = spec.image_shape
+        self.origin = spec.origin
         self.num_frames = num_frames
-        self._system = systems.get(spec.system)
         self._open_arrays = open_arrays
 
     @functools.cached_property
@@ -116,7 +113,7 @@ class SimulatedSource:
     def windows(
         self, split: str, indices: np.ndarray, starts: np.ndarray, length: int
     ) -> dict[str, np.ndarray]:
-        """`states` float32 `[n, length, 2D]`, and `offset`, `radius`, ... `[n, ...]`.
+        """`states` float32 `[n, length, d]`; of particles also `offset`, `radius`, ...
 
         See `Source.windows`.
         """
@@ -129,22 +126,10 @@ class SimulatedSource:
 
     def images(self, batch: Batch) -> jax.Array:
         """Draws windows; see `Source.images`."""
-        q, _ = jnp.split(jnp.asarray(batch["states"]), 2, axis=-1)
-        params = trajectories.params_of(dict(batch))
-        low, high = self.spec.canvas
-        drawn = render.render(
-            self._system.positions(params, q, batch["offset"]),
-            batch["radius"][:, None],
-            batch["color_index"][:, None],
-            canvas_min=low,
-            canvas_max=high,
-            num_colors=self.spec.num_colors,
-            resolution=self.image_shape[0],
-        )
-        return render.quantise(drawn)
+        return render.quantise(self.spec.images(batch))
 
     def states(self, batch: Batch) -> np.ndarray | jax.Array:
-        """True states (q, p), `[n, length, 2D]`."""
+        """True states, `[n, length, d]`: (q, p), or the strategies of two players."""
         return batch["states"]
 
 

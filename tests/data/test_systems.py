@@ -17,7 +17,7 @@ from nwm_jax.errors import UserError
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "data"
 NAMES = ("mass_spring", "pendulum")
 ALL = (*NAMES, "double_pendulum", "two_body", "three_body")
-THREE = suite.Spec(
+THREE = suite.Particles(
     name="three",
     system="three_body",
     params=(("m", 0.5, 1.5), ("g", 0.5, 1.5)),
