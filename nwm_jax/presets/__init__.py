@@ -28,8 +28,9 @@ def definitions() -> dict[str, Callable[[str], ConfigDict]]:
 
 def summary() -> str:
     """Tells in one line how the names of `definitions` are made."""
+    datasets = dict.fromkeys(map(forecasting.short_name, forecasting.DATASETS))
     return (
-        f"DATASET_MODEL, where DATASET is one of {', '.join(forecasting.DATASETS)} and "
+        f"DATASET_MODEL, where DATASET is one of {', '.join(datasets)} and "
         f"MODEL one of {', '.join(forecasting.MODELS)}"
     )
 

@@ -185,9 +185,7 @@ def _plain(dataset: str, model: str) -> ConfigDict:
             "num_train": 50_000,
             "num_test": 20_000,
             "num_frames": 256,
-            "dt": getattr(suite.get(dataset), "dt", 0.05)
-            if dataset in DATASETS and dataset != "pennies"
-            else 0.1,
+            "dt": suite.get(dataset).dt,
             "seed": 0,
         }
     )
