@@ -84,6 +84,36 @@ def test_trajectories(name, variant):
     assert (difference > 0).mean() <= 3e-4
 
 
+class Pictures:
+    """Draws like a dataset, and counts how often it is compiled."""
+
+    def __init__(self, options):
+        self.options, self.traced = options, 0
+
+    def __call__(self, arrays):
+        self.traced += 1
+        return render.render(*arrays.values(), **self.options, dtype=np.float64)
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 5])
+def test_bytes_are_exact_in_blocks_of_any_size(block, monkeypatch):
+    arrays, options, g = _trajectory("pendulum", "colors")
+    arrays = dict(zip(("centres", "radii", "colors"), arrays))
+    num, num_frames = g["image_uint8"].shape[:2]
+    assert num == 3
+    monkeypatch.setattr(render, "_FRAMES", block * num_frames + 1)
+    assert render.block_size(num_frames) == block
+    draw = Pictures(options)
+    blocks = list(render.in_bytes(draw, arrays, num_frames))
+    assert [len(b) for b in blocks] == {1: [1, 1, 1], 2: [2, 1]}.get(block, [3])
+    np.testing.assert_array_equal(np.concatenate(blocks), g["image_uint8"])
+    assert blocks[0].dtype == np.uint8 and draw.traced == 1
+
+
+def test_a_trajectory_longer_than_a_block_is_drawn_at_once():
+    assert render.block_size(10**6) == 1
+
+
 def test_float32_under_x64_and_jit_is_the_same():
     arrays, options, _ = _trajectory("pendulum", "colors")
     plain = render.render(*arrays, **options)

@@ -1,0 +1,68 @@
+"""Times of something done several times, and the machine that took them."""
+
+import os
+import pathlib
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+
+class Times(NamedTuple):
+    """How long repetitions took, all in one unit.
+
+    Attributes:
+      median: of all repetitions.
+      least: the fastest.
+      most: the slowest.
+    """
+
+    median: float
+    least: float
+    most: float
+
+
+def summarise(seconds: list[float], scale: float = 1.0) -> Times:
+    """Median and spread of repeated measurements, times `scale`."""
+    scaled = [scale * second for second in seconds]
+    return Times(statistics.median(scaled), min(scaled), max(scaled))
+
+
+def timed(function: Callable[[], Any]) -> tuple[Any, float]:
+    """What the function returns, ready to be read, and the seconds that it took."""
+    began = time.perf_counter()
+    result = jax.block_until_ready(function())
+    return result, time.perf_counter() - began
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers depend on: processor, cores, devices, versions, other load."""
+    device = jax.devices()[0]
+    return {
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "device": f"{jax.device_count()} {device.device_kind}",
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def describe(machine: dict[str, Any]) -> str:
+    """One line about `machine()`."""
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['device']}, "
+        f"jax {machine['jax']}, Python {machine['python']}, "
+        f"load before: {machine['load']}"
+    )
+
+
+def _cpu() -> str:
+    with_names = pathlib.Path("/proc/cpuinfo")
+    text = with_names.read_text() if with_names.exists() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1] if found else platform.processor() or platform.machine()

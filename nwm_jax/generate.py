@@ -1,0 +1,179 @@
+"""Writes a dataset of the suite in the layout of the published files.
+
+The folder --out then holds features.txt, train.tfrecord and test.tfrecord, and is what
+--config.data.path takes. Interrupted, the same command goes on where it stopped and
+ends with the same bytes.
+"""
+
+import contextlib
+import pathlib
+import sys
+import time
+from typing import Any, TextIO
+
+import numpy as np
+from absl import flags
+from rich import console, progress
+
+from nwm_jax import cli
+from nwm_jax.data import generation, suite
+from nwm_jax.data.request import Request, records, simulator
+from nwm_jax.errors import UserError
+from nwm_jax.figures import contact_sheet, style
+from nwm_jax.training.progress import duration, number
+
+_LINE_SECONDS = 10.0
+_NUM_CLIPS, _NUM_ROWS = 12, 2  # of an animation; of a picture
+_MOST_FRAMES = 120  # of an animation
+
+FLAGS = flags.FlagValues()
+
+
+DATASET = flags.DEFINE_string(
+    "dataset", None, "name of the dataset", required=True, flag_values=FLAGS
+)
+NUM_TRAIN = flags.DEFINE_integer(
+    "num_train",
+    None,
+    "trajectories of the training split (default: 50000; 0 of a _long_trajectory set)",
+    flag_values=FLAGS,
+)
+NUM_TEST = flags.DEFINE_integer(
+    "num_test",
+    None,
+    "trajectories of the test split (default: 20000; 500 of a _long_trajectory set)",
+    flag_values=FLAGS,
+)
+NUM_STEPS = flags.DEFINE_integer(
+    "num_steps",
+    None,
+    "frames that follow the first of a trajectory (default: 511; 1023 of a "
+    "_long_trajectory set)",
+    flag_values=FLAGS,
+)
+DT = flags.DEFINE_float(
+    "dt",
+    None,
+    "time between frames (default: the dataset's own, 0.05 for the mechanical ones)",
+    flag_values=FLAGS,
+)
+SEED = flags.DEFINE_integer("seed", 0, "seed of the trajectories", flag_values=FLAGS)
+OUT = flags.DEFINE_string("out", None, "folder to write", flag_values=FLAGS)
+FORMAT = flags.DEFINE_enum(
+    "format",
+    "tfrecord",
+    generation.FORMATS,
+    "tfrecord: as published; states: the same arrays without images, each in a file "
+    "<name>-<split>.npy that numpy can memory-map",
+    flag_values=FLAGS,
+)
+OVERWRITE = flags.DEFINE_bool(
+    "overwrite",
+    False,
+    "start anew in a folder that holds a dataset, finished or not",
+    flag_values=FLAGS,
+)
+PREVIEW = flags.DEFINE_string(
+    "preview",
+    None,
+    "draw a few trajectories into this .gif or .webp, or a .png of one row each; "
+    "--out is not needed then",
+    flag_values=FLAGS,
+)
+
+
+def main(argv: list[str]) -> None:
+    """Runs the verb."""
+    del argv
+    if not OUT.value and not PREVIEW.value:
+        raise UserError("--out is required: the folder to write (or --preview=FILE)")
+    request = _request()
+    request.check()
+    if PREVIEW.value:
+        print(f"preview: {_preview(request, PREVIEW.value)}")
+    if OUT.value:
+        with contextlib.closing(Bar()) as bar:
+            folder = generation.generate(
+                request,
+                OUT.value,
+                format=FORMAT.value,
+                overwrite=OVERWRITE.value,
+                progress=bar,
+            )
+        print(f"{request.dataset}: {folder}")
+
+
+def _request() -> Request:
+    spec = suite.get(DATASET.value)
+    long = spec.name.endswith("_long_trajectory")
+
+    def either(flag: flags.FlagHolder, usual: float, otherwise: float) -> Any:
+        return flag.value if flag.value is not None else (otherwise if long else usual)
+
+    return Request(
+        dataset=spec.name,
+        num_train=either(NUM_TRAIN, 50_000, 0),
+        num_test=either(NUM_TEST, 20_000, 500),
+        num_steps=either(NUM_STEPS, 511, 1023),
+        dt=either(DT, spec.dt, spec.dt),
+        seed=SEED.value,
+    )
+
+
+def _preview(request: Request, path: str) -> pathlib.Path:
+    """Draws the first trajectories of the first split."""
+    still = style.check_suffix(path, *contact_sheet.SUFFIXES).suffix.lower() == ".png"
+    split, size = next(iter(request.sizes.items()))
+    stop = min(size, _NUM_ROWS if still else _NUM_CLIPS)
+    chosen = records(request, simulator(request), split, 0, stop)
+    clips = np.stack([record["image"][:_MOST_FRAMES] for record in chosen])
+    shape = {"num_columns": 6, "zoom": 2} if still else {"num_columns": 4, "zoom": 3}
+    return contact_sheet.save(path, clips, **shape, origin=request.spec.origin)
+
+
+class Bar:
+    """Shows how many trajectories are written: a bar on a terminal, lines in a log.
+
+    Args:
+      stream: where; None: standard output.
+    """
+
+    def __init__(self, stream: TextIO | None = None):
+        self._stream = sys.stdout if stream is None else stream
+        self._bar: progress.Progress | None = None
+        self._began = self._last = time.monotonic()
+        self._first: int | None = None
+        if self._stream.isatty():
+            self._bar = progress.Progress(
+                progress.TextColumn("trajectory {task.completed}/{task.total}"),
+                progress.BarColumn(),
+                progress.TextColumn("{task.fields[rate]}"),
+                console=console.Console(file=self._stream),
+                refresh_per_second=2,
+            )
+            self._task = self._bar.add_task("", total=None, rate="")
+            self._bar.start()
+
+    def close(self) -> None:
+        """Gives the terminal back."""
+        if self._bar:
+            self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Reports that `done` of `total` trajectories are written."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._began = done, now
+        rate = (done - self._first) / max(now - self._began, 1e-9)
+        left = duration((total - done) / rate if rate else float("inf"))
+        told = f"{number(rate)} trajectories/s  ETA {left}" if rate else ""
+        if self._bar:
+            self._bar.update(self._task, completed=done, total=total, rate=told)
+        elif done == total or now - self._last >= _LINE_SECONDS:
+            line = f"trajectory {done}/{total}  {told}".rstrip()
+            print(line, file=self._stream, flush=True)
+            self._last = now
+
+
+if __name__ == "__main__":
+    cli.run(main, FLAGS)

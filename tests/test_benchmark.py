@@ -1,0 +1,87 @@
+"""What the benchmark measures and says; not how fast anything is."""
+
+import json
+
+import pytest
+
+from nwm_jax import benchmark
+from nwm_jax.benchmarks import data, measure
+
+
+def run(*arguments):
+    """Runs the verb in this process; its exit code."""
+    for name in data.FLAGS:
+        data.FLAGS[name].unparse()
+    with pytest.raises(SystemExit) as end:
+        benchmark.run(["benchmark", *arguments])
+    return end.value.code
+
+
+def test_json_is_one_line_with_everything(capsys):
+    arguments = ("--dataset=mass_spring,pendulum", "--num_steps=60", "--repeats=2")
+    assert not run("data", *arguments, "--json")
+    (line,) = capsys.readouterr().out.splitlines()
+    report = json.loads(line)
+    assert report["benchmark"] == "data"
+    assert report["num_steps"] == 60 and report["repeats"] == 2
+    assert report["unit"] == "ms per trajectory"
+    assert set(report["machine"]) >= {"cpu", "cores", "jax", "load"}
+    assert [row["dataset"] for row in report["datasets"]] == ["mass_spring", "pendulum"]
+    for row, original in zip(report["datasets"], (0.28, 0.36)):
+        for part in data.PARTS:
+            times = row[part]
+            assert 0 < times["least"] <= times["median"] <= times["most"]
+        assert row["total"]["least"] >= row["render"]["least"]
+        assert row["original"] == original
+        assert row["ratio"] == pytest.approx(1e3 * original / row["total"]["median"])
+
+
+def test_the_table(capsys):
+    assert not run("data", "--dataset=mass_spring", "--num_steps=2", "--repeats=1")
+    machine, header, row = capsys.readouterr().out.splitlines()
+    assert "cores" in machine and "jax" in machine
+    assert header.split()[3:6] == ["simulate", "render", "total"]
+    # No number of the original's for so few steps: no ratio either.
+    assert row.split()[0] == "mass_spring" and len(row.split()) == 7
+
+
+def test_every_repetition_is_of_other_trajectories(monkeypatch):
+    chunks = []
+    simulate = data.trajectories.simulate_chunk
+
+    def counted(spec, split, chunk, **settings):
+        chunks.append(chunk)
+        return simulate(spec, split, chunk, **settings)
+
+    monkeypatch.setattr(data.trajectories, "simulate_chunk", counted)
+    data.run(data.suite.get("mass_spring"), num_steps=2, repeats=3)
+    assert chunks == [0, 1, 2, 3]
+
+
+def test_summaries():
+    assert measure.summarise([3.0, 1.0, 2.0, 40.0], 2.0) == (5.0, 2.0, 80.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "name what to measure"),
+        (["date"], "unknown command 'date'; did you mean 'data'?"),
+        (["data", "--dataset=pendulun"], "unknown dataset 'pendulun'"),
+        (["data", "--num_steps=0"], "num_steps is 0"),
+        (["data", "--repeats=x"], "not an integer"),
+        (["data", "more"], "unexpected argument 'more'"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(capsys, arguments, told):
+    assert run(*arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and told in line
+
+
+def test_help(capsys):
+    assert not run("--help")
+    assert "data    simulating and drawing" in capsys.readouterr().out
+    assert not run("data", "--help")
+    out = capsys.readouterr().out
+    assert "--num_steps" in out and "Measures how fast" in out
