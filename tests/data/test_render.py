@@ -92,7 +92,8 @@ class Pictures:
 
     def __call__(self, arrays):
         self.traced += 1
-        return render.render(*arrays.values(), **self.options, dtype=np.float64)
+        particles = arrays["centres"], arrays["radii"], arrays["colors"]
+        return render.render(*particles, **self.options, dtype=np.float64)
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 5])
