@@ -1,0 +1,100 @@
+"""Files from public mirrors: one after the other, checked, kept."""
+
+import gzip
+import hashlib
+import http.client
+import pathlib
+import time
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nwm_jax.errors import UserError
+from nwm_jax.files import write_atomic
+
+ROUNDS = 3
+TIMEOUT_SECONDS = 30.0
+PAUSE_SECONDS = 2.0
+_BLOCK = 1 << 16
+
+
+class Remote(NamedTuple):
+    """A file on the net, compressed by gzip.
+
+    Attributes:
+      urls: where it is, the first choice first.
+      size: bytes when unpacked.
+      sha256: of the unpacked bytes.
+    """
+
+    urls: tuple[str, ...]
+    size: int
+    sha256: str
+
+
+def fetch(
+    path: pathlib.Path,
+    remote: Remote,
+    progress: Callable[[int, int], None] | None = None,
+) -> pathlib.Path:
+    """Downloads a file, unless it is there already.
+
+    Every mirror is asked in turn, three times round; what does not have the right
+    SHA-256 is thrown away.
+
+    Args:
+      path: where the unpacked file goes.
+      remote: what to download.
+      progress: called as progress(done, total), in unpacked bytes.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: no mirror gave the file; tells where to put it by hand.
+    """
+    if path.is_file() and _digest(path.read_bytes()) == remote.sha256:
+        return path
+    problems: dict[str, str] = {}
+    for turn in range(ROUNDS):
+        if turn:
+            time.sleep(PAUSE_SECONDS * turn)
+        for url in remote.urls:
+            try:
+                data = _download(url, remote.size, progress)
+            except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
+                reason = getattr(error, "reason", None) or error
+                problems[url] = str(reason) or type(error).__name__
+                continue
+            if _digest(data) == remote.sha256:
+                return write_atomic(path, data)
+            problems[url] = "its content is not the expected one"
+    told = "; ".join(f"{url}: {problem}" for url, problem in problems.items())
+    raise UserError(
+        f"cannot download {path.name} ({told}): get {remote.urls[0]} by another way, "
+        f"unpack it to {path}, or name the folder of one's own files with "
+        "--config.data.path=..."
+    )
+
+
+def _download(
+    url: str, size: int, progress: Callable[[int, int], None] | None
+) -> bytes:
+    """The unpacked bytes of a URL, at most one more than there should be."""
+    parts, done = [], 0
+    with (
+        urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as packed,
+        gzip.open(packed) as file,
+    ):
+        while done <= size and (block := file.read(min(_BLOCK, size + 1 - done))):
+            parts.append(block)
+            done += len(block)
+            if progress:
+                progress(min(done, size), size)
+    return b"".join(parts)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
