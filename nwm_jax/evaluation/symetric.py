@@ -3,8 +3,10 @@
 Higgins et al., arXiv:2111.05986. Over five test trajectories of 60 frames at a time,
 the true states are fitted as a sparse polynomial of the latent ones; the map counts as
 symplectic where its Jacobian J satisfies J E Jᵀ = c E with one c along a trajectory.
-On systems with one degree of freedom every J E Jᵀ is det(J) E, so that there only
-changes of the determinant are noticed.
+
+The measure, which is the original program's, looks at A Aᵀ for A = J E Jᵀ and notices
+less than that: with one degree of freedom A is det(J) E, so that only changes of the
+determinant count, and with more every orthogonal J passes, whatever it pairs.
 """
 
 from __future__ import annotations
