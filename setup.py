@@ -33,8 +33,10 @@ setuptools.setup(
     # Floors, never caps: a cap makes the package uninstallable within a year.
     install_requires=[
         "absl-py",
+        "diffrax",
         "dm-haiku>=0.0.17",
         "flax>=0.12.7",
+        "google-crc32c",
         "jax>=0.10",
         "matplotlib",
         "ml-collections",
@@ -42,7 +44,9 @@ setuptools.setup(
         "optax",
         "orbax-checkpoint",
         "pillow",
+        "protobuf>=4.22",
         "rich",
+        "safetensors",
         "scikit-learn",
         "scipy",
     ],
