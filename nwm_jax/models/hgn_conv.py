@@ -9,6 +9,7 @@ We do not: its smoothing is 0, and no gradient depends on C_ema, only the loss t
 shown.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -216,7 +217,7 @@ class ConvHGN(LatentModel):
             rngs=rngs,
         )
         # softplus(raw) = 1.
-        self.raw_multiplier = nnx.Param(jnp.log(jnp.expm1(1.0)))
+        self.raw_multiplier = nnx.Param(jnp.float32(math.log(math.expm1(1.0))))
         self.kappa = kappa
         self.average = nnx.Variable(jnp.zeros(()))
 
