@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from nwm_jax.core import wave
+from nwm_jax.core import oscillator, wave
 from nwm_jax.core.oscillator import OscillatorHParams, OscillatorParams, OscillatorState
 from nwm_jax.core.unroll import unroll
 from nwm_jax.core.wave import WaveHParams, WaveParams
@@ -200,9 +200,11 @@ class SequenceOscillatorCell(OscillatorCell):
           UserError: inputs of another length.
         """
         _check_inputs(self, inputs, self.hparams.input_channels)
+        hparams, params = self.hparams, self.params
 
         def advance(state: OscillatorState, inputs: jax.Array) -> OscillatorState:
-            return self.step(state, self.drive(inputs))
+            drive = oscillator.drive(hparams, params, inputs)
+            return oscillator.step(hparams, params, state, drive)
 
         return unroll(advance, state, inputs, remat=remat)
 
