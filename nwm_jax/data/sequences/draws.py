@@ -3,7 +3,7 @@
 import numpy as np
 
 # Streams of random numbers: never renumber, or every seeded run changes.
-COPY, COPY_EVAL, ADDING, ADDING_EVAL, SPLIT, NOISE = range(100, 106)
+COPY, COPY_EVAL, ADDING, ADDING_EVAL, SPLIT, NOISE, TEST = range(100, 107)
 
 
 def generator(seed: int, *stream: int) -> np.random.Generator:

@@ -100,18 +100,41 @@ def noise(seed: int, steps: int, features: int) -> np.ndarray:
     return rng.standard_normal((steps, features), np.float32)
 
 
-def split(seed: int, size: int, num_valid: int) -> tuple[np.ndarray, np.ndarray]:
+def split(
+    seed: int, size: int, num_valid: int, num_train: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Divides the training images at random into those to learn from and to validate.
 
+    Args:
+      seed: any integer.
+      size: how many images there are.
+      num_valid: how many to validate.
+      num_train: how many to learn from; 0: all others.
+
     Returns:
-      Sorted indices of both, int64 ``[size - num_valid]`` and ``[num_valid]``.
+      Sorted indices of both, int64 ``[num_train]`` and ``[num_valid]``.
 
     Raises:
-      UserError: nothing would be left to learn from.
+      UserError: there are not as many images, or none would be left to learn from.
     """
-    if not 0 <= num_valid < size:
+    least = num_valid + max(num_train, 1)
+    if min(num_valid, num_train) < 0 or least > size:
         raise UserError(
-            f"data.num_valid={num_valid} must be below the {size} training images"
+            f"data.num_valid={num_valid} and data.num_train={num_train} do not fit "
+            f"into {size} training images"
         )
     order = draws.generator(seed, draws.SPLIT).permutation(size)
-    return np.sort(order[num_valid:]), np.sort(order[:num_valid])
+    end = num_valid + num_train if num_train else size
+    return np.sort(order[num_valid:end]), np.sort(order[:num_valid])
+
+
+def choose(seed: int, size: int, num: int) -> np.ndarray:
+    """Sorted indices of `num` images of the test at random; all of them for 0.
+
+    Raises:
+      UserError: there are not as many.
+    """
+    if not 0 <= num <= size:
+        raise UserError(f"data.num_test={num} must be 0 (all) to {size}")
+    order = draws.generator(seed, draws.TEST).permutation(size)
+    return np.sort(order[: num or size])

@@ -61,8 +61,21 @@ def test_the_split_is_seeded_and_disjoint():
     )
     np.testing.assert_array_equal(valid, images.split(0, 60_000, 3000)[1])
     assert (valid != images.split(1, 60_000, 3000)[1]).any()
-    with pytest.raises(UserError, match="data.num_valid=50 must be below the 50"):
-        images.split(0, 50, 50)
+    few, same = images.split(0, 60_000, 3000, 500)
+    assert len(few) == 500 and set(few) < set(train)
+    np.testing.assert_array_equal(same, valid)
+    for wrong in ((50, 0), (20, 31), (-1, 0)):
+        with pytest.raises(UserError, match="do not fit into 50 training images"):
+            images.split(0, 50, *wrong)
+
+
+def test_some_or_all_of_the_test():
+    np.testing.assert_array_equal(images.choose(0, 7, 0), np.arange(7))
+    chosen = images.choose(0, 1000, 100)
+    assert len(set(chosen)) == 100 and chosen.min() >= 0 and chosen.max() < 1000
+    assert chosen.mean() > 300
+    with pytest.raises(UserError, match="data.num_test=8"):
+        images.choose(0, 7, 8)
 
 
 def test_noise_is_standard_normal_and_seeded():

@@ -1,0 +1,150 @@
+"""What the tasks of remembering a long sequence share."""
+
+import abc
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from ml_collections import ConfigDict
+
+from nwm_jax.errors import unknown
+from nwm_jax.evaluation import Evaluation
+from nwm_jax.figures import waves
+from nwm_jax.models import classifier
+from nwm_jax.models.classifier import SequenceClassifier
+from nwm_jax.modules import functional
+
+
+class SequenceTask(abc.ABC):
+    """A classifier, its inputs and what it shows of itself; see `tasks.Task`.
+
+    Args:
+      config: a resolved config. Read are `name`, `seed`, `batch_size`, `remat`, `model`
+        (see `models.classifier.build`) and `eval.batch_size`.
+      length: T, steps of a sequence.
+      inputs: F, numbers of a step.
+      outputs: numbers of an answer.
+      every_step: whether it answers after every step.
+      num_eval: examples of the evaluation set.
+
+    Raises:
+      UserError: the model's fields do not fit together.
+    """
+
+    #: The name of the task's scores, and the only one that `--metrics` may have.
+    metric: str
+    best: tuple[str, str] | None = None
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        *,
+        length: int,
+        inputs: int,
+        outputs: int,
+        every_step: bool = False,
+        num_eval: int,
+    ) -> None:
+        self.config = config
+        self.units_per_example = length
+        self.num_eval = num_eval
+        # The choice of the best checkpoint, or whether it is solved, needs them all.
+        self.num_periodic = num_eval
+        self.eval_batch_size = config.eval.batch_size
+        self._sizes = {
+            "inputs": inputs,
+            "outputs": outputs,
+            "every_step": every_step,
+            "remat": config.remat,
+        }
+        self.graphdef, params, _ = functional.split(
+            nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        )
+        self._num_weights = classifier.count_weights(params)
+
+    def init(self, key: jax.Array) -> SequenceClassifier:
+        """Draws a new classifier."""
+        model = self.config.model
+        return classifier.build(model, rngs=nnx.Rngs(key), **self._sizes)
+
+    @abc.abstractmethod
+    def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
+        """Rows `rows` of the batch of a step: a pure function of (seed, step)."""
+
+    @abc.abstractmethod
+    def inputs(self, batch: Mapping[str, jax.Array]) -> jax.Array:
+        """What the classifier sees of a batch, float32 ``[n, T, F]``; jittable."""
+
+    @abc.abstractmethod
+    def errors(
+        self, model: SequenceClassifier, batch: Mapping[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """Errors and accuracies of every example, ``[n]`` each."""
+
+    @abc.abstractmethod
+    def objective(self, errors: Mapping[str, jax.Array]) -> jax.Array:
+        """The loss, from the errors of a batch."""
+
+    @abc.abstractmethod
+    def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Examples `indices` of the fixed evaluation set."""
+
+    def loss(
+        self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
+        """The task's loss, and the batch means of its errors as metrics."""
+        model = functional.merge(self.graphdef, params, state)
+        errors = self.errors(model, batch)
+        metrics = {name: jnp.mean(values) for name, values in errors.items()}
+        return self.objective(errors), (metrics, state)
+
+    def score(
+        self, model: SequenceClassifier, batch: dict[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """The errors of every example, ``[n]`` each."""
+        return self.errors(model, batch)
+
+    def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Means over the examples, and "num_weights": the parameters without biases."""
+        means = {
+            name: float(np.mean(values, dtype=np.float64))
+            for name, values in scores.items()
+        }
+        return means | {"num_weights": self._num_weights}
+
+    def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
+        """What metrics are computed by: by the task itself.
+
+        Raises:
+          UserError: another metric than the task's own.
+        """
+        for name in metrics:
+            if name != self.metric:
+                raise unknown("metric", name, (self.metric,))
+        return {self.metric: self}
+
+    def figures(
+        self, model: SequenceClassifier, folder: pathlib.Path
+    ) -> list[pathlib.Path]:
+        """Draws the hidden state of the first test sequence over place and time.
+
+        Args:
+          model: a trained classifier.
+          folder: where the picture goes.
+
+        Returns:
+          hidden_state.png: the first channel (of a torus: its middle row).
+        """
+        batch = self.eval_batch(np.array([self.num_eval - 1]))
+        states = jax.jit(lambda model, batch: model.states(self.inputs(batch)))
+        states = np.asarray(states(model, batch))[0]
+        if states.ndim == 2:  # places without channels
+            states = states[..., None]
+        sheet = states[..., 0].reshape(len(states), -1, states.shape[-2])
+        path = folder / "hidden_state.png"
+        title = f"{self.config.name}: hidden state"
+        return [waves.draw_space_time(path, sheet, title=title)]
