@@ -65,6 +65,48 @@ def test_simulated(name, cache_dir):
     assert difference.max() <= 1 and (difference > 0).mean() < 3e-4
 
 
+def _check_whole(name, dt, cache_dir):
+    """A source without constants: states and pictures are those of the dataset."""
+    spec, sizes = suite.get(name), {**SIZES, "dt": dt}
+    source = data.open_source(name=name, cache_dir=cache_dir, **sizes)
+    assert source.origin == spec.origin
+    batch = source.windows("test", np.array([2, 0]), np.array([3, 6]), 10)
+    assert list(batch) == ["states"]
+    raw = trajectories.simulate_chunk(spec, "test", 0, num_frames=16, dt=dt, seed=0)
+    states = np.stack([raw["states"][2, 3:13], raw["states"][0, 6:16]])
+    np.testing.assert_array_equal(source.states(batch), states.astype(np.float32))
+    images = jax.jit(source.images)(batch)
+    assert images.shape == (2, 10, 32, 32, 3) and images.dtype == jnp.float32
+    levels = np.rint(np.asarray(images) * 255)
+    np.testing.assert_array_equal(images, levels.astype(np.float32) / np.float32(255))
+    exact = spec.images({"states": states})
+    assert exact.dtype == np.float64
+    difference = np.abs(levels - render.to_uint8(np.asarray(exact)))
+    assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
+    return raw["states"], np.asarray(exact)
+
+
+def test_games(cache_dir):
+    states, image = _check_whole("pennies", 0.1, cache_dir)
+    assert len(np.unique(states[:, 0], axis=0)) == trajectories.CHUNK
+    joint = states[2, 3, :2, None] * states[2, 3, None, 2:]
+    np.testing.assert_array_equal(image[0, 0, ::16, ::16, 0], joint)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lj_4", "lj_16"])
+def test_boxes(name, cache_dir):
+    states, image = _check_whole(name, 0.004, cache_dir)
+    assert len(np.unique(states[:, 0], axis=0)) == trajectories.CHUNK
+    half = systems.get(name).side / 2
+    places = states[..., : states.shape[-1] // 2]
+    assert np.abs(places).max() <= half
+    # Particle 0 is in front, and red.
+    column, row = np.rint((places[2, 3, :2] / half + 1) / 2 * 31).astype(int)
+    red = image[0, 0, row, column]
+    assert red[0] > 0.8 and red[0] > 3 * red[1:].max()
+
+
 def test_rows_are_independent(cache_dir):
     source = data.open_source(name="pendulum_colors", cache_dir=cache_dir, **SIZES)
     images = jax.jit(source.images)

@@ -26,7 +26,13 @@ WIDTHS = {
     "two_body": (2.75, 2.75, 0),
     "two_body_colors": (5.0, 5.0, 0),
 }
-ANNULAR = [name for name in suite.DATASETS if not name.startswith("two_body")]
+LONG = [name for name in suite.DATASETS if name.endswith("_long_trajectory")]
+PARTICLES = [
+    spec.name
+    for spec in suite.DATASETS.values()
+    if isinstance(spec, suite.Particles) and spec.name not in LONG
+]
+ANNULAR = [name for name in PARTICLES if not name.startswith("two_body")]
 
 
 @functools.cache
@@ -81,7 +87,7 @@ def test_initial_states_and_constants(name):
     assert abs(np.corrcoef(radius, angle)[0, 1]) < 0.06
 
 
-@pytest.mark.parametrize("name", suite.DATASETS)
+@pytest.mark.parametrize("name", PARTICLES)
 def test_pictures_vary_as_published(name):
     spec, drawn = _draws(name)
     x, y = drawn["offset"].T
@@ -106,6 +112,23 @@ def test_pictures_vary_as_published(name):
         assert abs(np.corrcoef(x, y)[0, 1]) < 0.06
 
 
+def test_every_published_dataset_is_there():
+    games = {"matching_pennies", "rock_paper_scissors"}
+    long = {f"{name}_long_trajectory" for name in games}
+    long |= {f"mass_spring{end}_long_trajectory" for end in ("", "_colors")}
+    long |= {f"pendulum{end}_long_trajectory" for end in ("", "_colors")}
+    assert set(LONG) == long
+    ours = {"mass_spring_friction", "pendulum_friction"}
+    everything = {*WIDTHS, *games, *long, *ours, "lj_4", "lj_16"}
+    assert set(suite.DATASETS) == everything
+    for name, spec in suite.DATASETS.items():
+        assert spec.name == name
+        short = suite.DATASETS[name.removesuffix("_long_trajectory")]
+        assert dataclasses.replace(short, name=name) == spec
+        dt = 0.1 if spec.system in games else 0.05
+        assert spec.dt == (0.004 if name.startswith("lj") else dt)
+
+
 def test_two_bodies_fill_a_box():
     _, drawn = _draws("two_body_colors")
     q, p, m = drawn["q0"], drawn["p0"], drawn["param_m"]
@@ -120,6 +143,20 @@ def test_two_bodies_fill_a_box():
     radius = np.hypot(q[:, 0], q[:, 1])
     np.testing.assert_allclose(np.hypot(p[:, 0], p[:, 1]), radius**-0.5 / 2)
     np.testing.assert_allclose((q[:, :2] * p[:, :2]).sum(1), 0, atol=1e-15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("steps", "share"), [(100, 1.0), (255, 0.78), (511, 0.62)])
+def test_share_of_bodies_that_stay_on_the_canvas(steps, share):
+    # The published generator keeps these shares of 4,000 draws.
+    once = dataclasses.replace(suite.get("two_body_colors"), redraw=False)
+    settings = {"num_frames": steps + 1, "dt": 0.05, "seed": 0}
+    kept = []
+    for chunk in range(4):
+        drawn = trajectories.simulate_chunk(once, "train", chunk, **settings)
+        kept.append((np.abs(drawn["states"][..., :4]) <= 5.0).all(axis=(1, 2)))
+    error = 3 * np.sqrt(2 * share * (1 - share) / 4096) + 0.005
+    assert np.mean(kept) == pytest.approx(share, abs=error)
 
 
 def test_bodies_that_leave_the_canvas_are_drawn_anew():
@@ -185,6 +222,8 @@ def test_seeded_numbers_are_what_they_were():
         ("spring", "mass_spring"),
         ("spring_colors", "mass_spring_colors"),
         ("mass_spring", "mass_spring"),
+        ("pennies", "matching_pennies"),
+        ("pennies_long_trajectory", "matching_pennies_long_trajectory"),
         ("pendulum_colors_friction", "pendulum_colors_friction"),
     ],
 )

@@ -100,9 +100,17 @@ def test_energy_is_kept_for_512_frames(name):
     assert drift < 1e-10
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_friction_takes_the_energy_it_should(name):
-    system, friction, dt = systems.get(name), 0.05, 0.01
+@pytest.mark.parametrize(
+    ("name", "dt"),
+    [
+        ("mass_spring", 0.01),
+        ("pendulum", 0.01),
+        ("double_pendulum", 0.002),
+        ("two_body", 0.005),
+    ],
+)
+def test_friction_takes_the_energy_it_should(name, dt):
+    system, friction = systems.get(name), 0.05
     params, q, p = _states(system, 16, name)
     x = system.simulate(params, q, p, dt=dt, num_steps=400, friction=friction)
     q, p = np.split(x, 2, axis=-1)
@@ -112,8 +120,10 @@ def test_friction_takes_the_energy_it_should(name):
     # Simpson's rule for the work between frames 0, 2, 4, ...
     work = dt / 3 * (power[:, :-2:2] + 4 * power[:, 1:-1:2] + power[:, 2::2])
     lost = energy[:, ::2] - energy[:, :1]
-    np.testing.assert_allclose(lost[:, 1:], work.cumsum(1), atol=1e-8)
-    assert (np.diff(energy) < 1e-15).all()
+    # The double pendulum's power changes quickly: Simpson's rule is less exact.
+    exact = 1e-6 if name == "double_pendulum" else 1e-8
+    np.testing.assert_allclose(lost[:, 1:], work.cumsum(1), rtol=1e-7, atol=exact)
+    assert (np.diff(energy) < 1e-14).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -161,7 +171,7 @@ def test_trajectories_and_pictures_equal_generated_ones(name):
 
 def test_double_pendulum_keeps_energy_and_turns_back():
     system = systems.get("double_pendulum")
-    params, q, p = _states(system, 16, "double_pendulum")
+    params, q, p = _states(system, 64, "double_pendulum")
     x = system.simulate(params, q, p, dt=0.05, num_steps=60)
     energy = system.hamiltonian(params, *np.split(x, 2, axis=-1))
     np.testing.assert_allclose(energy, energy[:, :1] + np.zeros(61), atol=1e-7)
@@ -181,6 +191,8 @@ def test_gravity_keeps_energy_momentum_and_angular_momentum():
     turning = q[..., ::2] * p[..., 1::2] - q[..., 1::2] * p[..., ::2]
     spin = turning.sum(-1)
     np.testing.assert_allclose(spin, spin[:, :1] + np.zeros(61), atol=1e-9)
+    back = system.simulate(params, q[:, -1], p[:, -1], dt=-0.05, num_steps=60)
+    np.testing.assert_allclose(back[:, ::-1], x, atol=1e-7)
 
 
 def test_equal_bodies_move_on_circles():

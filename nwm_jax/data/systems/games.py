@@ -26,7 +26,7 @@ PENNIES = np.array([[1.0, -1.0], [-1.0, 1.0]])
 ROCK_PAPER_SCISSORS = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])
 
 _RESOLUTION = 32
-# Longest step of the integrator: 1e-13 after 511 frames of dt = 0.1.
+# Longest step of the integrator: 1e-12 after 511 frames of dt = 0.1.
 _MAX_STEP = 0.05
 
 

@@ -8,6 +8,7 @@ particles come within r_c; the forces do not.
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,20 +16,10 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from nwm_jax.data.host import float64_on_cpu
+from nwm_jax.data.systems import equilibration
 from nwm_jax.data.systems.base import Array, Params, left, namespace
 
 _STEP = 0.002  # of velocity Verlet, in time units
-
-# Equilibration, in time units.
-_DAMPING = 0.2  # mean time for the heat bath to redirect a velocity
-_KICK_EVERY = 0.02
-_BATH_STEP = 0.005  # of velocity Verlet between the kicks
-_RELAX = 4.0  # without the bath, after the velocities were rescaled
-_DESCENT_STEPS = 200
-
-# Trajectories are equilibrated this many at a time, always: they are chaotic, so only
-# the same program in the same place gives the same numbers.
-_BLOCK = 256
 
 
 class LennardJones:
@@ -79,8 +70,7 @@ class LennardJones:
           p: velocities, `[..., 2N]`.
         """
         xp = namespace(q, p)
-        _, _, sixth, _ = self._pairs(xp, *_coordinates(xp, q))
-        potential = 2 * (sixth * (sixth - 1)).sum((0, 1))  # every pair comes twice
+        potential = self.potential(xp, *_coordinates(xp, q))
         return potential + (xp.asarray(p) ** 2).sum(-1) / 2
 
     def vector_field(
@@ -96,7 +86,7 @@ class LennardJones:
         """
         xp = namespace(q, p)
         p = xp.asarray(p)
-        forces = _interleaved(xp, *self._forces(xp, *_coordinates(xp, q)))
+        forces = _interleaved(xp, *self.forces(xp, *_coordinates(xp, q)))
         return p, forces - friction * p
 
     def positions(self, params: Params, q: ArrayLike, offset: ArrayLike = 0.0) -> Array:
@@ -164,13 +154,7 @@ class LennardJones:
         return {}, *self.equilibrate(seeds)
 
     def equilibrate(self, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """States of the system at its temperature, with the heat bath's mean energy.
-
-        The protocol of the published sets, shortened: random places (one particle in
-        each cell of a square lattice), descent to less energy, a Langevin heat bath
-        for `bath_time` units instead of 10,000, one rescaling of the velocities
-        that gives every state the same total energy, and 4 units without the bath. In
-        float32: the results are rounded to it, and chaotic besides.
+        """States of the box at its temperature; see `equilibration.equilibrate`.
 
         Args:
           seeds: key data of JAX's threefry generator, uint32 `[n, 2]`.
@@ -178,20 +162,14 @@ class LennardJones:
         Returns:
           q0 in the box and p0 of total momentum 0, float64 `[n, 2N]`.
         """
-        padded = np.resize(seeds, (-(-len(seeds) // _BLOCK) * _BLOCK, 2))
-        with float64_on_cpu():
-            blocks = [
-                np.asarray(self._equilibrated(block))
-                for block in padded.reshape(-1, _BLOCK, 2)
-            ]
-        x, y, vx, vy = np.concatenate(blocks, -1)[..., : len(seeds)].astype(np.float64)
+        x, y, vx, vy = equilibration.equilibrate(self, seeds).astype(np.float64)
         vx, vy = vx - vx.mean(0), vy - vy.mean(0)  # what float32 made of nothing
         return self.wrap(_interleaved(np, x, y)), _interleaved(np, vx, vy)
 
     # Below, x and y are coordinates with the particles along axis 0, `[N, ...]`: pairs
     # along the first two axes and trajectories along the last are vectorised best.
 
-    def _pairs(self, xp, x, y):
+    def pairs(self, xp: Any, x: Array, y: Array) -> tuple[Array, ...]:
         """dx, dy to nearest images, r^-6 and r^-2; both powers 0 beyond r_c."""
         dx, dy = x[:, None] - x[None], y[:, None] - y[None]
         dx = dx - self.side * xp.round(dx / self.side)
@@ -203,19 +181,27 @@ class LennardJones:
         inverse = xp.where(squared < self.cutoff**2, 1 / squared, 0)
         return dx, dy, inverse**3, inverse
 
-    def _forces(self, xp, x, y):
-        dx, dy, sixth, inverse = self._pairs(xp, x, y)
+    def potential(self, xp: Any, x: Array, y: Array) -> Array:
+        """The potential energy, `[...]`."""
+        _, _, sixth, _ = self.pairs(xp, x, y)
+        return 2 * (sixth * (sixth - 1)).sum((0, 1))  # every pair comes twice
+
+    def forces(self, xp: Any, x: Array, y: Array) -> tuple[Array, Array]:
+        """The forces along x and y, each `[N, ...]`."""
+        dx, dy, sixth, inverse = self.pairs(xp, x, y)
         strength = 24 * sixth * (2 * sixth - 1) * inverse
         return (strength * dx).sum(1), (strength * dy).sum(1)
 
-    def _verlet(self, state, h, steps):
+    def verlet(
+        self, state: tuple[jax.Array, ...], h: ArrayLike, steps: int
+    ) -> tuple[jax.Array, ...]:
         """Velocity Verlet, `steps` times, of (x, y, v_x, v_y, f_x, f_y)."""
 
         def once(_, state):
             x, y, vx, vy, fx, fy = state
             vx, vy = vx + h / 2 * fx, vy + h / 2 * fy
             x, y = x + h * vx, y + h * vy
-            fx, fy = self._forces(jnp, x, y)
+            fx, fy = self.forces(jnp, x, y)
             return x, y, vx + h / 2 * fx, vy + h / 2 * fy, fx, fy
 
         return jax.lax.fori_loop(0, steps, once, state)
@@ -225,73 +211,11 @@ class LennardJones:
         """The frames after the first, `[num_steps, 4, N, B]`; start `[4, N, B]`."""
 
         def frame(state, _):
-            state = self._verlet(state, h, substeps)
+            state = self.verlet(state, h, substeps)
             return state, jnp.stack(state[:4])
 
-        state = (*start, *self._forces(jnp, *start[:2]))
+        state = (*start, *self.forces(jnp, *start[:2]))
         return jax.lax.scan(frame, state, length=num_steps)[1]
-
-    @functools.partial(jax.jit, static_argnums=0)
-    def _equilibrated(self, seeds):
-        """x, y, v_x and v_y, float32 `[4, N, B]`, from seeds `[B, 2]`."""
-        keys = jax.vmap(
-            lambda seed: jax.random.split(
-                jax.random.wrap_key_data(seed, impl="threefry2x32"), 3
-            )
-        )(seeds)
-        for_places, for_velocities, for_bath = keys[:, 0], keys[:, 1], keys[:, 2]
-        x, y = self._descend(*self._places(for_places))
-        vx, vy = self._thermal(for_velocities)
-        state = (x, y, vx, vy, *self._forces(jnp, x, y))
-        # The bath acts on the velocities alone and exactly; in between they are free.
-        keep = math.exp(-_KICK_EVERY / _DAMPING)
-        renew = math.sqrt(1 - keep**2)
-
-        def kick(i, state):
-            x, y, vx, vy, fx, fy = self._verlet(
-                state, _BATH_STEP, round(_KICK_EVERY / _BATH_STEP)
-            )
-            now = jax.vmap(jax.random.fold_in, (0, None))(for_bath, i)
-            new_x, new_y = self._thermal(now)
-            return x, y, keep * vx + renew * new_x, keep * vy + renew * new_y, fx, fy
-
-        kicks = round(self.bath_time / _KICK_EVERY)
-        x, y, vx, vy, fx, fy = jax.lax.fori_loop(0, kicks, kick, state)
-        _, _, sixth, _ = self._pairs(jnp, x, y)
-        left_over = self.energy - 2 * (sixth * (sixth - 1)).sum((0, 1))
-        kinetic = (vx**2 + vy**2).sum(0) / 2
-        scale = jnp.sqrt(jnp.maximum(left_over, 0) / kinetic)
-        state = (x, y, scale * vx, scale * vy, fx, fy)
-        x, y, vx, vy, *_ = self._verlet(state, _STEP, round(_RELAX / _STEP))
-        return jnp.stack([x, y, vx, vy])
-
-    def _places(self, keys):
-        """One particle in each cell of a square lattice, a tenth off its walls."""
-        rows = math.isqrt(self.num_particles)
-        lattice = np.stack(np.divmod(np.arange(self.num_particles), rows)) / rows - 0.5
-        shape = lattice.shape
-        draw = jax.vmap(lambda k: jax.random.uniform(k, shape, jnp.float32, 0.1, 0.9))
-        inside = draw(keys)
-        x, y = jnp.moveaxis(lattice.astype(np.float32) + inside / rows, 0, -1)
-        return self.side * x, self.side * y
-
-    def _descend(self, x, y):
-        """Goes down the potential, by at most 0.05 a step."""
-
-        def once(_, place):
-            x, y = place
-            fx, fy = self._forces(jnp, x, y)
-            length = 0.002 / (1 + 0.04 * jnp.sqrt(fx**2 + fy**2))
-            return x + length * fx, y + length * fy
-
-        return jax.lax.fori_loop(0, _DESCENT_STEPS, once, (x, y))
-
-    def _thermal(self, keys):
-        """Velocities of the temperature, with no total momentum, `[2, N, B]`."""
-        shape = (2, self.num_particles)
-        draw = jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))
-        normal = jnp.moveaxis(draw(keys), 0, -1)
-        return math.sqrt(self.temperature) * (normal - normal.mean(1, keepdims=True))
 
 
 def _coordinates(xp, q):
