@@ -23,8 +23,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from nwm_jax import errors
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, unknown
 from nwm_jax.interop import forecasters
 from nwm_jax.interop.checkpoints import read_checkpoint
 from nwm_jax.models import ForecastModel
@@ -127,7 +126,7 @@ def dump(model: nnx.Module) -> dict[str, np.ndarray]:
 
 def _family(model: str) -> types.ModuleType:
     if model not in MODELS:
-        raise errors.unknown("model", model, MODELS)
+        raise unknown("model", model, MODELS)
     if model in forecasters.MODELS:
         return forecasters
     # Its solvers are not needed by the others.
@@ -137,8 +136,8 @@ def _family(model: str) -> types.ModuleType:
 def _settle(
     family: types.ModuleType, model: str, overrides: Mapping[str, Any]
 ) -> dict[str, Any]:
-    unknown = overrides.keys() - family.OPTIONS.keys()
-    _compare("unknown", unknown, f"{model}'s overrides")
+    wrong = overrides.keys() - family.OPTIONS.keys()
+    _compare("unknown", wrong, f"{model}'s overrides")
     return family.settle(model, family.OPTIONS | overrides)
 
 

@@ -25,6 +25,14 @@ class Latents(NamedTuple):
     pairing: str
 
 
+# The pairing is no array: with this, `latents` can be compiled.
+jax.tree_util.register_pytree_node(
+    Latents,
+    lambda latents: ((latents.z, latents.variance), latents.pairing),
+    lambda pairing, arrays: Latents(*arrays, pairing),
+)
+
+
 @runtime_checkable
 class ForecastModel(Protocol):
     """A model of the forecasting benchmark (arXiv:2111.05458).

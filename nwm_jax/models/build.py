@@ -5,7 +5,7 @@ from typing import Any
 
 from flax import nnx
 
-from nwm_jax.errors import UserError
+from nwm_jax.errors import unknown
 from nwm_jax.models import ForecastModel
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell, OscillatorCell
@@ -67,19 +67,15 @@ def build(
         )
     if model.name in OSCILLATORS:
         cell = OSCILLATORS[model.name](tuple(model.grid), model.channels, rngs)
-        seen = model.get("decode", "xv")
-        if seen not in _DECODE:
-            raise UserError(
-                f"unknown model.decode {seen!r}; one of {', '.join(_DECODE)}"
-            )
-        decode = _DECODE[seen]
+        if model.decode not in _DECODE:
+            raise unknown("model.decode", model.decode, _DECODE)
+        decode = _DECODE[model.decode]
     elif model.name in GATED:
         widths = [model.units] * (model.layers - 1) + [model.latent]
         cell = StackedCell(GATED[model.name], model.latent, widths, rngs=rngs)
         decode = "output"
     else:
-        known = ", ".join((*OSCILLATORS, *GATED, *LATENT))
-        raise UserError(f"unknown model {model.name!r}; choose one of {known}")
+        raise unknown("model", model.name, (*OSCILLATORS, *GATED, *LATENT))
     return Forecaster(
         cell,
         image_shape,

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from nwm_jax.core.unroll import unroll
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, unknown
 from nwm_jax.models import Latents
 from nwm_jax.models.likelihood import negative_log_likelihood
 from nwm_jax.modules.autoencoder import Decoder, Encoder
@@ -81,7 +81,7 @@ class Forecaster(nnx.Module):
                 f"more than {max(1, num_ic)}"
             )
         if decode not in DECODE:
-            raise UserError(f"unknown decode {decode!r}; one of {', '.join(DECODE)}")
+            raise unknown("decode", decode, DECODE)
         self.num_observed = num_observed
         self.num_ic = num_ic
         self.train_length = train_length

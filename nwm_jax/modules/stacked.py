@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, unknown
 from nwm_jax.modules.gated import GRUCell, LSTMCell, VanillaCell
 
 KINDS = {"vanilla": VanillaCell, "lstm": LSTMCell, "gru": GRUCell}
@@ -37,7 +37,7 @@ class StackedCell(nnx.RNNCellBase):
         self, kind: str, inputs: int, widths: tuple[int, ...], *, rngs: nnx.Rngs
     ) -> None:
         if kind not in KINDS:
-            raise UserError(f"unknown kind of cell {kind!r}; one of {', '.join(KINDS)}")
+            raise unknown("kind of cell", kind, KINDS)
         if not widths or min(inputs, *widths) < 1:
             raise UserError(
                 f"a stack needs one layer or more of 1 unit or more, got {inputs} "
