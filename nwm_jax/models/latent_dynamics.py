@@ -4,7 +4,7 @@ from typing import Any
 
 from flax import nnx
 
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, unknown
 from nwm_jax.models import hgn_conv
 from nwm_jax.models.dynamics import (
     Dynamics,
@@ -46,9 +46,7 @@ def build(
       UserError: unknown model, or settings that do not fit each other.
     """
     if model.name not in MODELS:
-        raise UserError(
-            f"unknown latent model {model.name!r}; choose one of {', '.join(MODELS)}"
-        )
+        raise unknown("latent model", model.name, MODELS)
     if model.name == "hgn_conv":
         return hgn_conv.build(model, image_shape, conv=conv, remat=remat, rngs=rngs)
     if model.latent < 2 or model.latent % 2:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, unknown
 
 TRAINING = ("forward", "forward_backward")
 SPLITS = ("overlap_by_one", "no_overlap", "include_inference")
@@ -67,11 +67,9 @@ def get(
       UserError: an unknown name, or what does not go together.
     """
     if training not in TRAINING:
-        raise UserError(
-            f"unknown training {training!r}: choose {' or '.join(TRAINING)}"
-        )
+        raise unknown("training", training, TRAINING)
     if split not in SPLITS:
-        raise UserError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
+        raise unknown("split", split, SPLITS)
     both_ways = training == "forward_backward"
     inclusive = split == "include_inference"
     if not reversible and (both_ways or inclusive):
