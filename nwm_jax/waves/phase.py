@@ -4,6 +4,7 @@ import numpy as np
 import scipy.fft
 
 from nwm_jax.errors import UserError
+from nwm_jax.waves.arrays import as_real
 
 # An amplitude below this many roundings of the largest one is rounding, not signal.
 _ROUNDINGS = 64
@@ -47,14 +48,7 @@ def analytic_signal(
     Source: Gabor, "Theory of communication", 1946; used for NWM by Keller & Welling,
     "Neural Wave Machines", ICML 2023 (PMLR 202).
     """
-    x = np.asarray(x)
-    if np.iscomplexobj(x):
-        raise UserError(
-            "analytic_signal needs real numbers and got complex ones: "
-            "pass the recording itself (its real part)"
-        )
-    if x.dtype.kind not in "fiub":
-        raise UserError(f"analytic_signal needs real numbers and got dtype {x.dtype}")
+    x = as_real(x, "analytic_signal")
     if not -x.ndim <= axis < x.ndim:
         raise UserError(f"no axis {axis} in an array of shape {x.shape}")
     x = np.moveaxis(x, axis, 0)

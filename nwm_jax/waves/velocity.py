@@ -1,4 +1,4 @@
-"""How the phase of a field changes in space and time: direction, speed, coherence.
+"""How the phase of a field changes in space and time: wave number, frequency, speed.
 
 All functions start from the complex analytic signal a = A exp(i phi) of a field
 (`phase.analytic_signal`): differences of phase are angles of products of complex
@@ -9,22 +9,27 @@ points towards higher row indices.
 import numpy as np
 
 from nwm_jax.errors import UserError
+from nwm_jax.waves.arrays import as_signal, as_vectors, boundary_pair, turn
 from nwm_jax.waves.phase import is_silent
-
-_BOUNDARIES = ("periodic", "open")
 
 
 def phase_gradient(
-    signal: np.ndarray, *, boundary: str | tuple[str, str] = "periodic"
+    signal: np.ndarray,
+    *,
+    boundary: str | tuple[str, str] = "periodic",
+    difference: str = "central",
 ) -> np.ndarray:
-    """Returns the spatial gradient of the phase by wrapped central differences.
+    """Returns the spatial gradient of the phase by wrapped differences.
 
     Along each of the two axes, with i the index along it,
 
-        (grad phi)_i = arg( a(i+1) conj(a(i-1)) ) / 2.
+        central:  (grad phi)_i = arg( a(i+1) conj(a(i-1)) ) / 2
+        forward:  (grad phi)_i = arg( a(i+1) conj(a(i)) ).
 
-    It is exact for plane waves longer than 4 cells; of shorter ones a central
-    difference cannot tell the direction, and gives the alias k -> k - pi sign(k).
+    The central one belongs to the cell itself and is exact for plane waves longer than
+    4 cells; of shorter ones it cannot tell the direction, and gives the alias
+    k -> k - pi sign(k). The one-sided one belongs to the middle between two cells and
+    is exact down to waves of 2 cells.
 
     Args:
       signal: complex analytic signal [..., H, W]; usually [T, H, W].
@@ -32,33 +37,29 @@ def phase_gradient(
         "open" (a sheet: at the first and last cell the difference to the one
         neighbour, arg( a(i+1) conj(a(i)) )), or a pair of these for (rows, columns),
         e.g. ("open", "periodic") for a stack of rings.
+      difference: "central" or "forward" (at the last cell of an open axis: the one
+        before it).
 
     Returns:
       [..., H, W, 2], (row, column), radians per cell, in (-pi/2, pi/2] (one-sided
-      differences at open ends: (-pi, pi]). NaN where one of the two cells has no phase
+      differences: (-pi, pi]). NaN where one of the two cells has no phase
       (`phase.is_silent`). Along an axis of one cell it is 0.
 
     Raises:
       UserError: `signal` is not complex, has fewer than two axes, or a periodic axis of
-        two cells, whose two neighbours are the same cell.
+        two cells, whose two neighbours are the same cell; an unknown `boundary` or
+        `difference`.
 
     Source: Keller & Welling, "Neural Wave Machines", ICML 2023 (PMLR 202): the spatial
     gradient of the generalised phase (there with the opposite sign, see
     `wave_velocity`).
     """
-    signal = _complex(signal, 2, "[..., height, width]")
-    boundaries = (boundary,) * 2 if isinstance(boundary, str) else tuple(boundary)
-    if len(boundaries) != 2 or any(b not in _BOUNDARIES for b in boundaries):
+    signal = as_signal(signal, 2, "[..., height, width]")
+    boundaries = boundary_pair(boundary, signal.shape[-2:])
+    if difference not in ("central", "forward"):
         raise UserError(
-            f"boundary {boundary!r} is not known: use 'periodic', 'open' or a pair of "
-            "these for (rows, columns)"
+            f"difference {difference!r} is not known: use 'central' or 'forward'"
         )
-    for size, kind, name in zip(signal.shape[-2:], boundaries, ("rows", "columns")):
-        if size == 2 and kind == "periodic":
-            raise UserError(
-                f"2 {name} cannot be periodic (both neighbours are the same cell): "
-                "use boundary='open'"
-            )
     signal = np.where(is_silent(signal), signal.dtype.type(np.nan), signal)
     gradient = np.zeros(signal.shape + (2,), signal.real.dtype)
     for component, kind in enumerate(boundaries):
@@ -68,18 +69,25 @@ def phase_gradient(
         if along.shape[0] == 1:
             out[np.isnan(along)] = np.nan
             continue
-        out[1:-1] = _turn(along[2:], along[:-2]) / 2
+        if difference == "forward":
+            out[:-1] = turn(along[1:], along[:-1])
+            out[-1] = turn(along[0], along[-1]) if kind == "periodic" else out[-2]
+            continue
+        out[1:-1] = turn(along[2:], along[:-2]) / 2
         if kind == "periodic":
-            out[0] = _turn(along[1], along[-1]) / 2
-            out[-1] = _turn(along[0], along[-2]) / 2
+            out[0] = turn(along[1], along[-1]) / 2
+            out[-1] = turn(along[0], along[-2]) / 2
         else:
-            out[0] = _turn(along[1], along[0])
-            out[-1] = _turn(along[-1], along[-2])
+            out[0] = turn(along[1], along[0])
+            out[-1] = turn(along[-1], along[-2])
     return gradient
 
 
 def wave_velocity(
-    signal: np.ndarray, *, boundary: str | tuple[str, str] = "periodic"
+    signal: np.ndarray,
+    *,
+    boundary: str | tuple[str, str] = "periodic",
+    difference: str = "central",
 ) -> np.ndarray:
     """Returns the direction in which the wave travels, nu = -grad phi.
 
@@ -90,6 +98,7 @@ def wave_velocity(
     Args:
       signal: complex analytic signal [..., H, W]; usually [T, H, W].
       boundary: as in `phase_gradient`.
+      difference: as in `phase_gradient`.
 
     Returns:
       [..., H, W, 2], (row, column), radians per cell, range and NaN as
@@ -101,7 +110,7 @@ def wave_velocity(
     Source: Keller & Welling, "Neural Wave Machines", ICML 2023 (PMLR 202), nu = -grad
     phi.
     """
-    return -phase_gradient(signal, boundary=boundary)
+    return -phase_gradient(signal, boundary=boundary, difference=difference)
 
 
 def temporal_frequency(signal: np.ndarray, axis: int = 0) -> np.ndarray:
@@ -127,7 +136,7 @@ def temporal_frequency(signal: np.ndarray, axis: int = 0) -> np.ndarray:
     Source: the discrete form of d phi / d t, e.g. Davis et al. 2020,
     doi:10.1038/s41586-020-2802-y.
     """
-    signal = _complex(signal, 1, "[time, ...]")
+    signal = as_signal(signal, 1, "[time, ...]")
     if not -signal.ndim <= axis < signal.ndim or signal.shape[axis] < 2:
         raise UserError(
             f"no frequency along axis {axis} of shape {signal.shape}: at least 2 "
@@ -135,7 +144,7 @@ def temporal_frequency(signal: np.ndarray, axis: int = 0) -> np.ndarray:
         )
     along = np.moveaxis(signal, axis, 0)
     along = np.where(is_silent(along), along.dtype.type(np.nan), along)
-    steps = _turn(along[1:], along[:-1])
+    steps = turn(along[1:], along[:-1])
     omega = np.empty(along.shape, steps.dtype)
     omega[0], omega[-1] = steps[0], steps[-1]
     omega[1:-1] = (steps[1:] + steps[:-1]) / 2
@@ -163,7 +172,7 @@ def phase_speed(
 
     Source: the definition of phase speed; in Keller & Welling (PMLR 202) nu alone.
     """
-    frequency, velocity = np.asarray(frequency), _vectors(velocity)
+    frequency, velocity = np.asarray(frequency), as_vectors(velocity)
     if frequency.shape != velocity.shape[:-1]:
         raise UserError(
             f"frequency {frequency.shape} and velocity {velocity.shape} do not belong "
@@ -173,63 +182,24 @@ def phase_speed(
     return frequency / np.where(number < min_wave_number, np.nan, number)
 
 
-def direction_coherence(
-    velocity: np.ndarray, axis: int | tuple[int, ...] | None = None
-) -> np.ndarray:
-    """Returns how well the directions of the vectors agree.
+def direction(velocity: np.ndarray) -> np.ndarray:
+    """Returns the angle of vectors (row, column).
 
-        R = | mean( nu / |nu| ) |
-
-    Apply it to the time-averaged velocity for the coherence of the mean flow.
+        theta = atan2(row, column)
 
     Args:
       velocity: [..., 2], any unit.
-      axis: the axes to average over, counted in `velocity` without its last axis;
-        None: all of them.
 
     Returns:
-      In [0, 1], the shape of what is left: 1 when all vectors point one way, about
-      1/sqrt(n) for n random ones, 0 for a balanced rotation. Vectors that are zero or
-      NaN have no direction and are left out; NaN when none remains.
+      [...], radians in [-pi, pi]: 0 towards higher columns (to the right), pi/2 towards
+      higher rows (down, where row 0 is drawn at the top). NaN for vectors that are NaN
+      or zero.
 
     Raises:
-      UserError: the last axis does not hold 2 components.
+      UserError: the last axis does not hold 2 real components.
 
-    Source: the mean resultant length of circular statistics (Mardia & Jupp,
-    "Directional Statistics").
+    Source: plane geometry.
     """
-    velocity = _vectors(velocity)
-    length = np.hypot(velocity[..., 0], velocity[..., 1])
-    valid = length > 0  # False for NaN
-    safe = np.where(valid, length, 1)
-    unit = np.where(valid[..., None], velocity, 0) / safe[..., None]
-    count = valid.sum(axis=axis)
-    total = [unit[..., i].sum(axis=axis, dtype=np.float64) for i in range(2)]
-    return np.hypot(*total) / np.where(count, count, np.nan)
-
-
-def _turn(later: np.ndarray, earlier: np.ndarray) -> np.ndarray:
-    """The wrapped phase difference arg(later conj(earlier)), in (-pi, pi]."""
-    return np.angle(later * np.conj(earlier))
-
-
-def _complex(signal: np.ndarray, rank: int, shape: str) -> np.ndarray:
-    signal = np.asarray(signal)
-    if not np.iscomplexobj(signal):
-        raise UserError(
-            "a complex analytic signal is needed and the array is real: "
-            "pass analytic_signal(x)"
-        )
-    if signal.ndim < rank:
-        raise UserError(f"an array {shape} is needed and the shape is {signal.shape}")
-    return signal
-
-
-def _vectors(velocity: np.ndarray) -> np.ndarray:
-    velocity = np.asarray(velocity)
-    if velocity.ndim < 1 or velocity.shape[-1] != 2 or np.iscomplexobj(velocity):
-        raise UserError(
-            "velocity needs a last axis of 2 real components (row, column) and has "
-            f"shape {velocity.shape}"
-        )
-    return velocity
+    velocity = as_vectors(velocity)
+    row, column = velocity[..., 0], velocity[..., 1]
+    return np.where((row == 0) & (column == 0), np.nan, np.arctan2(row, column))

@@ -1,0 +1,142 @@
+"""The plane wave that fits a phase map best."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+
+from nwm_jax.errors import UserError
+from nwm_jax.waves.arrays import as_signal, blocks
+from nwm_jax.waves.phase import is_silent
+
+_NEWTON_STEPS = 3
+
+
+class PlaneWave(NamedTuple):
+    """A fitted plane wave, one for every leading index of the signal.
+
+    Attributes:
+      wave_vector: k [..., 2], (row, column), radians per cell, in [-pi, pi]; it points
+        the way the wave travels.
+      phase: phi at the centre of the array [...], radians.
+      goodness: R [...], in [0, 1].
+    """
+
+    wave_vector: np.ndarray
+    phase: np.ndarray
+    goodness: np.ndarray
+
+
+def fit_plane_wave(signal: np.ndarray) -> PlaneWave:
+    """Fits phi(r) = phi_0 - k . r to the phases of an array of cells.
+
+    The wave vector is the maximum-likelihood one for von Mises noise on the phases,
+
+        k = argmax |S(k)|,    S(k) = sum_r exp(i phi(r)) exp(i k . r),
+        R = |S(k)| / n,    phi_0 = arg S(k),
+
+    over the n cells r that have a phase: the peak of a Fourier transform at twice the
+    resolution of the array, improved by Newton's method. No phase is unwrapped, and
+    missing cells are simply left out.
+
+    Args:
+      signal: complex analytic signal [..., H, W]; amplitudes do not matter.
+
+    Returns:
+      A `PlaneWave`. R is 1 for a plane wave, sin(1)/1 = 0.84 if phases are off by up to
+      1 radian either way; unrelated phases of n cells give about sqrt(log(4 n) / n),
+      never 0, because the best k is chosen. NaN where fewer than 3 cells have a phase.
+
+    Raises:
+      UserError: `signal` is not complex or has fewer than two axes.
+
+    Source: the circular-linear regression of Fisher, "Statistical Analysis of Circular
+    Data", 1993, section 6.4; for waves in cortex Zhang, Watrous, Patel & Jacobs 2018,
+    doi:10.1016/j.neuron.2018.05.019.
+    """
+    signal = as_signal(signal, 2, "[..., height, width]")
+    if not signal.size:
+        raise UserError(f"no plane wave in an empty array of shape {signal.shape}")
+    lead, shape = signal.shape[:-2], signal.shape[-2:]
+    maps = signal.reshape((-1,) + shape)
+    wave_vector = np.empty((len(maps), 2))
+    total = np.empty(len(maps), complex)
+    count = np.empty(len(maps))
+    for part in blocks(len(maps), 8 * maps[0].size):
+        block = maps[part]
+        valid = ~is_silent(block)
+        unit = np.where(valid, block, 0) / np.where(valid, np.abs(block), 1)
+        count[part] = valid.sum(axis=(1, 2))
+        wave_vector[part], total[part] = _climb(unit, _peak(unit))
+    few = count < 3
+    wave_vector[few] = np.nan
+    goodness = np.where(few, np.nan, np.abs(total) / np.maximum(count, 1))
+    return PlaneWave(
+        wave_vector.reshape(lead + (2,)),
+        np.where(few, np.nan, np.angle(total)).reshape(lead),
+        np.minimum(goodness, 1).reshape(lead),
+    )
+
+
+def _peak(unit: np.ndarray) -> np.ndarray:
+    """The wave vectors [n, 2] of the peaks of the padded transforms of [n, H, W]."""
+    sizes = [
+        1 if size == 1 else scipy.fft.next_fast_len(2 * size) for size in unit.shape[1:]
+    ]
+    # exp(+ i k . r) is what the inverse transform sums.
+    height = np.abs(scipy.fft.ifft2(unit, sizes)).reshape(len(unit), -1)
+    places = np.unravel_index(height.argmax(axis=1), sizes)
+    return np.stack(
+        [2 * np.pi * scipy.fft.fftfreq(n)[at] for n, at in zip(sizes, places)], axis=1
+    )
+
+
+def _climb(unit: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Newton's method on |S|^2; returns the best k of each map and its S."""
+    sizes = unit.shape[1:]
+    total, gradient, hessian = _moments(unit, k)
+    for _ in range(_NEWTON_STEPS):
+        # Along an axis of one cell nothing changes: any curvature will do there.
+        for axis, size in enumerate(sizes):
+            if size == 1:
+                hessian[:, axis, axis] = -1
+        curved = (hessian[:, 0, 0] < 0) & (np.linalg.det(hessian) > 0)
+        step = np.zeros_like(k)
+        step[curved] = -np.linalg.solve(hessian[curved], gradient[curved, :, None])[
+            ..., 0
+        ]
+        limit = np.pi / np.asarray(sizes)
+        trial = k + np.clip(step, -limit, limit)
+        new_total, new_gradient, new_hessian = _moments(unit, trial)
+        better = np.abs(new_total) > np.abs(total)
+        k = np.where(better[:, None], trial, k)
+        total = np.where(better, new_total, total)
+        gradient = np.where(better[:, None], new_gradient, gradient)
+        hessian = np.where(better[:, None, None], new_hessian, hessian)
+    return (k + np.pi) % (2 * np.pi) - np.pi, total
+
+
+def _moments(
+    unit: np.ndarray, k: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """S [n], and the gradient [n, 2] and Hessian [n, 2, 2] of |S|^2."""
+    factors = []
+    for axis, size in enumerate(unit.shape[1:]):
+        r = np.arange(size) - (size - 1) / 2
+        turned = np.exp(1j * k[:, axis, None] * r)
+        factors.append(np.stack([turned, 1j * r * turned, -r * r * turned], axis=1))
+    m = factors[0] @ unit @ factors[1].transpose(0, 2, 1)  # [n, 3, 3]
+    s, rows, columns = m[:, 0, 0], m[:, 1, 0], m[:, 0, 1]
+    first = np.stack([rows, columns], axis=1)
+    second = np.empty((len(unit), 2, 2), complex)
+    second[:, 0, 0], second[:, 1, 1] = m[:, 2, 0], m[:, 0, 2]
+    second[:, 0, 1] = second[:, 1, 0] = m[:, 1, 1]
+    gradient = 2 * (s.conj()[:, None] * first).real
+    hessian = (
+        2
+        * (
+            first.conj()[:, :, None] * first[:, None, :]
+            + s.conj()[:, None, None] * second
+        ).real
+    )
+    return s, gradient, hessian
