@@ -242,7 +242,7 @@ class ConvHGN(LatentModel):
         constraint = metrics["mse"] - self.kappa
         multiplier = jax.nn.softplus(self.raw_multiplier[...])
         average = jax.lax.stop_gradient(constraint)
-        self.average[...] = average
+        self.average.set_value(average)
         loss = geco_product(multiplier, average, constraint) + metrics["kl"]
         return loss, metrics | {"multiplier": multiplier}
 

@@ -115,10 +115,8 @@ def integrate_adaptively(
 
     def scaled(s: jax.Array, y: State, _: None) -> State:
         def scale(slope: jax.Array) -> jax.Array:
-            length = jnp.asarray(dt, slope.dtype)
-            return length.reshape(length.shape + (1,) * (slope.ndim - length.ndim)) * (
-                slope
-            )
+            step = jnp.asarray(dt, slope.dtype)
+            return step.reshape(step.shape + (1,) * (slope.ndim - step.ndim)) * slope
 
         return jax.tree.map(scale, field(y))
 

@@ -250,7 +250,7 @@ def test_original_network_learns_its_multiplier():
     )()
     np.testing.assert_allclose(np.log1p(np.exp(raw)), 1.0, rtol=1e-6)
     model = make("hgn_conv", side=32, kappa=0.01)
-    model.raw_multiplier[...] = raw
+    model.raw_multiplier.set_value(raw)
     images = clip(model, side=32, batch=2)
     values, metrics, state, gradient = losses(model, images, steps=2)
     excess = metrics["mse"] - 0.01
