@@ -15,11 +15,13 @@ from tests import oracles
 RING = WaveHParams(*("ring", 8, 1, 2), activation="identity", zero_coupling_bias=True)
 
 
+# A generator that compiles quickly.
+KEY = jax.random.key(0, impl="rbg")
 step = jax.jit(wave.step, static_argnums=0)
 
 
 def draw(hparams: WaveHParams) -> WaveParams:
-    return jax.tree.map(np.asarray, wave.init_params(jax.random.key(0), hparams))
+    return jax.tree.map(np.asarray, wave.init_params(KEY, hparams))
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +264,8 @@ def test_gradients_through_1000_steps_agree_with_float64():
 def bounds(array, limit):
     """Uniform in ±limit, judged by the extremes and the spread of many numbers."""
     assert np.abs(array).max() <= limit
-    np.testing.assert_allclose(array.std(), limit / np.sqrt(3), rtol=0.25)
+    tolerance = 2 / np.sqrt(array.size)
+    np.testing.assert_allclose(array.std(), limit / np.sqrt(3), rtol=tolerance)
 
 
 def test_initial_weights_follow_the_original():
