@@ -34,7 +34,7 @@ def make_run(
         "table_units": errors,
         "relative_mse": relative,
         "mse": relative,
-        "vpt": {"forward_abs": score, "forward_rel": 0.5, "segment": 196},
+        "vpt": {"forward_abs": score, "forward_rel": 0.5, "last_frame_abs": 2.0},
     } | fields
     (workdir / "eval.json").write_text(json.dumps(report))
     return workdir
@@ -100,7 +100,24 @@ def test_measures(folder):
     # A longer valid time is better, and nobody published it.
     laptop = blocks_of(folder, "vpt")[1]
     assert laptop.cells["spring", "forecast", "nwm2d"].best
-    assert {row for _, row, _ in laptop.cells} == {"forecast"}
+    assert {row for _, row, _ in laptop.cells} == {"forecast", "last_frame"}
+    assert laptop.cells["pendulum", "last_frame", "rgn"].mean == 2.0
+
+
+def test_where_all_are_equal_none_is_best(tmp_path):
+    for model in ("ar", "hgn"):
+        make_run(tmp_path, f"spring_{model}", 0.0)
+    (block,) = blocks_of(tmp_path)
+    assert not block.cells["spring", "forecast", "ar"].best
+    make_run(tmp_path, "spring_ode", 1.0)
+    (block,) = blocks_of(tmp_path)
+    best = {
+        model
+        for model in block.models
+        if ("spring", "forecast", model) in block.cells
+        and block.cells["spring", "forecast", model].best
+    }
+    assert best == {"ar", "hgn"}
 
 
 def test_runs_that_cannot_be_read_are_named(folder):

@@ -11,13 +11,14 @@ from nwm_jax import files
 from nwm_jax.errors import UserError
 from nwm_jax.presets import forecasting
 
-#: Measures of a table, and what of eval.json they are. VPT is that of the forward
-#: forecast, in frames, which all models have.
+#: Measures of a table, and where eval.json has them: the group, the key of the
+#: forecast, the ending of the keys of forecasts without skill. VPT is that of the
+#: forward forecast, in frames, which all models have.
 MEASURES = {
-    "table_units": ("table_units", "forecast"),
-    "relative_mse": ("relative_mse", "forecast"),
-    "mse": ("mse", "forecast"),
-    "vpt": ("vpt", "forward_abs"),
+    "table_units": ("table_units", "forecast", ""),
+    "relative_mse": ("relative_mse", "forecast", ""),
+    "mse": ("mse", "forecast", ""),
+    "vpt": ("vpt", "forward_abs", "_abs"),
 }
 NO_SKILL = ("mean_image", "last_frame")
 
@@ -115,7 +116,7 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
     try:
         config = files.read_json(workdir / "config.json")["config"]
         found = files.read_json(workdir / "eval.json")
-        group, key = MEASURES[measure]
+        group, key, ending = MEASURES[measure]
         if found.get(group) is None:
             raise UserError(f"its eval.json has no {group}; evaluate it again")
         return Entry(
@@ -130,9 +131,9 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
             num_parameters=int(found["num_parameters"]),
             score=_number(found[group], key),
             no_skill={
-                who: _number(found[group], who)
+                who: _number(found[group], who + ending)
                 for who in NO_SKILL
-                if who in found[group]
+                if who + ending in found[group]
             },
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

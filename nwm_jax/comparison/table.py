@@ -122,13 +122,13 @@ def _cell(scores: list[float]) -> Cell:
 def _mark_best(
     cells: dict[tuple[str, str, str], Cell], dataset: str, row: str, highest: bool
 ) -> None:
-    """Marks the best of a row, all of them if several are."""
+    """Marks the best of a row, several if they are equal, none if all are."""
     means = {
         place: cell.mean
         for place, cell in cells.items()
         if place[:2] == (dataset, row) and math.isfinite(cell.mean)
     }
-    if not means:
+    if not means or len(means) > len(set(means.values())) == 1:
         return
     best = (max if highest else min)(means.values())
     for place, mean in means.items():

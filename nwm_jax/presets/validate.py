@@ -56,6 +56,9 @@ def validate(config: ConfigDict) -> ConfigDict:
     template = forecasting.template(config)
     if template is not None:
         _check_fields(flat, grammar.flatten(template))
+    elif flat.get("task") == "forecasting":
+        missing = "model.name" if "model.name" not in flat else "data.name"
+        raise UserError(f"the config has no field {missing}")
     for least, fields in _AT_LEAST.items():
         for field in fields.split():
             if field in flat and not least <= flat[field] < math.inf:

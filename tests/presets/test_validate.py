@@ -98,6 +98,14 @@ def test_missing_and_mistyped_fields_of_an_own_config():
         validate(config)
 
 
+@pytest.mark.parametrize("group", ["data", "model"])
+def test_a_config_without_names(group):
+    stored = presets.load("pendulum_nwm2d:smoke").to_dict()
+    del stored[group]["name"]
+    with pytest.raises(UserError, match=f"the config has no field {group}.name"):
+        validate(presets.from_dict(stored))
+
+
 def test_fields_of_another_model():
     config = presets.load("pendulum_nwm2d:smoke,model.name=hgn")
     message = "model.channels is not a field of the model hgn: start from --config=pend"
@@ -147,8 +155,10 @@ def test_fields_of_another_model():
         ),
         (
             "rgn:smoke,model.num_target=50",
-            "evaluation needs model.num_observed + model.num_target - 1 + eval.horizon "
-            "= 66 frames, but data.num_frames=64",
+            (
+                "evaluation needs model.num_observed + model.num_target - 1 + eval.horizon "
+                "= 66 frames, but data.num_frames=64"
+            ),
         ),
         ("nwm2d:smoke,model.decode=q", "unknown model.decode 'q'; choose from xv, x"),
         ("hgn_conv:smoke,model.kappa=-1", "model.kappa=-1.0 must be at least 0"),
@@ -158,8 +168,10 @@ def test_fields_of_another_model():
         ),
         (
             "hgn_conv:smoke,eval.horizon=60",
-            "evaluation needs model.num_observed + model.num_target + eval.horizon "
-            "= 65 frames, but data.num_frames=64",
+            (
+                "evaluation needs model.num_observed + model.num_target + eval.horizon "
+                "= 65 frames, but data.num_frames=64"
+            ),
         ),
     ],
 )
