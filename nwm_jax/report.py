@@ -96,8 +96,7 @@ def scores(report: dict[str, Any]) -> str:
         if measure in energy:
             lines.append(_line(f"energy {measure}", energy[measure]))
     if "model_drift" in energy:
-        own = {"of the model's own": energy["model_drift"]}
-        lines.append(_line("energy drift", own))
+        lines.append(_line("own energy", {"drift": energy["model_drift"]}))
     if "symetric" in report:
         lines.append(_line("symetric", report["symetric"]))
     return "\n".join(lines)

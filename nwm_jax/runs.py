@@ -294,7 +294,7 @@ def draw(run: Run, say: Callable[[str], None] | None = None) -> list[pathlib.Pat
                     f"python -m nwm_jax.evaluate with --which={run.step} first"
                 )
         else:
-            first, errors = _error_curves(scored, run.model.num_observed)
+            first, errors = _error_curves(scored)
             if any(np.nanmax(curve, initial=0) > 0 for curve in errors.values()):
                 paths.append(
                     curves.draw_error(
@@ -314,23 +314,25 @@ def draw(run: Run, say: Callable[[str], None] | None = None) -> list[pathlib.Pat
     return paths
 
 
-def _error_curves(
-    scored: dict[str, Any], num_observed: int
-) -> tuple[int, dict[str, np.ndarray]]:
-    """The first frame, and the relative errors from there on of everyone."""
-    forward, backward = scored["per_frame"], scored.get("backward")
-    frames = list(forward["frame"])
-    found = {name: (frames, errors) for name, errors in forward["relative_mse"].items()}
-    if backward:
-        name = f"backward (sees the last {num_observed} frames)"
-        errors = backward["per_frame"]
-        found[name] = (errors["frame"], errors["relative_mse"])
-        frames = frames + errors["frame"]
-    first = min(frames)
-    curves = {name: np.full(max(frames) + 1 - first, np.nan) for name in found}
-    for name, (frames, errors) in found.items():
-        curves[name][np.asarray(frames) - first] = np.asarray(errors, float)
-    return first, curves
+def _error_curves(scored: dict[str, Any]) -> tuple[int, dict[str, np.ndarray]]:
+    """The first frame, and from there on everyone's relative errors."""
+    forward = scored["per_frame"]
+    found = {
+        name: (forward["frame"], errors)
+        for name, errors in forward["relative_mse"].items()
+    }
+    if "backward" in scored:
+        backward = scored["backward"]["per_frame"]
+        found = {"forecast": found.pop("forecast")} | {
+            "backward": (backward["frame"], backward["relative_mse"]),
+            **found,
+        }
+    first = min(min(frames) for frames, _ in found.values())
+    length = 1 + max(max(frames) for frames, _ in found.values()) - first
+    errors = {name: np.full(length, np.nan) for name in found}
+    for name, (frames, values) in found.items():
+        errors[name][np.asarray(frames) - first] = np.asarray(values, float)
+    return first, errors
 
 
 def _without_nan(value: Any) -> Any:

@@ -17,3 +17,30 @@ def test_the_cost_of_a_paper_preset_is_told_without_making_data(tmp_path):
         else:
             assert told is None
     assert not cache.exists() or not list(cache.iterdir())
+
+
+def test_every_metric_has_its_line():
+    errors = {"forecast": 0.1, "mean_image": 0.25, "last_frame": None}
+    both = {"mse": 0.5, "relative_mse": 0.5, "table_units": 3.0}
+    told = {
+        "protocol": "laptop",
+        "step": 7,
+        "num_windows": 8,
+        **dict.fromkeys(("mse", "relative_mse", "table_units"), errors),
+        "backward": both | {"per_frame": {"mse": [1.0]}},
+        "combined": both,
+        "vpt": {"segment": 196, "forward_abs": 12.5, "last_frame_abs": 3.0},
+        "energy": {"drift": {"forecast": 0.02}, "model_drift": 0.125},
+        "symetric": {"score": 0.5, "rsq": 0.95},
+    }
+    lines = [" ".join(line.split()) for line in report.scores(told).splitlines()]
+    assert lines[0] == "step 7, protocol laptop, 8 test windows:"
+    assert lines[1] == "mse forecast 0.1 mean_image 0.25 last_frame -"
+    assert lines[4:] == [
+        "backward mse 0.5 relative_mse 0.5 table_units 3",
+        "combined mse 0.5 relative_mse 0.5 table_units 3",
+        "vpt forward 12.5 last_frame 3 (frames of 196, medians of 5)",
+        "energy drift forecast 0.02",
+        "own energy drift 0.125",
+        "symetric score 0.5 rsq 0.95",
+    ]

@@ -51,17 +51,65 @@ def test_evaluate_writes_what_the_design_names(run):
     assert stored["step"] == 4
     assert stored["num_windows"] == 5
     assert stored["protocol"].startswith("smoke + ")
+    assert stored["name"] == "pendulum_nwm2d"
+    assert stored["dataset"] == "pendulum"
+    assert stored["model"] == "nwm2d"
+    assert stored["preset"] == "smoke"
     assert stored["num_parameters"] == functional.count(functional.split(run.model)[1])
     for measure in ("mse", "relative_mse", "table_units"):
         assert set(stored[measure]) == {"forecast", "mean_image", "last_frame"}
         assert all(np.isfinite(value) for value in stored[measure].values())
+    # Clips of 14 frames, of which 6 are a training clip; two test clips.
+    assert stored["vpt"]["segment"] == 8
+    assert stored["vpt"]["num_trajectories"] == 2
+    assert 0 <= stored["vpt"]["forward_abs"] <= 8
+    # One's own clips have no known states, and no energy.
+    assert not {"energy", "symetric", "backward"} & stored.keys()
 
 
-def test_scores_do_not_depend_on_the_number_of_devices_or_the_batch(run):
+def test_metrics_are_added_to_those_of_the_same_step(run):
+    path = run.workdir / "eval.json"
+    path.unlink(missing_ok=True)
+    told = []
+
+    def counter(name):
+        told.append(name)
+        return lambda done, total: None
+
+    # Nothing is there yet: the task's own scores come too.
+    runs.evaluate(run, ["vpt"], counter)
+    assert told == ["", "vpt"]
+    stored = json.loads(path.read_text())
+    assert {"mse", "per_frame", "vpt"} <= stored.keys()
+    path.write_text(json.dumps(stored | {"symetric": {"score": 1.0}}))
+    told.clear()
+    report = runs.evaluate(run, ["vpt"], counter)
+    assert told == ["vpt"]
+    assert report["symetric"] == {"score": 1.0}
+    assert report["mse"] == stored["mse"]
+    # Scores of another step are not kept.
+    path.write_text(json.dumps(stored | {"step": 3, "symetric": {"score": 1.0}}))
+    report = runs.evaluate(run, ["vpt"])
+    assert "symetric" not in report
+    assert report["step"] == 4
+
+
+def test_what_cannot_be_computed_is_told(run):
+    with pytest.raises(UserError, match="unknown metric 'vtp'; did you mean 'vpt'"):
+        runs.evaluate(run, ["mse", "vtp"])
+    with pytest.raises(UserError, match="true states, which nobody knows of"):
+        runs.evaluate(run, ["symetric"])
+    with pytest.raises(UserError, match="energy can be read off images of one part"):
+        runs.evaluate(run, ["energy"])
+
+
+@pytest.mark.parametrize("metric", ["mse", "vpt"])
+def test_scores_do_not_depend_on_the_number_of_devices_or_the_batch(run, metric):
     evaluate = loop.evaluating.run_eval
     _, params, state = functional.split(run.model)
+    evaluation = run.task.evaluations([metric])[metric]
     reports = [
-        evaluate(run.task, params, state, loop.meshes.make_mesh(devices), size)
+        evaluate(evaluation, params, state, loop.meshes.make_mesh(devices), size)
         for devices, size in ((jax.devices()[:1], 5), (jax.devices(), 4))
     ]
     one, four = (loop.evaluating.flatten(report) for report in reports)

@@ -117,3 +117,33 @@ def test_curves_that_cannot_be_drawn_are_left_out(run):
     with metrics.open("a") as file:
         file.write('{"step": 1, "kind": "train", "loss": 0.6, "mse": 0.1}\n')
     assert [path.name for path in runs.draw(run)] == ["loss.png"]
+
+
+def test_the_error_of_both_directions_is_one_picture(run, monkeypatch):
+    """Forward from frame 1 on, backward from frame 0."""
+    seen = {}
+
+    def draw_error(path, errors, **options):
+        seen.update(options, errors=errors)
+        return path
+
+    monkeypatch.setattr(runs.curves, "draw_error", draw_error)
+    forward = {"forecast": [0.1, 0.2, None], "last_frame": [0.0, 0.3, 0.4]}
+    report = {
+        "step": 4,
+        "per_frame": {"frame": [1, 2, 3], "relative_mse": forward},
+        "backward": {"per_frame": {"frame": [0, 1], "relative_mse": [0.6, 0.5]}},
+        "vpt": {},
+    }
+    (run.workdir / "eval.json").write_text(json.dumps(report))
+    runs.draw(run)
+    assert seen["first_frame"] == 0
+    assert seen["threshold"] == 0.025
+    expected = {
+        "forecast": [np.nan, 0.1, 0.2, np.nan],
+        "backward": [0.6, 0.5, np.nan, np.nan],
+        "last_frame": [np.nan, 0.0, 0.3, 0.4],
+    }
+    assert list(seen["errors"]) == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(seen["errors"][name], values)

@@ -17,6 +17,8 @@ _BASELINES = {
     "mean_image": ("mean image (no skill)", (0, (4, 2))),
     "last_frame": ("last observed frame (no skill)", (0, (1, 1.5))),
 }
+_NAMES = {"backward": "backward (from the end)"}
+_LEFT = 0.82  # inches of the figure; enough for labels such as 6 x 10^-2
 _SMOOTH = 0.02  # part of the curve that one point of the bold line averages
 
 
@@ -36,7 +38,8 @@ def draw_error(
       path: the PNG to write.
       per_frame: name -> errors [T], >= 0, usually sum(err^2) / sum(truth^2) averaged
         over clips. "mean_image" and "last_frame" are drawn as no-skill lines, any
-        other name as a model's curve. Zeros and NaN leave a gap.
+        other name as a model's curve; one called "backward" was shown the last
+        num_observed frames instead. Zeros and NaN leave a gap.
       first_frame: the number of the clip's frame at index 0.
       num_observed: frames 0 ... num_observed - 1 of the clip were shown to the model;
         the last of them is marked.
@@ -79,7 +82,7 @@ def draw_error(
             words, dashes = _BASELINES[name]
             look = {"color": style.OBSERVED, "linestyle": dashes, "linewidth": 1.3}
         else:
-            words = name.replace("_", " ")
+            words = _NAMES.get(name, name.replace("_", " "))
             look = {"color": next(colors), "linewidth": 1.9, "zorder": 3}
         axes.plot(frames, drawable, label=words, marker=marker, **look)
 
@@ -94,15 +97,17 @@ def draw_error(
     axes.set(xlim=(frames[0] - 0.5, frames[-1] + 0.5))
     axes.set_xlabel("frame", size=style.LABEL)
     axes.set_ylabel(label, size=style.LABEL)
+    axes.tick_params(axis="y", which="minor", labelsize=style.SMALL)
     if threshold is not None and bottom < threshold < top:
-        axes.axhline(threshold, color=style.FAINT, linewidth=0.8, zorder=1)
+        axes.axhline(threshold, color=style.FAINT, linewidth=0.8, zorder=1.5)
         axes.annotate(
             f"{threshold:g}: no longer valid",
             (1.0, threshold),
             xycoords=axes.get_yaxis_transform(),
-            xytext=(0, 2),
+            xytext=(0, -3),
             textcoords="offset points",
             ha="right",
+            va="top",
             size=style.SMALL,
             color=style.OBSERVED,
         )
@@ -111,6 +116,9 @@ def draw_error(
         axes.axvspan(
             frames[0] - 0.5, min(edge, frames[-1] + 0.5), color="#f1f1f1", lw=0
         )
+    if "backward" in curves:
+        last = frames[-1] + 0.5
+        axes.axvspan(last - num_observed, last, color="#f1f1f1", lw=0)
     if frames[0] < edge < frames[-1]:
         axes.axvline(edge, color=style.INK, linewidth=0.8)
         # On the side that has more room.
@@ -235,21 +243,23 @@ def _running_median(values: np.ndarray, width: int) -> np.ndarray:
 def _axes(title: str, legend: bool = True) -> tuple[Figure, Axes]:
     top = 0.14 + 0.26 * bool(title) + 0.24 * legend
     figure = style.new_figure(5.6, top + 2.65)
-    axes = style.add_axes_inches(figure, 0.68, top, 4.7, 2.18)
+    axes = style.add_axes_inches(figure, _LEFT, top, 5.38 - _LEFT, 2.18)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(True, which="major", color="#e3e3e3", linewidth=0.6)
     axes.set_axisbelow(True)
     if title:
-        style.text_inches(figure, 0.68, 0.2, title, style.TITLE, weight="bold")
+        style.text_inches(figure, _LEFT, 0.2, title, style.TITLE, weight="bold")
     return figure, axes
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
     """Above the axes, where it hides nothing."""
+    handles, _ = axes.get_legend_handles_labels()
     axes.legend(
+        handles=handles,
         loc="lower left",
         bbox_to_anchor=(-0.01, 1.0),
-        ncols=3,
+        ncols=2 if len(handles) == 4 else 3,
         fontsize=style.SMALL,
         frameon=False,
         handlelength=2.2,

@@ -6,17 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from nwm_jax import presets
 from nwm_jax.core.oscillator import OscillatorState
-from nwm_jax.data.source import FramesSource, SimulatedSource
+from nwm_jax.data.source import FramesSource
 from nwm_jax.errors import UserError
-from nwm_jax.evaluation import mse
+from nwm_jax.evaluation import mse, symetric
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.modules import conv, functional
 from nwm_jax.tasks import build, forecasting
 from nwm_jax.tasks.forecasting import Forecasting
-from nwm_jax.training import dispatch, loop, optimizer
+from nwm_jax.training import dispatch, evaluating, loop, optimizer
 from nwm_jax.training import state as states
 from nwm_jax.training.mesh import make_mesh, replicate, shard_batch
 from tests import own_clips
@@ -168,6 +169,71 @@ def test_loss_is_the_models_loss_on_the_rendered_images(task):
     np.testing.assert_allclose(loss, want, rtol=1e-6)
     assert set(metrics) == {"mse", "relative_mse"}
     assert jax.tree.leaves(after) == []
+
+
+class Counter(nnx.Module):
+    """Counts its losses, in a variable that is not a parameter."""
+
+    num_observed, train_length, reversible = 3, 7, False
+
+    def __init__(self):
+        self.scale = nnx.Param(jnp.float32(2.0))
+        self.calls = nnx.Variable(jnp.float32(0.0))
+
+    def loss(self, images, key):
+        self.calls[...] = self.calls[...] + 1
+        noise = jax.random.normal(key)
+        return self.scale[...] * jnp.mean(images), {"mse": noise}
+
+
+def test_what_a_model_changes_in_itself_is_the_next_state(task, monkeypatch):
+    monkeypatch.setattr(forecasting, "build", lambda *args, **options: Counter())
+    other = Forecasting(task.config, task.source)
+    assert other.units_per_example == other.train_length == 7
+    assert other.window == 11
+    batch = other.batch(0, slice(None))
+    assert batch["frames"].shape[:2] == (4, 7)
+    _, params, state = functional.split(other.init(jax.random.key(0)))
+    step = jax.jit(jax.value_and_grad(other.loss, has_aux=True))
+    for count in range(1, 3):
+        key = jax.random.key(count)
+        (_, (metrics, state)), grads = step(params, state, batch, key)
+        assert float(state["calls"]) == count
+        np.testing.assert_allclose(metrics["mse"], jax.random.normal(key))
+    np.testing.assert_allclose(grads["scale"], task.source.images(batch).mean(), 1e-5)
+
+
+@pytest.mark.slow
+def test_every_metric_of_a_model_of_both_directions_on_four_devices(
+    tmp_path, monkeypatch
+):
+    """A Hamiltonian model on the spring, untrained: as on one device."""
+    monkeypatch.setattr(symetric, "MAX_ORDER", 1)
+    config = presets.load(
+        "spring_hgn:smoke,data.num_frames=34,data.num_train=4,data.num_test=5,"
+        "model.conv_channels=2,eval.num_windows=5,eval.num_mean_windows=4,"
+        f"data.cache_dir={tmp_path}"
+    )
+    task = build(config)
+    assert list(task.evaluations()) == ["mse", "vpt", "energy"]
+    params, state = functional.split(task.init(jax.random.key(0)))[1:]
+    flat = []
+    for devices in (jax.devices()[:1], jax.devices()):
+        found = {}
+        for name, evaluation in task.evaluations(forecasting.METRICS).items():
+            found[name] = evaluating.run_eval(
+                evaluation, params, state, make_mesh(devices), 4
+            )
+        flat.append(evaluating.flatten(found))
+    one, four = flat
+    assert one.keys() == four.keys()
+    assert {
+        "mse/combined/mse",
+        "vpt/vpt/backward_abs",
+        "energy/energy/model_drift",
+    } <= (one.keys())
+    for name, value in one.items():
+        np.testing.assert_allclose(value, four[name], 1e-3, 1e-4, err_msg=name)
 
 
 @pytest.mark.slow
@@ -332,8 +398,9 @@ def test_pictures_of_ones_own_clips_have_row_0_at_the_top(task, tmp_path, monkey
         return Oracle.reconstruct(model, images), OscillatorState(field, field)
 
     monkeypatch.setattr(Forecaster, "roll_out", roll_out)
-    for source, origin in ((task.source, "upper"), (SimulatedSource, "lower")):
-        monkeypatch.setattr(task.source, "origin", source.origin)
+    assert task.source.origin == "upper"
+    for origin in ("upper", "lower"):
+        monkeypatch.setattr(task.source, "origin", origin)
         task.figures(task.init(jax.random.key(0)), tmp_path)
         assert seen.pop("draw_space_time") is None
         assert seen == dict.fromkeys(("draw", "save", "draw_snapshots"), origin)

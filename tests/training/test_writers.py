@@ -1,4 +1,4 @@
-"""TensorBoard and W&B, with stand-ins for their packages."""
+"""The log of metrics; TensorBoard and W&B, with stand-ins for their packages."""
 
 import sys
 import types
@@ -130,3 +130,12 @@ def test_a_missing_package_is_one_line(package, tmp_path, monkeypatch):
             writers.WandB(tmp_path, "waves", {}, None)
         else:
             writers.TensorBoard(tmp_path, None)
+
+
+def test_numbers_that_json_does_not_have_are_left_out(tmp_path):
+    writer = writers.JsonLines(tmp_path, None)
+    values = {"loss": 0.5, "relative_mse": float("nan"), "mse": float("inf")}
+    writers.write_all([writer], "train", 1, values)
+    writer.close()
+    assert writers.read_metrics(tmp_path) == [{"step": 1, "kind": "train", "loss": 0.5}]
+    assert "NaN" not in (tmp_path / writers.METRICS).read_text()
