@@ -45,7 +45,7 @@ ORIGINAL = {
     },
 }
 
-PARTS = ("simulate", "render", "total")
+PARTS = ("simulate", "render", "total", "processor")
 
 FLAGS = flags.FlagValues()
 DATASET = flags.DEFINE_list(
@@ -96,7 +96,8 @@ def run(spec: suite.Spec, num_steps: int, repeats: int) -> dict[str, Any]:
       repeats: how often, each time other trajectories.
 
     Returns:
-      `dataset`; median, least and most milliseconds per trajectory of each of `PARTS`;
+      `dataset`; median, least and most milliseconds per trajectory of each of `PARTS`
+      ("processor": spent by all cores, for both together);
       `original`, the seconds per trajectory of the original program, and `ratio`, how
       many times as fast this is, None where the original was not measured.
     """
@@ -113,9 +114,11 @@ def run(spec: suite.Spec, num_steps: int, repeats: int) -> dict[str, Any]:
 
     draw(simulate(0))
     for chunk in range(1, repeats + 1):
-        arrays, simulating = measure.timed(lambda chunk=chunk: simulate(chunk))
-        _, drawing = measure.timed(lambda arrays=arrays: draw(arrays))
-        for part, second in zip(PARTS, (simulating, drawing, simulating + drawing)):
+        arrays, *simulating = measure.timed(lambda chunk=chunk: simulate(chunk))
+        _, *drawing = measure.timed(lambda arrays=arrays: draw(arrays))
+        total, processor = map(sum, zip(simulating, drawing, strict=True))
+        took = (simulating[0], drawing[0], total, processor)
+        for part, second in zip(PARTS, took, strict=True):
             seconds[part].append(second)
     times = {
         part: measure.summarise(seconds[part], 1e3 / trajectories.CHUNK)
@@ -131,18 +134,18 @@ def run(spec: suite.Spec, num_steps: int, repeats: int) -> dict[str, Any]:
 
 
 _HEADER = (
-    f"{'ms per trajectory':31}  {'simulate':>8}  {'render':>8}  {'total':>8}  "
-    f"{'least to most':>16}  {'original':>9}  {'ratio':>7}"
+    f"{'ms per trajectory':31}  {'simulate':>9}  {'render':>9}  {'total':>9}  "
+    f"{'processor':>9}  {'total from':>10}  {'to':>6}  {'original':>8}  {'ratio':>6}"
 )
 
 
 def _line(row: dict[str, Any]) -> str:
-    medians = "  ".join(f"{row[part]['median']:8.3f}" for part in PARTS)
-    spread = f"{row['total']['least']:.3f} to {row['total']['most']:.3f}"
+    medians = "  ".join(f"{row[part]['median']:9.3f}" for part in PARTS)
+    spread = f"{row['total']['least']:10.3f}  {row['total']['most']:6.3f}"
     original, ratio = "", ""
     if row["original"]:
         original, ratio = f"{1e3 * row['original']:.0f}", f"{row['ratio']:.0f}"
-    return f"{row['dataset']:31}  {medians}  {spread:>16}  {original:>9}  {ratio:>7}"
+    return f"{row['dataset']:31}  {medians}  {spread}  {original:>8}  {ratio:>6}"
 
 
 if __name__ == "__main__":
