@@ -192,7 +192,7 @@ def evaluate(
     }
     kept = _scored(run, report)
     if not kept and run.task not in chosen.values():
-        chosen = {"": run.task} | chosen
+        chosen = {run.config.task: run.task} | chosen
     for name, evaluation in chosen.items():
         kept |= evaluating.run_eval(
             evaluation,

@@ -78,7 +78,7 @@ def test_metrics_are_added_to_those_of_the_same_step(run):
 
     # Nothing is there yet: the task's own scores come too.
     runs.evaluate(run, ["vpt"], counter)
-    assert told == ["", "vpt"]
+    assert told == ["forecasting", "vpt"]
     stored = json.loads(path.read_text())
     assert {"mse", "per_frame", "vpt"} <= stored.keys()
     path.write_text(json.dumps(stored | {"symetric": {"score": 1.0}}))
@@ -99,7 +99,9 @@ def test_what_cannot_be_computed_is_told(run):
         runs.evaluate(run, ["mse", "vtp"])
     with pytest.raises(UserError, match="true states, which nobody knows of"):
         runs.evaluate(run, ["symetric"])
-    with pytest.raises(UserError, match="energy can be read off images of one part"):
+    with pytest.raises(
+        UserError, match="energy needs three or more .*frames.npy: leave"
+    ):
         runs.evaluate(run, ["energy"])
 
 

@@ -31,9 +31,14 @@ _FAINT = 0.25
 _MARGIN = 2.0
 
 
-def readable(source: Source) -> bool:
-    """Tells whether the energy can be read off the images of a source."""
-    return isinstance(source, SimulatedSource) and source.spec.system in _POSITIONS
+def readable(source: Source, horizon: int) -> bool:
+    """Tells whether energies can be read off `horizon` images of a source.
+
+    A velocity takes three images; the constants of a trajectory are those that it was
+    simulated with.
+    """
+    simulated = isinstance(source, SimulatedSource)
+    return simulated and source.spec.system in _POSITIONS and horizon >= 3
 
 
 def has_energy(model: ForecastModel) -> bool:
@@ -139,11 +144,13 @@ class EnergyDrift:
         self.num_eval = min(task.num_eval, task.config.eval.num_vpt)
         self.eval_batch_size = task.eval_batch_size
         self.eval_batch = task.eval_batch
-        self._readable = readable(task.source)
+        data, horizon = task.config.data, task.config.eval.horizon
+        self._readable = readable(task.source, horizon)
         if not self._readable and not has_energy(task.model):
             raise UserError(
-                "energy can be read off images of one particle on a spring or pendulum "
-                f"only, not of {task.config.data.name}: leave it out of --metrics"
+                "energy needs three or more forecast frames of a simulated spring or "
+                "pendulum, or a model with an energy of its own, and not "
+                f"{data.path or data.name}: leave it out of --metrics"
             )
 
     def score(self, model: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:

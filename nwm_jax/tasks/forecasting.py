@@ -156,7 +156,8 @@ class Forecasting:
           UserError: an unknown metric, or one that the data cannot give.
         """
         if not metrics:
-            metrics = METRICS[: 3 if readable(self.source) else 2]
+            tells = readable(self.source, self.config.eval.horizon)
+            metrics = METRICS[: 3 if tells else 2]
         for name in metrics:
             if name not in METRICS:
                 raise unknown("metric", name, METRICS)

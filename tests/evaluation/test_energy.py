@@ -141,8 +141,8 @@ def test_a_models_own_energy():
 def test_what_cannot_be_read_is_told():
     for name in ("two_body_cornn", "double_pendulum_nwm1d"):
         task = Forecasting(presets.load(f"{name}:smoke"))
-        with pytest.raises(UserError, match=r"not of [a-z_]+: leave it out of --met"):
+        with pytest.raises(UserError, match=r"and not [a-z_]+: leave it out of --met"):
             task.evaluations(["mse", "energy"])
     model = fakes.Counting(6, 0, False)
-    with pytest.raises(UserError, match="not of clips"):
+    with pytest.raises(UserError, match="not clips.npy: leave"):
         energy.EnergyDrift(fakes.task(model, np.ones((2, 12, 8, 8, 3)), horizon=4))
