@@ -190,7 +190,7 @@ def evaluate(
         "num_windows": run.task.num_eval,
         "num_parameters": functional.count(params),
     }
-    kept = _scored(run, report)
+    kept = mesh.on_primary(lambda: _scored(run, report))
     if not kept and run.task not in chosen.values():
         chosen = {run.config.task: run.task} | chosen
     for name, evaluation in chosen.items():
@@ -210,8 +210,10 @@ def evaluate(
 
 def _scored(run: Run, head: dict[str, Any]) -> dict[str, Any]:
     """The scores in eval.json, if they are of the same weights and windows."""
-    path = run.workdir / EVALUATION
-    stored = files.read_json(path) if path.exists() else {}
+    try:
+        stored = files.read_json(run.workdir / EVALUATION)
+    except UserError:
+        return {}  # missing or damaged: it is written anew
     same = all(stored.get(name) == value for name, value in head.items())
     return {k: v for k, v in stored.items() if k not in head} if same else {}
 
