@@ -52,7 +52,7 @@ def machine() -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count(),
         "device": f"{jax.device_count()} {device.device_kind}",
         "jax": jax.__version__,
         "python": platform.python_version(),
