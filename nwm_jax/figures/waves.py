@@ -35,7 +35,8 @@ def draw_snapshots(
 
     Args:
       path: the PNG to write.
-      field: x, real [T, H, W]; NaN (missing) is grey.
+      field: x, real [T, H, W]; NaN (missing) is grey. Or complex: its signal from
+        `waves.wave_signal`, of which the real part and the phase are shown.
       frames: which frame numbers to show, at most 8; None: six that cover about one
         period of the oscillation in the middle of the clip.
       first_frame: the number of the clip's frame at index 0.
@@ -52,8 +53,10 @@ def draw_snapshots(
     """
     style.check_suffix(path, ".png")
     style.check_origin(origin)
-    field = style.as_field(field)
-    signal = analytic_signal(field)
+    known = np.iscomplexobj(field)
+    x = style.as_field(np.real(field))
+    signal = np.asarray(field) if known else analytic_signal(x)
+    field = x
     velocity = wave_velocity(signal, boundary=boundary)
     angle = np.where(is_silent(signal), np.nan, np.angle(signal))
     if frames is None:

@@ -86,7 +86,8 @@ def signal_statistics(
         velocity: mean of nu over time and cells, [row, column], radians per cell.
         direction: its angle, radians (`waves.direction`).
         wave_number: median |nu|, radians per cell.
-        speed: median phase speed, cells per unit of time.
+        speed: median phase speed, cells per unit of time. Noise adds to |nu|, so that
+          in noisy recordings it is too low; `find_fronts` is less affected.
         coherence: of the directions of the time-averaged nu, in [0, 1]: do all cells
           agree on the way that waves go on average.
         momentary_coherence: mean over frames of the coherence over cells, in [0, 1].

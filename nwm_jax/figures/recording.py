@@ -1,0 +1,344 @@
+"""Pictures of an analysed recording: snapshots, directions, spectrum."""
+
+import os
+import pathlib
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import NullFormatter
+
+from nwm_jax.figures import style, waves
+from nwm_jax.waves.arrays import spread
+from nwm_jax.waves.coherence import direction_coherence
+from nwm_jax.waves.spectrum import Spectrum
+from nwm_jax.waves.velocity import (
+    direction,
+    phase_speed,
+    temporal_frequency,
+    wave_velocity,
+)
+
+_ORIGIN = "upper"  # recordings are stored from the top, like photographs
+_PERIODS = 6
+_MOST_FRAMES = 1024
+_ARROWS = 12
+_MINUS = "\N{MINUS SIGN}"
+
+
+def draw(
+    folder: str | os.PathLike,
+    signal: np.ndarray,
+    spectrum: Spectrum,
+    *,
+    fs: float,
+    boundary: str | tuple[str, str],
+) -> list[pathlib.Path]:
+    """Draws all pictures of a recording into a folder.
+
+    snapshots.png: about one period in the middle of the record, with phase and velocity.
+    space_time.png: the middle row over a few periods. directions.png: see
+    `draw_directions`. spectrum.png: see `draw_spectrum`. Row 0 is at the top of all.
+
+    Args:
+      folder: where to; it is made if it is missing.
+      signal: complex [T, H, W], from `waves.wave_signal`.
+      spectrum: from `waves.space_time_spectrum`.
+      fs: samples per unit of time.
+      boundary: of the sheet, as in `waves.phase_gradient`.
+
+    Returns:
+      The paths of the pictures.
+
+    Raises:
+      UserError: as `waves.phase_gradient`.
+    """
+    folder = pathlib.Path(folder)
+    omega = temporal_frequency(
+        signal[spread(len(signal) - 1, _MOST_FRAMES)[:, None] + [0, 1]], axis=1
+    )
+    omega = np.abs(omega[np.isfinite(omega)])
+    period = 2 * np.pi / max(float(np.median(omega)) if omega.size else 0.0, 1e-6)
+    start, stop = _middle(len(signal), period, 1.5)
+    first, last = _middle(len(signal), period, _PERIODS)
+    return [
+        waves.draw_snapshots(
+            folder / "snapshots.png",
+            signal[start:stop],
+            first_frame=start,
+            boundary=boundary,
+            origin=_ORIGIN,
+            title="one period in the middle of the recording",
+        ),
+        waves.draw_space_time(
+            folder / "space_time.png",
+            signal[first:last].real,
+            first_frame=first,
+            title="the middle row over time",
+        ),
+        draw_directions(
+            folder / "directions.png", signal, fs=fs, boundary=boundary, origin=_ORIGIN
+        ),
+        draw_spectrum(folder / "spectrum.png", spectrum, origin=_ORIGIN),
+    ]
+
+
+def draw_directions(
+    path: str | os.PathLike,
+    signal: np.ndarray,
+    *,
+    fs: float = 1.0,
+    boundary: str | tuple[str, str] = "periodic",
+    origin: str = style.ORIGIN,
+) -> pathlib.Path:
+    """Draws where the waves go: their mean velocity, all directions, all speeds.
+
+    Left: arrows are nu averaged over time, the shade how steady its direction is at
+    each cell (`waves.direction_coherence` over time). Middle: how often each direction
+    occurs, over cells and times, areas proportional to counts, turned like the picture
+    on the left. Right: phase speeds.
+
+    Args:
+      path: the PNG to write.
+      signal: complex [T, H, W], from `waves.wave_signal`; of long records 1,024 frames,
+        evenly spread, are drawn.
+      fs: samples per unit of time.
+      boundary: as in `waves.phase_gradient`.
+      origin: "lower": row 0 at the bottom; "upper": at the top.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: as `waves.phase_gradient`, an unknown origin, or a path that does not
+        end in ".png".
+    """
+    style.check_suffix(path, ".png")
+    style.check_origin(origin)
+    frames = spread(len(signal) - 1, _MOST_FRAMES)
+    some = signal[frames]
+    omega = temporal_frequency(np.stack([some, signal[frames + 1]]))[0]
+    velocity = wave_velocity(some, boundary=boundary)
+    speed = np.abs(phase_speed(omega, velocity)) * fs
+    angles = direction(velocity)
+    angles, speed = angles[np.isfinite(angles)], speed[np.isfinite(speed)]
+    count = np.isfinite(velocity[..., 0]).sum(axis=0)[..., None]
+    mean = np.nansum(velocity, axis=0) / np.where(count, count, np.nan)
+    height, width = signal.shape[1:]
+    figure = style.new_figure(8.6, 3.2)
+
+    shape = np.array([height, width]) / max(height, width)
+    box = np.clip(shape, 0.3, 1) * 2.2
+    place = (0.3, 0.55 + (2.2 - box[0]) / 2, box[1], box[0])
+    axes = style.add_axes_inches(figure, *place)
+    picture = axes.imshow(
+        direction_coherence(velocity, axis=0),
+        cmap=style.SEQUENTIAL,
+        vmin=0,
+        vmax=1,
+        alpha=0.55,
+        origin=origin,
+        aspect="auto",
+        interpolation="nearest",
+    )
+    _arrows(axes, mean)
+    style.remove_ticks(axes)
+    _title(figure, 0.3, "mean ν and its steadiness")
+    _bar(figure, picture, (0.4 + box[1], 0.75, 0.09, 1.8), [0, 0.5, 1])
+
+    axes = figure.add_axes((3.85 / 8.6, 0.3 / 3.2, 2.0 / 8.6, 2.1 / 3.2), polar=True)
+    bins = np.linspace(-np.pi, np.pi, 37)
+    share = np.histogram(angles, bins)[0] / max(len(angles), 1)
+    # Areas, not radii, are what the eye compares.
+    axes.bar(
+        bins[:-1],
+        np.sqrt(share),
+        width=bins[1] - bins[0],
+        align="edge",
+        color=style.FORECAST,
+        edgecolor="white",
+        linewidth=0.3,
+    )
+    axes.set_theta_direction(-1 if origin == "upper" else 1)
+    axes.set_xticks(np.arange(4) * np.pi / 2, ["right", "rows +", "left", "rows −"])
+    axes.set_yticks([])
+    axes.tick_params(labelsize=style.SMALL, pad=-1)
+    axes.spines["polar"].set(linewidth=0.5, color=style.FAINT)
+    axes.grid(linewidth=0.3)
+    coherence = float(direction_coherence(mean))
+    _title(figure, 3.7, f"directions; coherence of the mean {coherence:.2f}")
+
+    axes = style.add_axes_inches(figure, 6.55, 0.55, 1.85, 2.05)
+    if speed.size:
+        low, high = np.quantile(speed, [0.005, 0.995])
+        edges = np.geomspace(low, max(high, low * 1.2), 41)
+        axes.hist(speed, edges, color=style.FORECAST)
+        middle = float(np.median(speed))
+        axes.axvline(middle, color=style.ACCENT, linewidth=1)
+        axes.set_xscale("log")
+        _title(figure, 6.5, f"phase speed; median {middle:.3g}")
+    axes.set_yticks([])
+    axes.set_xlabel("cells per unit of time", size=style.LABEL)
+    for side in ("left", "right", "top"):
+        axes.spines[side].set_visible(False)
+    return style.save_png(figure, path)
+
+
+def draw_spectrum(
+    path: str | os.PathLike, spectrum: Spectrum, *, origin: str = style.ORIGIN
+) -> pathlib.Path:
+    """Draws the power by frequency and wave vector.
+
+    The first three pictures sum over the third axis and show decibels below the
+    highest; waves go towards their place on it (right: towards higher columns). The
+    last shows the mean power at each wave number, and that of the shuffled cells.
+
+    Args:
+      path: the PNG to write.
+      spectrum: from `waves.space_time_spectrum`.
+      origin: "lower" or "upper": which way the axis of the row numbers points.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: an unknown origin, or a path that does not end in ".png".
+    """
+    style.check_suffix(path, ".png")
+    style.check_origin(origin)
+    frequency, rows, columns = spectrum.frequency, spectrum.rows, spectrum.columns
+    power = spectrum.power
+    figure = style.new_figure(9.9, 2.75)
+    best_frequency, best = spectrum.peak()
+    names = ("columns", "frequency"), ("rows", "frequency"), ("columns", "rows")
+    sides = (columns, frequency), (rows, frequency), (columns, rows)
+    marks = (best[1], best_frequency), (best[0], best_frequency), (best[1], best[0])
+    for k, (along, (x, y), mark) in enumerate(zip((1, 2, 0), sides, marks)):
+        axes = style.add_axes_inches(figure, 0.55 + 2.3 * k, 0.45, 1.7, 1.75)
+        total = power.sum(axis=along)
+        level = (
+            10 * np.log10(np.maximum(total / total.max(), 1e-12))
+            if total.max() > 0
+            else total
+        )
+        picture = axes.imshow(
+            level,
+            cmap="viridis",
+            vmin=-30,
+            vmax=0,
+            origin="lower",
+            aspect="auto",
+            interpolation="nearest",
+            extent=_extent(x) + _extent(y),
+        )
+        axes.plot(*mark, "o", ms=9, mfc="none", mec=style.ACCENT, mew=1.2)
+        unit = {"columns": "wave number of columns", "rows": "wave number of rows"}
+        axes.set_xlabel(
+            unit.get(names[k][0], names[k][0]), size=style.SMALL, labelpad=1
+        )
+        axes.set_ylabel(
+            unit.get(names[k][1], names[k][1]), size=style.SMALL, labelpad=1
+        )
+        if k == 2 and origin == "upper":
+            axes.invert_yaxis()
+    bar = style.add_axes_inches(figure, 0.55 + 2.3 * 2 + 1.76, 0.45, 0.07, 1.75)
+    figure.colorbar(picture, cax=bar, ticks=[-30, -15, 0])
+    bar.set_yticklabels([f"{_MINUS}30", f"{_MINUS}15", "0 dB"])
+    bar.tick_params(labelsize=style.SMALL, length=2, width=0.5)
+
+    axes = style.add_axes_inches(figure, 7.85, 0.45, 1.9, 1.75)
+    number, mean = _rings(power, rows, columns)
+    axes.semilogy(number, mean, color=style.FORECAST, label="recording")
+    if spectrum.control is not None:
+        number, mean = _rings(spectrum.control, rows, columns)
+        axes.semilogy(number, mean, "--", color=style.OBSERVED, label="cells shuffled")
+        axes.legend(fontsize=style.SMALL, frameon=False)
+    axes.set_xlabel("wave number, rad/cell", size=style.SMALL, labelpad=1)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, high / 30), high)  # the scatter of noise is not structure
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    length = 2 * np.pi / np.hypot(*best)
+    words = f"peak: frequency {best_frequency:.3g}, wavelength {length:.3g} cells"
+    style.text_inches(figure, 0.55, 0.2, words, style.LABEL)
+    words = "mean power"
+    if np.isfinite(spectrum.p_value):
+        words += f"; p = {spectrum.p_value:.2g} by shuffling"
+    style.text_inches(figure, 7.45, 0.2, words, style.LABEL)
+    return style.save_png(figure, path)
+
+
+def _middle(length: int, period: float, count: float) -> tuple[int, int]:
+    """Start and stop of `count` periods (at least 8 frames) in the middle."""
+    size = int(min(length, max(8, np.ceil(period * count))))
+    start = (length - size) // 2
+    return start, start + size
+
+
+def _arrows(axes: Axes, mean: np.ndarray) -> None:
+    """Draws vectors [H, W, 2], averaged over blocks; the longest fifth are equal."""
+    block = max(1, -(-max(mean.shape[:2]) // _ARROWS))
+    rows, columns, vectors = [], [], []
+    for i in range(0, mean.shape[0], block):
+        for j in range(0, mean.shape[1], block):
+            part = mean[i : i + block, j : j + block].reshape(-1, 2)
+            part = part[np.isfinite(part).all(axis=1)]
+            if len(part):
+                rows.append(min(i + (block - 1) / 2, mean.shape[0] - 1))
+                columns.append(min(j + (block - 1) / 2, mean.shape[1] - 1))
+                vectors.append(part.mean(axis=0))
+    vectors = np.array(vectors).reshape(-1, 2)
+    length = np.hypot(*vectors.T)
+    if not length.max(initial=0.0):
+        return
+    # The few steep places about a singularity must not shrink all other arrows.
+    scale = max(float(np.quantile(length, 0.8)), length.max() / 4)
+    vectors = vectors / np.maximum(length, scale)[:, None] * block
+    axes.quiver(
+        columns,
+        rows,
+        vectors[:, 1],
+        vectors[:, 0],
+        angles="xy",
+        scale_units="xy",
+        scale=1.0,
+        pivot="mid",
+        units="inches",
+        width=0.016,
+        minlength=0,
+        color=style.INK,
+    )
+
+
+def _rings(
+    power: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean power in rings of wave numbers, summed over frequency; 0 left out."""
+    number = np.hypot(rows[:, None], columns)
+    width = 2 * np.pi / max(len(rows), len(columns))
+    ring = np.round(number / width).astype(int)
+    inside = (ring > 0) & (number <= np.pi)
+    count = np.bincount(ring[inside])
+    total = np.bincount(ring[inside], power.sum(axis=0)[inside])
+    full = count > 0
+    return np.flatnonzero(full) * width, total[full] / count[full]
+
+
+def _extent(values: np.ndarray) -> tuple[float, float]:
+    half = (values[1] - values[0]) / 2 if len(values) > 1 else 0.5
+    return values[0] - half, values[-1] + half
+
+
+def _title(figure: Figure, left: float, words: str) -> None:
+    style.text_inches(figure, left, 0.22, words, style.LABEL)
+
+
+def _bar(
+    figure: Figure,
+    picture: AxesImage,
+    box: tuple[float, float, float, float],
+    ticks: list[float],
+) -> None:
+    axes = style.add_axes_inches(figure, *box)
+    figure.colorbar(picture, cax=axes, ticks=ticks)
+    axes.tick_params(labelsize=style.SMALL, length=2, width=0.5)
