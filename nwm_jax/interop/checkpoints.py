@@ -105,7 +105,14 @@ def _text(value: str | bytes) -> str:
     return value.decode("ascii") if isinstance(value, bytes) else str(value)
 
 
-def _from_bytes(data: Any, dtype: _DType, shape: tuple, order: str = "C") -> _Array:
+def _from_bytes(
+    data: Any,
+    dtype: _DType,
+    shape: tuple,
+    order: str = "C",
+    axes: tuple[int, ...] | None = None,
+) -> _Array:
+    """An array from its bytes; order "K": its axes were transposed by `axes`."""
     if not isinstance(dtype, _DType) or not isinstance(data, (bytes, bytearray, str)):
         raise UserError("it holds an array that is not made of numbers")
     if isinstance(data, str):  # protocol 2 has no bytes
@@ -115,7 +122,9 @@ def _from_bytes(data: Any, dtype: _DType, shape: tuple, order: str = "C") -> _Ar
         raise UserError(f"it holds a damaged array of shape {shape}")
     result = _Array()
     flat = np.frombuffer(bytes(data), dtype.value)
-    result.value = flat.reshape(shape, order=order)
+    result.value = flat.reshape(shape, order="C" if order == "K" else order)
+    if order == "K" and axes is not None:
+        result.value = result.value.transpose(axes)
     return result
 
 

@@ -42,6 +42,8 @@ _OSCILLATOR_NAMES = {
     "CORNN_0/~/DampingCouplingNet:w": "cell/coupling_v",
     "CORNN_0/~/ForcingCouplingNet:w": "cell/forcing",
 }
+# Of a coupling: the original keeps a ring's first axis, which is 1.
+_COUPLING_AXES = {"nwm2d": (4,), "nwm1d": (3, 4), "cornn": (2,)}
 # Of one layer: what follows "LSTM_0" in the original, and our name.
 _LAYER_NAMES = {
     "vanilla": {
@@ -168,17 +170,21 @@ def _own(kind: str) -> list[str]:
 def _field(
     model: str, arrays: Arrays, grid: tuple[int, int] | None, rngs: nnx.Rngs
 ) -> OscillatorCell:
-    bias, forcing = arrays["cell/bias"], arrays["cell/forcing"]
+    bias = arrays["cell/bias"]
     features = image_networks.features(arrays)
+    for theirs, path in _OSCILLATOR_NAMES.items():
+        axes = _COUPLING_AXES[model]
+        if theirs.endswith("Net:w") and arrays[path].ndim not in axes:
+            raise UserError(
+                f"{theirs} has shape {arrays[path].shape}, not {axes[-1]} axes"
+            )
+    forcing = arrays["cell/forcing"]
+    couplings = [arrays[f"cell/coupling_{of}"].shape[-1] for of in "xv"]
+    couplings.append(forcing.shape[-1])
     if model == "cornn":
-        units = agreed([bias.size, arrays["cell/coupling_x"].shape[-1]])
+        units = agreed([bias.size, *couplings])
         return CoRNNCell(units, input_channels=features // units, rngs=rngs)
     size = bias.shape[:2] if grid is None else tuple(grid)
-    if forcing.ndim < 3:
-        raise UserError(
-            f"CORNN_0/~/ForcingCouplingNet:w has shape {forcing.shape}, expected "
-            "(..., kernel, inputs, channels)"
-        )
     inputs = forcing.shape[-2]
     if bias.ndim != 3 or bias.shape[:2] != size or math.prod(size) * inputs != features:
         raise UserError(
@@ -188,7 +194,7 @@ def _field(
         )
     return _OSCILLATORS[model](
         size,
-        channels=bias.shape[2],
+        channels=agreed([bias.shape[2], *couplings]),
         input_channels=inputs,
         kernel_size=forcing.shape[-3],
         rngs=rngs,

@@ -33,7 +33,8 @@ Arrays = Mapping[str, np.ndarray]
 
 def agreed(sizes: Iterable[int]) -> int:
     """The size that most arrays show, so that one misshapen array is found out."""
-    return Counter(sizes).most_common(1)[0][0]
+    counted = Counter(size for size in sizes if size)
+    return counted.most_common(1)[0][0] if counted else 1
 
 
 def features(arrays: Arrays) -> int:
@@ -67,11 +68,14 @@ def image_shape(arrays: Arrays) -> tuple[int, int, int]:
 
     The original's images are square; others are known by the decoder's constant.
     """
-    cells = arrays["encoder/project/kernel"].shape[0] // max(1, features(arrays))
+    cells = arrays["encoder/project/kernel"].shape[0] // features(arrays)
     height, width = arrays["decoder/constant"].shape[:2]
     if height * width != cells:
         height = width = round(cells**0.5)
-    channels = agreed(
+    shown = [
         arrays[f"decoder/convs/{_LAST}/{name}"].shape[-1] for name in ("kernel", "bias")
-    )
+    ]
+    # The encoder sees one frame, or several side by side.
+    inputs = arrays["encoder/convs/0/kernel"].shape[-2]
+    channels = agreed([size for size in shown if size and inputs % size == 0] or shown)
     return height * 2**NUM_BLOCKS, width * 2**NUM_BLOCKS, channels

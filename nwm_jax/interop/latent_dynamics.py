@@ -104,15 +104,15 @@ def build(model: str, arrays: Arrays, options: Mapping[str, Any]) -> LatentModel
             f"{observed * image_shape[-1]} for num_inference_steps = {observed} frames "
             f"of {image_shape[-1]} channels"
         )
-    hidden = [
-        array.size
-        for path, array in arrays.items()
-        if path.startswith("dynamics/") and path.endswith("/0/bias")
-    ]
     network = next(iter(_NETWORKS[model].values()))
     layers = sum(
         path.startswith(f"{network}/") and path.endswith("/kernel") for path in arrays
     )
+    hidden = [
+        array.shape[-1]
+        for path, array in arrays.items()
+        if path.startswith("dynamics/") and f"/layers/{layers - 1}/" not in path
+    ]
     config = SimpleNamespace(
         name=model,
         latent=image_networks.features(arrays) // 2,
