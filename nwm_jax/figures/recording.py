@@ -37,7 +37,7 @@ def draw(
 ) -> list[pathlib.Path]:
     """Draws all pictures of a recording into a folder.
 
-    snapshots.png: about one period in the middle of the record, with phase and velocity.
+    snapshots.png: a period in the middle of the record, with phase and velocity.
     space_time.png: the middle row over a few periods. directions.png: see
     `draw_directions`. spectrum.png: see `draw_spectrum`. Row 0 is at the top of all.
 
@@ -249,17 +249,22 @@ def draw_spectrum(
 
     axes = style.add_axes_inches(figure, 7.85, 0.45, 1.9, 1.75)
     number, mean = _rings(power, rows, columns)
-    axes.semilogy(number, mean, color=style.FORECAST, label="recording")
+    axes.plot(number, mean, color=style.FORECAST, label="recording")
     if spectrum.control is not None:
-        number, mean = _rings(spectrum.control, rows, columns)
-        axes.semilogy(number, mean, "--", color=style.OBSERVED, label="cells shuffled")
+        number, control = _rings(spectrum.control, rows, columns)
+        axes.plot(number, control, "--", color=style.OBSERVED, label="cells shuffled")
         axes.legend(fontsize=style.SMALL, frameon=False)
     axes.set_xlabel("wave number, rad/cell", size=style.SMALL, labelpad=1)
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, high / 30), high)  # the scatter of noise is not structure
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    length = 2 * np.pi / np.hypot(*best)
-    words = f"peak: frequency {best_frequency:.3g}, wavelength {length:.3g} cells"
+    if mean.max(initial=0.0) > 0:
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        # Four decades at the most, and not so few that the scatter of noise looks
+        # like structure.
+        axes.set_ylim(np.clip(low, high / 1e4, high / 30), high)
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    words = f"peak: frequency {best_frequency:.3g}"
+    if best.any():
+        words += f", wavelength {2 * np.pi / np.hypot(*best):.3g} cells"
     style.text_inches(figure, 0.55, 0.2, words, style.LABEL)
     words = "mean power"
     if np.isfinite(spectrum.p_value):

@@ -36,7 +36,7 @@ from nwm_jax.waves.singularities import (
     winding_number,
 )
 from nwm_jax.waves.spectrum import Spectrum, space_time_spectrum
-from nwm_jax.waves.statistics import signal_statistics, statistics
+from nwm_jax.waves.summary import signal_statistics, statistics
 from nwm_jax.waves.travelling import travelling_index
 from nwm_jax.waves.velocity import (
     direction,

@@ -22,7 +22,7 @@ from nwm_jax.waves.filters import check_band, z_score
 from nwm_jax.waves.fronts import Fronts, find_fronts
 from nwm_jax.waves.pipeline import SETTINGS, wave_signal
 from nwm_jax.waves.spectrum import Spectrum, space_time_spectrum
-from nwm_jax.waves.statistics import signal_statistics
+from nwm_jax.waves.summary import signal_statistics
 
 _SHUFFLES = 19
 _STRAIGHT = 0.5  # of the goodness of a wave front
@@ -38,7 +38,7 @@ FS = flags.DEFINE_float(
 BAND = flags.DEFINE_list(
     "band",
     None,
-    "low,high: the band-pass, in the unit of --fs, such as 5,40 (default: not filtered)",
+    "low,high: the band-pass, in the unit of --fs, such as 5,40 (default: no filter)",
     flag_values=FLAGS,
 )
 PHASE = flags.DEFINE_enum(
@@ -138,13 +138,15 @@ def _describe_fronts(fronts: Fronts, duration: float) -> dict[str, float | None]
     }
 
 
-def _describe_spectrum(spectrum: Spectrum) -> dict[str, float | list[float] | int]:
+def _describe_spectrum(
+    spectrum: Spectrum,
+) -> dict[str, float | list[float] | int | None]:
     frequency, wave_vector = spectrum.peak()
     number = float(np.hypot(*wave_vector))
     return {
         "peak_frequency": frequency,
         "peak_wave_vector": wave_vector.tolist(),
-        "peak_wavelength": 2 * np.pi / number,
+        "peak_wavelength": 2 * np.pi / number if number else None,
         "p_value": spectrum.p_value,
         "num_shuffles": _SHUFFLES,
     }

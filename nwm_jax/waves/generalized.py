@@ -18,7 +18,7 @@ def generalized_signal(
 
     Where a slow and a fast oscillation ride on one another, the phase of the analytic
     signal turns back for a moment although neither oscillation does. These epochs are
-    found (`negative_epochs`), their phase is discarded, the rest is unwrapped over time,
+    found (`negative_epochs`), their phase is discarded, the rest unwrapped over time,
 
         phi(t_n) = phi(t_1) + sum_{m <= n} wrap( phi(t_m) - phi(t_{m-1}) ),
 
@@ -113,7 +113,7 @@ def _check(signal: np.ndarray, fs: float, stretch: int, axis: int) -> None:
         )
     if not fs > 0 or stretch < 1:
         raise UserError(
-            f"fs must be positive and stretch at least 1: fs {fs!r}, stretch {stretch!r}"
+            f"fs must be positive and stretch at least 1: {fs!r} and {stretch!r}"
         )
 
 

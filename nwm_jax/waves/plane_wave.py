@@ -9,7 +9,7 @@ from nwm_jax.errors import UserError
 from nwm_jax.waves.arrays import as_signal, blocks
 from nwm_jax.waves.phase import is_silent
 
-_NEWTON_STEPS = 3
+_NEWTON_STEPS = 4
 
 
 class PlaneWave(NamedTuple):
@@ -92,7 +92,7 @@ def _peak(unit: np.ndarray) -> np.ndarray:
 
 
 def _climb(unit: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Newton's method on |S|^2; returns the best k of each map and its S."""
+    """Newton's method on log |S|^2; returns the best k of each map and its S."""
     sizes = unit.shape[1:]
     total, gradient, hessian = _moments(unit, k)
     for _ in range(_NEWTON_STEPS):
@@ -119,7 +119,10 @@ def _climb(unit: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _moments(
     unit: np.ndarray, k: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """S [n], and the gradient [n, 2] and Hessian [n, 2, 2] of |S|^2."""
+    """S [n], and the gradient [n, 2] and Hessian [n, 2, 2] of log |S|^2.
+
+    The logarithm of a peak is concave down to its foot, the peak itself is not.
+    """
     factors = []
     for axis, size in enumerate(unit.shape[1:]):
         r = np.arange(size) - (size - 1) / 2
@@ -131,12 +134,8 @@ def _moments(
     second = np.empty((len(unit), 2, 2), complex)
     second[:, 0, 0], second[:, 1, 1] = m[:, 2, 0], m[:, 0, 2]
     second[:, 0, 1] = second[:, 1, 0] = m[:, 1, 1]
-    gradient = 2 * (s.conj()[:, None] * first).real
-    hessian = (
-        2
-        * (
-            first.conj()[:, :, None] * first[:, None, :]
-            + s.conj()[:, None, None] * second
-        ).real
-    )
-    return s, gradient, hessian
+    # d log S = S' / S,  d^2 log S = S'' / S - (S' / S)^2, and log |S|^2 = 2 Re log S.
+    safe = np.where(s == 0, 1, s)
+    slope = first / safe[:, None]
+    bend = second / safe[:, None, None] - slope[:, :, None] * slope[:, None, :]
+    return s, 2 * slope.real, 2 * bend.real

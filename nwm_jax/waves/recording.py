@@ -121,7 +121,7 @@ def _numpy(path: pathlib.Path) -> np.ndarray | dict[str, np.ndarray]:
         with found:
             return {name: found[name] for name in found.files}
     except _DAMAGED as error:
-        if "pickle" in str(error) or "Object arrays" in str(error):
+        if any(word in str(error) for word in ("pickle", "Python objects")):
             raise UserError(
                 f"{path.name} is pickled or holds objects, which are not read: save a "
                 "plain numeric array with numpy.save"

@@ -189,7 +189,8 @@ def _map(labels: np.ndarray, where: np.ndarray | None) -> tuple[np.ndarray, np.n
     where = np.ones(labels.shape, bool) if where is None else np.asarray(where, bool)
     if labels.ndim != 2 or where.shape != labels.shape:
         raise UserError(
-            f"a map [height, width] is needed: labels {labels.shape}, where {where.shape}"
+            "a map [height, width] is needed: labels "
+            f"{labels.shape}, where {where.shape}"
         )
     return labels, where
 

@@ -1,4 +1,4 @@
-"""Power by frequency and wave vector, against the same field with its cells shuffled."""
+"""Power by frequency and wave vector, against the same field with shuffled cells."""
 
 from typing import NamedTuple
 

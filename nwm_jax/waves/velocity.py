@@ -2,8 +2,8 @@
 
 All functions start from the complex analytic signal a = A exp(i phi) of a field
 (`phase.analytic_signal`): differences of phase are angles of products of complex
-numbers, so nothing is ever unwrapped. Vectors are (row, column): a positive row component
-points towards higher row indices.
+numbers, so nothing is ever unwrapped. Vectors are (row, column): a positive row
+component points towards higher row indices.
 """
 
 import numpy as np

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from matplotlib.quiver import Quiver
+from PIL import Image
+
+from nwm_jax import waves
+from nwm_jax.errors import UserError
+from nwm_jax.figures import recording, style
+from tests.waves import fields
+
+VECTOR = fields.torus_vector(2, -1)
+
+
+@pytest.fixture(scope="module")
+def signal():
+    x = fields.plane_wave(VECTOR) + 0.3 * fields.noise()
+    x[:, 4, 5] = np.nan
+    return waves.wave_signal(x, band=(0.05, 0.2))
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are written, to look at what is on them."""
+    seen = []
+    original = style.save_png
+
+    def keep(figure, path):
+        seen.append(figure)
+        return original(figure, path)
+
+    monkeypatch.setattr(style, "save_png", keep)
+    return seen
+
+
+@pytest.mark.parametrize("origin", ["lower", "upper"])
+def test_directions_agree_on_map_and_histogram(signal, tmp_path, figures, origin):
+    path = recording.draw_directions(
+        tmp_path / "a.png", signal, fs=100, boundary="open", origin=origin
+    )
+    (quiver,) = [c for c in figures[0].axes[0].collections if type(c) is Quiver]
+    # Down in rows and left in columns, whichever way up the picture is.
+    assert (quiver.V > 0).all() and (quiver.U < 0).all() and quiver.angles == "xy"
+    assert figures[0].axes[0].yaxis_inverted() == (origin == "upper")
+    (polar,) = [axes for axes in figures[0].axes if axes.name == "polar"]
+    assert polar.get_theta_direction() == (-1 if origin == "upper" else 1)
+    longest = max(polar.patches, key=lambda bar: bar.get_height())
+    assert abs(longest.get_x() + np.pi / 36 - np.arctan2(*VECTOR)) < np.pi / 18
+    words = [text.get_text() for text in figures[0].texts]
+    assert any("coherence of the mean 1.00" in word for word in words)
+    speed = float(words[-1].split()[-1])
+    np.testing.assert_allclose(speed, 100 * fields.OMEGA / np.hypot(*VECTOR), rtol=0.15)
+    with Image.open(path) as image:
+        assert np.asarray(image.convert("L")).std() > 20
+
+
+def test_the_spectrum_marks_where_the_wave_goes(tmp_path, figures):
+    x = fields.plane_wave(VECTOR, (200, 12, 16)) + fields.noise((200, 12, 16))
+    found = waves.space_time_spectrum(x, segment=100, num_shuffles=9)
+    recording.draw_spectrum(tmp_path / "a.png", found, origin="upper")
+    panels = figures[0].axes[:3]
+    marks = [axes.lines[0].get_xydata()[0] for axes in panels]
+    expected = [(VECTOR[1], 0.1), (VECTOR[0], 0.1), (VECTOR[1], VECTOR[0])]
+    np.testing.assert_allclose(marks, expected)
+    assert [axes.yaxis_inverted() for axes in panels] == [False, False, True]
+    for axes, mark in zip(panels, expected):
+        # The brightest place of each picture is under its mark.
+        image = axes.images[0]
+        left, right, bottom, top = image.get_extent()
+        level = image.get_array()
+        row, column = np.unravel_index(np.argmax(level), level.shape)
+        x = left + (column + 0.5) * (right - left) / level.shape[1]
+        y = min(bottom, top) + (row + 0.5) * abs(top - bottom) / level.shape[0]
+        np.testing.assert_allclose((x, y), mark, atol=1e-9)
+    words = " ".join(text.get_text() for text in figures[0].texts)
+    assert "frequency 0.1," in words and "p = 0.1 " in words
+
+
+def test_difficult_recordings_still_give_pictures(tmp_path):
+    x = fields.noise((30, 1, 9))
+    x[:, 0, 3] = np.nan
+    together = np.cos(np.arange(30))[:, None, None] * np.ones((1, 4, 4))
+    for field in (x, together):
+        signal = waves.wave_signal(field)
+        found = waves.space_time_spectrum(field)
+        for path in recording.draw(tmp_path, signal, found, fs=1.0, boundary="open"):
+            assert path.stat().st_size > 5000
+
+
+def test_mistakes_are_named(signal, tmp_path):
+    with pytest.raises(UserError, match="origin"):
+        recording.draw_directions(tmp_path / "a.png", signal, origin="left")
+    with pytest.raises(UserError, match=r"\.png"):
+        recording.draw_directions(tmp_path / "a.jpg", signal)

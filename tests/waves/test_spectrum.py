@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from nwm_jax import waves
+from nwm_jax.errors import UserError
+from tests.waves import fields
+
+K = fields.torus_vector(-2, 3)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 3.0])
+def test_peak_of_a_plane_wave(level):
+    shape = (200, 12, 16)
+    x = fields.plane_wave(K, shape) + level * fields.noise(shape)
+    found = waves.space_time_spectrum(x, fs=50.0, segment=100, num_shuffles=19)
+    frequency, wave_vector = found.peak()
+    np.testing.assert_allclose(frequency, 5.0)
+    np.testing.assert_allclose(wave_vector, K)
+    assert found.p_value == 0.05
+    # The shuffled cells keep the frequency, not the place.
+    at = np.argmin(np.abs(found.frequency - 5))
+    assert found.control[at].max() < 0.2 * found.power[at].max()
+    np.testing.assert_allclose(
+        found.control.sum((1, 2)), found.power.sum((1, 2)), rtol=1e-4
+    )
+
+
+def test_noise_is_like_its_shuffles():
+    p = [
+        waves.space_time_spectrum(
+            fields.noise((120, 8, 9), seed), segment=40, num_shuffles=9, seed=seed
+        ).p_value
+        for seed in range(12)
+    ]
+    assert np.mean(p) > 0.3 and min(p) >= 0.1
+
+
+def test_the_sum_is_the_mean_square():
+    x = fields.noise((4000, 3, 4)) * 2
+    for segment in (50, 51):
+        found = waves.space_time_spectrum(x, segment=segment)
+        # Without frequency 0, about one bin in twenty-five, and its window's neighbour.
+        np.testing.assert_allclose(found.power.sum(), np.mean(x**2), rtol=0.05)
+    wave = fields.plane_wave(K, (200, 12, 16))
+    found = waves.space_time_spectrum(wave, segment=100)
+    np.testing.assert_allclose(found.power.sum(), 0.5, rtol=1e-3)
+
+
+def test_standing_and_opposite_waves_have_two_peaks():
+    x = fields.plane_wave(K, (200, 12, 16)) + 0.5 * fields.plane_wave(-K, (200, 12, 16))
+    found = waves.space_time_spectrum(x, segment=100)
+    at = np.argmin(np.abs(found.frequency - 0.1))
+
+    def power(vector):
+        row = np.argmin(np.abs(found.rows - vector[0]))
+        return found.power[at, row, np.argmin(np.abs(found.columns - vector[1]))]
+
+    np.testing.assert_allclose(power(-K) / power(K), 0.25, rtol=1e-4)
+
+
+def test_axes_band_and_missing_cells():
+    x = fields.plane_wave(K, (200, 12, 16))
+    x[:, 1, 1], x[:, 2, 2] = np.nan, 7.0
+    found = waves.space_time_spectrum(x, fs=10.0, band=(0.5, 2.0), segment=100)
+    np.testing.assert_allclose(found.frequency, np.arange(5, 21) / 10)
+    assert found.power.shape == (16, 12, 16) and found.control is None
+    np.testing.assert_allclose(found.rows, np.arange(-6, 6) * np.pi / 6)
+    np.testing.assert_allclose(found.columns, np.arange(-8, 8) * np.pi / 8)
+    np.testing.assert_allclose(found.peak()[1], K)
+    assert np.isnan(found.p_value) and np.isfinite(found.power).all()
+
+
+def test_mistakes_are_named():
+    x = fields.noise((40, 3, 4))
+    for call, words in [
+        (lambda: waves.space_time_spectrum(x[0]), "time, height, width"),
+        (lambda: waves.space_time_spectrum(x[:3]), "at least 4 frames"),
+        (lambda: waves.space_time_spectrum(x, fs=0), "positive"),
+        (lambda: waves.space_time_spectrum(x, band=(0.3, 0.6)), "Nyquist"),
+        (lambda: waves.space_time_spectrum(x, band=(0.001, 0.01)), "longer segments"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            call()
