@@ -1,6 +1,6 @@
 """Evaluates a trained model, or forecasts one's own clips with it.
 
-Without --input: scores fixed sets of test windows, writes eval.json in the workdir.
+Without --input: scores fixed sets of test examples, writes eval.json in the workdir.
 What eval.json holds of the same step already is kept, so --metrics=symetric adds it.
 With --input=clips.npy --output=forecast.npy: observes the end of every clip (uint8
 [T, H, W, C] or [N, T, H, W, C]) and writes the frames that follow in the same layout.
@@ -22,9 +22,9 @@ WHICH = flags.DEFINE_string(
 METRICS = flags.DEFINE_list(
     "metrics",
     [],
-    "of mse, vpt (valid prediction time), energy (drift of the forecast's energy) and "
-    "symetric (takes minutes); the first two, and energy where images of the dataset "
-    "tell it, if not given",
+    "of forecasts: mse, vpt (valid prediction time), energy (drift of the forecast's "
+    "energy) and symetric (takes minutes); the first two, and energy where images of "
+    "the dataset tell it, if not given. Other tasks have their own scores only",
     flag_values=FLAGS,
 )
 INPUT = flags.DEFINE_string(
@@ -48,9 +48,10 @@ def main(argv: list[str]) -> int:
     mesh.initialize_distributed()
     if bool(INPUT.value) != bool(OUTPUT.value):
         raise UserError("--input and --output go together: give both or none")
-    progress = report.counter("simulating trajectories")
-    run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), progress=progress)
+    run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), counter=report.counter)
     if INPUT.value:
+        if run.config.task != "forecasting":
+            raise UserError(f"--input needs a forecaster; {run.workdir} holds none")
         horizon = HORIZON.value or run.config.eval.horizon
         written = runs.forecast(run, INPUT.value, OUTPUT.value, horizon)
         report.say(f"forecast {horizon} frames: {written}")

@@ -16,8 +16,7 @@ WHICH = flags.DEFINE_string(
 def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
-    progress = report.counter("simulating trajectories")
-    run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), progress=progress)
+    run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), counter=report.counter)
     report.say(report.pictures(runs.draw(run, report.say)))
     return 0
 

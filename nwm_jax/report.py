@@ -2,7 +2,7 @@
 
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from nwm_jax import presets
 from nwm_jax.modules import functional
 from nwm_jax.tasks import Task
 from nwm_jax.training import mesh
@@ -19,6 +20,8 @@ from nwm_jax.training.progress import duration
 # program reach about this part of the machine's matrix product (docs/results/speed.md).
 _PASSES, _EFFICIENCY = 3.0, 0.43
 _LINE_SECONDS = 5.0
+# Numbers of eval.json that are no scores, or stand in the first line.
+_TOLD = ("seed", "step", "num_windows", "num_parameters", "num_weights")
 
 
 def say(text: str) -> None:
@@ -28,15 +31,16 @@ def say(text: str) -> None:
 
 
 def describe(config: ConfigDict, task: Task) -> str:
-    """One line: the experiment, its size and the devices."""
+    """One line: the experiment, its size and the devices; then the task's note."""
     params = jax.eval_shape(lambda: functional.split(task.init(jax.random.key(0)))[1])
     devices = jax.devices()
-    return (
+    told = (
         f"{config.name}:{config.preset}  {functional.count(params):,} parameters, "
         f"batch {config.batch_size}, {config.num_steps:,} steps, "
         f"{len(devices)} {devices[0].platform} device{'s' * (len(devices) > 1)}"
         f" in {jax.process_count()} process{'es' * (jax.process_count() > 1)}"
     )
+    return f"{told}\n{task.note}" if task.note else told
 
 
 def forewarn(config: ConfigDict, task: Task) -> str | None:
@@ -46,12 +50,11 @@ def forewarn(config: ConfigDict, task: Task) -> str | None:
     """
     if config.preset != "paper" or jax.default_backend() != "cpu":
         return None
-    seconds = _PASSES * _forward_flops(config, task) / (_EFFICIENCY * _matmul_rate())
+    seconds = _PASSES * task.forward_flops() / (_EFFICIENCY * _matmul_rate())
     return (
         f"note: a step of this config takes about {seconds:.2g} s on this CPU, "
         f"all {config.num_steps:,} about {duration(seconds * config.num_steps)}; "
-        f"--config={config.data.name}_{config.model.name}:laptop is made for such a "
-        "machine"
+        f"--config={presets.template(config).name}:laptop is made for such a machine"
     )
 
 
@@ -78,9 +81,13 @@ def scoring(metric: str) -> Callable[[int, int], None]:
 def scores(report: dict[str, Any]) -> str:
     """What an evaluation found, beside what takes no skill, one line each."""
     protocol, windows = report["protocol"], report["num_windows"]
-    lines = [f"step {report['step']}, protocol {protocol}, {windows} test windows:"]
-    for measure in ("mse", "relative_mse", "table_units"):
-        lines.append(_line(measure, report[measure]))
+    what = "test windows" if "relative_mse" in report else "examples"
+    lines = [f"step {report['step']}, protocol {protocol}, {windows} {what}:"]
+    numbers = {k: v for k, v in report.items() if k not in _TOLD and _is_number(v)}
+    lines += [_line(name, {"": value}) for name, value in numbers.items()]
+    for group in ("valid", "test", "mse", "relative_mse", "table_units"):
+        if isinstance(report.get(group), Mapping):
+            lines.append(_line(group, report[group]))
     for direction in ("backward", "combined"):
         if direction in report:
             found = dict(report[direction])
@@ -102,6 +109,10 @@ def scores(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, (int, float))
+
+
 def _line(name: str, values: dict[str, float | None]) -> str:
     """A name and numbers; what eval.json holds as null is a dash."""
     told = (f"{k} {'-' if v is None else f'{v:.4g}'}" for k, v in values.items())
@@ -111,27 +122,6 @@ def _line(name: str, values: dict[str, float | None]) -> str:
 def pictures(paths: Sequence[pathlib.Path]) -> str:
     """Where the figures are."""
     return f"figures: {', '.join(str(path) for path in paths)}"
-
-
-def _forward_flops(config: ConfigDict, task: Task) -> float:
-    """Floating-point operations of the loss of one batch, counted by XLA."""
-    plain = config.copy_and_resolve_references()
-    with plain.unlocked():
-        plain.conv = "xla"  # XLA counts what is inside of a scan only once
-    counted = type(task)(plain, task.source)
-    _, params, state = functional.split(
-        jax.eval_shape(lambda: counted.init(jax.random.key(0)))
-    )
-    images = jax.ShapeDtypeStruct(
-        (config.batch_size, task.units_per_example, *task.source.image_shape),
-        jnp.float32,
-    )
-
-    def loss(params: Any, images: jax.Array) -> jax.Array:
-        model = functional.merge(counted.graphdef, params, state)
-        return model.loss(images, jax.random.key(0))[0]
-
-    return jax.jit(loss).lower(params, images).cost_analysis()["flops"]
 
 
 def _matmul_rate() -> float:

@@ -24,7 +24,7 @@ from nwm_jax.evaluation import vpt
 from nwm_jax.figures import curves
 from nwm_jax.modules import functional
 from nwm_jax.presets.validate import validate
-from nwm_jax.tasks import Task, build
+from nwm_jax.tasks import Counter, Task, build
 from nwm_jax.training import checkpoint, evaluating, mesh, writers
 
 EVALUATION = "eval.json"
@@ -52,7 +52,7 @@ def open_run(
     workdir: str | os.PathLike,
     which: str | int = "last",
     task: Task | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    counter: Counter | None = None,
 ) -> Run:
     """Opens a workdir.
 
@@ -61,7 +61,8 @@ def open_run(
       which: "last", "best" (by the evaluations during training; the last if there were
         none) or the step of a checkpoint.
       task: the run's task where it is already open.
-      progress: called as progress(done, total), in trajectories, if data is simulated.
+      counter: called with what is being done, gives the progress(done, total) that is
+        called while data is made.
 
     Returns:
       The run. Simulated data is made again if the cache no longer has it.
@@ -71,7 +72,7 @@ def open_run(
     """
     workdir = pathlib.Path(workdir)
     config = read_config(workdir)
-    task = task or build(config, progress)
+    task = task or build(config, counter)
     step, params, state = checkpoint.load(workdir, task, which)
     model = functional.merge(task.graphdef, params, state)
     return Run(workdir, config, task, model, step)
@@ -157,7 +158,7 @@ def export(
 def evaluate(
     run: Run,
     metrics: Sequence[str] = (),
-    counter: Callable[[str], Callable[[int, int], None]] | None = None,
+    counter: Counter | None = None,
 ) -> dict[str, Any]:
     """Scores a run on fixed sets of test examples and writes eval.json.
 
@@ -289,13 +290,13 @@ def draw(run: Run, say: Callable[[str], None] | None = None) -> list[pathlib.Pat
     if (run.workdir / EVALUATION).exists():
         scored = files.read_json(run.workdir / EVALUATION)
         if scored["step"] != run.step:
-            if say:
+            if say and "per_frame" in scored:
                 say(
                     f"error.png is left out: {EVALUATION} is of step "
                     f"{scored['step']}, the figures are of step {run.step}; run "
                     f"python -m nwm_jax.evaluate with --which={run.step} first"
                 )
-        else:
+        elif "per_frame" in scored:
             first, errors = _error_curves(scored)
             if any(np.nanmax(curve, initial=0) > 0 for curve in errors.values()):
                 paths.append(
@@ -308,11 +309,10 @@ def draw(run: Run, say: Callable[[str], None] | None = None) -> list[pathlib.Pat
                         title=title,
                     )
                 )
-    # The loss is this error and a constant, which would hide the curve.
-    rows = writers.read_metrics(run.workdir)
-    if any(np.isfinite(row.get("mse", np.nan)) for row in rows):
+    rows, key = writers.read_metrics(run.workdir), run.task.curve
+    if any(np.isfinite(row.get(key, np.nan)) for row in rows):
         metrics, path = run.workdir / writers.METRICS, folder / "loss.png"
-        paths.append(curves.draw_training(path, metrics, key="mse", title=title))
+        paths.append(curves.draw_training(path, metrics, key=key, title=title))
     return paths
 
 

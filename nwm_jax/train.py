@@ -27,10 +27,10 @@ def main(argv: list[str]) -> int:
     del argv
     mesh.initialize_distributed()
     config, workdir = CONFIG.value, WORKDIR.value
-    if config.data.path:
+    if config.data.get("path"):
         # The run can be opened from any folder.
         config.data.path = os.path.abspath(os.path.expanduser(config.data.path))
-    task = build(config, report.counter("simulating trajectories"))
+    task = build(config, report.counter)
     report.say(report.describe(config, task))
     if warning := report.forewarn(config, task):
         report.say(warning)

@@ -24,7 +24,7 @@ def value(content):
 def run(tmp_path):
     """A run without a checkpoint, whose task draws nothing."""
     task = types.SimpleNamespace(
-        num_eval=2, eval_batch_size=2, figures=lambda model, folder: []
+        num_eval=2, eval_batch_size=2, curve="mse", figures=lambda model, folder: []
     )
     task.evaluations = lambda metrics: {"mse": task}
     model = nnx.Linear(1, 1, rngs=nnx.Rngs(0))
@@ -36,7 +36,7 @@ def test_train_keeps_the_path_of_the_data_from_the_root(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = own_clips.config("clips/frames.npy")
 
-    def build(config, progress):
+    def build(config, counter):
         raise Stop
 
     monkeypatch.setattr(train, "CONFIG", value(config))
@@ -96,14 +96,14 @@ def test_only_the_first_process_writes_a_forecast(run, tmp_path, monkeypatch):
 def test_opening_a_run_tells_how_the_simulation_goes(run, monkeypatch):
     asked = []
 
-    def build(config, progress):
-        asked.append(progress)
+    def build(config, counter):
+        asked.append(counter)
         raise Stop
 
     monkeypatch.setattr(runs, "read_config", lambda workdir: run.config)
     monkeypatch.setattr(runs, "build", build)
     with pytest.raises(Stop):
-        runs.open_run(run.workdir, progress=print)
+        runs.open_run(run.workdir, counter=print)
     assert asked == [print]
 
 

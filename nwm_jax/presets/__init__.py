@@ -12,17 +12,21 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from nwm_jax.errors import UserError, nearest
-from nwm_jax.presets import forecasting, grammar
+from nwm_jax.presets import forecasting, grammar, sequences
 
-__all__ = ["definitions", "from_dict", "load", "summary"]
+__all__ = ["definitions", "from_dict", "load", "summary", "template"]
 
 
 def definitions() -> dict[str, Callable[[str], ConfigDict]]:
     """Returns ``get_config(argument)`` of every experiment in the package, by name."""
-    return {
+    forecasts = {
         f"{dataset}_{model}": functools.partial(forecasting.get_config, dataset, model)
         for dataset in forecasting.DATASETS
         for model in forecasting.MODELS
+    }
+    return forecasts | {
+        name: functools.partial(sequences.get_config, name)
+        for name in sequences.EXPERIMENTS
     }
 
 
@@ -31,8 +35,21 @@ def summary() -> str:
     datasets = dict.fromkeys(map(forecasting.short_name, forecasting.DATASETS))
     return (
         f"DATASET_MODEL, where DATASET is one of {', '.join(datasets)} and "
-        f"MODEL one of {', '.join(forecasting.MODELS)}"
+        f"MODEL one of {', '.join(forecasting.MODELS)}; or one of "
+        f"{', '.join(sequences.EXPERIMENTS)}"
     )
+
+
+def template(config: Mapping[str, Any]) -> ConfigDict | None:
+    """Gives the plain config whose fields `config` should have.
+
+    Args:
+      config: a config of any task, perhaps with mistakes.
+
+    Returns:
+      The plain config; None if the task or the model is unknown.
+    """
+    return forecasting.template(config) or sequences.template(config)
 
 
 def load(spec: str) -> ConfigDict:
@@ -87,7 +104,7 @@ def from_dict(fields: Mapping[str, Any]) -> ConfigDict:
         return value
 
     config = ConfigDict(restore(fields))
-    for field, value in grammar.flatten(forecasting.template(config) or {}).items():
+    for field, value in grammar.flatten(template(config) or {}).items():
         group, _, key = field.rpartition(".")
         holder = config[group] if group else config
         if key not in holder:

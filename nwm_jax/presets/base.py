@@ -4,7 +4,7 @@ from ml_collections import ConfigDict
 
 # The names that `optimizer.name` and `optimizer.schedule` may have.
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
-SCHEDULES = ("constant", "cosine")
+SCHEDULES = ("constant", "cosine", "step")
 
 
 def common() -> ConfigDict:
@@ -15,7 +15,9 @@ def common() -> ConfigDict:
       gradient's `clip` is a global norm (0: off), `remat` the number of time steps
       between two kept states (0: all are kept), `steps_per_dispatch` 0 lets the backend
       choose, `wandb` the name of a project (empty: off), `eval.every` 0: no
-      evaluation while training, but the one before the first step.
+      evaluation while training, but the one before the first step. The schedule "step"
+      multiplies the learning rate by `drop_factor` after every `drop_every` of the run,
+      a part of it; the others have no use for these two.
     """
     return ConfigDict(
         {
@@ -36,6 +38,8 @@ def common() -> ConfigDict:
                 "learning_rate": 1.5e-4,
                 "schedule": "constant",
                 "warmup_steps": 0,
+                "drop_every": 1.0,
+                "drop_factor": 0.1,
                 "clip": 0.0,
                 "weight_decay": 0.0,
             },

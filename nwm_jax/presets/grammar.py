@@ -76,6 +76,7 @@ def apply(
     config: ConfigDict,
     argument: str,
     presets: Mapping[str, Mapping[str, Any]],
+    short: Mapping[str, str] | None = None,
 ) -> ConfigDict:
     """Applies a preset and the overrides of `argument` to `config`, in place.
 
@@ -83,6 +84,7 @@ def apply(
       config: the plain config, changed and locked.
       argument: ``preset,key=value,...``.
       presets: for each preset, the dotted fields in which it differs from plain.
+      short: names by which the argument may call some dotted fields.
 
     Returns:
       `config`.
@@ -98,7 +100,7 @@ def apply(
         group[key] = value
     config.preset = config.protocol = preset
     for field, text in overrides:
-        override(config, field, text)
+        override(config, (short or {}).get(field, field), text)
     return config.lock()
 
 

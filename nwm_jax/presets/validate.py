@@ -5,31 +5,44 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from nwm_jax import presets
+from nwm_jax.core import wave
+from nwm_jax.data.sequences import copy_memory
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.models import solvers, splits
 from nwm_jax.modules.conv import IMPLEMENTATIONS
-from nwm_jax.presets import base, forecasting, grammar
+from nwm_jax.presets import base, forecasting, grammar, sequences
 
 # Smallest value allowed, and what to call it.
 _AT_LEAST = {
     1: "batch_size num_steps log_every checkpoint_every "
-    "data.num_train data.num_test data.num_frames model.channels "
+    "data.num_frames data.pool model.channels "
     "model.conv_channels model.num_observed model.units model.layers "
-    "eval.num_windows eval.num_mean_windows eval.num_vpt eval.batch_size eval.horizon",
-    0: "seed remat steps_per_dispatch data.seed eval.every model.num_ic "
-    "model.num_target model.beta model.kappa optimizer.warmup_steps optimizer.clip "
+    "eval.num_windows eval.num_mean_windows eval.num_vpt eval.batch_size eval.horizon "
+    "eval.num_examples",
+    0: "seed remat steps_per_dispatch data.seed data.T data.length data.num_valid "
+    "data.num_train data.num_test eval.every model.num_ic model.num_target model.beta "
+    "model.kappa model.readout_hidden optimizer.warmup_steps optimizer.clip "
     "optimizer.weight_decay",
 }
-_ABOVE_ZERO = ("optimizer.learning_rate", "data.dt")
+_ABOVE_ZERO = (
+    "optimizer.learning_rate",
+    "optimizer.drop_every",
+    "optimizer.drop_factor",
+    "data.dt",
+)
 _EVEN = ("model.latent", "model.latent_channels")
 _SEEDS = ("seed", "data.seed")
 
 _CHOICES = {
-    "task": ("forecasting",),
+    "task": ("forecasting", *sequences.TASKS),
     "conv": IMPLEMENTATIONS,
     "optimizer.name": base.OPTIMIZERS,
     "optimizer.schedule": base.SCHEDULES,
-    "model.name": tuple(forecasting.MODELS),
+    "data.layout": copy_memory.LAYOUTS,
+    "model.activation": tuple(wave.ACTIVATIONS),
+    "model.coupling_init": wave.COUPLING_INITS,
+    "model.input_init": wave.INPUT_INITS,
     "model.decode": ("xv", "x"),
     "model.training": splits.TRAINING,
     "model.split": splits.SPLITS,
@@ -40,8 +53,8 @@ def validate(config: ConfigDict) -> ConfigDict:
     """Checks the fields of a config against each other and against their ranges.
 
     Args:
-      config: of any task; what is checked are the fields that it has, and for the
-        forecasting task that it has all of them, with the right types.
+      config: of any task; what is checked are the fields that it has, and for our own
+        tasks that it has all of them, with the right types.
 
     Returns:
       `config`, unchanged.
@@ -53,12 +66,11 @@ def validate(config: ConfigDict) -> ConfigDict:
     for field, choices in _CHOICES.items():
         if field in flat and flat[field] not in choices:
             raise unknown(field, flat[field], choices)
-    template = forecasting.template(config)
+    template = presets.template(config)
     if template is not None:
         _check_fields(flat, grammar.flatten(template))
-    elif flat.get("task") == "forecasting":
-        missing = "model.name" if "model.name" not in flat else "data.name"
-        raise UserError(f"the config has no field {missing}")
+    elif "task" in flat:
+        _check_names(flat)
     for least, fields in _AT_LEAST.items():
         for field in fields.split():
             if field in flat and not least <= flat[field] < math.inf:
@@ -74,6 +86,20 @@ def validate(config: ConfigDict) -> ConfigDict:
     if flat.get("task") == "forecasting":
         _check_forecasting(flat)
     return config
+
+
+def _check_names(flat: dict[str, Any]) -> None:
+    """Tells why no experiment of ours has this task, model and dataset."""
+    known = forecasting.MODELS if flat["task"] == "forecasting" else sequences.MODELS
+    if "model.name" not in flat:
+        raise UserError("the config has no field model.name")
+    if flat["model.name"] not in known:
+        raise unknown("model.name", flat["model.name"], known)
+    if "data.name" not in flat:
+        raise UserError("the config has no field data.name")
+    raise UserError(
+        f"the task {flat['task']} has no config of the model {flat['model.name']}"
+    )
 
 
 def _check_fields(flat: dict[str, Any], template: dict[str, Any]) -> None:
@@ -105,6 +131,9 @@ def _check_forecasting(flat: dict[str, Any]) -> None:
         if field.startswith("model.")
     }
     _check_model(flat, model)
+    for field in ("data.num_train", "data.num_test"):
+        if flat[field] < 1:
+            _refuse(field, flat[field], "at least 1")
     if flat["data.path"]:
         return  # one's own clips: their name is free, their length told by the file
     if flat["data.name"] not in forecasting.DATASETS:

@@ -1,5 +1,6 @@
 """Tasks: data, model, loss and scores bound together for the loop."""
 
+import importlib
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -9,8 +10,11 @@ import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
-from nwm_jax.errors import UserError
+from nwm_jax.errors import unknown
 from nwm_jax.evaluation import Evaluation
+
+# Takes what is being done; gives a progress(done, total) to call while it is.
+Counter = Callable[[str], Callable[[int, int], None]]
 
 
 class Task(Evaluation, Protocol):
@@ -23,10 +27,18 @@ class Task(Evaluation, Protocol):
       best: (flat key of the summary, "min" or "max") by which checkpoints compare;
         None if they do not.
       units_per_example: frames (or tokens) of one example, for the speed that is shown.
+      curve: the training metric whose curve is drawn; not the loss where a constant
+        in it would hide the rest.
+      note: one line that a user should read before training; empty if there is none.
+      preparation: what takes time when the data is made, for a progress bar; empty if
+        nothing does, and then no `progress` is taken.
     """
 
     best: tuple[str, str] | None
     units_per_example: int
+    curve: str
+    note: str
+    preparation: str
 
     def init(self, key: jax.Array) -> nnx.Module:
         """Draws a new model."""
@@ -46,18 +58,29 @@ class Task(Evaluation, Protocol):
           UserError: an unknown metric, or one that the data cannot give.
         """
 
+    def forward_flops(self) -> float:
+        """Floating-point operations of the loss of one batch, about; reads no data."""
+
     def figures(self, model: nnx.Module, folder: pathlib.Path) -> list[pathlib.Path]:
         """Draws the task's own pictures into a folder."""
 
 
-def build(
-    config: ConfigDict, progress: Callable[[int, int], None] | None = None
-) -> Task:
+# Modules and classes, by `config.task`; a module is loaded when it is needed.
+KINDS = {
+    "forecasting": ("forecasting", "Forecasting"),
+    "copy": ("copy_memory", "CopyMemory"),
+    "adding": ("adding", "Adding"),
+    "classification": ("classification", "Classification"),
+}
+
+
+def build(config: ConfigDict, counter: Counter | None = None) -> Task:
     """Builds the task that a config names.
 
     Args:
       config: a resolved config; `config.task` names the task.
-      progress: called as progress(done, total) while data is made.
+      counter: called with what is being done, gives the progress(done, total) that is
+        called while data is made.
 
     Returns:
       The task. Data that it needs is made or opened now.
@@ -65,8 +88,10 @@ def build(
     Raises:
       UserError: unknown task, or what the task finds wrong in the config or the data.
     """
-    if config.task == "forecasting":
-        from nwm_jax.tasks.forecasting import Forecasting
-
-        return Forecasting(config, progress=progress)
-    raise UserError(f"unknown task {config.task!r}; choose forecasting")
+    if config.task not in KINDS:
+        raise unknown("task", config.task, KINDS)
+    module, name = KINDS[config.task]
+    kind = getattr(importlib.import_module(f"nwm_jax.tasks.{module}"), name)
+    if counter and kind.preparation:
+        return kind(config, progress=counter(kind.preparation))
+    return kind(config)

@@ -28,6 +28,7 @@ class Adding(SequenceTask):
     """
 
     metric = "mse"
+    curve = "mse"
     best = ("mse", "min")
 
     def __init__(self, config: ConfigDict) -> None:

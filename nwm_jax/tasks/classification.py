@@ -41,6 +41,8 @@ class Classification(SequenceTask):
     """
 
     metric = "accuracy"
+    curve = "cross_entropy"
+    preparation = "downloading"
 
     def __init__(
         self,

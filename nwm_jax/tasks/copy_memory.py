@@ -35,6 +35,7 @@ class CopyMemory(SequenceTask):
     """
 
     metric = "cross_entropy"
+    curve = "cross_entropy"
     best = ("recall_cross_entropy", "min")
 
     def __init__(self, config: ConfigDict) -> None:

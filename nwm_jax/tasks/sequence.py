@@ -38,6 +38,9 @@ class SequenceTask(abc.ABC):
     #: The name of the task's scores, and the only one that `--metrics` may have.
     metric: str
     best: tuple[str, str] | None = None
+    #: The training metric whose curve is drawn.
+    curve: str
+    preparation = ""
 
     def __init__(
         self,
@@ -70,6 +73,22 @@ class SequenceTask(abc.ABC):
         """Draws a new classifier."""
         model = self.config.model
         return classifier.build(model, rngs=nnx.Rngs(key), **self._sizes)
+
+    @property
+    def note(self) -> str:
+        """One line about the sequences."""
+        return f"sequences of {self.units_per_example} steps"
+
+    def forward_flops(self) -> float:
+        """Floating-point operations of all steps of a batch, one counted by XLA."""
+        batch, length = self.config.batch_size, self.units_per_example
+
+        def once(inputs: jax.Array) -> jax.Array:
+            return self.init(jax.random.key(0))(inputs)
+
+        shape = (batch, 1, self._sizes["inputs"])
+        inputs = jax.ShapeDtypeStruct(shape, jnp.float32)
+        return length * jax.jit(once).lower(inputs).cost_analysis()["flops"]
 
     @abc.abstractmethod
     def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:

@@ -20,9 +20,8 @@ def build(config: Any, num_steps: int) -> optax.GradientTransformation:
     clipped gradient in the others.
 
     Args:
-      config: has `name`, `learning_rate`, `schedule`, `warmup_steps`, `clip` and
-        `weight_decay`.
-      num_steps: the length of the run, where a cosine ends.
+      config: has `name`, `clip`, `weight_decay` and what `learning_rate` reads.
+      num_steps: the length of the run, by which schedules are measured.
 
     Returns:
       An optax gradient transformation.
@@ -52,18 +51,22 @@ def learning_rate(config: Any, num_steps: int) -> Callable[[Any], jax.Array]:
 
     With :math:`s` the number of updates so far, :math:`W` the warm-up and :math:`N` the
     length of the run: :math:`\eta_s = \eta\,(s+1)/W` for :math:`s < W`; afterwards
-    :math:`\eta` (constant) or
-    :math:`\tfrac{\eta}{2}(1+\cos\pi\,\tfrac{s-W}{N-W})` (cosine).
+    :math:`\eta` (constant),
+    :math:`\tfrac{\eta}{2}(1+\cos\pi\,\tfrac{s-W}{N-W})` (cosine) or
+    :math:`\eta f^{\lfloor s / D \rfloor}` with :math:`D` the nearest integer to
+    :math:`d N` (step; `d` is `drop_every`, `f` is `drop_factor`).
 
     Args:
-      config: has `learning_rate`, `schedule` and `warmup_steps`.
+      config: has `learning_rate`, `schedule`, `warmup_steps`, `drop_every` and
+        `drop_factor`.
       num_steps: N, the length of the run.
 
     Returns:
       A function from the number of updates so far to the learning rate.
 
     Raises:
-      UserError: the schedule is unknown, or the warm-up is longer than the run.
+      UserError: the schedule is unknown, the warm-up is longer than the run, or a
+        number of the drops is not above 0.
     """
     _check_name("optimizer.schedule", config.schedule, SCHEDULES)
     peak, warmup, cosine = (
@@ -77,8 +80,16 @@ def learning_rate(config: Any, num_steps: int) -> Callable[[Any], jax.Array]:
             "for the cosine; take fewer"
         )
 
+    drop = 0
+    if config.schedule == "step":
+        _check_number("optimizer.drop_factor", config.drop_factor, positive=True)
+        _check_number("optimizer.drop_every", config.drop_every, positive=True)
+        drop = max(1, round(config.drop_every * num_steps))
+
     def schedule(step: Any) -> jax.Array:
         rate = jnp.asarray(peak, jnp.float32)
+        if drop:
+            rate = rate * jnp.float32(config.drop_factor) ** (step // drop)
         if cosine:
             done = jnp.clip((step - warmup) / (num_steps - warmup), 0.0, 1.0)
             rate = rate * 0.5 * (1 + jnp.cos(jnp.pi * done))

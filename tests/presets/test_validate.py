@@ -49,7 +49,7 @@ from nwm_jax.presets.validate import validate
             "unknown data.name 'mas_spring'; did you mean 'mass_spring'?",
         ),
         ("conv=fats", "unknown conv 'fats'; did you mean 'fast'?"),
-        ("task=abc", "unknown task 'abc'; choose from forecasting"),
+        ("task=abc", "unknown task 'abc'; choose from forecasting, c"),
         ("model.grid=(5,)", "model.grid=(5,) must be two integers of at least 1"),
         ("model.grid=(0,5)", "model.grid=(0,5) must be two integers of at least 1"),
         ("model.num_ic=6", "model.num_ic=6 must be at most model.num_observed=5"),
