@@ -39,7 +39,7 @@ def draw(
 
     snapshots.png: a period in the middle of the record, with phase and velocity.
     space_time.png: the middle row over a few periods. directions.png: see
-    `draw_directions`. spectrum.png: see `draw_spectrum`. Row 0 is at the top of all.
+    `draw_directions`. spectrum.png: see `draw_spectrum`. Row 0 is at the top.
 
     Args:
       folder: where to; it is made if it is missing.
@@ -260,7 +260,7 @@ def draw_spectrum(
         low, high = axes.get_ylim()
         # Four decades at the most, and not so few that the scatter of noise looks
         # like structure.
-        axes.set_ylim(np.clip(low, high / 1e4, high / 30), high)
+        axes.set_ylim(np.clip(low, high / 1e4, high / 10), 4 * high)
         axes.yaxis.set_minor_formatter(NullFormatter())
     words = f"peak: frequency {best_frequency:.3g}"
     if best.any():

@@ -53,10 +53,10 @@ def draw_snapshots(
     """
     style.check_suffix(path, ".png")
     style.check_origin(origin)
-    known = np.iscomplexobj(field)
-    x = style.as_field(np.real(field))
-    signal = np.asarray(field) if known else analytic_signal(x)
-    field = x
+    signal = np.asarray(field) if np.iscomplexobj(field) else None
+    field = style.as_field(np.real(field))
+    if signal is None:
+        signal = analytic_signal(field)
     velocity = wave_velocity(signal, boundary=boundary)
     angle = np.where(is_silent(signal), np.nan, np.angle(signal))
     if frames is None:

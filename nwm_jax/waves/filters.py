@@ -1,7 +1,6 @@
 """Band-pass filters along time, and the z-score."""
 
 import numpy as np
-import scipy.signal
 
 from nwm_jax.errors import UserError
 from nwm_jax.waves.arrays import as_real, blocks
@@ -68,6 +67,9 @@ def band_pass(
             f"needs at least {needed} (one period of {low:g} at fs = {fs:g}, and more "
             f"than {padding} for its ends)"
         )
+    # Imported here: it takes as long as the rest of `import nwm_jax` without JAX.
+    import scipy.signal
+
     sos = scipy.signal.butter(order, (low, high), "bandpass", fs=fs, output="sos")
     series = x.reshape(length, -1)
     out = np.empty(series.shape, np.float32 if x.dtype == np.float32 else np.float64)
