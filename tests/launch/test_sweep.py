@@ -262,7 +262,7 @@ def test_sweep_then_table(tmp_path):
         )
 
     script = [str(ROOT / "launch" / "sweep.py"), "--datasets=spring", "--preset=smoke"]
-    script += ["--models=hgn,nwm1d", "--out=runs", "num_steps=2", "eval.num_windows=4"]
+    script += ["--models=hgn,nwm1d", "--out=runs", "num_steps=4", "eval.num_windows=4"]
     done = run(*script)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 finished in" in done.stdout
