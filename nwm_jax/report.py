@@ -85,7 +85,7 @@ def scores(report: dict[str, Any]) -> str:
     lines = [f"step {report['step']}, protocol {protocol}, {windows} {what}:"]
     numbers = {k: v for k, v in report.items() if k not in _TOLD and _is_number(v)}
     lines += [_line(name, {"": value}) for name, value in numbers.items()]
-    for group in ("valid", "test", "mse", "relative_mse", "table_units"):
+    for group in ("valid", "test", "wave_line", "mse", "relative_mse", "table_units"):
         if isinstance(report.get(group), Mapping):
             lines.append(_line(group, report[group]))
     for direction in ("backward", "combined"):

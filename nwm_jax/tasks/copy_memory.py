@@ -1,5 +1,6 @@
 """Copying ten symbols after a long silence (arXiv:2309.08045, section 3.1)."""
 
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from ml_collections import ConfigDict
 
 from nwm_jax.data.sequences import copy_memory
 from nwm_jax.data.sequences.copy_memory import CLASSES, NUM_SYMBOLS
+from nwm_jax.figures import hidden
 from nwm_jax.models.classifier import SequenceClassifier
 from nwm_jax.tasks.sequence import SequenceTask
 
@@ -119,6 +121,21 @@ class CopyMemory(SequenceTask):
             "length": length,
             "delay": copy_memory.delay(data.T, data.layout),
         }
+
+    def figures(
+        self, model: SequenceClassifier, folder: pathlib.Path
+    ) -> list[pathlib.Path]:
+        """Draws the hidden state, and in recall.png what was recalled of a sequence."""
+        batch = self.eval_batch(np.array([self.num_eval - 1]))
+        answer = jax.jit(lambda model, batch: jax.nn.softmax(model(self.inputs(batch))))
+        recall = hidden.draw_recall(
+            folder / "recall.png",
+            batch["inputs"][0],
+            np.asarray(answer(model, batch))[0],
+            batch["targets"][0],
+            title=f"{self.config.name}: symbols shown, answered, asked for",
+        )
+        return [*super().figures(model, folder), recall]
 
     def stop(self, metrics: Mapping[str, float]) -> str | None:
         """Why training ends early: an evaluation found the task solved."""

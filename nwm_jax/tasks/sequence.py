@@ -13,7 +13,8 @@ from ml_collections import ConfigDict
 
 from nwm_jax.errors import unknown
 from nwm_jax.evaluation import Evaluation
-from nwm_jax.figures import waves
+from nwm_jax.evaluation.wave_line import WaveLine
+from nwm_jax.figures import hidden
 from nwm_jax.models import classifier
 from nwm_jax.models.classifier import SequenceClassifier
 from nwm_jax.modules import functional
@@ -35,7 +36,7 @@ class SequenceTask(abc.ABC):
       UserError: the model's fields do not fit together.
     """
 
-    #: The name of the task's scores, and the only one that `--metrics` may have.
+    #: The name of the task's scores, for `--metrics`.
     metric: str
     best: tuple[str, str] | None = None
     #: The training metric whose curve is drawn.
@@ -136,34 +137,65 @@ class SequenceTask(abc.ABC):
         return means | {"num_weights": self._num_weights}
 
     def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
-        """What metrics are computed by: by the task itself.
+        """What metrics are computed by.
+
+        Args:
+          metrics: of the task's own and "wave_line", which only states on rings have;
+            none: both, or the one that there is.
 
         Raises:
-          UserError: another metric than the task's own.
+          UserError: another metric.
         """
+        made: dict[str, Evaluation] = {self.metric: self}
+        if self.config.model.name in ("wrnn", "irnn"):
+            made["wave_line"] = WaveLine(self, self.config.model.speed)
         for name in metrics:
-            if name != self.metric:
-                raise unknown("metric", name, (self.metric,))
-        return {self.metric: self}
+            if name not in made:
+                raise unknown("metric", name, made)
+        return {name: made[name] for name in metrics} if metrics else made
 
     def figures(
         self, model: SequenceClassifier, folder: pathlib.Path
     ) -> list[pathlib.Path]:
-        """Draws the hidden state of the first test sequence over place and time.
+        """Draws the hidden state of the last test sequence.
 
         Args:
           model: a trained classifier.
-          folder: where the picture goes.
+          folder: where the pictures go.
 
         Returns:
-          hidden_state.png: the first channel (of a torus: its middle row).
+          hidden_state.png, the state over time and place, and hidden_spectrum.png, its
+          power over that of the same state shuffled. They are of the channel that
+          varies most (of a torus: its middle row). Units that all feel each other have
+          no place: they stand in the order of the times of their maxima.
         """
         batch = self.eval_batch(np.array([self.num_eval - 1]))
         states = jax.jit(lambda model, batch: model.states(self.inputs(batch)))
         states = np.asarray(states(model, batch))[0]
+        place, channel = "place on the ring", ""
         if states.ndim == 2:  # places without channels
             states = states[..., None]
-        sheet = states[..., 0].reshape(len(states), -1, states.shape[-2])
-        path = folder / "hidden_state.png"
-        title = f"{self.config.name}: hidden state"
-        return [waves.draw_space_time(path, sheet, title=title)]
+        states = states.reshape(len(states), -1, *states.shape[-2:])
+        states = states[:, states.shape[1] // 2]
+        if states.shape[-1] > 1:
+            chosen = int(np.argmax(states.var(axis=(0, 1))))
+            channel = f", channel {chosen}"
+            states = states[..., chosen : chosen + 1]
+        sheet = states[..., 0]
+        if model.cell.hparams.topology == "dense":
+            sheet = sheet[:, np.argsort(sheet.argmax(axis=0), kind="stable")]
+            place = "unit, in the order of maxima"
+        title = f"{self.config.name}: hidden state{channel}"
+        waves = self.config.model.name == "wrnn"
+        return [
+            hidden.draw_waterfall(
+                folder / "hidden_state.png", sheet, title=title, place=place
+            ),
+            hidden.draw_spectrum(
+                folder / "hidden_spectrum.png",
+                sheet,
+                speed=self.config.model.speed if waves else None,
+                title=title,
+                place=place.partition(" ")[0].rstrip(","),
+            ),
+        ]

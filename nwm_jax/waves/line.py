@@ -63,7 +63,9 @@ def over_shuffled(
     return (found + floor) / (control + floor)
 
 
-def on_line(length: int, places: int, speed: float, width: int = 1) -> np.ndarray:
+def on_line(
+    length: int, places: int, speed: float, width: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """Tells which frequencies and wave numbers lie on the line of a speed.
 
     Args:
@@ -73,12 +75,13 @@ def on_line(length: int, places: int, speed: float, width: int = 1) -> np.ndarra
       width: how many frequencies off the line still count.
 
     Returns:
-      bool ``[T, n]``, False at wave number 0, where nothing travels.
+      bool ``[T, n]``; and bool ``[n]``, at which wave numbers the lines of both
+      directions are apart: not where both are near frequency 0 or 1/2.
     """
     frequency = np.arange(length)[:, None]
     line = np.round(speed * np.fft.fftfreq(places) * length)
-    apart = np.abs((frequency - line + length / 2) % length - length / 2)
-    return (apart <= width) & (np.arange(places) > 0)
+    there = np.abs(_around(frequency - line, length)) <= width
+    return there, np.abs(_around(2 * line, length)) > 2 * width
 
 
 def fraction(states: np.ndarray, speed: float = 1.0) -> float:
@@ -89,9 +92,15 @@ def fraction(states: np.ndarray, speed: float = 1.0) -> float:
       speed: places a step, positive towards place 0.
 
     Returns:
-      0 to 1, of the power at all wave numbers but 0; NaN where there is none.
+      0 to 1, of the power at wave numbers at which the directions are apart (see
+      `on_line`); NaN where there is none.
     """
     found = power(states).reshape(-1, *states.shape[-2:]).sum(axis=0)
-    total = found[:, 1:].sum()
-    line = on_line(*states.shape[-2:], speed)
-    return float(found[line].sum() / total) if total > 0 else float("nan")
+    there, apart = on_line(*states.shape[-2:], speed)
+    total = found[:, apart].sum()
+    return float(found[there & apart].sum() / total) if total > 0 else float("nan")
+
+
+def _around(difference: np.ndarray, length: int) -> np.ndarray:
+    """Differences of frequencies, which come again after `length`."""
+    return (difference + length / 2) % length - length / 2

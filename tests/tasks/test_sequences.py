@@ -141,7 +141,10 @@ def test_loss_and_scores_of_a_new_model(name, request):
     summary = task.summarise({k: np.asarray(v) for k, v in scores.items()})
     outputs, inputs = {"adding": (1, 2), "copying": (10, 10)}.get(name, (10, 1))
     assert summary["num_weights"] == inputs * 8 + 2 * 2 * 3 + 8 * outputs
-    assert task.evaluations() == {task.metric: task}
+    evaluations = task.evaluations()
+    assert evaluations[task.metric] is task
+    assert list(evaluations) == [task.metric, "wave_line"]
+    assert list(task.evaluations(["wave_line"])) == ["wave_line"]
     with pytest.raises(UserError, match="unknown metric 'vpt'"):
         task.evaluations(("vpt",))
 
@@ -267,5 +270,28 @@ def test_the_hidden_state_is_drawn(name, tmp_path):
     model = OSCILLATORS | MODELS[name] | {"name": name}
     task = Adding(make_config({"T": 10}, model))
     paths = task.figures(filled(lambda: task.init(jax.random.key(0))), tmp_path)
-    assert [path.name for path in paths] == ["hidden_state.png"]
-    assert paths[0].read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in paths] == ["hidden_state.png", "hidden_spectrum.png"]
+    for path in paths:
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_recall_is_drawn(copying, tmp_path):
+    paths = copying.figures(filled(lambda: copying.init(jax.random.key(0))), tmp_path)
+    assert paths[-1].name == "recall.png" and paths[-1].exists()
+
+
+def test_a_new_wave_rnn_without_bias_is_all_on_the_line():
+    model = WRNN | {"units": 16, "activation": "identity", "zero_coupling_bias": True}
+    task = Adding(make_config({"T": 32}, model))
+    found = task.evaluations(["wave_line"])["wave_line"]
+    assert found.num_eval == 6
+    batch = found.eval_batch(np.arange(6))
+    np.testing.assert_array_equal(batch["sums"][0], task.eval_batch([5])["sums"][0])
+    scores = jax.jit(found.score)(task.init(jax.random.key(0)), batch)
+    told = found.summarise({k: np.asarray(v) for k, v in scores.items()})["wave_line"]
+    assert told["fraction"] > 0.6
+    assert told["backward"] < 0.2
+    assert told["area"] == pytest.approx(3 / 32)
+    oscillators = OSCILLATORS | MODELS["nwm2d"] | {"name": "nwm2d"}
+    with pytest.raises(UserError, match="unknown metric 'wave_line'; choose from mse"):
+        Adding(make_config({"T": 10}, oscillators)).evaluations(["wave_line"])

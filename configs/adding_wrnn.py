@@ -1,0 +1,23 @@
+"""Wave RNN that adds the two marked numbers of T.
+
+Reproduces: Keller, Muller, Sejnowski & Welling, "Traveling Waves Encode the Recent Past
+and Enhance Sequence Learning", ICLR 2024 (arXiv:2309.08045), table 1: solved after 300
+steps for T = 100, 1,000 for 400.
+Plain (`paper`): 60,000 steps at batch 128, 27 rings of 100 units, 13,015 parameters
+(10,287 weights). The paper's best learning rate and clip are not known; these are ours.
+`T=400` sets the length. Solved is a mean squared error of the 1,000 test sequences
+below 0.05.
+Presets: `:laptop` (6 rings, at most 20,000 steps, ends when solved), `:smoke` (some
+seconds: it shows that everything runs, not that it learns).
+
+    python -m nwm_jax.train --config=configs/adding_wrnn.py:laptop,T=100 --workdir=runs/adding_wrnn
+"""
+
+from ml_collections import ConfigDict
+
+from nwm_jax.presets import sequences
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    """Returns the config; `argument` is ``preset,field=value,...``."""
+    return sequences.get_config("adding_wrnn", argument)

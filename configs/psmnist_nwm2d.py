@@ -1,0 +1,23 @@
+"""Neural Wave Machine (NWM 2D) that reads digits, pixels in a fixed random order.
+
+Reproduces: Keller & Welling, "Neural Wave Machines", ICML 2023, table 2, permuted
+sequential MNIST: 94.8 % correct.
+Plain (`paper`): 57,000 steps (120 epochs) at batch 120, 16 sheets of 16 x 16
+oscillators, 53,802 parameters (49,664 weights); the learning rate drops to a tenth
+after every 100 epochs. MNIST is downloaded once, unless `data.path=...` names a folder
+with its IDX files. The order is that of the coRNN's program (seed 12008).
+Presets: `:laptop` (images of 14 x 14, a smaller network, 10 epochs), `:smoke`
+(scikit-learn's digits, some seconds: it shows that everything runs, not that it
+learns).
+
+    python -m nwm_jax.train --config=configs/psmnist_nwm2d.py:laptop --workdir=runs/psmnist_nwm2d
+"""
+
+from ml_collections import ConfigDict
+
+from nwm_jax.presets import sequences
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    """Returns the config; `argument` is ``preset,field=value,...``."""
+    return sequences.get_config("psmnist_nwm2d", argument)
