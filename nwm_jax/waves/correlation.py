@@ -60,7 +60,7 @@ def spatial_autocorrelation(
         lags.append(size // 2 if open_end else (size - 1) // 2)
     mean, valid = _mean(field)
     power = np.zeros((sizes[0], sizes[1] // 2 + 1))
-    for part in blocks(len(field), 8 * shape[0] * shape[1]):
+    for part in blocks(len(field), 2 * shape[0] * shape[1]):
         block = np.where(valid, field[part] - mean, 0)
         # A sum over frames of |F|^2: one inverse transform serves them all.
         power += np.sum(np.abs(scipy.fft.rfft2(block, sizes)) ** 2, axis=0)

@@ -62,7 +62,7 @@ def fit_plane_wave(signal: np.ndarray) -> PlaneWave:
     wave_vector = np.empty((len(maps), 2))
     total = np.empty(len(maps), complex)
     count = np.empty(len(maps))
-    for part in blocks(len(maps), 8 * maps[0].size):
+    for part in blocks(len(maps), 2 * maps[0].size):
         block = maps[part]
         valid = ~is_silent(block)
         unit = np.where(valid, block, 0) / np.where(valid, np.abs(block), 1)

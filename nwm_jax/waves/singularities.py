@@ -62,8 +62,8 @@ def winding_number(
     Raises:
       UserError: `signal` is not complex, or a mistake in the boundary.
 
-    Source: Iyer & Gray 2001, doi:10.1114/1.1326035 (the topological charge of a phase
-    map).
+    Source: the topological charge of a phase map, Iyer & Gray 2001, Annals of
+    Biomedical Engineering 29, 47-59.
     """
     signal = as_signal(signal, 2, "[..., height, width]")
     rows, columns = boundary_pair(boundary, signal.shape[-2:])
@@ -75,7 +75,7 @@ def winding_number(
     along = turn(signal[..., 1:], signal[..., :-1])
     down = turn(signal[..., 1:, :], signal[..., :-1, :])
     circle = along[..., :-1, :] + down[..., 1:] - along[..., 1:, :] - down[..., :-1]
-    return np.round(circle / (2 * np.pi)) + 0.0  # + 0: no negative zeros
+    return np.round(circle / (2 * np.pi)) + 0.0  # no negative zeros
 
 
 def find_singularities(
