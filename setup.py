@@ -55,6 +55,7 @@ setuptools.setup(
         "test": ["hypothesis", "pytest", "pytest-xdist", "ruff", "setuptools>=77"],
         "tensorboard": ["tensorboardX"],
         "wandb": ["wandb"],
+        "torch": ["torch"],  # to read weights from .pt files
         "cuda12": ["jax[cuda12]"],
         "cuda13": ["jax[cuda13]"],
     },

@@ -256,7 +256,8 @@ def _help(main: Callable, flag_values: flags.FlagValues, argv: Sequence[str]) ->
     """The verb's docstring, its flags and the fields of its config."""
     module = sys.modules[main.__module__]
     spec = getattr(module, "__spec__", None)
-    program = f"python -m {spec.name}" if spec else pathlib.Path(argv[0]).name
+    name = spec.name.removesuffix(".__main__") if spec else ""
+    program = f"python -m {name}" if spec else pathlib.Path(argv[0]).name
     lines = [f"usage: {program} [--flag=value ...]", "", (module.__doc__ or "").strip()]
     own = [name for name in sorted(flag_values) if not _is_from_absl(name, flag_values)]
     lines += ["", "flags:"] if own else []

@@ -42,6 +42,8 @@ def test_requirements_cover_the_imports():
     setup = (ROOT / "setup.py").read_text()
     modules = {
         "absl": "absl-py",
+        "google": "protobuf",
+        "google_crc32c": "google-crc32c",
         "haiku": "dm-haiku",
         "PIL": "pillow",
         "orbax": "orbax",
