@@ -3,7 +3,8 @@
     python launch/sweep.py --datasets=spring --seeds=0,1 --preset=laptop --out=runs/table
     python -m nwm_jax.table --runs='runs/table/*'
 
-Arguments without dashes are fields of all configs, such as batch_size=16. Run the same
+With --grid=copy_wrnn in place of --datasets and --models: the hyper-parameters that were
+searched for a sequence experiment (`nwm_jax.presets.grids`). Arguments without dashes are fields of all configs, such as batch_size=16. Run the same
 command again to go on: what is finished is skipped, what is not goes on where it
 stopped. A run that fails does not stop the others; the exit code is then 1. Ctrl-C and
 SIGTERM let the runs save and end.
@@ -32,6 +33,9 @@ DATASETS = flags.DEFINE_list(
 )
 MODELS = flags.DEFINE_list(
     "models", ["ar", "hgn", "ode", "cornn", "nwm2d", "nwm1d"], "models by name"
+)
+GRID = flags.DEFINE_string(
+    "grid", None, "a sequence experiment by name: run its grid of hyper-parameters"
 )
 SEEDS = flags.DEFINE_list("seeds", ["0"], "seeds, such as 0,1,2")
 PRESET = flags.DEFINE_string("preset", "paper", "preset of all configs")
@@ -82,12 +86,14 @@ class Job(NamedTuple):
       command: what trains it.
       num_steps: its last step.
       protocol: the name of its protocol.
+      stops: whether it ends before its last step when its task is solved.
     """
 
     workdir: pathlib.Path
     command: list[str]
     num_steps: int
     protocol: str
+    stops: bool = False
 
     @property
     def log(self) -> pathlib.Path:
@@ -115,7 +121,7 @@ def resolve(specs: Sequence[str], workdirs: Sequence[str]) -> list[dict]:
     """Reads configs as training would; runs in a process of its own, which has JAX.
 
     Returns:
-      For each config {"num_steps", "protocol"}, or {"error"} in one line.
+      For each config {"num_steps", "protocol", "stops"}, or {"error"} in one line.
     """
     os.environ["JAX_PLATFORMS"] = "cpu"
     sys.path.insert(0, "")  # as `python -m nwm_jax.train` finds the package
@@ -136,10 +142,29 @@ def resolve(specs: Sequence[str], workdirs: Sequence[str]) -> list[dict]:
                         f"{workdir} holds a run with another config "
                         f"({'; '.join(changed)}); take another --out or the old values"
                     )
-            found.append({"num_steps": config.num_steps, "protocol": config.protocol})
+            found.append(
+                {
+                    "num_steps": config.num_steps,
+                    "protocol": config.protocol,
+                    "stops": config.get("stop_when_solved", False),
+                }
+            )
         except UserError as error:
             found.append({"error": str(error)})
     return found
+
+
+def combinations(name: str) -> list[dict] | str:
+    """Reads a grid; runs like `resolve`. A text is what is wrong."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    sys.path.insert(0, "")
+    from nwm_jax.errors import UserError
+    from nwm_jax.presets import grids
+
+    try:
+        return grids.sweep(name)
+    except UserError as error:
+        return str(error)
 
 
 def plan(overrides: Sequence[str]) -> list[Job]:
@@ -156,19 +181,22 @@ def plan(overrides: Sequence[str]) -> list[Job]:
             raise ValueError(
                 f"{override!r} is not field=value, nor a flag of the sweep"
             )
-    specs, workdirs = [], []
-    out = pathlib.Path(OUT.value)
-    for dataset in dict.fromkeys(DATASETS.value):
-        for model in dict.fromkeys(MODELS.value):
-            for seed in dict.fromkeys(SEEDS.value):
-                fields = ",".join([PRESET.value, f"seed={seed}", *overrides])
-                specs.append(f"{dataset}_{model}:{fields}")
-                name = f"{dataset}_{model}_{PRESET.value}_{seed}"
-                workdirs.append(out / name)
-    if not specs:
-        raise ValueError("nothing to run: --datasets, --models or --seeds is empty")
     spawned = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, spawned) as pool:
+        if GRID.value:
+            grid = pool.submit(combinations, GRID.value).result()
+            if isinstance(grid, str):
+                raise ValueError(grid)
+            runs = [(GRID.value, fields) for fields in grid]
+        else:
+            runs = [
+                (f"{dataset}_{model}", {})
+                for dataset in dict.fromkeys(DATASETS.value)
+                for model in dict.fromkeys(MODELS.value)
+            ]
+        specs, workdirs = _name_all(runs, overrides)
+        if not specs:
+            raise ValueError("nothing to run: --datasets, --models or --seeds is empty")
         found = pool.submit(resolve, specs, [str(path) for path in workdirs]).result()
     errors = [known["error"] for known in found if "error" in known]
     if errors:
@@ -180,11 +208,32 @@ def plan(overrides: Sequence[str]) -> list[Job]:
     ]
 
 
+def _name_all(
+    runs: Sequence[tuple[str, dict]], overrides: Sequence[str]
+) -> tuple[list[str], list[pathlib.Path]]:
+    """Gives the config and the workdir of every run with every seed."""
+    specs, workdirs = [], []
+    for experiment, fields in runs:
+        # Before the overrides, so that these can still say otherwise.
+        settings = [f"{field}={value}" for field, value in fields.items()]
+        words = [
+            f"{field.rpartition('.')[2]}_{str(value)[:6]}"
+            for field, value in fields.items()
+        ]
+        for seed in dict.fromkeys(SEEDS.value):
+            given = ",".join([PRESET.value, f"seed={seed}", *settings, *overrides])
+            specs.append(f"{experiment}:{given}")
+            name = "_".join([experiment, PRESET.value, seed, *words])
+            workdirs.append(pathlib.Path(OUT.value) / name)
+    return specs, workdirs
+
+
 def is_finished(job: Job) -> bool:
-    """Whether a run's last step has been evaluated by its protocol."""
+    """Whether a run's last step, or a solution, has been evaluated by its protocol."""
     try:
         report = json.loads((job.workdir / "eval.json").read_text())
-        return (report["step"], report["protocol"]) == (job.num_steps, job.protocol)
+        ended = report["step"] == job.num_steps or (job.stops and report["solved"] == 1)
+        return ended and report["protocol"] == job.protocol
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

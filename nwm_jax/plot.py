@@ -1,12 +1,26 @@
-"""Draws the figures of a run again, from its checkpoint, metrics and evaluation."""
+"""Draws the figures of a run again, from its checkpoint, metrics and evaluation.
+
+With --runs='runs/*' in place of --workdir: draws the curves of several runs of a task
+into one picture, by the names of their folders.
+"""
 
 from absl import flags
 
 from nwm_jax import cli, report, runs
+from nwm_jax.comparison import curves
+from nwm_jax.errors import UserError
 
 FLAGS = flags.FlagValues()
-WORKDIR = flags.DEFINE_string(
-    "workdir", None, "folder of the run", required=True, flag_values=FLAGS
+WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run", flag_values=FLAGS)
+RUNS = flags.DEFINE_list(
+    "runs",
+    None,
+    "folders of runs to compare, such as 'runs/*' (in quotes), or several, with commas "
+    "between",
+    flag_values=FLAGS,
+)
+OUT = flags.DEFINE_string(
+    "out", "runs.png", "the picture of --runs to write", flag_values=FLAGS
 )
 WHICH = flags.DEFINE_string(
     "which", "last", "checkpoint: last, best or a step", flag_values=FLAGS
@@ -16,6 +30,11 @@ WHICH = flags.DEFINE_string(
 def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
+    if bool(WORKDIR.value) == bool(RUNS.value):
+        raise UserError("give either --workdir of one run or --runs of several")
+    if RUNS.value:
+        report.say(report.pictures([curves.draw(RUNS.value, OUT.value)]))
+        return 0
     run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), counter=report.counter)
     report.say(report.pictures(runs.draw(run, report.say)))
     return 0

@@ -1,15 +1,20 @@
-"""Prints the forecasting table of many runs, with the published numbers beside.
+"""Prints the tables of many runs; of forecasts with the published numbers beside.
 
 Reads the config.json and eval.json of every workdir that --runs matches; what cannot
-be read is named and left out. Runs of different protocols stand in tables of their own.
+be read is named and left out. Forecasts of different protocols stand in tables of their
+own, and so does each sequence task (where metrics.jsonl tells when it was solved).
 """
 
+import glob
+import pathlib
 import sys
 
 from absl import flags
 
 from nwm_jax import cli, files
-from nwm_jax.comparison import collect, table, write
+from nwm_jax.comparison import collect, grid, sequences, table, workdirs, write
+from nwm_jax.errors import UserError
+from nwm_jax.presets.sequences import TASKS
 
 FLAGS = flags.FlagValues()
 RUNS = flags.DEFINE_list(
@@ -26,7 +31,7 @@ MEASURE = flags.DEFINE_enum(
     "measure",
     "table_units",
     list(collect.MEASURES),
-    "what to tabulate: an error, or the valid prediction time",
+    "what to tabulate of forecasts: an error, or the valid prediction time",
     flag_values=FLAGS,
 )
 OUT = flags.DEFINE_string(
@@ -37,16 +42,43 @@ OUT = flags.DEFINE_string(
 def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
-    entries, notes = collect.collect(RUNS.value, MEASURE.value)
-    for note in notes:
-        print(note, file=sys.stderr)
-    blocks = table.build(entries, MEASURE.value)
-    text = write.FORMATS[FORMAT.value](blocks, MEASURE.value, notes)
+    folders = workdirs.find(RUNS.value)
+    remembering = [folder for folder in folders if workdirs.task(folder) in TASKS]
+    forecasting = [folder for folder in folders if folder not in remembering]
+    parts = []
+    # Folders that are no runs are told of by either table.
+    if not remembering or any(workdirs.task(folder) for folder in forecasting):
+        parts.append(_forecasts(forecasting))
+        forecasting = []
+    if remembering:
+        parts.append(_sequences(remembering + forecasting))
+    text = "\n".join(parts)
     if OUT.value:
         print(f"table: {files.write_atomic(OUT.value, text)}")
     else:
         print(text, end="")
     return 0
+
+
+def _forecasts(folders: list[pathlib.Path]) -> str:
+    patterns = [glob.escape(str(folder)) for folder in folders] or RUNS.value
+    entries, notes = collect.collect(patterns, MEASURE.value)
+    _tell(notes)
+    blocks = table.build(entries, MEASURE.value)
+    return write.FORMATS[FORMAT.value](blocks, MEASURE.value, notes)
+
+
+def _sequences(folders: list[pathlib.Path]) -> str:
+    entries, notes = sequences.collect(folders)
+    _tell(notes)
+    if not entries:
+        raise UserError(f"no evaluated run in {' '.join(RUNS.value)}: evaluate them")
+    return grid.FORMATS[FORMAT.value](sequences.build(entries), notes)
+
+
+def _tell(notes: list[str]) -> None:
+    for note in notes:
+        print(note, file=sys.stderr)
 
 
 if __name__ == "__main__":

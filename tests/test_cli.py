@@ -141,6 +141,7 @@ def run(arguments, action=lambda config: None, **kwargs):
             [*GOOD, "--config.optimizer.lr=1e-3"],
             (
                 "unknown config field 'optimizer.lr'; choose from optimizer.clip, "
+                "optimizer.drop_every, optimizer.drop_factor, "
                 "optimizer.learning_rate, optimizer.name, optimizer.schedule, "
                 "optimizer.warmup_steps, optimizer.weight_decay"
             ),
@@ -168,6 +169,7 @@ def run(arguments, action=lambda config: None, **kwargs):
             [*GOOD, "--config.optimizer=adam"],
             (
                 "optimizer is a group of fields; set one of optimizer.clip, "
+                "optimizer.drop_every, optimizer.drop_factor, "
                 "optimizer.learning_rate, optimizer.name, optimizer.schedule, "
                 "optimizer.warmup_steps, optimizer.weight_decay"
             ),

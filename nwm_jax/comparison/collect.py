@@ -1,13 +1,12 @@
 """Reads what a table needs of workdirs: their config.json and eval.json, no more."""
 
-import glob
 import math
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nwm_jax import files
+from nwm_jax.comparison import workdirs
 from nwm_jax.errors import UserError
 from nwm_jax.presets import forecasting
 
@@ -70,10 +69,7 @@ def collect(
     Raises:
       UserError: no run could be read.
     """
-    found = {
-        path for pattern in patterns for path in glob.glob(pattern, recursive=True)
-    }
-    folders = sorted(pathlib.Path(path) for path in found if os.path.isdir(path))
+    folders = workdirs.find(patterns)
     entries: list[Entry] = []
     notes: list[str] = []
     first: dict[tuple[Any, ...], pathlib.Path] = {}

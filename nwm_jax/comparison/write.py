@@ -54,9 +54,9 @@ def markdown(blocks: Sequence[Block], measure: str, notes: Sequence[str]) -> str
     for block in blocks:
         lines += [f"### {heading(block)}", ""]
         head = ["dataset", "", *(_MODELS.get(name, name) for name in block.models)]
-        lines += [_bar(head), _bar(["---"] * len(head))]
+        lines += [bar(head), bar(["---"] * len(head))]
         for cells in _rows(block, lambda text: f"**{text}**"):
-            lines.append(_bar(cells))
+            lines.append(bar(cells))
         lines.append("")
     lines += [f"{line}." for line in legend(blocks, measure)]
     lines += [f"- {note}" for note in notes]
@@ -76,15 +76,15 @@ def latex(blocks: Sequence[Block], measure: str, notes: Sequence[str]) -> str:
         lines = [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_escape(caption)}.}}",
+            rf"\caption{{{escape(caption)}.}}",
             rf"\begin{{tabular}}{{ll{'r' * len(block.models)}}}",
             r"\toprule",
-            " & ".join(_escape(name) for name in head) + r" \\",
+            " & ".join(escape(name) for name in head) + r" \\",
         ]
         rows = _rows(block, lambda text: rf"\textbf{{{text}}}", plus_minus=r"$\pm$")
         for cells in rows:
             lines += [r"\midrule"] * bool(cells[0])
-            names = [_escape(name) for name in cells[:2]]
+            names = [escape(name) for name in cells[:2]]
             lines.append(" & ".join([*names, *cells[2:]]) + r" \\")
         lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
         parts.append("\n".join(lines))
@@ -194,11 +194,12 @@ def _counts(numbers: Sequence[int], separator: str = "") -> str:
     return " / ".join(f"{number:{separator}}" for number in numbers)
 
 
-def _bar(cells: Sequence[str]) -> str:
+def bar(cells: Sequence[str]) -> str:
+    """Gives a row of a Markdown table."""
     return "| " + " | ".join(cells) + " |"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     r"""Makes LaTeX print a text as it is."""
     text = re.sub(r"([_%&#$])", r"\\\1", text).replace("±", r"$\pm$")
     return text.replace("[TR]", "{[}TR{]}")

@@ -187,13 +187,14 @@ def draw_training(
 
 
 def read_metric(
-    metrics_file: str | os.PathLike, key: str
+    metrics_file: str | os.PathLike, key: str, kind: str = "train"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Reads one number of a metrics file.
 
     Args:
       metrics_file: as in `draw_training`.
       key: which number.
+      kind: of rows that tell their kind, which ones: "train" or "eval".
 
     Returns:
       Increasing steps [n] int and values [n] float64, at least one of them finite.
@@ -211,10 +212,12 @@ def read_metric(
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
+            if row.get("kind", kind) != kind:
+                continue
             keys.update(row)
             if key in row:
                 found[int(row["step"])] = float(row[key])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             if number == len(lines):
                 break  # the writer was stopped in the middle of a line
             raise UserError(
@@ -243,13 +246,18 @@ def _running_median(values: np.ndarray, width: int) -> np.ndarray:
 def _axes(title: str, legend: bool = True) -> tuple[Figure, Axes]:
     top = 0.14 + 0.26 * bool(title) + 0.24 * legend
     figure = style.new_figure(5.6, top + 2.65)
-    axes = style.add_axes_inches(figure, _LEFT, top, 5.38 - _LEFT, 2.18)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(True, which="major", color="#e3e3e3", linewidth=0.6)
-    axes.set_axisbelow(True)
+    axes = with_grid(style.add_axes_inches(figure, _LEFT, top, 5.38 - _LEFT, 2.18))
     if title:
         style.text_inches(figure, _LEFT, 0.2, title, style.TITLE, weight="bold")
     return figure, axes
+
+
+def with_grid(axes: Axes) -> Axes:
+    """Takes away the frame at the top and the right, and adds thin lines."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(True, which="major", color="#e3e3e3", linewidth=0.6)
+    axes.set_axisbelow(True)
+    return axes
 
 
 def _legend(figure: Figure, axes: Axes) -> None:

@@ -29,6 +29,7 @@ class Task(Evaluation, Protocol):
       units_per_example: frames (or tokens) of one example, for the speed that is shown.
       curve: the training metric whose curve is drawn; not the loss where a constant
         in it would hide the rest.
+      followed: flat key of the summary by which training is followed.
       note: one line that a user should read before training; empty if there is none.
       preparation: what takes time when the data is made, for a progress bar; empty if
         nothing does, and then no `progress` is taken.
@@ -37,6 +38,7 @@ class Task(Evaluation, Protocol):
     best: tuple[str, str] | None
     units_per_example: int
     curve: str
+    followed: str
     note: str
     preparation: str
 
@@ -74,6 +76,21 @@ KINDS = {
 }
 
 
+def kind(name: str) -> type[Task]:
+    """Gives the class of a task, of which nothing is made or opened.
+
+    Args:
+      name: a key of `KINDS`.
+
+    Raises:
+      UserError: unknown task.
+    """
+    if name not in KINDS:
+        raise unknown("task", name, KINDS)
+    module, found = KINDS[name]
+    return getattr(importlib.import_module(f"nwm_jax.tasks.{module}"), found)
+
+
 def build(config: ConfigDict, counter: Counter | None = None) -> Task:
     """Builds the task that a config names.
 
@@ -88,10 +105,7 @@ def build(config: ConfigDict, counter: Counter | None = None) -> Task:
     Raises:
       UserError: unknown task, or what the task finds wrong in the config or the data.
     """
-    if config.task not in KINDS:
-        raise unknown("task", config.task, KINDS)
-    module, name = KINDS[config.task]
-    kind = getattr(importlib.import_module(f"nwm_jax.tasks.{module}"), name)
-    if counter and kind.preparation:
-        return kind(config, progress=counter(kind.preparation))
-    return kind(config)
+    make = kind(config.task)
+    if counter and make.preparation:
+        return make(config, progress=counter(make.preparation))
+    return make(config)

@@ -12,9 +12,6 @@ from nwm_jax.errors import UserError
 from nwm_jax.models.classifier import SequenceClassifier
 from nwm_jax.tasks.sequence import SequenceTask
 
-# Mean squared error of the evaluation below which the task counts as solved.
-SOLVED = 0.05
-
 
 class Adding(SequenceTask):
     """The adding task of a config, see `tasks.Task` and `data.sequences.adding`.
@@ -29,6 +26,10 @@ class Adding(SequenceTask):
 
     metric = "mse"
     curve = "mse"
+    followed = "mse"
+    tabulated = ("mse",)
+    #: Mean squared error of the evaluation below which the task counts as solved.
+    solved = 0.05
     best = ("mse", "min")
 
     def __init__(self, config: ConfigDict) -> None:
@@ -73,10 +74,10 @@ class Adding(SequenceTask):
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
         """Means over the sequences: "mse", "trivial_mse"; "solved", 1 or 0."""
         summary = super().summarise(scores)
-        return summary | {"solved": int(summary["mse"] < SOLVED)}
+        return summary | {"solved": int(summary["mse"] < self.solved)}
 
     def stop(self, metrics: Mapping[str, float]) -> str | None:
         """Why training ends early: an evaluation found the task solved."""
         if self.config.stop_when_solved and metrics.get("solved"):
-            return f"solved: mean squared error below {SOLVED}"
+            return f"solved: mean squared error below {self.solved}"
         return None

@@ -42,6 +42,8 @@ class Classification(SequenceTask):
 
     metric = "accuracy"
     curve = "cross_entropy"
+    followed = "valid/accuracy"
+    tabulated = ("test/accuracy", "test/cross_entropy", "valid/accuracy")
     preparation = "downloading"
 
     def __init__(

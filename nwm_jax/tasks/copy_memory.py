@@ -15,8 +15,6 @@ from nwm_jax.figures import hidden
 from nwm_jax.models.classifier import SequenceClassifier
 from nwm_jax.tasks.sequence import SequenceTask
 
-# Cross-entropy of a recalled symbol below which the task counts as solved.
-SOLVED = 1e-4
 # The paper's "MSE" is the cross-entropy over the size of a test batch of its program.
 _PAPER_TEST_BATCH = 50
 
@@ -38,6 +36,10 @@ class CopyMemory(SequenceTask):
 
     metric = "cross_entropy"
     curve = "cross_entropy"
+    followed = "recall_cross_entropy"
+    tabulated = ("recall_cross_entropy", "recall_accuracy", "paper_loss")
+    #: Cross-entropy of a recalled symbol below which the task counts as solved.
+    solved = 1e-4
     best = ("recall_cross_entropy", "min")
 
     def __init__(self, config: ConfigDict) -> None:
@@ -117,7 +119,7 @@ class CopyMemory(SequenceTask):
         return summary | {
             "memoryless_cross_entropy": unknown_symbols * float(np.log(8)) / length,
             "paper_loss": summary["cross_entropy"] / _PAPER_TEST_BATCH,
-            "solved": int(summary["recall_cross_entropy"] < SOLVED),
+            "solved": int(summary["recall_cross_entropy"] < self.solved),
             "length": length,
             "delay": copy_memory.delay(data.T, data.layout),
         }

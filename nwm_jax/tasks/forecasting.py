@@ -50,6 +50,7 @@ class Forecasting:
     best = ("relative_mse/forecast", "min")
     # The loss is this error and a constant, which would hide the curve.
     curve = "mse"
+    followed = best[0]
     note = ""
     preparation = "simulating trajectories"
 

@@ -41,6 +41,10 @@ class SequenceTask(abc.ABC):
     best: tuple[str, str] | None = None
     #: The training metric whose curve is drawn.
     curve: str
+    #: The number of an evaluation by which training is followed.
+    followed: str
+    #: Numbers of an evaluation that stand in tables of many runs.
+    tabulated: tuple[str, ...]
     preparation = ""
 
     def __init__(

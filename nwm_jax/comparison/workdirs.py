@@ -1,0 +1,44 @@
+"""Folders of runs, by pattern and by the kind of their task."""
+
+import glob
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from nwm_jax import files
+from nwm_jax.errors import UserError
+
+
+def find(patterns: Sequence[str]) -> list[pathlib.Path]:
+    """Gives the folders that patterns match, in the order of their names.
+
+    Args:
+      patterns: as a shell has them, such as "runs/*"; "**" stands for any folders.
+    """
+    found = {
+        path for pattern in patterns for path in glob.glob(pattern, recursive=True)
+    }
+    return sorted(pathlib.Path(path) for path in found if os.path.isdir(path))
+
+
+def read(folder: pathlib.Path) -> dict[str, Any]:
+    """Gives the config of a workdir as it is stored.
+
+    Raises:
+      UserError: it is not a workdir, or its config.json is damaged.
+    """
+    if not (folder / "config.json").exists():
+        raise UserError("not a workdir (it has no config.json)")
+    config = files.read_json(folder / "config.json")
+    if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
+        raise UserError("its config.json is not that of a run")
+    return config["config"]
+
+
+def task(folder: pathlib.Path) -> str:
+    """Gives the name of the task of a workdir; empty if it is not one."""
+    try:
+        return str(read(folder).get("task", ""))
+    except UserError:
+        return ""

@@ -1,0 +1,93 @@
+"""Numbers of several runs over their training steps, in one picture."""
+
+import itertools
+import os
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from nwm_jax.errors import UserError
+from nwm_jax.figures import curves, style
+
+_LEFT = 0.82
+_SAID = {"train": "training", "eval": "evaluation"}
+
+
+def draw_comparison(
+    path: str | os.PathLike,
+    runs: Mapping[str, str | os.PathLike],
+    keys: Mapping[str, str],
+    *,
+    title: str = "",
+) -> pathlib.Path:
+    """Draws numbers of several runs over the training steps, a panel for each number.
+
+    Args:
+      path: the PNG to write.
+      runs: name -> metrics file, as in `draw_training`. A run without the number is
+        left out of its panel.
+      keys: kind of the rows ("train", "eval") -> which number of them. The vertical
+        axis is logarithmic as in `draw_training`.
+      title: one line above the panels.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: a missing or damaged file, no run with any of the numbers, or a path
+        that does not end in ".png".
+    """
+    style.check_suffix(path, ".png")
+    found: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    missing = ""
+    for kind, key in keys.items():
+        for name, file in runs.items():
+            try:
+                curve = curves.read_metric(file, key, kind)
+            except UserError as error:
+                missing = str(error)
+                continue
+            found.setdefault(kind, {})[name] = curve
+    if not found:
+        raise UserError(missing)
+    rows = -(-len(runs) // 2)
+    top = 0.14 + 0.26 * bool(title) + 0.2 * rows
+    figure = style.new_figure(5.6, top + 2.65 * len(found))
+    if title:
+        style.text_inches(figure, _LEFT, 0.2, title, style.TITLE, weight="bold")
+    colors = dict(zip(runs, itertools.cycle(style.CYCLE), strict=False))
+    for number, (kind, lines) in enumerate(found.items()):
+        box = (_LEFT, top + 2.65 * number, 5.38 - _LEFT, 2.18)
+        axes = curves.with_grid(style.add_axes_inches(figure, *box))
+        for name, (steps, values) in lines.items():
+            marker = "o" if len(steps) < 20 else None
+            look = {"marker": marker, "ms": 3, "linewidth": 1.4}
+            axes.plot(steps, values, color=colors[name], label=name, **look)
+        finite = np.concatenate([values for _, values in lines.values()])
+        finite = finite[np.isfinite(finite)]
+        if finite.min() > 0 and finite.max() > 10 * finite.min():
+            axes.set_yscale("log")
+        words = keys[kind].replace("_", " ").replace("/", ", ")
+        axes.set_ylabel(f"{words} ({_SAID[kind]})", size=style.LABEL)
+        axes.set_xlabel("step", size=style.LABEL)
+        axes.margins(x=0.01)
+    handles = [
+        Line2D([], [], color=color, label=name) for name, color in colors.items()
+    ]
+    width, height = figure.get_size_inches()
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(
+            (_LEFT - 0.06) / width,
+            1 - (0.1 + 0.26 * bool(title)) / height,
+        ),
+        ncols=2,
+        fontsize=style.SMALL,
+        frameon=False,
+        handlelength=2.2,
+        borderaxespad=0.0,
+    )
+    return style.save_png(figure, path)
