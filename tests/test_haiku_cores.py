@@ -12,7 +12,9 @@ import pytest
 from flax import nnx
 
 from nwm_jax import CoRNNCell, NWM1DCell, NWM2DCell, haiku_cores
+from nwm_jax.core.wave import WaveHParams
 from nwm_jax.modules import functional
+from nwm_jax.modules.sequence_cells import WaveRNNCell
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs" / "haiku.md"
 KINDS = {
@@ -55,6 +57,40 @@ def test_parameters_have_the_names_and_shapes_of_the_flax_cell(name):
     params = jax.eval_shape(model.init, jax.random.key(0), inputs)
     want = functional.split(cell(size, rngs=nnx.Rngs(0), **options))[1]
     assert jax.tree.map(jnp.shape, params) == {name: jax.tree.map(jnp.shape, want)}
+
+
+WAVES = {
+    "wave_rnn": (haiku_cores.WaveRNN, "ring", {"channels": 2, "kernel_size": 3}),
+    "identity_rnn": (
+        haiku_cores.IdentityRNN,
+        "dense",
+        {"coupling_init": "identity", "input_init": "uniform"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WAVES)
+def test_wave_rnns_are_those_of_flax(name):
+    kind, topology, options = WAVES[name]
+    hparams = WaveHParams(topology, 5, 3, activation="tanh", **options)
+    cell = WaveRNNCell(hparams, rngs=nnx.Rngs(0))
+    params = functional.split(cell)[1]
+    inputs = jax.random.normal(jax.random.key(1), (20, 2, 3))
+    given = options if topology == "ring" else {}
+
+    def run(inputs):
+        core = kind(5, 3, activation="tanh", **given)
+        return hk.dynamic_unroll(core, inputs, core.initial_state(inputs.shape[1]))
+
+    model = hk.transform(run)
+    drawn = jax.eval_shape(model.init, jax.random.key(0), inputs)
+    assert jax.tree.map(jnp.shape, drawn) == {name: jax.tree.map(jnp.shape, params)}
+    outputs, last = jax.jit(model.apply)({name: params}, None, inputs)
+    want_last, want = cell.unroll(
+        cell.initialize_carry((2, 3)), jnp.swapaxes(inputs, 0, 1)
+    )
+    np.testing.assert_allclose(outputs, jnp.swapaxes(want, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(last, want_last, atol=1e-6)
 
 
 def test_the_key_draws_the_parameters():
