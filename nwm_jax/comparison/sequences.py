@@ -124,10 +124,7 @@ def build(entries: Sequence[Entry]) -> list[Grid]:
         for key in dict.fromkeys((e.experiment, e.protocol) for e in mine):
             runs = [e for e in mine if (e.experiment, e.protocol) == key]
             row = [*key, str(len(runs)), _counts([run.step for run in runs])]
-            row += [
-                _mean([run.scores.get(name, np.nan) for run in runs])
-                for name in columns
-            ]
+            row += [_mean([run.scores.get(name) for run in runs]) for name in columns]
             if solvable:
                 row.append(_when(runs))
             row += [_counts([run.parameters for run in runs])]
@@ -155,7 +152,10 @@ def _words(name: str) -> str:
     return name.replace("_", " ").replace("/", " ")
 
 
-def _mean(values: Sequence[float]) -> str:
+def _mean(values: Sequence[float | None]) -> str:
+    values = [value for value in values if value is not None]
+    if not values:
+        return ""
     text = f"{np.mean(values):.4g}"
     return f"{text} ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else text
 

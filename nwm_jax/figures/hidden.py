@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 
 from nwm_jax.errors import UserError
 from nwm_jax.figures import style
@@ -54,7 +55,8 @@ def draw_waterfall(
     )
     axes.set_xlabel("step", size=style.LABEL)
     axes.set_ylabel(place, size=style.LABEL)
-    _scale(figure, axes, picture, "h")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    _scale(figure, axes, picture, "hidden state")
     return style.save_png(figure, path)
 
 

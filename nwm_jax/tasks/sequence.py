@@ -170,8 +170,8 @@ class SequenceTask(abc.ABC):
         Returns:
           hidden_state.png, the state over time and place, and hidden_spectrum.png, its
           power over that of the same state shuffled. They are of the channel that
-          varies most (of a torus: its middle row). Units that all feel each other have
-          no place: they stand in the order of the times of their maxima.
+          varies most (of a torus: its middle row). Units without a place, which feel
+          all others or none, stand in the order of the times of their maxima.
         """
         batch = self.eval_batch(np.array([self.num_eval - 1]))
         states = jax.jit(lambda model, batch: model.states(self.inputs(batch)))
@@ -186,7 +186,7 @@ class SequenceTask(abc.ABC):
             channel = f", channel {chosen}"
             states = states[..., chosen : chosen + 1]
         sheet = states[..., 0]
-        if model.cell.hparams.topology == "dense":
+        if self.config.model.name in ("irnn", "cornn", "uncoupled"):
             sheet = sheet[:, np.argsort(sheet.argmax(axis=0), kind="stable")]
             place = "unit, in the order of maxima"
         title = f"{self.config.name}: hidden state{channel}"
