@@ -309,7 +309,8 @@ def draw(run: Run, say: Callable[[str], None] | None = None) -> list[pathlib.Pat
                         title=title,
                     )
                 )
-    rows, key = writers.read_metrics(run.workdir), run.task.curve
+    key = run.task.curve
+    rows = [row for row in writers.read_metrics(run.workdir) if row["kind"] == "train"]
     if any(np.isfinite(row.get(key, np.nan)) for row in rows):
         metrics, path = run.workdir / writers.METRICS, folder / "loss.png"
         paths.append(curves.draw_training(path, metrics, key=key, title=title))

@@ -1,5 +1,6 @@
 """How much of a hidden state travels round its ring, one place a step."""
 
+import math
 from typing import Any
 
 import jax
@@ -40,7 +41,8 @@ class WaveLine:
 
         Returns:
           "wave_line": {"fraction", "backward", "area"}; the area is what a state
-          without any order would have.
+          without any order would have. NaN where sequences are too short to tell the
+          directions apart.
         """
         states = np.moveaxis(scores["states"], -1, 1)
         there, apart = line.on_line(*states.shape[-2:], self._speed)
@@ -48,6 +50,6 @@ class WaveLine:
             "wave_line": {
                 "fraction": line.fraction(states, self._speed),
                 "backward": line.fraction(states, -self._speed),
-                "area": float(there[:, apart].mean()),
+                "area": float(there[:, apart].mean()) if apart.any() else math.nan,
             }
         }
