@@ -188,6 +188,10 @@ def plan(overrides: Sequence[str]) -> list[Job]:
             if isinstance(grid, str):
                 raise ValueError(grid)
             runs = [(GRID.value, fields) for fields in grid]
+            last = {field.rpartition(".")[2] for field in grid[0]}
+            for field in (override.partition("=")[0] for override in overrides):
+                if field.rpartition(".")[2] in last:
+                    raise ValueError(f"the grid {GRID.value} has values of {field}")
         else:
             runs = [
                 (f"{dataset}_{model}", {})
@@ -214,7 +218,6 @@ def _name_all(
     """Gives the config and the workdir of every run with every seed."""
     specs, workdirs = [], []
     for experiment, fields in runs:
-        # Before the overrides, so that these can still say otherwise.
         settings = [f"{field}={value}" for field, value in fields.items()]
         words = [
             f"{field.rpartition('.')[2]}_{str(value)[:6]}"

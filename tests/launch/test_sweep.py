@@ -205,6 +205,34 @@ def test_plan(resolved_here, tmp_path):
         sweep.plan(["batch_size=8", "eval.horizon=10"])
 
 
+def test_grid(resolved_here, tmp_path):
+    flags.FLAGS(["sweep", "--grid=copy_wrnn", "--preset=smoke", f"--out={tmp_path}"])
+    jobs = sweep.plan(["stop_when_solved=true"])
+    assert len(jobs) == 45
+    assert len({job.workdir for job in jobs}) == 45
+    name = "copy_wrnn_smoke_0_learning_rate_0.0001_T_480_clip_10.0"
+    assert jobs[-1].workdir == tmp_path / name
+    assert jobs[-1].command[-2] == (
+        "--config=copy_wrnn:smoke,seed=0,optimizer.learning_rate=0.0001,data.T=480,"
+        "optimizer.clip=10.0,stop_when_solved=true"
+    )
+    assert jobs[-1].stops
+    with pytest.raises(ValueError, match="the grid copy_wrnn has values of T"):
+        sweep.plan(["T=3"])
+
+
+@pytest.mark.parametrize(
+    ("stops", "solved", "finished"),
+    [(True, 1, True), (True, 0, False), (False, 1, False)],
+)
+def test_a_run_may_end_when_its_task_is_solved(stops, solved, finished, tmp_path):
+    (tmp_path / "a").mkdir()
+    report = {"step": 30, "protocol": "fake", "solved": solved}
+    (tmp_path / "a" / "eval.json").write_text(json.dumps(report))
+    found = job(tmp_path, "a")._replace(stops=stops)
+    assert sweep.is_finished(found) == finished
+
+
 @pytest.mark.parametrize(
     ("arguments", "overrides", "message"),
     [
@@ -215,6 +243,7 @@ def test_plan(resolved_here, tmp_path):
         ([], ["--batch_size=3"], "'--batch_size=3' is not field=value"),
         ([], ["batch_size=0"], "batch_size=0 must be at least 1"),
         (["--models="], [], "nothing to run"),
+        (["--grid=copy_wrn"], [], "unknown grid 'copy_wrn'; did you mean 'copy_wrnn'"),
     ],
 )
 def test_mistakes(arguments, overrides, message, resolved_here):
