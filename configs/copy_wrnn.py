@@ -7,9 +7,9 @@ Plain (`paper`): 60,000 steps at batch 128, 6 rings of 100 units, 12,724 paramet
 (12,108 weights). `T=80` sets the blanks and takes the learning rate and the clip that
 the paper found best for it; sequences have T + 20 steps. `layout=code` counts and lays
 out as the paper's program does: T is then the delay, and sequences have T + 10 steps.
-Presets: `:laptop` (5,000 steps, some 10 minutes on two CPU cores), `:smoke` (some
-seconds: it shows that everything runs, not that it learns). `stop_when_solved=true`
-ends the run when a recalled symbol costs less than 1e-4.
+Presets: `:laptop` (5,000 steps), `:smoke` (some seconds: it shows that everything runs,
+not that it learns). `stop_when_solved=true` ends the run when a recalled symbol costs
+less than 1e-4.
 
     python -m nwm_jax.train --config=configs/copy_wrnn.py:laptop,T=30 --workdir=runs/copy_wrnn
 """

@@ -7,7 +7,7 @@ import json
 import jax
 import pytest
 
-from nwm_jax import cli, plot, presets, report, runs, table, tasks
+from nwm_jax import cli, evaluate, plot, presets, report, runs, table, tasks
 from nwm_jax.comparison import grid, sequences
 from nwm_jax.errors import UserError
 from nwm_jax.training import loop
@@ -85,10 +85,14 @@ def test_the_cost_of_the_paper_s_config_is_told():
     assert report.forewarn(presets.load("adding_wrnn:smoke"), None) is None
 
 
-def test_a_forecast_needs_a_forecaster(run, monkeypatch):
-    assert not hasattr(run.model, "forecast")
+def test_what_only_a_forecaster_can_do(run, capsys):
     with pytest.raises(UserError, match="unknown metric 'vpt'"):
         runs.evaluate(run, ["vpt"])
+    flags = [f"--workdir={run.workdir}", "--input=a.npy", "--output=b.npy"]
+    with pytest.raises(SystemExit) as end:
+        cli.run(evaluate.main, evaluate.FLAGS, argv=["evaluate", *flags])
+    assert end.value.code == 2
+    assert "--input needs a forecaster" in capsys.readouterr().err
 
 
 def test_table(several, capsys):

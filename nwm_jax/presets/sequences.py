@@ -150,7 +150,7 @@ _BEST = {
     },
 }
 
-# Steps and sizes with which two CPU cores need minutes.
+# Steps and sizes for two CPU cores.
 _LAPTOP = {
     "copy": {"num_steps": 5_000},
     "adding": {"num_steps": 20_000, "stop_when_solved": True},
@@ -245,8 +245,8 @@ def table(name: str) -> dict[str, dict[str, Any]]:
       For each of `PRESETS` the dotted fields in which it differs from plain:
 
       - paper: none.
-      - laptop: some 10 minutes on two CPU cores: fewer steps and, but for copying,
-        smaller models; images of 14 x 14 pixels.
+      - laptop: for two CPU cores: fewer steps and, but for copying, smaller models;
+        images of 14 x 14 pixels.
       - smoke: some seconds, images from scikit-learn; shows that everything runs.
     """
     fields, model = EXPERIMENTS[name], name.rpartition("_")[2]
