@@ -2,6 +2,7 @@
 
 Commands:
   data    simulating and drawing trajectories of the suite
+  train   a training step of a config
 
 COMMAND --help lists the flags of a command.
 """
@@ -15,7 +16,7 @@ from absl import flags
 from nwm_jax import cli
 from nwm_jax.errors import UserError, unknown
 
-COMMANDS = ("data",)
+COMMANDS = ("data", "train")
 
 
 def main(argv: list[str]) -> None:

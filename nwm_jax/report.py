@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 from nwm_jax import presets
+from nwm_jax.benchmarks.measure import matmul_rate
 from nwm_jax.modules import functional
 from nwm_jax.tasks import Task
 from nwm_jax.training import mesh
@@ -50,7 +49,7 @@ def forewarn(config: ConfigDict, task: Task) -> str | None:
     """
     if config.preset != "paper" or jax.default_backend() != "cpu":
         return None
-    seconds = _PASSES * task.forward_flops() / (_EFFICIENCY * _matmul_rate())
+    seconds = _PASSES * task.forward_flops() / (_EFFICIENCY * matmul_rate())
     return (
         f"note: a step of this config takes about {seconds:.2g} s on this CPU, "
         f"all {config.num_steps:,} about {duration(seconds * config.num_steps)}; "
@@ -122,17 +121,3 @@ def _line(name: str, values: dict[str, float | None]) -> str:
 def pictures(paths: Sequence[pathlib.Path]) -> str:
     """Where the figures are."""
     return f"figures: {', '.join(str(path) for path in paths)}"
-
-
-def _matmul_rate() -> float:
-    """Floating-point operations per second of a large matrix product, best of three."""
-    size = 1500
-    matrix = jnp.ones((size, size))
-    product = jax.jit(lambda a: a @ a)
-    product(matrix).block_until_ready()
-    best = np.inf
-    for _ in range(3):
-        began = time.perf_counter()
-        product(matrix).block_until_ready()
-        best = min(best, time.perf_counter() - began)
-    return 2 * size**3 / best

@@ -1,15 +1,19 @@
 """Times of something done several times, and the machine that took them."""
 
+import contextlib
 import os
 import pathlib
 import platform
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
 
 
 class Times(NamedTuple):
@@ -45,6 +49,33 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
     began, spent = time.perf_counter(), time.process_time()
     result = jax.block_until_ready(function())
     return result, time.perf_counter() - began, time.process_time() - spent
+
+
+def matmul_rate() -> float:
+    """Floating-point operations per second of a large matrix product, best of three."""
+    size = 1500
+    matrix = jnp.ones((size, size))
+    product = jax.jit(lambda a: a @ a)
+    product(matrix).block_until_ready()
+    best = np.inf
+    for _ in range(3):
+        began = time.perf_counter()
+        product(matrix).block_until_ready()
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+@contextlib.contextmanager
+def without_cache() -> Iterator[None]:
+    """Has JAX compile anew what it could read from its cache on disk."""
+    before = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()  # it is asked once only
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+        compilation_cache.reset_cache()
 
 
 def machine() -> dict[str, Any]:

@@ -3,19 +3,22 @@
 XLA's convolution is the right one on an accelerator. On a CPU its weight gradient is
 slow, so that `conv` and `upsample_conv` carry gradients of their own there, written
 as matrix products over the patches of a few images at a time, which stay in the
-cache. Callers never see which one ran. Arrays that XLA shards by itself over several
-CPU devices are gathered by those loops: differentiate inside `jax.shard_map` there.
+cache. Callers never see which one ran. Where a mesh is set (`jax.set_mesh`), every
+device does so with its own part of the images; without it XLA would gather them all
+for those loops.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import AxisType, PartitionSpec
 
 from nwm_jax import errors
 
-IMPLEMENTATIONS = ("auto", "xla", "fast")
+IMPLEMENTATIONS = ("auto", "xla", "fast", "bf16")
 
 # Bytes of patches that are made and multiplied at once.
 _CHUNK_BYTES = 2_500_000
@@ -48,8 +51,10 @@ def conv(
         larger half below and to the right: 3x3 with stride 2 on an even side pads
         0 and 1) or "VALID" (none).
       implementation: "xla" (XLA's convolution and its automatic gradient), "fast"
-        (made for CPUs; no forward-mode derivatives, which raise a TypeError) or
-        "auto" ("fast" on a CPU, "xla" elsewhere). They agree to rounding.
+        (made for CPUs; no forward-mode derivatives, which raise a TypeError), "auto"
+        ("fast" on a CPU, "xla" elsewhere): these agree to rounding. Or "bf16", for
+        accelerators: what is multiplied is rounded to bfloat16, here and in the
+        gradients, and summed in float32 (no forward-mode derivatives either).
 
     Returns:
       [N, H', W', O] of the type of `x`.
@@ -61,9 +66,12 @@ def conv(
         raise errors.UserError(
             f"unknown padding {padding!r} of a convolution; choose SAME or VALID"
         )
-    fast = _resolve(implementation) == "fast" and stride == 1
+    implementation = _resolve(implementation)
+    if implementation == "bf16":
+        return _bf16_conv(x, kernel, stride, padding)
+    fast = implementation == "fast" and stride == 1
     if fast and x.shape[1] * x.shape[2] >= _FAST_PIXELS:
-        return _fast_conv(x, kernel, padding)
+        return _on_each_device(lambda x, k: _fast_conv(x, k, padding), x, kernel)
     return _xla_conv(x, kernel, stride, padding)
 
 
@@ -89,9 +97,10 @@ def upsample_conv(
         raise errors.UserError(
             f"upsample_conv needs a 3x3 kernel, got {kernel.shape[0]}x{kernel.shape[1]}"
         )
-    if _resolve(implementation) == "xla":
-        return _xla_conv(_repeat(x), kernel, 1, "SAME")
-    return _fast_upsample_conv(x, kernel)
+    implementation = _resolve(implementation)
+    if implementation == "fast":
+        return _on_each_device(_fast_upsample_conv, x, kernel)
+    return conv(_repeat(x), kernel, implementation=implementation)
 
 
 def _resolve(implementation: str) -> str:
@@ -105,6 +114,25 @@ def _resolve(implementation: str) -> str:
     return implementation
 
 
+def _on_each_device(
+    function: Callable[[jax.Array, jax.Array], jax.Array],
+    x: jax.Array,
+    kernel: jax.Array,
+) -> jax.Array:
+    """Maps images by `function(images, kernel)`, on every device its own part."""
+    mesh = jax.sharding.get_abstract_mesh()
+    automatic = set(mesh.axis_types) == {AxisType.Auto}
+    if not automatic or mesh.size == 1 or x.shape[0] % mesh.size:
+        return function(x, kernel)
+    images = PartitionSpec(mesh.axis_names)
+    return jax.shard_map(
+        function,
+        in_specs=(images, PartitionSpec()),
+        out_specs=images,
+        check_vma=False,
+    )(x, kernel)
+
+
 def _repeat(x: jax.Array) -> jax.Array:
     n, h, w, c = x.shape
     x = jnp.broadcast_to(x[:, :, None, :, None], (n, h, 2, w, 2, c))
@@ -115,6 +143,52 @@ def _xla_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: str) -> jax
     return lax.conv_general_dilated(
         x, kernel, (stride, stride), padding, dimension_numbers=_LAYOUT
     )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _bf16_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: str) -> jax.Array:
+    return _bf16_product(x, kernel, (stride, stride), padding, _LAYOUT)
+
+
+def _bf16_forward(x, kernel, stride, padding):
+    return _bf16_conv(x, kernel, stride, padding), (x, kernel)
+
+
+def _bf16_backward(stride, padding, residuals, g):
+    x, kernel = residuals
+    sizes = list(zip(x.shape[1:3], kernel.shape[:2], g.shape[1:3], strict=True))
+    pads = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride,) * 2, padding)
+    # With `stride - 1` zeros between its pixels g is (out - 1) stride + 1 wide.
+    outer = [
+        (k - 1 - low, n + low - (out - 1) * stride - 1)
+        for (n, k, out), (low, _) in zip(sizes, pads, strict=True)
+    ]
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    dx = _bf16_product(g, turned, (1, 1), outer, _LAYOUT, lhs_dilation=(stride,) * 2)
+    inner = [
+        (low, (out - 1) * stride + k - n - low)
+        for (n, k, out), (low, _) in zip(sizes, pads, strict=True)
+    ]
+    layout = ("CHWN", "IHWO", "HWNC")
+    dkernel = _bf16_product(x, g, (1, 1), inner, layout, rhs_dilation=(stride,) * 2)
+    return dx, dkernel
+
+
+_bf16_conv.defvjp(_bf16_forward, _bf16_backward)
+
+
+def _bf16_product(x, kernel, strides, padding, layout, **dilations):
+    """A convolution of numbers rounded to bfloat16, summed in float32."""
+    y = lax.conv_general_dilated(
+        x.astype(jnp.bfloat16),
+        kernel.astype(jnp.bfloat16),
+        strides,
+        padding,
+        dimension_numbers=layout,
+        preferred_element_type=jnp.float32,
+        **dilations,
+    )
+    return y.astype(x.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -87,6 +87,8 @@ class Conv(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[N, H, W, C]`` to ``[N, H', W', O]``: H' = H / stride (SAME) or 2 H."""
         kernel = self.kernel[...]
+        # Images are float32 also where the weights are float64.
+        x = x.astype(jnp.promote_types(x.dtype, kernel.dtype))
         if self.upsample:
             y = conv.upsample_conv(x, kernel, implementation=self.implementation)
         else:

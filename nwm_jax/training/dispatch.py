@@ -150,6 +150,32 @@ def make_dispatch(
     return dispatch
 
 
+def make_batches(
+    task: Task, step: int, count: int, group: int, rows: np.ndarray, mesh: Mesh
+) -> Any:
+    """Makes this process's part of several batches and puts it on the devices.
+
+    Args:
+      task: gives the batches.
+      step: the step of the first one.
+      count: how many, at most `group`.
+      group: k, the length of what the dispatch takes; zeros after `count`.
+      rows: the rows of a batch that this process provides.
+      mesh: the devices.
+
+    Returns:
+      Sharded batches `[k, B, ...]`.
+    """
+    made = [task.batch(step + i, rows) for i in range(count)]
+
+    def stack(*leaves: np.ndarray) -> np.ndarray:
+        stacked = np.zeros((group, *leaves[0].shape), leaves[0].dtype)
+        stacked[:count] = leaves
+        return stacked
+
+    return meshes.shard_batch(jax.tree.map(stack, *made), mesh, axis=1)
+
+
 def compile_dispatch(
     task: Task,
     optimizer: optax.GradientTransformation,
@@ -177,9 +203,11 @@ def compile_dispatch(
         out_shardings=NamedSharding(mesh, PartitionSpec()),
     )
     wishes = shard_wish(0, mesh)
-    return function.lower(
-        state, batches, np.int32(0), states.key_data(0), wishes
-    ).compile()
+    with jax.set_mesh(mesh):
+        lowered = function.lower(
+            state, batches, np.int32(0), states.key_data(0), wishes
+        )
+    return lowered.compile()
 
 
 def shard_wish(wish: int, mesh: Mesh) -> jax.Array:

@@ -61,7 +61,8 @@ def make_eval(
             # A last batch that is short is filled up with its last example.
             indices = np.minimum(np.arange(start, start + batch_size), num - 1)
             batch = meshes.shard_batch(evaluation.eval_batch(indices[rows]), mesh)
-            found = jax.device_get(score(params, state, batch))
+            with jax.set_mesh(mesh):
+                found = jax.device_get(score(params, state, batch))
             parts.append({k: v[: num - start] for k, v in found.items()})
             if progress:
                 progress(min(start + batch_size, num), num)

@@ -245,15 +245,9 @@ class _Run:
 
     def prepare(self, step: int, count: int) -> Any:
         """Makes this process's part of `count` batches and puts it on the devices."""
-        made = [self.task.batch(step + i, self.rows) for i in range(count)]
-
-        def stack(*leaves: np.ndarray) -> np.ndarray:
-            shape = (self.group, *leaves[0].shape)
-            stacked = np.zeros(shape, leaves[0].dtype)
-            stacked[:count] = leaves
-            return stacked
-
-        return meshes.shard_batch(jax.tree.map(stack, *made), self.mesh, axis=1)
+        return dispatch.make_batches(
+            self.task, step, count, self.group, self.rows, self.mesh
+        )
 
     def boundary(self, called: bool) -> bool:
         """Logs, evaluates and saves where it is due; tells whether the run ends."""

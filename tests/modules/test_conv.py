@@ -7,6 +7,7 @@ import pytest
 
 from nwm_jax import errors
 from nwm_jax.modules import conv as conv_lib
+from nwm_jax.training import mesh
 
 # N, H, W, C, kh, kw, O, stride, padding
 SHAPES = [
@@ -146,7 +147,7 @@ def test_inside_scan_and_checkpoint(always_fast):
     ],
 )
 def test_unknown_implementation_is_named(call):
-    with pytest.raises(errors.UserError, match=r"winograd.*auto, xla, fast"):
+    with pytest.raises(errors.UserError, match=r"winograd.*auto, xla, fast, bf16"):
         call(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)))
 
 
@@ -185,3 +186,26 @@ def test_upsample_conv_needs_3x3():
 def test_unknown_padding_is_named():
     with pytest.raises(errors.UserError, match="same"):
         conv_lib.conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), padding="same")
+
+
+@pytest.mark.parametrize("images", [8, 6])  # 6: not to be dealt out to 4 devices
+def test_every_device_works_on_its_own_images(images, monkeypatch, always_fast):
+    monkeypatch.setattr(conv_lib, "_CHUNK_BYTES", 3 * 8 * 8 * 4 * 9 * 4)
+    assert jax.device_count() == 4
+    devices = mesh.make_mesh()
+    x, kernel, up = arrays(6, (images, 8, 8, 4), (3, 3, 4, 4), (3, 3, 4, 2))
+
+    def loss(x, kernel, up, implementation):
+        y = jnp.tanh(conv_lib.conv(x, kernel, implementation=implementation))
+        return jnp.sum(conv_lib.upsample_conv(y, up, implementation) ** 2)
+
+    grad = jax.jit(jax.value_and_grad(loss, (0, 1, 2)), static_argnums=3)
+    wanted = grad(x, kernel, up, "xla")
+    if images == 8:
+        x = mesh.shard_batch(x, devices)
+    with jax.set_mesh(devices):
+        program = grad.lower(x, kernel, up, "fast").compile()
+    assert_close(*map(jax.tree.leaves, (program(x, kernel, up), wanted)), 1e-5)
+    # Only the sums over images cross the devices.
+    text = program.as_text()
+    assert "all-gather" not in text and ("all-reduce" in text) == (images == 8)

@@ -1,0 +1,176 @@
+"""What the benchmark of a training step reports; not how fast anything is."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from nwm_jax import benchmark, tasks
+from nwm_jax.benchmarks import train
+from nwm_jax.errors import UserError
+from nwm_jax.modules import functional
+from nwm_jax.modules.layers import Conv
+from tests import own_clips
+from tests.training import toy
+
+NUMBERS = {
+    "step_ms",
+    "plain_step_ms",
+    "ratio",
+    "frames_per_s",
+    "gflops",
+    "matmul_gflops",
+    "temp_mb",
+    "plain_temp_mb",
+    "compile_s",
+}
+
+
+def run(*arguments):
+    """Runs the verb in this process; its exit code."""
+    for name in train.FLAGS:
+        train.FLAGS[name].unparse()
+    with pytest.raises(SystemExit) as end:
+        benchmark.run(["benchmark", "train", *arguments])
+    return end.value.code
+
+
+class Upsampler(nnx.Module):
+    def __init__(self, implementation, rngs):
+        self.conv = Conv(3, 3, upsample=True, implementation=implementation, rngs=rngs)
+
+
+class Convolving:
+    """Makes images twice as large."""
+
+    units_per_example = 6
+
+    def __init__(self, config, counter=None):
+        self.config = config
+        self.graphdef = functional.split(nnx.eval_shape(lambda: self.init(0)))[0]
+
+    def init(self, key):
+        return Upsampler(self.config.conv, nnx.Rngs(key))
+
+    def batch(self, step, rows):
+        images = np.random.default_rng(step).uniform(size=(len(rows), 4, 4, 3))
+        return {"images": images.astype(np.float32)}
+
+    def loss(self, params, state, batch, key):
+        conv = functional.merge(self.graphdef, params, state).conv
+        loss = jnp.mean(jnp.sin(3 * conv(batch["images"])) ** 2)
+        for _ in range(self.config.remat):  # as if something was computed again
+            loss = loss + 0 * jnp.sum(batch["images"])
+        return loss, ({}, state)
+
+
+@pytest.fixture(scope="module")
+def convolving():
+    """Has the benchmark build a task of a single convolution."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "build", Convolving)
+        yield
+
+
+def settings(**changes):
+    config = toy.get_config(steps_per_dispatch=1, batch_size=4)
+    with config.unlocked():
+        config.update({"conv": "fast", "remat": 0, "protocol": "smoke"} | changes)
+    return config
+
+
+@pytest.fixture(scope="module")
+def result(convolving):
+    """On four devices, beside the plain formulation."""
+    return train.run(settings(), repeats=2, compare=True)
+
+
+def test_everything_is_there(result):
+    assert all(result[name] > 0 for name in NUMBERS)
+    assert result["step_ms_least"] <= result["step_ms"] <= result["step_ms_most"]
+    assert result["frames"] == 4 * 6 and result["repeats"] == 2
+    assert result["ratio"] == pytest.approx(result["plain_step_ms"] / result["step_ms"])
+    assert result["frames_per_s"] == pytest.approx(24 / result["step_ms"] * 1e3)
+    assert result["gflops"] == pytest.approx(1e3 * result["gflop"] / result["step_ms"])
+    assert result["device"] == f"{jax.device_count()} cpu"
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_the_formulations_agree_in_every_array(result):
+    assert result["disagree"] == []
+    assert result["errors"].keys() == {"loss", "conv/kernel", "conv/bias"}
+    assert max(result["errors"].values()) < train.TOLERANCE
+    told = train.describe(result)
+    assert "equal to 1e-05: at most" in told and "NOT" not in told
+
+
+def test_one_array_that_differs_is_named_and_the_exit_code_is_1(
+    result, monkeypatch, capsys
+):
+    wrong = {"errors": {"loss": 1e-7, "cell/bias": 3e-5}, "disagree": ["cell/bias"]}
+    seen = []
+
+    def measured(config, repeats, **options):
+        seen.append((config.name, repeats, options["compare"]))
+        return result | wrong
+
+    monkeypatch.setattr(train, "run", measured)
+    arguments = ("--config=pendulum_nwm2d:smoke", "--repeats=3", "--compare")
+    assert run(*arguments) == 1
+    assert "NOT equal to 1e-05: cell/bias 3e-05" in capsys.readouterr().out
+    assert run(*arguments, "--json") == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == result | wrong
+    assert seen == [("pendulum_nwm2d", 3, True)] * 2
+
+
+def test_errors_are_relative_to_the_norm_of_each_array():
+    ones = np.ones(4, np.float32)
+    assert train._distance(1.01 * ones, ones) == pytest.approx(0.01, rel=1e-5)
+    assert train._distance(0.5 * ones, 0 * ones) == 1.0
+    assert np.isnan(train._distance(np.nan * ones, ones))
+
+
+def test_a_sequence_task_has_no_plain_formulation(capsys, monkeypatch):
+    monkeypatch.setattr(train, "build", tasks.build)
+    arguments = ("--config=adding_wrnn:smoke", "--repeats=1", "--json")
+    assert run(*arguments, "--compare") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the task adding has one formulation only" in line
+    assert run(*arguments) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["conv"] is None and "ratio" not in report
+    assert report["frames_per_s"] > 0
+
+
+def test_operations_are_those_of_the_plain_formulation(convolving, result):
+    counts = {
+        train._operations(settings(conv=conv, remat=remat))
+        for conv, remat in (("fast", 0), ("xla", 3))
+    }
+    assert counts == {round(1e9 * result["gflop"])}
+
+
+def test_a_loss_that_is_not_finite_is_told(convolving):
+    config = settings(conv="xla")
+    config.optimizer.update(name="sgd", learning_rate=float("inf"), schedule="constant")
+    with pytest.raises(UserError, match="loss or gradient of step 2 is not finite"):
+        train.run(config, repeats=3)
+
+
+@pytest.mark.slow
+def test_a_forecaster(tmp_path, monkeypatch):
+    """Also where the plain one's own rounding is more than what is allowed."""
+    monkeypatch.setattr(train, "build", tasks.build)
+    path = own_clips.write(tmp_path)
+    config = own_clips.config(path, conv="fast", steps_per_dispatch=1)
+    result = train.run(config, repeats=1, compare=True)
+    assert result["disagree"] == [] and result["frames"] == 4 * 6
+    assert {"loss", "cell/bias", "decoder/convs/6/kernel"} < result["errors"].keys()
+    rounded = train.run(
+        own_clips.config(path, conv="bf16", steps_per_dispatch=1), 1, compare=True
+    )
+    assert "decoder/convs/5/kernel" in rounded["disagree"]
