@@ -105,14 +105,22 @@ def test_local_passes_on_a_signal_and_waits(cluster):
     assert process.wait(timeout=20) == 0
 
 
+def ends_with(tmp_path, workdir, writes):
+    """Lets `srun` write eval.json in a workdir that has one of fewer steps already."""
+    files.write_json(workdir / "eval.json", {"step": 2})
+    os.utime(workdir / "eval.json", (1e9, 1e9))
+    if writes:
+        with (tmp_path / "commands" / "srun").open("a") as stand_in:
+            stand_in.write(f"sleep 0.05\necho {{}} > {workdir}/eval.json\n")
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
 @pytest.mark.parametrize("finished", [False, True])
-def test_slurm_trains_and_goes_on_if_it_ended_early(cluster, tmp_path, finished):
-    workdir = tmp_path / "run"
-    workdir.mkdir()
-    if finished:
-        files.write_json(workdir / "eval.json", {})
+def test_slurm_trains_and_goes_on_if_it_ended_early(cluster, tmp_path, finished, slash):
+    ends_with(tmp_path, tmp_path / "runs" / "one", finished)
+    workdir = f"{tmp_path}/runs/one{slash}"
     code, err, calls = cluster(
-        "slurm.sbatch", "c.py:laptop", str(workdir), "--config.seed=1", SLURM_JOB_ID="7"
+        "slurm.sbatch", "c.py:laptop", workdir, "--config.seed=1", SLURM_JOB_ID="7"
     )
     assert code == 0 and err == ""
     assert calls[0] == (
@@ -120,6 +128,16 @@ def test_slurm_trains_and_goes_on_if_it_ended_early(cluster, tmp_path, finished)
         f"--workdir={workdir} --config.seed=1"
     )
     assert calls[1:] == ([] if finished else ["scontrol requeue 7"])
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_the_array_goes_on_with_a_run_that_ended_early(cluster, tmp_path, finished):
+    ends_with(tmp_path, tmp_path / "runs" / "table" / "spring_ar_smoke_3", finished)
+    numbers = {"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_JOB_ID": "5"}
+    code, err, calls = cluster("slurm_array.sbatch", "smoke", "3", **numbers)
+    assert code == 0 and err == ""
+    assert calls[1:] == ([] if finished else ["scontrol requeue 5_0"])
 
 
 def test_slurm_asks_for_its_arguments(cluster):

@@ -1,4 +1,4 @@
-"""The sweep: what it runs, what it skips, how it ends."""
+"""The sweep: which runs it makes, what it refuses, how it ends."""
 
 import json
 import os
@@ -6,116 +6,18 @@ import pathlib
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
+import sweep
 from absl import flags
 from absl.testing import flagsaver
 
-from launch import sweep
 from nwm_jax import presets
 from nwm_jax.training import workdir as workdirs
+from tests.launch import fake_runs
 
 ROOT = pathlib.Path(__file__).parents[2]
-
-# Stands for training: counts to 60 in its workdir, saves where a SIGTERM finds it, and
-# writes eval.json at the end. With a number as second argument it fails with that code;
-# with names, it waits until they have begun.
-FAKE = """
-import json, pathlib, signal, sys, time
-folder = pathlib.Path(sys.argv[1])
-folder.mkdir(parents=True, exist_ok=True)
-print("began", folder.name, flush=True)
-if sys.argv[2:] and sys.argv[2].isdigit():
-    print("a line", "out of luck", sep="\\n")
-    sys.exit(int(sys.argv[2]))
-called = []
-signal.signal(signal.SIGTERM, lambda *_: called.append(1))
-count = folder / "count"
-start = int(count.read_text()) if count.exists() else 0
-for i in range(start, 60):
-    count.write_text(str(i))
-    while not all((folder.parent / name).exists() for name in sys.argv[2:]):
-        time.sleep(0.005)
-    if called:
-        sys.exit(0)
-    time.sleep(0.001)
-with (folder / "runs").open("a") as log:
-    log.write(f"from {start}\\n")
-(folder / "eval.json").write_text(json.dumps({"step": 60, "protocol": "fake"}))
-"""
-
-
-def job(folder, name, *arguments):
-    command = [sys.executable, "-S", "-c", FAKE, str(folder / name), *arguments]
-    return sweep.Job(folder / name, command, 60, "fake")
-
-
-def statuses(outcomes):
-    return [outcome.status for outcome in outcomes]
-
-
-def test_a_failed_run_does_not_stop_the_others(tmp_path, capsys):
-    jobs = [job(tmp_path, "a"), job(tmp_path, "b", "3"), job(tmp_path, "c")]
-    outcomes = sweep.Runner(jobs).run(1)
-    assert statuses(outcomes) == ["finished", "failed", "finished"]
-    assert outcomes[1].reason == "exit code 3: out of luck"
-    assert (tmp_path / "b.log").read_text() == "began b\na line\nout of luck\n"
-    told = sweep.summary(outcomes, 61.0)
-    assert "exit code 3: out of luck" in told
-    assert str(tmp_path / "b.log") in told
-    assert told.endswith("2 finished, 1 failed in 0:01:01")
-    assert "[2/3] b: failed" in capsys.readouterr().out
-    # The same again: only what is not finished.
-    assert statuses(sweep.Runner(jobs).run(1)) == ["skipped", "failed", "skipped"]
-    assert (tmp_path / "a" / "runs").read_text() == "from 0\n"
-    assert (tmp_path / "b.log").read_text().count("began") == 2
-
-
-def test_a_run_that_ends_well_without_its_evaluation_has_failed(tmp_path):
-    silent = sweep.Job(tmp_path / "a", [sys.executable, "-S", "-c", ""], 60, "fake")
-    (outcome,) = sweep.Runner([silent]).run(1)
-    assert (outcome.status, outcome.reason) == (
-        "failed",
-        "exit code 0: it said nothing",
-    )
-
-
-@pytest.mark.parametrize(
-    "report", ["", "[]", '{"step": 60}', '{"step": 30, "protocol": "fake"}']
-)
-def test_another_evaluation_is_not_the_end(report, tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "eval.json").write_text(report)
-    assert not sweep.is_finished(job(tmp_path, "a"))
-    assert statuses(sweep.Runner([job(tmp_path, "a")]).run(1)) == ["finished"]
-    assert sweep.is_finished(job(tmp_path, "a"))
-    other = job(tmp_path, "a")._replace(protocol="fake + eval.horizon=3")
-    assert not sweep.is_finished(other)
-
-
-def test_runs_at_the_same_time(tmp_path):
-    """Each waits for the other: one at a time would never end."""
-    jobs = [job(tmp_path, "a", "b"), job(tmp_path, "b", "a")]
-    assert statuses(sweep.Runner(jobs).run(2)) == ["finished", "finished"]
-
-
-def test_stopped_and_resumed(tmp_path):
-    jobs = [job(tmp_path, "a"), job(tmp_path, "b", "never"), job(tmp_path, "c")]
-    runner, outcomes = sweep.Runner(jobs), []
-    thread = threading.Thread(target=lambda: outcomes.extend(runner.run(1)))
-    thread.start()
-    while not (tmp_path / "b" / "count").exists():
-        time.sleep(0.01)
-    runner.stop()
-    (tmp_path / "never").mkdir()  # it looks for the signal when it has waited
-    thread.join()
-    assert statuses(outcomes) == ["finished", "stopped", "stopped"]
-    assert not (tmp_path / "c").exists()
-    assert sweep.summary(outcomes, 1.0).endswith("1 finished, 2 stopped in 0:00:01")
-    outcomes = sweep.Runner(jobs).run(1)
-    assert statuses(outcomes) == ["skipped", "finished", "finished"]
 
 
 def test_a_signal_lets_the_runs_save_and_end(tmp_path):
@@ -123,8 +25,9 @@ def test_a_signal_lets_the_runs_save_and_end(tmp_path):
     program = (
         "import pathlib, sys\n"
         "from absl import flags\n"
-        "from launch import sweep\n"
-        f"command = [sys.executable, '-S', '-c', {FAKE!r}, {str(tmp_path / 'a')!r}]\n"
+        "sys.path.insert(0, 'launch')\n"
+        "import sweep\n"
+        f"command = [sys.executable, '-S', '-c', {fake_runs.PROGRAM!r}, {str(tmp_path / 'a')!r}]\n"
         f"job = sweep.Job(pathlib.Path({str(tmp_path / 'a')!r}),"
         " command + sys.argv[1:], 60, 'fake')\n"
         "sweep.plan = lambda overrides: [job]\n"
@@ -222,18 +125,6 @@ def test_grid(resolved_here, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stops", "solved", "finished"),
-    [(True, 1, True), (True, 0, False), (False, 1, False)],
-)
-def test_a_run_may_end_when_its_task_is_solved(stops, solved, finished, tmp_path):
-    (tmp_path / "a").mkdir()
-    report = {"step": 30, "protocol": "fake", "solved": solved}
-    (tmp_path / "a" / "eval.json").write_text(json.dumps(report))
-    found = job(tmp_path, "a")._replace(stops=stops)
-    assert sweep.is_finished(found) == finished
-
-
-@pytest.mark.parametrize(
     ("arguments", "overrides", "message"),
     [
         (["--models=hgm"], [], "unknown config 'spring_hgm'; did you mean"),
@@ -253,24 +144,45 @@ def test_mistakes(arguments, overrides, message, resolved_here):
     assert str(error.value).startswith(message)
 
 
-def test_slurm_array(tmp_path):
-    """The script runs each task's own command, here with a `srun` that runs it."""
-    jobs = [job(tmp_path / "a b", name) for name in ("one", "two", "three")]
-    script = sweep.slurm_script(jobs)
-    assert "#SBATCH --array=0-2\n" in script
-    path = tmp_path / "array.sbatch"
-    path.write_text(script)
-    subprocess.run(["bash", "-n", str(path)], check=True)
-    (tmp_path / "srun").write_text('#!/bin/sh\nexec "$@"\n')
-    (tmp_path / "srun").chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "SLURM_ARRAY_TASK_ID": "1",
-    }
-    subprocess.run(["bash", str(path)], env=environment, check=True)
-    assert [path.name for path in (tmp_path / "a b").iterdir()] == ["two"]
-    assert sweep.is_finished(jobs[1])
+@pytest.fixture
+def one_run(tmp_path, monkeypatch):
+    """A sweep of one run, whose flags can be set."""
+    found = [fake_runs.job(tmp_path / "runs", "a")]
+    monkeypatch.setattr(sweep, "plan", lambda overrides: found)
+    with flagsaver.flagsaver():
+        yield found
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--out={}/file/x"],
+        ["--out={}/file"],
+        ["--out={}", "--slurm=/proc/x/y"],
+        ["--out={}", "--slurm={}/file/x"],
+        ["--out={}", "--slurm={}"],
+    ],
+)
+def test_folders_that_cannot_be_written(arguments, one_run, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    flags.FLAGS(["sweep", *(text.format(tmp_path) for text in arguments)])
+    assert sweep.main(["sweep"]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith("error: /") and err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_script_for_what_is_not_finished(one_run, tmp_path, capsys):
+    script = tmp_path / "new" / "array.sbatch"
+    flags.FLAGS(["sweep", f"--out={tmp_path}/runs", f"--slurm={script}"])
+    assert sweep.main(["sweep"]) == 0
+    assert capsys.readouterr().out == f"1 runs: sbatch {script}\n"
+    assert f"workdir={tmp_path}/runs/a\n" in script.read_text()
+    assert list(script.parent.iterdir()) == [script]
+    sweep.Runner(one_run).run(1)
+    assert sweep.main(["sweep"]) == 0
+    assert "all runs are finished" in capsys.readouterr().out
 
 
 @pytest.mark.slow
