@@ -253,6 +253,9 @@ class SyMetric:
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
         """Fits every five trajectories by themselves; this takes minutes.
 
+        Trajectories that are left over, fewer than five, are not fitted, unless there
+        are no others.
+
         Returns:
           {"symetric": ...} with the means over the groups of "score", "sym", "rsq",
           "order" and "num_latents" (see `score_group`), "sym_min" and "sym_max", and
@@ -277,7 +280,8 @@ class SyMetric:
         # scikit-learn lets go of the interpreter while it fits.
         with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
             warnings.simplefilter("ignore")  # regressions that did not converge
-            found = list(pool.map(fit, range(0, count, GROUP)))
+            starts = range(0, max(count - GROUP, 0) + 1, GROUP)
+            found = list(pool.map(fit, starts))
         means = {name: float(np.mean([f[name] for f in found])) for name in found[0]}
         syms = [group["sym"] for group in found]
         extremes = {"sym_min": min(syms), "sym_max": max(syms)}

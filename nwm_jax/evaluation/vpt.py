@@ -109,6 +109,9 @@ class ValidPredictionTime:
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
         """Means of the medians of five trajectories, and plain medians and means.
 
+        Trajectories that are left over, fewer than five, have no median of their own,
+        unless there are no others.
+
         Returns:
           {"vpt": ...} with "segment", the number of frames that are counted;
           "num_trajectories"; for each direction "<direction>_abs" (the published
@@ -134,5 +137,7 @@ class ValidPredictionTime:
 
 
 def _mean_of_medians(frames: np.ndarray) -> float:
-    groups = range(0, len(frames), GROUP)
-    return float(np.mean([np.median(frames[i : i + GROUP]) for i in groups]))
+    if len(frames) < GROUP:
+        return float(np.median(frames))
+    groups = frames[: len(frames) // GROUP * GROUP].reshape(-1, GROUP)
+    return float(np.mean(np.median(groups, axis=1)))

@@ -131,10 +131,15 @@ def test_groups_of_five_are_seeded_and_averaged():
     states = np.concatenate([orbits(seed) for seed in range(3)])[:12]
     scores = {"latents": states, "states": states}
     told = evaluation.summarise(scores)["symetric"]
-    assert told["num_groups"] == 3
+    assert told["num_groups"] == 2  # the last two are no group
     assert told["score"] == 1.0
     assert told["sym_min"] <= told["sym"] <= told["sym_max"]
     assert evaluation.summarise(scores)["symetric"] == told
+    for count, groups in ((10, 2), (3, 1)):
+        fewer = {name: values[:count] for name, values in scores.items()}
+        found = evaluation.summarise(fewer)["symetric"]
+        assert found["num_groups"] == groups
+        assert (found == told) == (count == 10)
 
 
 def test_what_cannot_be_compared_is_told():
