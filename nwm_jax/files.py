@@ -45,11 +45,13 @@ def read_json(path: str | os.PathLike) -> Any:
     """Reads a JSON file.
 
     Raises:
-      UserError: the file is missing or is not JSON.
+      UserError: the file is missing, cannot be read or is not JSON.
     """
     try:
         return json.loads(pathlib.Path(path).read_text())
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{path} is not readable JSON ({error})") from None

@@ -6,7 +6,7 @@ into one picture, by the names of their folders.
 
 from absl import flags
 
-from nwm_jax import cli, report, runs
+from nwm_jax import cli, drawing, report, runs
 from nwm_jax.comparison import curves
 from nwm_jax.errors import UserError
 
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
         report.say(report.pictures([curves.draw(RUNS.value, OUT.value)]))
         return 0
     run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), counter=report.counter)
-    report.say(report.pictures(runs.draw(run, report.say)))
+    report.say(report.pictures(drawing.draw(run, report.say)))
     return 0
 
 

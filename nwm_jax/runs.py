@@ -1,4 +1,4 @@
-"""Finished and unfinished runs: open, evaluate, draw and export a workdir.
+"""Finished and unfinished runs: open, evaluate and export a workdir; forecast with it.
 
 A workdir is all that is needed: its `config.json` names the data and the model, its
 `checkpoints/` hold the weights.
@@ -8,7 +8,7 @@ import io
 import json
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -20,12 +20,10 @@ from nwm_jax import files, presets
 from nwm_jax.data import render
 from nwm_jax.data.source import open_frames
 from nwm_jax.errors import UserError
-from nwm_jax.evaluation import vpt
-from nwm_jax.figures import curves
 from nwm_jax.modules import functional
 from nwm_jax.presets.validate import validate
 from nwm_jax.tasks import Counter, Task, build
-from nwm_jax.training import checkpoint, evaluating, mesh, writers
+from nwm_jax.training import checkpoint, evaluating, mesh
 
 EVALUATION = "eval.json"
 
@@ -172,8 +170,8 @@ def evaluate(
 
     Returns:
       What eval.json holds: "protocol", "step", "num_windows", ... and the summaries of
-      the evaluations. A number that is not finite, such as the relative error of frames
-      that are black in all windows, is null there.
+      the evaluations. In the place of a number that is not finite, such as the relative
+      error of frames that are black in all windows, there is None, null in the file.
 
     Raises:
       UserError: an unknown metric, or one that the data cannot give.
@@ -203,18 +201,32 @@ def evaluate(
             evaluation.eval_batch_size,
             progress=counter(name) if counter else None,
         )
-    report |= kept
+    report = _without_nan(report | kept)
     if mesh.is_primary():
-        files.write_json(run.workdir / EVALUATION, _without_nan(report))
+        files.write_json(run.workdir / EVALUATION, report)
     return report
+
+
+def read_scores(workdir: str | os.PathLike) -> dict[str, Any]:
+    """Reads what `evaluate` wrote.
+
+    Args:
+      workdir: the folder of a run.
+
+    Returns:
+      What eval.json holds; {} where it is missing, damaged or of something else.
+    """
+    try:
+        found = files.read_json(pathlib.Path(workdir) / EVALUATION)
+    except UserError:
+        return {}
+    whole = isinstance(found, dict) and {"protocol", "step"} <= found.keys()
+    return found if whole else {}
 
 
 def _scored(run: Run, head: dict[str, Any]) -> dict[str, Any]:
     """The scores in eval.json, if they are of the same weights and windows."""
-    try:
-        stored = files.read_json(run.workdir / EVALUATION)
-    except UserError:
-        return {}  # missing or damaged: it is written anew
+    stored = read_scores(run.workdir)
     same = all(stored.get(name) == value for name, value in head.items())
     return {k: v for k, v in stored.items() if k not in head} if same else {}
 
@@ -224,7 +236,8 @@ def forecast(
 ) -> pathlib.Path:
     """Forecasts one's own clips from a file into a file.
 
-    Of several processes only the first one works and writes. The model sees the last `num_observed` frames of every clip, as in its evaluation.
+    Of several processes only the first one works and writes. The model sees the last
+    `num_observed` frames of every clip, as in its evaluation.
 
     Args:
       run: an opened run of a forecaster.
@@ -267,75 +280,6 @@ def forecast(
     buffer = io.BytesIO()
     np.save(buffer, means)
     return files.write_atomic(target, buffer.getvalue())
-
-
-def draw(run: Run, say: Callable[[str], None] | None = None) -> list[pathlib.Path]:
-    """Draws all figures of a run into its folder `figures/`.
-
-    The error curve belongs to the checkpoint that eval.json scored: it is left out
-    where the run was opened at another step.
-
-    Args:
-      run: an opened run; a curve of what it has not logged or evaluated, or of which
-        no number can be drawn, is left out.
-      say: called with one line if the error curve is of another step.
-
-    Returns:
-      The pictures.
-    """
-    folder = run.workdir / "figures"
-    folder.mkdir(exist_ok=True)
-    paths = run.task.figures(run.model, folder)
-    title = run.config.name
-    if (run.workdir / EVALUATION).exists():
-        scored = files.read_json(run.workdir / EVALUATION)
-        if scored["step"] != run.step:
-            if say and "per_frame" in scored:
-                say(
-                    f"error.png is left out: {EVALUATION} is of step "
-                    f"{scored['step']}, the figures are of step {run.step}; run "
-                    f"python -m nwm_jax.evaluate with --which={run.step} first"
-                )
-        elif "per_frame" in scored:
-            first, errors = _error_curves(scored)
-            if any(np.nanmax(curve, initial=0) > 0 for curve in errors.values()):
-                paths.append(
-                    curves.draw_error(
-                        folder / "error.png",
-                        errors,
-                        first_frame=first,
-                        num_observed=run.model.num_observed,
-                        threshold=vpt.THRESHOLD if "vpt" in scored else None,
-                        title=title,
-                    )
-                )
-    key = run.task.curve
-    rows = [row for row in writers.read_metrics(run.workdir) if row["kind"] == "train"]
-    if any(np.isfinite(row.get(key, np.nan)) for row in rows):
-        metrics, path = run.workdir / writers.METRICS, folder / "loss.png"
-        paths.append(curves.draw_training(path, metrics, key=key, title=title))
-    return paths
-
-
-def _error_curves(scored: dict[str, Any]) -> tuple[int, dict[str, np.ndarray]]:
-    """The first frame, and from there on everyone's relative errors."""
-    forward = scored["per_frame"]
-    found = {
-        name: (forward["frame"], errors)
-        for name, errors in forward["relative_mse"].items()
-    }
-    if "backward" in scored:
-        backward = scored["backward"]["per_frame"]
-        found = {"forecast": found.pop("forecast")} | {
-            "backward": (backward["frame"], backward["relative_mse"]),
-            **found,
-        }
-    first = min(min(frames) for frames, _ in found.values())
-    length = 1 + max(max(frames) for frames, _ in found.values()) - first
-    errors = {name: np.full(length, np.nan) for name in found}
-    for name, (frames, values) in found.items():
-        errors[name][np.asarray(frames) - first] = np.asarray(values, float)
-    return first, errors
 
 
 def _without_nan(value: Any) -> Any:

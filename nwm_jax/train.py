@@ -7,7 +7,7 @@ import os
 
 from absl import flags
 
-from nwm_jax import cli, report, runs
+from nwm_jax import cli, drawing, report, runs
 from nwm_jax.tasks import build
 from nwm_jax.training import loop, mesh
 
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
         run = runs.open_run(workdir, task=task)
         report.say(report.scores(runs.evaluate(run, counter=report.scoring)))
         if mesh.is_primary():
-            report.say(report.pictures(runs.draw(run, report.say)))
+            report.say(report.pictures(drawing.draw(run, report.say)))
     return 0
 
 

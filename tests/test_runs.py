@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import nwm_jax
-from nwm_jax import runs
+from nwm_jax import drawing, runs
 from nwm_jax.errors import UserError
 from nwm_jax.figures import waves
 from nwm_jax.modules import functional
@@ -87,7 +87,11 @@ def test_metrics_are_added_to_those_of_the_same_step(run):
     assert told == ["vpt"]
     assert report["symetric"] == {"score": 1.0}
     assert report["mse"] == stored["mse"]
-    # Scores of another step are not kept.
+    # Scores of another step are not kept, nor what is no evaluation.
+    for text in ("{}", "[]", '{"step": 4}'):
+        path.write_text(text)
+        assert runs.read_scores(run.workdir) == {}
+        assert {"mse", "vpt"} <= runs.evaluate(run, ["vpt"]).keys()
     path.write_text(json.dumps(stored | {"step": 3, "symetric": {"score": 1.0}}))
     report = runs.evaluate(run, ["vpt"])
     assert "symetric" not in report
@@ -122,7 +126,7 @@ def test_scores_do_not_depend_on_the_number_of_devices_or_the_batch(run, metric)
 
 def test_figures_are_pictures(run):
     runs.evaluate(run)
-    paths = runs.draw(run)
+    paths = drawing.draw(run)
     assert {path.name for path in paths} == {
         "strip.png",
         "forecast.webp",
@@ -152,7 +156,7 @@ def test_the_other_models_train_and_draw(model, boundary, tmp_path, monkeypatch)
         return draw_snapshots(*args, **options)
 
     monkeypatch.setattr(waves, "draw_snapshots", spy)
-    paths = runs.draw(runs.open_run(tmp_path / "w", task=task))
+    paths = drawing.draw(runs.open_run(tmp_path / "w", task=task))
     check_pictures(paths)
     # The units of the globally coupled model have no place.
     placed = {"wave.png", "space_time.png"} if boundary else set()

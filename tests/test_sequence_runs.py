@@ -7,7 +7,7 @@ import json
 import jax
 import pytest
 
-from nwm_jax import cli, evaluate, plot, presets, report, runs, table, tasks
+from nwm_jax import cli, drawing, evaluate, plot, presets, report, runs, table, tasks
 from nwm_jax.comparison import grid, sequences
 from nwm_jax.errors import UserError
 from nwm_jax.training import loop
@@ -74,7 +74,7 @@ def test_the_verbs_tell_what_is_there(run):
 
 def test_pictures(run):
     """It ended before its first line of the log."""
-    names = [path.name for path in runs.draw(run)]
+    names = [path.name for path in drawing.draw(run)]
     assert names == ["hidden_state.png", "hidden_spectrum.png"]
 
 
