@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nwm_jax import files
 from nwm_jax.comparison import workdirs
 from nwm_jax.errors import UserError
 from nwm_jax.presets import forecasting
@@ -27,7 +26,8 @@ class Entry(NamedTuple):
 
     Attributes:
       workdir: its folder.
-      dataset: the dataset's short name in configs ("spring", not "mass_spring").
+      dataset: the dataset's short name in configs ("spring", not "mass_spring"); of
+        movies of one's own the folder and the file, such as "clips/frames.npy".
       model: its model.
       protocol: the protocol of the evaluation, by name.
       seed: the seed of the run.
@@ -76,7 +76,7 @@ def collect(
     for folder in folders:
         try:
             entry = read(folder, measure)
-        except UserError as error:
+        except (UserError, OSError) as error:  # OSError: a folder that is locked
             notes.append(f"skipped {folder}: {error}")
             continue
         same = (entry.protocol, entry.dataset, entry.model, entry.seed)
@@ -105,19 +105,14 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
     Raises:
       UserError: it is not a workdir, has not been evaluated, or is damaged.
     """
-    if not (workdir / "config.json").exists():
-        raise UserError("not a workdir (it has no config.json)")
-    if not (workdir / "eval.json").exists():
-        raise UserError("not evaluated (it has no eval.json)")
+    config, found = workdirs.read(workdir), workdirs.scores(workdir)
+    group, key, ending = MEASURES[measure]
     try:
-        config = files.read_json(workdir / "config.json")["config"]
-        found = files.read_json(workdir / "eval.json")
-        group, key, ending = MEASURES[measure]
         if found.get(group) is None:
             raise UserError(f"its eval.json has no {group}; evaluate it again")
         return Entry(
             workdir=workdir,
-            dataset=forecasting.short_name(config["data"]["name"]),
+            dataset=_dataset(config["data"]),
             model=str(config["model"]["name"]),
             protocol=str(found["protocol"]),
             seed=int(found["seed"]),
@@ -132,12 +127,20 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
                 if who + ending in found[group]
             },
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(
             f"its config.json or eval.json is not that of a run ({error!r})"
         ) from None
+
+
+def _dataset(data: Mapping[str, Any]) -> str:
+    """Names a dataset; the name in the config says nothing of movies of one's own."""
+    path = pathlib.Path(data.get("path", ""))
+    if path.suffix == ".npy" or path.is_file():
+        return str(pathlib.Path(*path.parts[-2:]))
+    return forecasting.short_name(data["name"])
 
 
 def _number(group: Mapping[str, Any], key: str) -> float:

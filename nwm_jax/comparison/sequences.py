@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nwm_jax import files, tasks
+from nwm_jax import tasks
 from nwm_jax.comparison import workdirs
 from nwm_jax.comparison.grid import Grid
 from nwm_jax.errors import UserError
@@ -54,7 +54,7 @@ def collect(folders: Sequence[pathlib.Path]) -> tuple[list[Entry], list[str]]:
     for folder in folders:
         try:
             entry = read(folder)
-        except UserError as error:
+        except (UserError, OSError) as error:  # OSError: a folder that is locked
             notes.append(f"skipped {folder}: {error}")
             continue
         same = (entry.experiment, entry.protocol, entry.seed)
@@ -71,10 +71,7 @@ def read(folder: pathlib.Path) -> Entry:
     Raises:
       UserError: it has not been evaluated, or is damaged.
     """
-    config = workdirs.read(folder)
-    if not (folder / "eval.json").exists():
-        raise UserError("not evaluated (it has no eval.json)")
-    found = files.read_json(folder / "eval.json")
+    config, found = workdirs.read(folder), workdirs.scores(folder)
     try:
         length = config["data"].get("T")
         name = str(config["name"])
@@ -89,7 +86,7 @@ def read(folder: pathlib.Path) -> Entry:
             parameters=int(found["num_parameters"]),
             weights=int(found["num_weights"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
             f"its config.json or eval.json is not that of a run ({error!r})"
         ) from None

@@ -122,14 +122,20 @@ def _cell(scores: list[float]) -> Cell:
 def _mark_best(
     cells: dict[tuple[str, str, str], Cell], dataset: str, row: str, highest: bool
 ) -> None:
-    """Marks the best of a row, several if they are equal, none if all are."""
-    means = {
-        place: cell.mean
-        for place, cell in cells.items()
-        if place[:2] == (dataset, row) and math.isfinite(cell.mean)
-    }
-    if not means or len(means) > len(set(means.values())) == 1:
+    """Marks the best of a row, several if they are equal.
+
+    None is marked if all are equal, if there is nothing to compare with, or if the best
+    is no good: a valid time of 0, or a forecast worse than one without skill.
+    """
+    found = {p: cell.mean for p, cell in cells.items() if p[:2] == (dataset, row)}
+    means = {place: mean for place, mean in found.items() if math.isfinite(mean)}
+    equal = len(means) > len(set(means.values())) == 1
+    if not means or equal or len(found) == 1:
         return
     best = (max if highest else min)(means.values())
-    for place, mean in means.items():
-        cells[place] = cells[place]._replace(best=mean == best)
+    for place in [place for place, mean in means.items() if mean == best]:
+        others = [cells.get((dataset, who, place[2])) for who in NO_SKILL]
+        others = [cell.mean for cell in others if cell and row == OURS]
+        beaten = any(mean > best if highest else mean < best for mean in others)
+        good = not beaten and not (highest and best == 0)
+        cells[place] = cells[place]._replace(best=good)

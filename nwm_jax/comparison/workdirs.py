@@ -36,9 +36,23 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
     return config["config"]
 
 
+def scores(folder: pathlib.Path) -> dict[str, Any]:
+    """Gives the evaluation of a workdir as it is stored.
+
+    Raises:
+      UserError: it has not been evaluated, or its eval.json is damaged.
+    """
+    if not (folder / "eval.json").exists():
+        raise UserError("not evaluated (it has no eval.json)")
+    found = files.read_json(folder / "eval.json")
+    if not isinstance(found, dict):
+        raise UserError("its eval.json is not that of a run")
+    return found
+
+
 def task(folder: pathlib.Path) -> str:
     """Gives the name of the task of a workdir; empty if it is not one."""
     try:
         return str(read(folder).get("task", ""))
-    except UserError:
+    except (UserError, OSError):
         return ""

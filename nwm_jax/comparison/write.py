@@ -96,7 +96,8 @@ def as_csv(blocks: Sequence[Block], measure: str, notes: Sequence[str]) -> str:
     """Writes blocks as CSV, one line for each cell with a run; arguments as `markdown`.
 
     Returns:
-      Comma-separated values, with a line of names first. Notes have no place in it.
+      Comma-separated values, with a line of names first; "nan" is a number that was not
+      finite. Notes have no place in it.
     """
     del notes
     names = ["protocol", "dataset", "model", "measure", "mean", "std", "seeds"]
@@ -111,9 +112,9 @@ def as_csv(blocks: Sequence[Block], measure: str, notes: Sequence[str]) -> str:
             others = (*NO_SKILL, PUBLISHED)
             beside = [block.cells.get((dataset, other, model)) for other in others]
             writer.writerow(
-                [block.protocol, dataset, model, measure, _plain(cell.mean)]
-                + [_plain(cell.std), cell.seeds]
-                + [_plain(cell.mean) if cell else "" for cell in beside]
+                [block.protocol, dataset, model, measure, cell.mean]
+                + [cell.std if cell.seeds > 1 else "", cell.seeds]
+                + [other.mean if other else "" for other in beside]
                 + [_counts(block.parameters[model])]
             )
     return buffer.getvalue()
@@ -184,10 +185,6 @@ def _show(cell: Cell | None, bold: Callable[[str], str], plus_minus: str) -> str
 
 def _number(value: float) -> str:
     return f"{value:.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
-
-
-def _plain(value: float) -> str:
-    return "" if math.isnan(value) else repr(value)
 
 
 def _counts(numbers: Sequence[int], separator: str = "") -> str:
