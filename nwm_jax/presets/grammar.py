@@ -5,12 +5,14 @@ the type that the field already has: ``laptop,seed=3,model.grid=(5,5)``.
 """
 
 import ast
+import contextlib
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from nwm_jax.data import suite
 from nwm_jax.errors import UserError, unknown
 
 DEFAULT_PRESET = "paper"
@@ -99,9 +101,25 @@ def apply(
         group, key = _locate(config, field)
         group[key] = value
     config.preset = config.protocol = preset
-    for field, text in overrides:
-        override(config, (short or {}).get(field, field), text)
+    names = short or {}
+    override_all(config, [(names.get(field, field), text) for field, text in overrides])
     return config.lock()
+
+
+def override_all(config: ConfigDict, overrides: Iterable[tuple[str, str]]) -> None:
+    """Sets several fields, see `override`.
+
+    The dataset's name comes first, so that a `data.dt` that was given holds.
+
+    Args:
+      config: the config, changed in place.
+      overrides: pairs (field, text).
+
+    Raises:
+      UserError: see `override`.
+    """
+    for field, text in sorted(overrides, key=lambda pair: pair[0] != "data.name"):
+        override(config, field, text)
 
 
 def override(config: ConfigDict, field: str, text: str | None) -> None:
@@ -109,6 +127,8 @@ def override(config: ConfigDict, field: str, text: str | None) -> None:
 
     A field that decides what a number means also leaves its mark in
     ``config.protocol``, so that a changed paper run is not reported as the paper's.
+    With ``data.name`` changes the ``data.dt`` that the dataset has by default, and the
+    dataset in the config's name.
 
     Args:
       config: the config, changed in place.
@@ -120,10 +140,12 @@ def override(config: ConfigDict, field: str, text: str | None) -> None:
       UserError: unknown field or a value of another type than the field's.
     """
     group, key = _locate(config, field)
-    value = coerce(text, group[key], field)
-    if value != group[key] and field not in _NOT_PROTOCOL:
+    old, value = group[key], coerce(text, group[key], field)
+    if value != old and field not in _NOT_PROTOCOL:
         _mark(config, field, value)
     group[key] = value
+    if field == "data.name":
+        _follow(config, old, value)
 
 
 def coerce(text: str | None, like: Any, field: str) -> Any:
@@ -243,6 +265,18 @@ def _mark(config: ConfigDict, field: str, value: Any) -> None:
     kept = [part for part in parts if part.partition("=")[0] != field]
     shown = str(value).replace(", ", ",")
     config.protocol = " + ".join([*kept, f"{field}={shown}"])
+
+
+def _follow(config: ConfigDict, old: str, new: str) -> None:
+    """Sets what follows from the name of a dataset of moving things."""
+    if "dt" not in config.data:
+        return
+    model = config.get("model", {}).get("name")
+    if config.get("name") == f"{old}_{model}":
+        config.name = f"{new}_{model}"
+    with contextlib.suppress(UserError):  # movies of one's own have any name
+        if config.data.dt == suite.get(old).dt:
+            config.data.dt = suite.get(new).dt
 
 
 def _expected(like: Any) -> str:

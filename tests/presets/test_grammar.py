@@ -133,6 +133,43 @@ def test_protocol_names_what_was_changed():
     assert config.preset == "laptop"
 
 
+@pytest.mark.parametrize(
+    ("argument", "name", "dt", "protocol"),
+    [
+        ("data.name=pennies", "pennies_nwm2d", 0.1, " + data.name=pennies"),
+        ("data.name=pendulum", "pendulum_nwm2d", 0.05, " + data.name=pendulum"),
+        ("data.name=lj_4", "lj_4_nwm2d", 0.004, " + data.name=lj_4"),
+        ("data.name=birds", "birds_nwm2d", 0.05, " + data.name=birds"),
+        ("data.name=spring", "spring_nwm2d", 0.05, ""),
+        (
+            "data.dt=0.05,data.name=pennies",
+            "pennies_nwm2d",
+            0.05,
+            " + data.name=pennies + data.dt=0.05",
+        ),
+        (
+            "name=mine,data.dt=0.2,data.name=pennies",
+            "mine",
+            0.2,
+            " + data.name=pennies + data.dt=0.2",
+        ),
+    ],
+)
+def test_another_dataset_has_its_own_dt(argument, name, dt, protocol):
+    config = forecasting.get_config("spring", "nwm2d", f"smoke,{argument}")
+    assert (config.name, config.data.dt) == (name, dt)
+    assert config.protocol == f"smoke{protocol}"
+
+
+def test_a_dt_of_the_argument_holds_for_a_dataset_of_a_flag():
+    config = forecasting.get_config("spring", "nwm2d", "smoke,data.dt=0.2")
+    grammar.override_all(config, [("data.name", "pennies")])
+    assert config.data.dt == 0.2
+    config = forecasting.get_config("spring", "nwm2d", "smoke")
+    grammar.override_all(config, [("data.dt", "0.05"), ("data.name", "lj_4")])
+    assert config.data.dt == 0.05
+
+
 def test_flatten():
     config = ConfigDict({"a": 1, "b": {"c": (1, 2), "d": {"e": ""}}})
     assert grammar.flatten(config) == {"a": 1, "b.c": (1, 2), "b.d.e": ""}
