@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nwm_jax.data import png
+from nwm_jax.data.folder import expand
 from nwm_jax.errors import UserError
 
 _LINE = re.compile(
@@ -49,7 +50,7 @@ def features(folder: str | os.PathLike) -> dict[str, Feature]:
     Raises:
       UserError: there is no such file, or it describes nothing that can be read.
     """
-    folder = pathlib.Path(folder).expanduser()
+    folder = expand(folder)
     path = folder / "features.txt"
     try:
         text = path.read_text("utf-8")
@@ -61,7 +62,8 @@ def features(folder: str | os.PathLike) -> dict[str, Feature]:
             "like toy_physics/pendulum, or a frames.npy"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({error})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path} cannot be read ({reason})") from None
     return parse(text, path)
 
 

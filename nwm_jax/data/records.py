@@ -3,13 +3,13 @@
 import concurrent.futures
 import functools
 import os
-import pathlib
 from collections.abc import Mapping
 
 import jax
 import numpy as np
 
-from nwm_jax.data import render, tfrecord
+from nwm_jax.data import render, suite, tfrecord
+from nwm_jax.data.folder import MANIFEST, expand, read_manifest
 from nwm_jax.data.windows import check_length
 from nwm_jax.errors import UserError
 
@@ -23,18 +23,31 @@ class RecordsSource:
     """A dataset of the Hamiltonian Dynamics Suite in its published files.
 
     Shapes and lengths are those that `features.txt` tells. Long trajectories are
-    published as a test split alone.
+    published as a test split alone. A set of `python -m nwm_jax.generate` must be as
+    its `generate.json` says.
 
     Args:
       path: the folder, with `features.txt` and `train.tfrecord`, `test.tfrecord` or
         both.
 
     Raises:
-      UserError: no such folder, or one without images of trajectories.
+      UserError: no such folder, one without images of trajectories, or a generated
+        set that is unfinished.
     """
 
     def __init__(self, path: str | os.PathLike):
-        self._folder = pathlib.Path(path).expanduser()
+        self._folder = expand(path)
+        self._manifest = read_manifest(self._folder)
+        if self._manifest.get("format") == "states":
+            raise UserError(
+                f"{self._folder} holds states only, and images are needed: generate "
+                "the set without --format=states"
+            )
+        if not self._manifest.get("finished", True):
+            raise UserError(
+                f"{self._folder} is an unfinished dataset: run the same generate "
+                "command again, it goes on where it stopped"
+            )
         described = tfrecord.features(self._folder)
         shape, dtype = described.get("image", ((), None))
         if dtype != np.uint8 or len(shape) != 4 or shape[0] < 2:
@@ -57,9 +70,8 @@ class RecordsSource:
                 f"{self._folder} has features.txt but neither train.tfrecord nor "
                 "test.tfrecord: fetch or generate them into this folder"
             )
-        # Particles live in a plane whose y axis points up; games and rooms do not.
-        particles = "other/offset" in described or self._folder.name.startswith("lj_")
-        self.origin = "lower" if particles else "upper"
+        self.origin = self._origin("other/offset" in described)
+        self._checked: set[str] = set()
         self._kept: dict[tuple[str, int], dict[str, np.ndarray]] = {}
         self._room = _KEPT_BYTES
 
@@ -67,7 +79,8 @@ class RecordsSource:
         """Number of trajectories of a split.
 
         Raises:
-          UserError: the folder does not have this split.
+          UserError: the folder does not have this split, or its file is empty, damaged
+            or cut.
         """
         return len(self._records(split))
 
@@ -100,6 +113,15 @@ class RecordsSource:
         """The array `x`, float32 `[n, length, d]`; None if the folder has none."""
         return batch.get("states")
 
+    def _origin(self, is_shifted: bool) -> str:
+        """Where row 0 of the images belongs, see `Source`."""
+        spec = suite.DATASETS.get(str(self._manifest.get("dataset")))
+        if spec:
+            return spec.origin
+        # Particles live in a plane whose y axis points up; games and rooms do not.
+        boxes = self._folder.resolve().name.startswith("lj_")
+        return "lower" if is_shifted or boxes else "upper"
+
     def _records(self, split: str) -> tfrecord.Records:
         if split not in self._splits:
             raise UserError(
@@ -107,7 +129,23 @@ class RecordsSource:
                 f"{', '.join(self._splits)}.tfrecord: training needs "
                 "both; a folder with a test split alone is for evaluation"
             )
-        return self._splits[split]
+        records = self._splits[split]
+        if split not in self._checked:
+            self._check_count(split, len(records))
+            self._checked.add(split)
+        return records
+
+    def _check_count(self, split: str, count: int) -> None:
+        """A file that was cut between two records cannot be told by itself."""
+        file = self._folder / f"{split}.tfrecord"
+        if not count:
+            raise UserError(f"{file} holds no records: get or generate it again")
+        written = self._manifest.get(f"num_{split}") or count
+        if count != written:
+            raise UserError(
+                f"{file} holds {count} records, but {MANIFEST} beside it says "
+                f"{written}: get or generate the set again"
+            )
 
     def _decoded(self, split: str, indices: list[int]) -> dict[int, dict]:
         """Whole trajectories by number, each decoded once and kept if there is room."""

@@ -6,7 +6,6 @@ inside the compiled step, on the device.
 
 import functools
 import os
-import pathlib
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -14,6 +13,7 @@ import jax
 import numpy as np
 
 from nwm_jax.data import cache, render, suite
+from nwm_jax.data.folder import expand
 from nwm_jax.data.records import RecordsSource
 from nwm_jax.data.windows import check_length
 from nwm_jax.errors import UserError
@@ -210,13 +210,11 @@ def open_source(
       The source.
 
     Raises:
-      UserError: no such dataset, an impossible size, an unreadable file, or a cache
-        that cannot be written.
+      UserError: no such dataset, an impossible size, an unreadable file, a folder
+        without one of the splits, or a cache that cannot be written.
     """
     if path:
-        if pathlib.Path(path).expanduser().is_dir():
-            return RecordsSource(path)
-        return FramesSource(path)
+        return _open_path(path)
     spec = suite.get(name)
     for field, value, least in (
         ("num_train", num_train, 1),
@@ -239,6 +237,27 @@ def open_source(
         progress=progress,
     )
     return SimulatedSource(spec, num_frames, open_arrays)
+
+
+def _open_path(path: str) -> Source:
+    place = expand(path)
+    try:
+        os.stat(place)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"data.path={path} cannot be opened ({getattr(error, 'strerror', error)}): "
+            "it takes a folder with features.txt or a .npy file of frames"
+        ) from None
+    if place.is_dir():
+        source = RecordsSource(place)
+        for split in ("train", "test"):
+            source.size(split)  # told now, not after the model was compiled
+        return source
+    if place.suffix == ".tfrecord" or place.name == "features.txt":
+        raise UserError(
+            f"data.path={path} is a file of a dataset: give its folder, {place.parent}"
+        )
+    return FramesSource(place)
 
 
 def _cut(
@@ -266,9 +285,9 @@ def open_frames(path: str | os.PathLike, ranks: tuple[int, ...] = (5,)) -> np.nd
     Raises:
       UserError: the file is missing, no .npy file, or holds something else.
     """
-    path = pathlib.Path(path).expanduser()
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
+    path = expand(path)
+    if not os.path.isfile(path):
+        what = "is a folder" if os.path.isdir(path) else "does not exist"
         raise UserError(f"{path} {what}: a .npy file of frames is needed")
     axes = ("trajectories", "time", "height", "width", "channels")
     layouts = [f"[{', '.join(axes[5 - rank :])}]" for rank in ranks]

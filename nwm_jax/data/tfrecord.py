@@ -14,13 +14,13 @@ an int64, images `[T, H, W, C]` of bytes as one PNG `[T * H, W, C]`.
 import contextlib
 import functools
 import math
-import operator
 import os
 import pathlib
 import struct
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import overload
 
 import google_crc32c
 import numpy as np
@@ -34,6 +34,7 @@ from nwm_jax.data.features import (
     num_bytes,
     parse,
 )
+from nwm_jax.data.folder import expand
 from nwm_jax.errors import UserError
 from nwm_jax.files import write_atomic
 
@@ -86,18 +87,18 @@ def read(folder: str | os.PathLike, split: str, start: int = 0) -> "Records":
       start: how many records to leave out; the next one is then number 0.
 
     Returns:
-      A sequence of dicts of arrays, by the names of `features.txt`: iterate over it to
-      read the file once from front to back, or index it.
+      Dicts of arrays, by the names of `features.txt`: iterate over them to read the
+      file once from front to back, or take one by its number, several by a slice.
 
     Raises:
       UserError: the folder or the split is missing. Reading raises it, naming file,
         record (counted from 0 in the file) and byte, for whatever is damaged.
     """
-    folder = pathlib.Path(folder).expanduser()
+    folder = expand(folder)
     return Records(folder / f"{split}.tfrecord", features(folder), start)
 
 
-class Records(Sequence):
+class Records:
     """The records of one file; see `read`. Threads may share it.
 
     Args:
@@ -138,8 +139,17 @@ class Records(Sequence):
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         return map(self._decode, self._scan())
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        return self._decode(self._index[operator.index(index)])
+    @overload
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, np.ndarray]]: ...
+
+    def __getitem__(self, index):
+        found = self._index[index]
+        if isinstance(index, slice):
+            return [self._decode(place) for place in found]
+        return self._decode(found)
 
     @functools.cached_property
     def _index(self) -> list[tuple[int, int, int]]:
@@ -245,7 +255,7 @@ def write(
       UserError: the file exists, cannot be written, or the records differ from each
         other or from those of the folder's other split.
     """
-    folder = pathlib.Path(folder).expanduser()
+    folder = expand(folder)
     path = folder / f"{split}.tfrecord"
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists: name another folder, or say overwrite=True")

@@ -1,5 +1,7 @@
 """Training data from folders of TFRecords."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -126,9 +128,90 @@ def test_folders_that_are_no_dataset(tmp_path):
     (tmp_path / "features.txt").write_text("image, (8, 32, 32, 3), uint8\n")
     refused("neither train.tfrecord nor test.tfrecord")
     (tmp_path / "train.tfrecord").write_bytes(b"damaged")
-    source = data.open_source(name="", path=str(tmp_path), **SIZES)
-    with pytest.raises(UserError, match="record 0 at byte 0"):
-        source.size("train")
+    refused("record 0 at byte 0")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_both_splits_are_needed_before_anything_is_compiled(tmp_path, split):
+    for name in ("train", "test"):
+        tfrecord.write(tmp_path, name, clips(2))
+    config = own_clips.config(tmp_path)
+    (tmp_path / f"{split}.tfrecord").write_bytes(b"")
+    with pytest.raises(UserError, match=f"{split}.tfrecord holds no records"):
+        build(config)
+    (tmp_path / f"{split}.tfrecord").unlink()
+    with pytest.raises(UserError, match=f"has no {split}.tfrecord"):
+        build(config)
+
+
+def test_a_file_of_a_dataset_in_the_place_of_its_folder(folder):
+    for name in ("features.txt", "train.tfrecord"):
+        with pytest.raises(UserError, match=f"give its folder, {folder}$"):
+            data.open_source(name="", path=str(folder / name), **SIZES)
+
+
+def say(folder, **what):
+    said = {"dataset": "lj_4", "format": "tfrecord", "num_train": 8, "num_test": 2}
+    (folder / "generate.json").write_text(json.dumps(said | {"finished": True} | what))
+
+
+def test_what_a_generated_set_says_of_itself(tmp_path):
+    tfrecord.write(tmp_path, "train", clips(8))
+    tfrecord.write(tmp_path, "test", clips(2, seed=1))
+    say(tmp_path)
+    assert RecordsSource(tmp_path).size("train") == 8
+    # As if the last record had been cut off: what is left is whole.
+    tfrecord.write(tmp_path, "train", clips(7), overwrite=True)
+    source = RecordsSource(tmp_path)
+    for use in (
+        lambda: source.size("train"),
+        lambda: source.windows("train", np.arange(3), np.zeros(3, int), 3),
+    ):
+        with pytest.raises(UserError, match="holds 7 records, but generate.json .* 8:"):
+            use()
+    assert source.size("test") == 2
+    say(tmp_path, num_train=0)
+    assert RecordsSource(tmp_path).size("train") == 7
+    say(tmp_path, finished=False)
+    with pytest.raises(UserError, match="unfinished.* run the same generate command"):
+        RecordsSource(tmp_path)
+    say(tmp_path, format="states")
+    with pytest.raises(UserError, match="holds states only"):
+        RecordsSource(tmp_path)
+
+
+def test_which_row_is_the_lowest(tmp_path, monkeypatch):
+    def plain(n):
+        return [{"image": clip["image"]} for clip in clips(n)]
+
+    tfrecord.write(tmp_path / "lj_4", "test", plain(1))
+    tfrecord.write(tmp_path / "mine", "test", plain(1))
+    monkeypatch.chdir(tmp_path / "lj_4")
+    for path in (".", tmp_path / "mine" / ".." / "lj_4"):
+        assert RecordsSource(path).origin == "lower"
+    assert RecordsSource(tmp_path / "mine").origin == "upper"
+    for dataset, origin in (("lj_4", "lower"), ("matching_pennies", "upper")):
+        for name in ("mine", "lj_4"):
+            say(tmp_path / name, dataset=dataset)
+            assert RecordsSource(tmp_path / name).origin == origin
+    say(tmp_path / "mine", dataset="of another version")
+    assert RecordsSource(tmp_path / "mine").origin == "upper"
+
+
+def test_a_room_gives_a_batch(tmp_path):
+    """mujoco_room: 256 frames, the camera's place and velocity, nothing else."""
+    for split, n in (("train", 3), ("test", 1)):
+        rooms = (
+            {"x": np.repeat(c["x"], 3, 1), "image": c["image"]}
+            for c in clips(n, frames=256)
+        )
+        tfrecord.write(tmp_path, split, rooms)
+    task = build(own_clips.config(tmp_path, batch_size=2))
+    assert (task.source.num_frames, task.source.origin) == (256, "upper")
+    batch = task.batch(0, slice(None))
+    assert batch["frames"].shape == (2, task.train_length, 8, 8, 3)
+    assert batch["states"].shape == (2, task.train_length, 6)
+    assert task.source.images(batch).shape == batch["frames"].shape
 
 
 def test_without_states(tmp_path):

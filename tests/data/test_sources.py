@@ -218,7 +218,7 @@ def test_files_that_are_no_frames(tmp_path):
             data.open_source(name="", path=str(path), **SIZES)
         assert "\n" not in str(caught.value)
 
-    refused("does not exist")
+    refused("No such file or directory.*a folder with features.txt or a .npy file")
     path.write_bytes(b"")
     refused("cannot be read")
     path.write_text("hello")
@@ -232,3 +232,20 @@ def test_files_that_are_no_frames(tmp_path):
     path.unlink()
     path.mkdir()
     refused("is a folder without features.txt")
+    path.rmdir()
+    path.symlink_to(path)
+    refused("symbolic links")
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("x" * 300, "File name too long"),
+        ("~nobody-of-this-name/frames.npy", "no such home folder"),
+        ("a\0b", "null byte"),
+    ],
+)
+def test_paths_that_are_none(path, told):
+    with pytest.raises(UserError, match=told) as caught:
+        data.open_source(name="", path=path, **SIZES)
+    assert "\n" not in str(caught.value)

@@ -97,6 +97,9 @@ def test_random_access_equals_streaming(folder):
     for i in (2, 0, 3, 1, -1):
         same(records[i], streamed[i])
         same(records[i], some(i % 4))
+    for some_of in (slice(1, 3), slice(None, None, -2), slice(4, None)):
+        for got, want in zip(records[some_of], streamed[some_of], strict=True):
+            same(got, want)
     with pytest.raises(IndexError):
         records[4]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
