@@ -18,6 +18,7 @@ from rich import console, progress
 from nwm_jax import cli
 from nwm_jax.data import generation, suite
 from nwm_jax.data.request import Request, records, simulator
+from nwm_jax.data.specs import BoxSpec
 from nwm_jax.errors import UserError
 from nwm_jax.figures import contact_sheet, style
 from nwm_jax.training.progress import duration, number
@@ -48,7 +49,7 @@ NUM_STEPS = flags.DEFINE_integer(
     "num_steps",
     None,
     "frames that follow the first of a trajectory (default: 511; 1023 of a "
-    "_long_trajectory set)",
+    "_long_trajectory set, 255 of a Lennard-Jones box)",
     flag_values=FLAGS,
 )
 DT = flags.DEFINE_float(
@@ -70,14 +71,15 @@ FORMAT = flags.DEFINE_enum(
 OVERWRITE = flags.DEFINE_bool(
     "overwrite",
     False,
-    "start anew in a folder that holds a dataset, finished or not",
+    "replace the dataset that the folder holds; the very same one, if it is "
+    "unfinished, goes on",
     flag_values=FLAGS,
 )
 PREVIEW = flags.DEFINE_string(
     "preview",
     None,
-    "draw a few trajectories into this .gif or .webp, or a .png of one row each; "
-    "--out is not needed then",
+    "draw a few trajectories into this .gif or .webp (of 120 frames at most), or a "
+    ".png of one row each; --out is not needed then",
     flag_values=FLAGS,
 )
 
@@ -107,6 +109,8 @@ def _request() -> Request:
     spec = suite.get(DATASET.value)
     long = spec.name.endswith("_long_trajectory")
 
+    num_steps = 255 if isinstance(spec, BoxSpec) else 511
+
     def either(flag: flags.FlagHolder, usual: float, otherwise: float) -> Any:
         return flag.value if flag.value is not None else (otherwise if long else usual)
 
@@ -114,7 +118,7 @@ def _request() -> Request:
         dataset=spec.name,
         num_train=either(NUM_TRAIN, 50_000, 0),
         num_test=either(NUM_TEST, 20_000, 500),
-        num_steps=either(NUM_STEPS, 511, 1023),
+        num_steps=either(NUM_STEPS, num_steps, 1023),
         dt=either(DT, spec.dt, spec.dt),
         seed=SEED.value,
     )
@@ -128,7 +132,10 @@ def _preview(request: Request, path: str) -> pathlib.Path:
     chosen = records(request, simulator(request), split, 0, stop)
     clips = np.stack([record["image"][:_MOST_FRAMES] for record in chosen])
     shape = {"num_columns": 6, "zoom": 2} if still else {"num_columns": 4, "zoom": 3}
-    return contact_sheet.save(path, clips, **shape, origin=request.spec.origin)
+    try:
+        return contact_sheet.save(path, clips, **shape, origin=request.spec.origin)
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror or error})") from None
 
 
 class Bar:
@@ -145,13 +152,14 @@ class Bar:
         self._first: int | None = None
         if self._stream.isatty():
             self._bar = progress.Progress(
-                progress.TextColumn("trajectory {task.completed}/{task.total}"),
+                progress.TextColumn("{task.description}"),
                 progress.BarColumn(),
                 progress.TextColumn("{task.fields[rate]}"),
                 console=console.Console(file=self._stream),
                 refresh_per_second=2,
             )
-            self._task = self._bar.add_task("", total=None, rate="")
+            first = "simulating the first trajectories"
+            self._task = self._bar.add_task(first, total=None, rate="")
             self._bar.start()
 
     def close(self) -> None:
@@ -168,7 +176,10 @@ class Bar:
         left = duration((total - done) / rate if rate else float("inf"))
         told = f"{number(rate)} trajectories/s  ETA {left}" if rate else ""
         if self._bar:
-            self._bar.update(self._task, completed=done, total=total, rate=told)
+            counted = f"trajectory {done}/{total}"
+            self._bar.update(
+                self._task, description=counted, completed=done, total=total, rate=told
+            )
         elif done == total or now - self._last >= _LINE_SECONDS:
             line = f"trajectory {done}/{total}  {told}".rstrip()
             print(line, file=self._stream, flush=True)

@@ -45,16 +45,18 @@ def test_the_command(tmp_path, finished, capsys):
     assert not run(*command, "--overwrite")
 
 
-def test_long_trajectories_are_for_testing(tmp_path, monkeypatch):
+def test_sizes_are_the_published_ones(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
         generation, "generate", lambda request, *args, **kwargs: asked.append(request)
     )
     run("--dataset=mass_spring_long_trajectory", f"--out={tmp_path}")
     run("--dataset=matching_pennies", f"--out={tmp_path}", "--num_train=0")
+    run("--dataset=lj_4", f"--out={tmp_path}")
     assert asked == [
         Request("mass_spring_long_trajectory", 0, 500, 1023, 0.05, 0),
         Request("matching_pennies", 0, 20_000, 511, 0.1, 0),
+        Request("lj_4", 50_000, 20_000, 255, 0.004, 0),
     ]
 
 
@@ -68,6 +70,7 @@ def test_long_trajectories_are_for_testing(tmp_path, monkeypatch):
         (["--dataset=pendulum", "--out=x", "--num_train=many"], "not an integer"),
         (["--dataset=pendulum", "--out=x", "--num_steps=-1"], "num_steps is -1"),
         (["--dataset=pendulum", "--preview=x.jpg"], "must end in .gif or .webp or"),
+        (["--dataset=pendulum", f"--out={'x' * 300}"], "File name too long"),
         (["--dataset=pendulum", "--ouy=x"], "did you mean '--out'?"),
     ],
 )
@@ -96,6 +99,13 @@ def test_a_preview_shows_what_would_be_written(finished, tmp_path, suffix):
             assert wrong.max() <= (0 if suffix == "webp" else 40)
 
 
+def test_a_picture_that_cannot_be_written(tmp_path, capsys):
+    path = tmp_path / f"{'x' * 300}.png"
+    assert run("--dataset=mass_spring_colors", *ARGUMENTS, f"--preview={path}") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "File name too long" in line
+
+
 def test_progress_in_a_log_and_on_a_terminal():
     log = io.StringIO()
     bar = generate.Bar(log)
@@ -114,6 +124,7 @@ def test_progress_in_a_log_and_on_a_terminal():
     bar(9, 9)
     bar.close()
     assert "trajectory 9/9" in terminal.getvalue()
+    assert "None" not in terminal.getvalue()
 
 
 def test_every_dataset_has_a_picture_in_the_readme():

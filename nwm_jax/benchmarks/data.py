@@ -71,6 +71,8 @@ def main(argv: list[str]) -> None:
     for name, value in (("num_steps", NUM_STEPS.value), ("repeats", REPEATS.value)):
         if value < 1:
             raise UserError(f"{name} is {value}: it must be at least 1")
+    if not DATASET.value:
+        raise UserError("--dataset names none: give one, or leave the flag out")
     specs = [suite.get(name) for name in DATASET.value]
     machine = measure.machine()
     if not JSON.value:

@@ -23,7 +23,8 @@ _DTYPES = {name: np.dtype(name) for name in ("float32", "float64", "uint8", "int
 # The suite's own writer says so for arrays of int32.
 _READABLE = _DTYPES | {"<class 'numpy.int64'>": np.dtype("int64")}
 
-_MOST_BYTES = 2**29  # of a record; what a file promises must not exhaust the memory
+#: Of a record, decoded: what a file promises must not exhaust the memory.
+MOST_BYTES = 2**29
 
 
 class Feature(NamedTuple):
@@ -156,8 +157,8 @@ def _too_little_or_much(described: Mapping[str, Feature]) -> str:
     """What is wrong with the size of a whole record; empty if nothing is."""
     if not described:
         return "no arrays"
-    if (total := num_bytes(described)) > _MOST_BYTES:
-        return f"{total} bytes: there may be {_MOST_BYTES}"
+    if (total := num_bytes(described)) > MOST_BYTES:
+        return f"{total} bytes: there may be {MOST_BYTES}"
     return ""
 
 

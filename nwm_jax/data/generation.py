@@ -1,7 +1,8 @@
 """Writes a dataset to a folder: as published, or its states alone; resumable.
 
 Beside the data stands `generate.json`, which says what is being written. It is there
-before the data; once it says `finished`, all of the data is there.
+before the data; once it says `finished`, all of the data is there. While it says
+`emptying`, what an older set has left in the folder is being taken away.
 """
 
 import collections
@@ -10,20 +11,22 @@ import contextlib
 import dataclasses
 import fcntl
 import json
+import math
 import os
 import pathlib
 import shutil
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax
 
 import nwm_jax
-from nwm_jax.data import sinks, tfrecord
+from nwm_jax.data import cache, features, sinks, tfrecord
+from nwm_jax.data.folder import MANIFEST, expand, read_manifest
 from nwm_jax.data.request import Record, Request, Simulate, records, simulator
 from nwm_jax.errors import UserError
-from nwm_jax.files import read_json, write_atomic, write_json
+from nwm_jax.files import write_atomic, write_json
 
-MANIFEST = "generate.json"
 _FEATURES = "features.txt"
 _SINKS: dict[str, type[sinks.Sink]] = {
     "tfrecord": sinks.RecordSink,
@@ -54,7 +57,8 @@ def generate(
       folder: where, made if it is missing; what `data.path` of a config takes.
       format: "tfrecord": the published layout, features.txt and {train,test}.tfrecord;
         "states": the same arrays without images, each stacked in `<name>-<split>.npy`.
-      overwrite: starts anew, whatever dataset the folder holds.
+      overwrite: replaces whatever dataset the folder holds; but of this very one it
+        goes on with what is unfinished.
       progress: called as progress(done, total), in trajectories, the first time with
         what was there.
 
@@ -66,18 +70,20 @@ def generate(
         finished one, another process that writes there, or a disk that is too small.
     """
     request.check()
-    folder = pathlib.Path(folder).expanduser()
-    manifest = _describe(request, format)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        going_on = not overwrite and _goes_on(folder, manifest)
-        sink, simulate = _SINKS[format], simulator(request)
+    folder, sink = expand(folder), _SINKS[format]
+    if sink.with_images:
+        _check_record(request)
+    with _made(folder), _alone(folder):
+        manifest = _describe(request, format)
+        going_on = _goes_on(folder, manifest, overwrite)
+        _check_space(request, folder, request.least_bytes, ())
+        simulate = simulator(request)
         sample = _sample(request, simulate, sink)
         names = [n for split in request.sizes for n in sink.names(split, sample[0])]
-        _check_space(request, folder, sink, sample, names)
+        mean = sum(len(b) for r in sample for b in sink.encode(r)) / len(sample)
+        _check_space(request, folder, _MARGIN * mean, names)
         if not going_on:
-            for path in _held(folder, names):
-                path.unlink()
+            _empty(folder, manifest, names)
             write_json(folder / MANIFEST, manifest | {"files": names})
         _write(request, simulate, folder, sink, sample[0], progress)
         if sink.with_images:
@@ -142,13 +148,23 @@ def _describe(request: Request, format: str) -> dict:
         "spec": vars(request.spec),
         "nwm_jax": nwm_jax.__version__,
         "jax": jax.__version__,
+        "data_format": cache.FORMAT,
+        "zlib": zlib.ZLIB_RUNTIME_VERSION,
         "finished": False,
     }
     return json.loads(json.dumps(manifest))
 
 
-def _goes_on(folder: pathlib.Path, manifest: dict) -> bool:
-    """Whether the folder holds the beginning of this dataset; False: it is free."""
+def _goes_on(folder: pathlib.Path, manifest: dict, overwrite: bool) -> bool:
+    """Whether the folder holds the beginning of this dataset.
+
+    False: it is free, or what it holds is to be replaced.
+    """
+    if overwrite:
+        try:
+            return _goes_on(folder, manifest, overwrite=False)
+        except UserError:
+            return False
     if not (folder / MANIFEST).exists():
         strange = [
             *_held(folder),
@@ -160,8 +176,7 @@ def _goes_on(folder: pathlib.Path, manifest: dict) -> bool:
                 f"{folder} holds {strange[0].name} without a {MANIFEST}: {_REMEDY}"
             )
         return False
-    old = read_json(folder / MANIFEST)
-    old = old if isinstance(old, dict) else {}
+    old = read_manifest(folder)
     differing = [
         field
         for field in manifest
@@ -174,8 +189,23 @@ def _goes_on(folder: pathlib.Path, manifest: dict) -> bool:
         )
         raise UserError(f"{folder} holds another dataset ({told}): {_REMEDY}")
     if old.get("finished"):
+        names = [*old.get("files", []), *([_FEATURES] * (old["format"] == "tfrecord"))]
+        if lost := [name for name in names if not (folder / name).exists()]:
+            raise UserError(f"{folder} was finished, but {lost[0]} is gone: {_REMEDY}")
         raise UserError(f"{folder} is finished: --overwrite would generate it again")
-    return True
+    return not old.get("emptying")
+
+
+def _empty(folder: pathlib.Path, manifest: dict, names: Sequence[str]) -> None:
+    """Takes away what the folder holds of a dataset, interrupted or not."""
+    old = [path for path in _held(folder, names) if path.name != MANIFEST]
+    if old:
+        # From now on it is no dataset, and the files on this list are to be deleted.
+        files = [path.name.removesuffix(sinks.PARTIAL) for path in old]
+        now = manifest | {"files": files, "emptying": True}
+        write_json(folder / MANIFEST, now)
+    for path in old:
+        path.unlink()
 
 
 def _held(folder: pathlib.Path, names: Sequence[str] = ()) -> list[pathlib.Path]:
@@ -183,7 +213,7 @@ def _held(folder: pathlib.Path, names: Sequence[str] = ()) -> list[pathlib.Path]
     names = ["train.tfrecord", "test.tfrecord", _FEATURES, *names]
     with contextlib.suppress(UserError, TypeError, KeyError, AttributeError):
         # What a manifest lists is in its own folder, or it is not ours to touch.
-        listed = read_json(folder / MANIFEST)["files"]
+        listed = read_manifest(folder)["files"]
         names += [n for n in listed if n.endswith(".npy") and "/" not in n]
     every = [name + end for name in names for end in ("", sinks.PARTIAL)]
     paths = [folder / name for name in dict.fromkeys([*every, MANIFEST])]
@@ -202,15 +232,10 @@ def _sample(
 
 
 def _check_space(
-    request: Request,
-    folder: pathlib.Path,
-    sink: type[sinks.Sink],
-    sample: list[Record],
-    names: Sequence[str],
+    request: Request, folder: pathlib.Path, size: float, names: Sequence[str]
 ) -> None:
-    """Refuses a disk that cannot hold the dataset, judged by the size of a sample."""
-    mean = sum(len(b) for record in sample for b in sink.encode(record)) / len(sample)
-    needed = _MARGIN * mean * sum(request.sizes.values())
+    """Refuses a disk that cannot hold the dataset, by the bytes of a trajectory."""
+    needed = size * sum(request.sizes.values())
     # What is there is either part of it already or makes room for it.
     room = shutil.disk_usage(folder).free
     room += sum(path.stat().st_size for path in _held(folder, names))
@@ -221,8 +246,45 @@ def _check_space(
         )
 
 
+def _check_record(request: Request) -> None:
+    """Refuses what would be too long for a record that can be read."""
+    pixels = request.num_frames * math.prod(request.spec.image_shape)
+    if request.least_bytes + pixels > features.MOST_BYTES:
+        raise UserError(
+            f"trajectories of {request.num_frames} frames are longer than a record may "
+            f"be ({_size(features.MOST_BYTES)}): lower --num_steps, or leave the images "
+            "out with --format=states"
+        )
+
+
 def _size(count: float) -> str:
     return f"{count / 1e9:.3g} GB" if count >= 1e8 else f"{count / 1e6:.3g} MB"
+
+
+@contextlib.contextmanager
+def _made(folder: pathlib.Path) -> Iterator[None]:
+    """Makes the folder; what is still empty after an error goes away again."""
+    missing = []
+    try:
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _remove(missing)
+        raise UserError(
+            f"{folder} cannot be made ({error.strerror}): choose another --out"
+        ) from None
+    try:
+        yield
+    except BaseException:
+        _remove(missing)
+        raise
+
+
+def _remove(folders: Iterable[pathlib.Path]) -> None:
+    """Removes folders, as far as they are there and empty."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@ from typing import Protocol
 import numpy as np
 
 from nwm_jax.data import tfrecord
-from nwm_jax.errors import UserError
 
 Record = Mapping[str, np.ndarray]
 PARTIAL = ".partial"
@@ -124,11 +123,14 @@ class ArraySink:
                 part.write(header)
             rows = (part.size - len(header)) // arrays[key].nbytes
             self.count = min(self.count, rows)
-        if self.count < total and len(headers) < len(self._parts):
-            raise UserError(
-                f"{folder} has some arrays of the {split} split and lacks others: make "
-                "the set again with --overwrite"
-            )
+        if self.count < total:
+            # One has vanished: the others, which had their names, wait for it.
+            for key, part in self._parts.items():
+                if part.whole:
+                    part.reopen()
+                    headers[key] = _header(
+                        (total, *arrays[key].shape), arrays[key].dtype
+                    )
         # A record's arrays go to the disk one after the other: some are ahead.
         for key, part in self._unfinished():
             part.cut(len(headers[key]) + self.count * arrays[key].nbytes)
@@ -182,6 +184,11 @@ class _Part:
     def cut(self, end: int) -> None:
         self._file.truncate(end)
         self._file.seek(0, os.SEEK_END)
+
+    def reopen(self) -> None:
+        os.replace(self._path, self.partial)
+        self.whole = False
+        self._file = self.partial.open("ab")
 
     def write(self, data: bytes) -> None:
         self._file.write(data)

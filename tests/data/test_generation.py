@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import pathlib
 import random
 import shutil
 import signal
@@ -177,12 +178,21 @@ def test_going_on_when_only_names_are_missing(finished, tmp_path):
     assert contents(folder) == contents(finished / "states")
 
 
-def test_arrays_that_have_vanished_are_told(finished, tmp_path):
-    folder = interrupt(finished / "states", tmp_path / "set", {"x-train.npy": None})
-    with pytest.raises(UserError, match="lacks others.*--overwrite"):
-        generation.generate(SMALL, folder, format="states")
-    generation.generate(SMALL, folder, format="states", overwrite=True)
-    assert contents(folder) == contents(finished / "states")
+@pytest.mark.parametrize("format", generation.FORMATS)
+def test_files_that_have_vanished_are_made_again(finished, tmp_path, format):
+    lost = {"tfrecord": "train.tfrecord", "states": "x-train.npy"}[format]
+    folder = interrupt(finished / format, tmp_path / "set", {lost: None})
+    told = []
+    generation.generate(
+        SMALL, folder, format=format, progress=lambda *now: told.append(now)
+    )
+    assert contents(folder) == contents(finished / format)
+    assert told[0] == (3, 9)
+    (folder / lost).unlink()
+    with pytest.raises(UserError, match=f"finished, but {lost} is gone: .*--overwrite"):
+        generation.generate(SMALL, folder, format=format)
+    generation.generate(SMALL, folder, format=format, overwrite=True)
+    assert contents(folder) == contents(finished / format)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +235,47 @@ def test_overwriting_leaves_nothing_of_the_old_set(finished, tmp_path):
     assert contents(folder) == contents(finished / "tfrecord")
 
 
+def test_overwriting_goes_on_with_the_same_set(finished, tmp_path):
+    """A job that is started again with the same flags does not start from zero."""
+    cuts = {"test.tfrecord": -1, "features.txt": None}
+    folder, told = interrupt(finished / "tfrecord", tmp_path / "set", cuts), []
+    generation.generate(
+        SMALL, folder, overwrite=True, progress=lambda *now: told.append(now)
+    )
+    assert contents(folder) == contents(finished / "tfrecord")
+    assert told[0] == (8, 9)
+    other = Request(**vars(SMALL) | {"seed": 4})
+    generation.generate(other, folder, overwrite=True)
+    assert contents(folder) != contents(finished / "tfrecord")
+
+
+@pytest.mark.parametrize("old", generation.FORMATS)
+@pytest.mark.parametrize("lost", [0, 1])
+def test_killed_while_overwriting(finished, tmp_path, monkeypatch, old, lost):
+    """Nothing of the old set is taken for the new one, which is not called finished."""
+    folder, request = tmp_path / "set", Request(**vars(SMALL) | {"seed": 4})
+    shutil.copytree(finished / old, folder)
+    (folder / "m-train.npy.partial").write_text("left by the old one")
+    unlink, done = pathlib.Path.unlink, []
+
+    def killed(path):
+        if len(done) == lost:
+            raise InterruptedError
+        done.append(unlink(path))
+
+    monkeypatch.setattr(pathlib.Path, "unlink", killed)
+    with pytest.raises(InterruptedError):
+        generation.generate(request, folder, overwrite=True)
+    monkeypatch.undo()
+    assert not json.loads((folder / "generate.json").read_text())["finished"]
+    generation.generate(request, folder)
+    generation.generate(request, tmp_path / "straight")
+    made = contents(folder)
+    if old == "tfrecord":  # which did not know the other file
+        assert made.pop("m-train.npy.partial")
+    assert made == contents(tmp_path / "straight")
+
+
 def test_two_processes_do_not_write_one_folder(tmp_path):
     descriptor = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -259,14 +310,55 @@ def test_a_disk_that_is_too_small_is_refused_before_it_starts(tmp_path, monkeypa
         ("dt", 0.0, "dt is 0.0"),
         ("dt", float("nan"), "dt is nan"),
         ("dataset", "pendulums", "pendulums"),
+        ("num_steps", 200_000, "longer than a record may be .*--format=states"),
+        ("num_steps", 10**9, "1024 trajectories are simulated at a time"),
+        ("num_train", 10**12, "needs about .* and the disk"),
     ],
 )
-def test_impossible_requests(tmp_path, field, value, told):
+def test_impossible_requests(tmp_path, monkeypatch, field, value, told):
+    monkeypatch.setattr(generation, "simulator", None)  # nothing is simulated
     with pytest.raises(UserError, match=told):
-        generation.generate(Request(**vars(SMALL) | {field: value}), tmp_path / "set")
+        generation.generate(
+            Request(**vars(SMALL) | {field: value}), tmp_path / "a" / "b"
+        )
+    assert not list(tmp_path.iterdir())
     nothing = Request(**vars(SMALL) | {"num_train": 0, "num_test": 0})
     with pytest.raises(UserError, match="nothing to generate"):
         generation.generate(nothing, tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        ("x" * 300, "cannot be made .File name too long"),
+        ("/proc/set", "cannot be made"),
+        ("loop", "cannot be made"),
+        ("~nobody-of-this-name/set", "no such home folder"),
+    ],
+)
+def test_folders_that_cannot_be_made(tmp_path, monkeypatch, folder, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UserError, match=told):
+        generation.generate(SMALL, folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]
+
+
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [
+        ("pendulum_colors", 2),
+        ("double_pendulum", 4),
+        ("two_body", 8),
+        ("matching_pennies", 4),
+        ("rock_paper_scissors", 6),
+        ("lj_4", 16),
+        ("lj_16", 64),
+    ],
+)
+def test_the_least_size_is_that_of_x_and_dx_dt(name, width):
+    request = Request(name, 1, 0, num_steps=9, dt=0.05, seed=0)
+    assert request.least_bytes == 2 * 10 * width * 8
 
 
 def test_records_begin_anywhere():
