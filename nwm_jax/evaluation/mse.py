@@ -1,4 +1,4 @@
-"""Squared errors of forecast frames, absolute and relative.
+"""Squared errors of forecast frames, absolute and relative (`core.image_errors`).
 
 The published table of Neural Wave Machines (ICML 2023) is the benchmark's
 `forward_extrapolation_l2_norm`: a relative error which that program divided by the
@@ -6,41 +6,13 @@ number of values of a frame once too often, given in units of 1e-8. `table_units
 repeats it, so that numbers can be compared; `relative_mse` is the error itself.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-if TYPE_CHECKING:
-    from nwm_jax.models import ForecastModel
-
-
-def frame_errors(forecast: jax.Array, truth: jax.Array) -> dict[str, jax.Array]:
-    """Errors of every frame.
-
-        mse          = mean over pixels of (forecast - truth)²
-        relative_mse = sum over pixels of (forecast - truth)² / sum of truth²
-
-    Args:
-      forecast: ``[..., H, W, C]`` in [0, 1].
-      truth: the same shape; `relative_mse` is NaN where a frame is black (all zero), for
-        then it means nothing; leave such frames out of means (`jnp.nanmean`).
-
-    Returns:
-      {"mse", "relative_mse"}, each ``[...]``.
-    """
-    pixels = (-3, -2, -1)
-    squared = jnp.square(forecast - truth)
-    energy = jnp.sum(jnp.square(truth), axis=pixels)
-    return {
-        "mse": jnp.mean(squared, axis=pixels),
-        "relative_mse": jnp.where(
-            energy > 0, jnp.sum(squared, axis=pixels) / energy, jnp.nan
-        ),
-    }
+from nwm_jax.core.image_errors import frame_errors, is_lit
+from nwm_jax.models import ForecastModel
 
 
 def table_units(relative_mse: jax.Array, image_shape: tuple[int, ...]) -> jax.Array:
@@ -84,7 +56,7 @@ def score(
     if model.reversible:
         means = model.reconstruct_backward(images)
         pairs["backward"] = (means, images[:, : means.shape[1]])
-    return {"lit": jnp.any(images != 0, axis=(-3, -2, -1))} | {
+    return {"lit": is_lit(images)} | {
         f"{who}/{measure}": error
         for who, (means, truth) in pairs.items()
         for measure, error in frame_errors(means, truth).items()

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nwm_jax.core.image_errors import frame_errors, is_lit
 from nwm_jax.data.windows import eval_windows
-from nwm_jax.evaluation import mse
 from nwm_jax.models import ForecastModel
 
 if TYPE_CHECKING:
@@ -39,9 +39,8 @@ def valid_frames(forecast: jax.Array, truth: jax.Array) -> jax.Array:
     Returns:
       int32 ``[...]`` in [0, T]; T where no frame is wrong.
     """
-    relative = mse.frame_errors(forecast, truth)["relative_mse"]
-    lit = jnp.any(truth != 0, axis=(-3, -2, -1))
-    wrong = lit & ~(relative <= THRESHOLD)
+    relative = frame_errors(forecast, truth)["relative_mse"]
+    wrong = is_lit(truth) & ~(relative <= THRESHOLD)
     first = jnp.argmax(wrong, axis=-1)
     return jnp.where(jnp.any(wrong, axis=-1), first, wrong.shape[-1]).astype(jnp.int32)
 

@@ -13,7 +13,7 @@ from flax import nnx
 from nwm_jax.errors import UserError
 from nwm_jax.interop import image_networks
 from nwm_jax.interop.image_networks import Arrays, agreed
-from nwm_jax.models import latent_dynamics
+from nwm_jax.models.build import build as build_model
 from nwm_jax.models.dynamics import Hamiltonian, Lagrangian, NeuralODE, Recurrent
 from nwm_jax.models.hgn_conv import ConvHGN
 from nwm_jax.models.latent_model import LatentModel
@@ -29,10 +29,12 @@ _NETWORKS = {
 }
 _KINDS = {"hgn": Hamiltonian, "lgn": Lagrangian, "ode": NeuralODE, "rgn": Recurrent}
 _INTEGRATORS = {"hgn": "leapfrog", "lgn": "midpoint", "ode": "dopri5", "rgn": None}
+# Integrators that the original calls otherwise than we do.
+_THEIRS = {"rk2": "midpoint", "adaptive": "dopri5"}
 MODELS = tuple(_NETWORKS)
 
 # Overrides, and what is taken where nobody says; num_inference_steps is then read off
-# the encoder, and the integrator is the original's default (by our name of it).
+# the encoder, and the integrator, by our name or the original's, is its default.
 OPTIONS = {
     "num_inference_steps": None,
     "num_target_steps": 60,
@@ -54,9 +56,10 @@ def settle(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
       options: values for all of `OPTIONS`.
 
     Returns:
-      The options, with the model's own integrator where there was none.
+      The options, with our name of the integrator, the model's own if there was none.
     """
-    return dict(options) | {"integrator": options["integrator"] or _INTEGRATORS[model]}
+    chosen = options["integrator"] or _INTEGRATORS[model]
+    return dict(options) | {"integrator": _THEIRS.get(chosen, chosen)}
 
 
 def names(
@@ -128,9 +131,7 @@ def build(model: str, arrays: Arrays, options: Mapping[str, Any]) -> LatentModel
         residual=options["residual"],
         beta=options["beta"],
     )
-    return latent_dynamics.build(
-        config, image_shape, conv=options["conv"], rngs=nnx.Rngs(0)
-    )
+    return build_model(config, image_shape, conv=options["conv"], rngs=nnx.Rngs(0))
 
 
 def identify(module: nnx.Module) -> tuple[str, dict[str, Any]] | None:

@@ -89,6 +89,17 @@ class ForecastModel(Protocol):
     def latents(self, images: jax.Array) -> Latents:
         """The states behind `reconstruct(images)`."""
 
+    def states(self, images: jax.Array) -> jax.Array:
+        """What moves during `reconstruct(images)`, for the analysis.
+
+        Args:
+          images: as for `reconstruct`.
+
+        Returns:
+          One for every mean: of oscillators in space their positions,
+          ``[B, n, H, W, C]``; else vectors, ``[B, n, d]``.
+        """
+
 
 @runtime_checkable
 class ReversibleModel(ForecastModel, Protocol):

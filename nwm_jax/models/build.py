@@ -1,6 +1,6 @@
 """Models from the `model` part of a config."""
 
-from collections.abc import Callable
+import math
 from typing import Any
 
 from flax import nnx
@@ -8,28 +8,9 @@ from flax import nnx
 from nwm_jax.errors import unknown
 from nwm_jax.models import ForecastModel
 from nwm_jax.models.forecaster import Forecaster
+from nwm_jax.models.names import DECODE, GATED, LATENT, OSCILLATORS
 from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell, OscillatorCell
 from nwm_jax.modules.stacked import StackedCell
-
-
-def _cornn(grid: tuple[int, int], channels: int, rngs: nnx.Rngs) -> CoRNNCell:
-    return CoRNNCell(grid[0] * grid[1] * channels, rngs=rngs)
-
-
-def _nwm(kind: type) -> Callable[..., OscillatorCell]:
-    return lambda grid, channels, rngs: kind(grid, channels=channels, rngs=rngs)
-
-
-OSCILLATORS: dict[str, Callable[..., OscillatorCell]] = {
-    "nwm2d": _nwm(NWM2DCell),
-    "nwm1d": _nwm(NWM1DCell),
-    "cornn": _cornn,
-}
-# What the model is called, and the kind of its layers.
-GATED = {"ar": "lstm", "ar_gru": "gru", "ar_vanilla": "vanilla"}
-LATENT = ("hgn", "lgn", "ode", "rgn", "hgn_conv")
-# What the decoder of the oscillators sees, in the words of configs and of `Forecaster`.
-_DECODE = {"xv": "state", "x": "output"}
 
 
 def build(
@@ -66,10 +47,9 @@ def build(
             model, image_shape, conv=conv, remat=remat, rngs=rngs
         )
     if model.name in OSCILLATORS:
-        cell = OSCILLATORS[model.name](tuple(model.grid), model.channels, rngs)
-        if model.decode not in _DECODE:
-            raise unknown("model.decode", model.decode, _DECODE)
-        decode = _DECODE[model.decode]
+        if model.decode not in DECODE:
+            raise unknown("model.decode", model.decode, DECODE)
+        cell, decode = _oscillators(model, rngs), DECODE[model.decode]
     elif model.name in GATED:
         widths = [model.units] * (model.layers - 1) + [model.latent]
         cell = StackedCell(GATED[model.name], model.latent, widths, rngs=rngs)
@@ -88,3 +68,10 @@ def build(
         remat=remat,
         rngs=rngs,
     )
+
+
+def _oscillators(model: Any, rngs: nnx.Rngs) -> OscillatorCell:
+    if model.name == "cornn":
+        return CoRNNCell(math.prod(model.grid) * model.channels, rngs=rngs)
+    kind = NWM2DCell if model.name == "nwm2d" else NWM1DCell
+    return kind(tuple(model.grid), channels=model.channels, rngs=rngs)

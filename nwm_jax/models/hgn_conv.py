@@ -11,7 +11,6 @@ shown.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -265,42 +264,3 @@ class ConvHGN(LatentModel):
 
 def _steep_leaky_relu(x: jax.Array) -> jax.Array:
     return nnx.leaky_relu(x, 0.2)
-
-
-def build(
-    model: Any,
-    image_shape: tuple[int, int, int],
-    *,
-    conv: str = "auto",
-    remat: int = 0,
-    rngs: nnx.Rngs,
-) -> ConvHGN:
-    """Builds the model from a config.
-
-    Args:
-      model: latent_channels, conv_channels, num_observed, num_target, integrator, dt and
-        kappa, see `ConvHGN`.
-      image_shape: (H, W, C) of the data.
-      conv: implementation of the convolutions, see `modules.conv.conv`.
-      remat: block length of rematerialisation in time; 0 = off.
-      rngs: draws the weights.
-
-    Returns:
-      The model.
-
-    Raises:
-      UserError: as `ConvHGN`.
-    """
-    return ConvHGN(
-        image_shape,
-        latent_channels=model.latent_channels,
-        channels=model.conv_channels,
-        num_observed=model.num_observed,
-        num_target=model.num_target,
-        integrator=model.integrator,
-        dt=model.dt,
-        kappa=model.kappa,
-        conv=conv,
-        remat=remat,
-        rngs=rngs,
-    )

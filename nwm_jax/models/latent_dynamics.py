@@ -4,8 +4,7 @@ from typing import Any
 
 from flax import nnx
 
-from nwm_jax.errors import UserError, unknown
-from nwm_jax.models import hgn_conv
+from nwm_jax.errors import UserError
 from nwm_jax.models.dynamics import (
     Dynamics,
     Hamiltonian,
@@ -13,44 +12,45 @@ from nwm_jax.models.dynamics import (
     NeuralODE,
     Recurrent,
 )
+from nwm_jax.models.hgn_conv import ConvHGN
 from nwm_jax.models.latent_model import LatentModel
+from nwm_jax.models.names import PAIRED
 from nwm_jax.modules.autoencoder import Decoder, Encoder
 from nwm_jax.modules.mlp import ScalarMLP
 
-MODELS = ("hgn", "lgn", "ode", "rgn", "hgn_conv")
-
 
 def build(
-    model: Any,
-    image_shape: tuple[int, int, int],
-    *,
-    conv: str = "auto",
-    remat: int = 0,
-    rngs: nnx.Rngs,
+    model: Any, image_shape: tuple[int, ...], *, conv: str, remat: int, rngs: nnx.Rngs
 ) -> LatentModel:
-    """Builds the latent model that a config describes.
+    """Builds the latent model that a config describes, for `models.build.build`.
 
     Args:
-      model: the config's `model`: name, one of `MODELS`; latent, units, layers,
-        conv_channels, num_observed, num_target, split, beta; training, dt and integrator
-        (hgn, lgn, ode) or residual (rgn). hgn_conv: see `models.hgn_conv.build`.
-      image_shape: (H, W, C) of the data.
-      conv: implementation of the convolutions, see `modules.conv.conv`.
-      remat: block length of rematerialisation in time; 0 = off.
-      rngs: draws the weights.
-
-    Returns:
-      The model.
+      model: the config's `model`: name, one of `models.names.LATENT`; conv_channels,
+        num_observed, num_target. hgn_conv: latent_channels, dt, integrator, kappa. The
+        others: latent, units, layers, split, beta; training, dt and integrator (hgn,
+        lgn, ode) or residual (rgn).
+      image_shape: (H, W, C); this and the rest as there.
 
     Raises:
-      UserError: unknown model, or settings that do not fit each other.
+      UserError: settings that do not fit each other.
     """
-    if model.name not in MODELS:
-        raise unknown("latent model", model.name, MODELS)
     if model.name == "hgn_conv":
-        return hgn_conv.build(model, image_shape, conv=conv, remat=remat, rngs=rngs)
-    if model.latent < 2 or model.latent % 2:
-        raise UserError(f"model.latent is {model.latent}, but must be even, at least 2")
+        return ConvHGN(
+            image_shape,
+            latent_channels=model.latent_channels,
+            channels=model.conv_channels,
+            num_observed=model.num_observed,
+            num_target=model.num_target,
+            integrator=model.integrator,
+            dt=model.dt,
+            kappa=model.kappa,
+            conv=conv,
+            remat=remat,
+            rngs=rngs,
+        )
+    if model.latent < 2 or model.name in PAIRED and model.latent % 2:
+        wanted = "even and at least 2" if model.name in PAIRED else "at least 2"
+        raise UserError(f"model.latent={model.latent} must be {wanted}")
     height, width, channels = image_shape
     dynamics = _dynamics(model, remat, rngs)
     networks = {"channels": model.conv_channels, "conv": conv, "rngs": rngs}

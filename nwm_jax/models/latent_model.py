@@ -208,6 +208,10 @@ class LatentModel(nnx.Module):
         flat = self._flatten(states)
         return Latents(flat, self._flatten(variance), self.dynamics.pairing)
 
+    def states(self, images: jax.Array) -> jax.Array:
+        """The same without the rest of `latents`: ``[B, T', d]``."""
+        return self.latents(images).z
+
     def energy(self, z: jax.Array) -> jax.Array:
         """The model's own energy of states of `latents`, ``[..., D] -> [...]``.
 

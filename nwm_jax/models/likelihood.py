@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from nwm_jax.evaluation import mse
+from nwm_jax.core import image_errors
 
 
 def negative_log_likelihood(
@@ -23,8 +23,10 @@ def negative_log_likelihood(
 
     Returns:
       The mean, and {"mse", "relative_mse"} of the same predictions, all scalars; black
-      frames are left out of the relative error.
+      frames are left out of the relative error. A mean that is NaN shows in them.
     """
-    errors = mse.frame_errors(means, images)
-    metrics = {name: jnp.nanmean(error) for name, error in errors.items()}
-    return metrics["mse"] + 0.5 * math.log(math.pi), metrics
+    errors = image_errors.frame_errors(means, images)
+    lit = image_errors.is_lit(images)
+    mse = jnp.mean(errors["mse"])
+    relative = jnp.mean(errors["relative_mse"], where=lit)
+    return mse + 0.5 * math.log(math.pi), {"mse": mse, "relative_mse": relative}

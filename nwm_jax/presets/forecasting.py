@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from nwm_jax.data import suite
 from nwm_jax.errors import unknown
 from nwm_jax.models import splits
+from nwm_jax.models.names import LATENT
 from nwm_jax.presets import base, budgets, grammar
 from nwm_jax.presets.budgets import PRESETS
 
@@ -72,9 +73,6 @@ MODELS: dict[str, dict[str, Any]] = {
         "kappa": 1e-3,
     },
 }
-
-#: Those that infer a state from the observed frames, and cut their clips by a split.
-LATENT = ("hgn", "lgn", "ode", "rgn", "hgn_conv")
 
 #: Rows and columns of the paper's table.
 TABLE = (

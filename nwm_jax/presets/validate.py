@@ -9,7 +9,7 @@ from nwm_jax import presets
 from nwm_jax.core import wave
 from nwm_jax.data.sequences import copy_memory
 from nwm_jax.errors import UserError, unknown
-from nwm_jax.models import solvers, splits
+from nwm_jax.models import names, solvers, splits
 from nwm_jax.modules.conv import IMPLEMENTATIONS
 from nwm_jax.presets import base, forecasting, grammar, sequences
 
@@ -31,7 +31,6 @@ _ABOVE_ZERO = (
     "optimizer.drop_factor",
     "data.dt",
 )
-_EVEN = ("model.latent", "model.latent_channels")
 _SEEDS = ("seed", "data.seed")
 
 _CHOICES = {
@@ -43,7 +42,7 @@ _CHOICES = {
     "model.activation": tuple(wave.ACTIVATIONS),
     "model.coupling_init": wave.COUPLING_INITS,
     "model.input_init": wave.INPUT_INITS,
-    "model.decode": ("xv", "x"),
+    "model.decode": tuple(names.DECODE),
     "model.training": splits.TRAINING,
     "model.split": splits.SPLITS,
 }
@@ -163,9 +162,12 @@ def _check_model(flat: dict[str, Any], model: dict[str, Any]) -> None:
         grid = model["grid"]
         if len(grid) != 2 or any(type(n) is not int or n < 1 for n in grid):
             _refuse("model.grid", grid, "two integers of at least 1, (height, width)")
-    for field in _EVEN:
-        if field in flat and (flat[field] < 2 or flat[field] % 2):
-            _refuse(field, flat[field], "even and at least 2")
+    # The decoder has half as many planes.
+    for field in ("latent", "latent_channels"):
+        paired = field == "latent_channels" or model["name"] in names.PAIRED
+        if field in model and (model[field] < 2 or paired and model[field] % 2):
+            wanted = "even and at least 2" if paired else "at least 2"
+            _refuse(f"model.{field}", model[field], wanted)
     if "num_ic" in model:
         _check_order(flat, "model.num_ic", "model.num_observed")
         # The last frame of a training window is only a target, never seen.

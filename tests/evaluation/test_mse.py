@@ -1,14 +1,12 @@
-"""Errors of forecasts: which frames count, and the numbers of the original program."""
+"""Errors of forecasts: their units, and which frames count."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nwm_jax.core.image_errors import frame_errors
 from nwm_jax.evaluation import mse
-from nwm_jax.interop import physics_inspired_models as originals
 from tests.evaluation import fakes
-from tests.golden_files import GOLDEN
 
 # Training clip, means that are missing at its start, runs backward, scored frames.
 ALIGNMENT = {
@@ -29,7 +27,7 @@ def summarise(model, images, horizon):
 
 def test_a_uniform_error():
     """0.6 where 0.5 is true: squared 0.01, relative 0.04, 1302.0833 table units."""
-    errors = mse.frame_errors(
+    errors = frame_errors(
         jnp.full((60, 32, 32, 3), 0.6), jnp.full((60, 32, 32, 3), 0.5)
     )
     np.testing.assert_allclose(errors["mse"], 0.01, rtol=1e-5)
@@ -81,67 +79,3 @@ def test_black_frames_count_for_the_absolute_error_alone_in_both_directions():
     )
     assert np.isnan(summary["backward"]["per_frame"]["relative_mse"][1])
     assert summary["backward"]["per_frame"]["mse"][1] > 0
-
-
-# The original's weights, and what our model calls them.
-GOLDENS = {"hgn_pp_forward": "hgn", "ode_forward": "ode"}
-GIVEN = {
-    "num_inference_steps": 5,
-    "num_target_steps": 9,
-    "latent_training_type": "forward",
-    "training_data_split": "overlap_by_one",
-    "dt": 0.125,
-}
-SKIP = 4  # frames before the first target
-
-
-def images_of(golden):
-    """The images, or what they are the product of."""
-    if "images" in golden:
-        return golden["images"]
-    factors = [golden[f"images/{name}"] for name in ("rows", "columns", "colour")]
-    return np.einsum("bth,btw,btc->bthwc", *factors)
-
-
-@pytest.mark.parametrize(
-    "name", ["hgn_pp_forward", pytest.param("ode_forward", marks=pytest.mark.slow)]
-)
-def test_statistics_of_the_original_program(name):
-    golden = dict(np.load(GOLDEN / "models" / f"{name}.npz"))
-    params = {k[7:]: v for k, v in golden.items() if k.startswith("params/")}
-    model = originals.load(params, GOLDENS[name], **GIVEN)
-    images = images_of(golden)
-    mean_image = jnp.zeros((len(images), *images.shape[2:]))
-    scores = jax.jit(lambda model, images: mse.score(model, images, mean_image))
-    scores = {k: np.asarray(v) for k, v in scores(model, images).items()}
-    length, train = images.shape[1], int(golden["train_sequence_length"])
-    assert train == model.train_length
-    targets = length - SKIP
-    segments = {
-        "forward": {
-            "full": slice(-targets, None),
-            "train": slice(-targets, train - length),
-            "extrapolation": slice(train - length, None),
-        },
-        "backward": {
-            "full": slice(0, targets),
-            "train": slice(length - train, targets),
-            "extrapolation": slice(0, length - train),
-        },
-    }
-    found = {}
-    for direction, who in (("forward", "forecast"), ("backward", "backward")):
-        for segment, where in segments[direction].items():
-            for key, measure, unit in (
-                ("l2", "mse", 1),
-                ("l2_norm", "relative_mse", 3072),
-            ):
-                errors = scores[f"{who}/{measure}"][:, where]
-                found[f"{direction}_{segment}_{key}"] = errors.mean(axis=1) / unit
-    for key in [key for key in found if key.startswith("backward_")]:
-        rest = key.removeprefix("backward_")
-        found[f"combined_{rest}"] = (found[key] + found[f"forward_{rest}"]) / 2
-    wanted = {k[5:]: v for k, v in golden.items() if k.startswith("eval/")}
-    assert found.keys() == wanted.keys()
-    for key, values in wanted.items():
-        np.testing.assert_allclose(found[key], values, rtol=2e-5, err_msg=key)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from nwm_jax.core.image_errors import frame_errors
 from nwm_jax.errors import UserError
-from nwm_jax.evaluation import mse
 from nwm_jax.interop import latent_dynamics
 from nwm_jax.interop import physics_inspired_models as originals
 from nwm_jax.modules import functional
@@ -40,7 +40,7 @@ def golden(request):
             "forward": model.decoder(model.dynamics.visible(states)),
             "backward": model.reconstruct_backward(images),
         }
-        errors = {way: mse.frame_errors(m, images) for way, m in means.items()}
+        errors = {way: frame_errors(m, images) for way, m in means.items()}
         return {
             "means": means["forward"],
             "errors": errors,

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from nwm_jax.models.latent_dynamics import build
+from nwm_jax.models.build import build
 from nwm_jax.models.latent_model import LatentModel
 from nwm_jax.modules import functional
 

@@ -12,6 +12,7 @@ from nwm_jax.modules import functional
 from nwm_jax.presets import load as load_config
 
 IMAGE_NETWORKS = {"encoder": 221_312, "decoder": 205_283}
+INFERENCE = {"encoder": 295_872}
 COUNTS = {
     "nwm2d": (14_823_420, {"encoder": 4_969_650, "decoder": 4_812_899, "cell": 559}),
     "nwm1d": (14_823_402, {"initial": 5_040_312, "cell": 541}),
@@ -19,10 +20,11 @@ COUNTS = {
     "ar_vanilla": (883_183, IMAGE_NETWORKS | {"cell": 456_588}),
     "ar": (2_248_819, IMAGE_NETWORKS | {"cell": 1_822_224}),
     "ar_gru": (1_793_263, IMAGE_NETWORKS | {"cell": 1_366_668}),
-    "hgn": (882_561, {}),
-    "lgn": (916_446, {}),
-    "ode": (705_687, {}),
-    "rgn": (705_687, {}),
+    "hgn": (882_561, INFERENCE | {"dynamics": 385_502}),
+    "lgn": (916_446, INFERENCE | {"dynamics": 419_387}),
+    "ode": (705_687, INFERENCE | {"dynamics": 204_532}),
+    "rgn": (705_687, INFERENCE | {"dynamics": 204_532}),
+    "hgn_conv": (645_542, {}),
 }
 AR = "model.units=5,model.latent=4,model.layers=2,model.conv_channels=2"
 FIELD = "model.grid=(3,4),model.conv_channels=2,model.num_observed=3,model.num_ic=2"

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from nwm_jax.core.image_errors import frame_errors
 from nwm_jax.evaluation import mse
 from nwm_jax.interop import physics_inspired_models as originals
 from nwm_jax.modules import functional
@@ -71,7 +72,7 @@ def test_scores_equal_the_original_evaluation(golden, segment):
         "full": slice(None),
     }[segment]
     truth = arrays["images"][:, 1:][:, frames]
-    errors = mse.frame_errors(means[:, frames], truth)
+    errors = frame_errors(means[:, frames], truth)
     want = arrays[f"eval/forward_{segment}_l2"]
     np.testing.assert_allclose(np.mean(errors["mse"], axis=1), want, rtol=1e-4)
     units = mse.table_units(np.mean(errors["relative_mse"], axis=1), (32, 32, 3))

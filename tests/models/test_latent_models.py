@@ -1,7 +1,5 @@
 """Latent models: sizes, losses, what they see, and that they learn."""
 
-import types
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,13 +8,11 @@ from flax import nnx
 
 from nwm_jax.errors import UserError
 from nwm_jax.models import ForecastModel, ReversibleModel, hgn_conv
-from nwm_jax.models.latent_dynamics import build
+from nwm_jax.models.build import build
 from nwm_jax.models.latent_model import divergence
+from nwm_jax.models.names import LATENT
 from nwm_jax.modules import functional
 from tests.models.latent_configs import BOTH_WAYS, config, make, shapes
-
-PAPER = {"latent": 32, "units": 250, "layers": 5, "conv_channels": 64}
-PAPER |= {"num_observed": 5, "num_target": 60}
 
 
 def clip(model, side=8, batch=4):
@@ -24,27 +20,7 @@ def clip(model, side=8, batch=4):
     return np.random.default_rng(0).uniform(size=shape).astype(np.float32)
 
 
-@pytest.mark.parametrize(
-    ("name", "total", "dynamics"),
-    [
-        ("hgn", 882_561, 385_502),
-        ("lgn", 916_446, 419_387),
-        ("ode", 705_687, 204_532),
-        ("rgn", 705_687, 204_532),
-    ],
-)
-def test_parameter_counts_of_the_benchmark(name, total, dynamics):
-    model = config(name, **PAPER)
-    params = functional.split(
-        nnx.eval_shape(lambda: build(model, (32, 32, 3), rngs=nnx.Rngs(0)))
-    )[1]
-    assert functional.count(params) == total
-    assert functional.count(params["dynamics"]) == dynamics
-    assert functional.count(params["encoder"]) == 295_872
-    assert functional.count(params["decoder"]) == total - dynamics - 295_872
-
-
-@pytest.mark.parametrize("name", ["hgn", "lgn", "ode", "rgn", "hgn_conv"])
+@pytest.mark.parametrize("name", LATENT)
 def test_they_are_forecasters(name):
     # The adaptive solver takes seconds to trace.
     solver = {"integrator": "rk4"} if name == "ode" else {}
@@ -145,7 +121,7 @@ def run(hgn):
             hgn.reconstruct(images),
             hgn.reconstruct_backward(images),
             hgn.forecast(images[:, :5], 4),
-            hgn.latents(images).z,
+            hgn.states(images),
         )
 
     return run
@@ -229,10 +205,10 @@ def test_clear_errors(hgn):
         hgn.forecast(images, 0)
     with pytest.raises(UserError, match="has no energy"):
         shapes("rgn").energy(np.zeros(4))
-    with pytest.raises(UserError, match="unknown latent model 'vae'"):
-        build(types.SimpleNamespace(name="vae"), (8, 8, 3), rngs=nnx.Rngs(0))
-    with pytest.raises(UserError, match="model.latent is 5"):
+    with pytest.raises(UserError, match="model.latent=5 must be even"):
         shapes("hgn", latent=5)
+    with pytest.raises(UserError, match="model.latent=1 must be at least 2"):
+        shapes("rgn", latent=1)
 
 
 def test_geco_product():

@@ -122,7 +122,8 @@ def test_fields_of_another_model():
     ("spec", "message"),
     [
         ("ar:smoke,model.units=0", "model.units=0 must be at least 1"),
-        ("ar:smoke,model.latent=7", "model.latent=7 must be even and at least 2"),
+        ("ar:smoke,model.latent=1", "model.latent=1 must be at least 2"),
+        ("hgn:smoke,model.latent=7", "model.latent=7 must be even and at least 2"),
         ("ar:smoke,model.num_ic=6", "model.num_ic=6 must be at most model.num_observe"),
         ("ar:smoke,model.num_observed=12", "model.num_observed=12 must be below model"),
         ("hgn:smoke,model.beta=-1", "model.beta=-1.0 must be at least 0"),
@@ -180,6 +181,11 @@ def test_each_model_has_its_own_ranges(spec, message):
     with pytest.raises(UserError) as error:
         validate(config)
     assert str(error.value).startswith(message)
+
+
+def test_only_pairs_are_of_an_even_size():
+    for model in ("ar", "ode", "rgn"):
+        validate(presets.load(f"spring_{model}:smoke,model.latent=7"))
 
 
 def test_integrators_that_fit():

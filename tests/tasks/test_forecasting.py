@@ -1,7 +1,5 @@
 """The forecasting task: what it shows to the model, and how it scores."""
 
-import types
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,16 +7,16 @@ import pytest
 from flax import nnx
 
 from nwm_jax import presets
+from nwm_jax.core import image_errors
 from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.data.source import FramesSource
 from nwm_jax.errors import UserError
-from nwm_jax.evaluation import mse, symetric
+from nwm_jax.evaluation import symetric
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.modules import conv, functional
 from nwm_jax.tasks import build, forecasting
 from nwm_jax.tasks.forecasting import Forecasting
-from nwm_jax.training import dispatch, evaluating, loop, optimizer
-from nwm_jax.training import state as states
+from nwm_jax.training import evaluating, loop
 from nwm_jax.training.mesh import make_mesh, replicate, shard_batch
 from tests import own_clips
 
@@ -87,7 +85,7 @@ def test_inputs_and_targets_are_the_right_frames(monkeypatch):
     config = presets.load("pendulum_nwm2d:paper,model.grid=(3,4),model.conv_channels=2")
     task = Forecasting(config, _array_source(frames))
     batch = task.source.windows("train", np.array([0]), np.array([0]), 60)
-    errors_of = mse.frame_errors
+    errors_of = image_errors.frame_errors
 
     def predict(model, images):
         seen["inputs"] = images
@@ -99,7 +97,7 @@ def test_inputs_and_targets_are_the_right_frames(monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(Forecaster, "predict", predict)
-        patched.setattr(mse, "frame_errors", frame_errors)
+        patched.setattr(image_errors, "frame_errors", frame_errors)
         _, params, state = functional.split(task.init(jax.random.key(0)))
         _, (metrics, _) = task.loss(params, state, batch, jax.random.key(1))
     for name, numbers in (("inputs", range(59)), ("targets", range(1, 60))):
@@ -277,34 +275,6 @@ def test_clear_errors(clips):
         build(config)
 
 
-def test_the_step_of_every_config_is_traced():
-    """Loss, gradient and update of every preset on images of the suite, shapes alone."""
-
-    class Images:
-        image_shape, num_frames = (32, 32, 3), 256
-
-        def images(self, batch):
-            return batch["images"]
-
-    mesh = make_mesh(jax.devices()[:1])
-    for name in ("pendulum_nwm2d", "pendulum_nwm1d", "pendulum_cornn"):
-        for preset in ("paper", "laptop", "smoke"):
-            config = presets.load(f"{name}:{preset}")
-            task = Forecasting(config, Images())
-            transform = optimizer.build(config.optimizer, config.num_steps)
-            before = states.abstract(task, transform, mesh)
-            shape = (config.batch_size, config.model.num_target, 32, 32, 3)
-            batch = {"images": jax.ShapeDtypeStruct(shape, jnp.float32)}
-            after, metrics, finite = jax.eval_shape(
-                dispatch.make_step(task, transform), before, batch, jax.random.key(0)
-            )
-            assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == (
-                jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), before)
-            )
-            assert set(metrics) == {"mse", "relative_mse", "loss", "grad_norm"}
-            assert finite.shape == ()
-
-
 def test_fast_gradients_on_four_devices_are_those_on_one(task, clips, monkeypatch):
     """The convolutions' own gradients, on images that XLA shards."""
     monkeypatch.setattr(conv, "_FAST_PIXELS", 0)
@@ -360,15 +330,6 @@ def test_black_frames_have_no_relative_error(clips):
     summary = summarise(Diverged())
     assert np.isnan(summary["mse"]["forecast"])
     assert np.isnan(summary["relative_mse"]["forecast"])
-
-
-def test_black_frames_are_left_out_of_the_training_metric():
-    images = jnp.full((2, 5, 8, 8, 3), 0.5).at[:, 2].set(0.0)
-    model = types.SimpleNamespace(predict=lambda seen: jnp.full_like(seen, 0.25))
-    loss, metrics = Forecaster.loss(model, images)
-    assert np.isfinite(loss)
-    np.testing.assert_allclose(metrics["relative_mse"], 0.25, rtol=1e-6)
-    np.testing.assert_allclose(metrics["mse"], 0.0625, rtol=1e-6)
 
 
 def test_clips_need_one_channel_or_three(clips):
