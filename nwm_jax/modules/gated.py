@@ -12,30 +12,11 @@ from nwm_jax.core.gated import LSTMState
 from nwm_jax.modules.cells import CoreCell, draw_carry
 
 
-class _GatedCell(CoreCell):
-    """One layer of the benchmark's recurrent networks; its state is one vector h.
+class VectorCell(nnx.RNNCellBase):
+    """Makes a recurrent cell of vectors from its parts.
 
-    Subclasses name their four functions and the NamedTuple of weights in `core.gated`.
+    Subclasses have `state_size`, `drive`, `step`, `output` and `unflatten`.
     """
-
-    _params: type
-    _init: Callable[..., Any]
-    _drive: Callable[..., jax.Array]
-    _step: Callable[..., Any]
-
-    def __init__(self, inputs: int, units: int, *, rngs: nnx.Rngs) -> None:
-        self.units = units
-        self._store(self._init(rngs.params(), inputs, units))
-
-    @property
-    def params(self) -> Any:
-        """The weights as the core takes them."""
-        return self._load(self._params)
-
-    @property
-    def state_size(self) -> int:
-        """Numbers in one state."""
-        return self.units
 
     @property
     def num_feature_axes(self) -> int:
@@ -62,6 +43,32 @@ class _GatedCell(CoreCell):
         """
         shape = (*input_shape[:-1], self.state_size)
         return self.unflatten(draw_carry(shape, rngs, carry_init))
+
+
+class _GatedCell(VectorCell, CoreCell):
+    """One layer of the benchmark's recurrent networks; its state is one vector h.
+
+    Subclasses name their four functions and the NamedTuple of weights in `core.gated`.
+    """
+
+    _params: type
+    _init: Callable[..., Any]
+    _drive: Callable[..., jax.Array]
+    _step: Callable[..., Any]
+
+    def __init__(self, inputs: int, units: int, *, rngs: nnx.Rngs) -> None:
+        self.units = units
+        self._store(self._init(rngs.params(), inputs, units))
+
+    @property
+    def params(self) -> Any:
+        """The weights as the core takes them."""
+        return self._load(self._params)
+
+    @property
+    def state_size(self) -> int:
+        """Numbers in one state."""
+        return self.units
 
     def drive(self, inputs: jax.Array) -> jax.Array:
         """The inputs' part of the pre-activations, for all times at once."""

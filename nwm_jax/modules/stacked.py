@@ -8,14 +8,14 @@ import jax.numpy as jnp
 from flax import nnx
 
 from nwm_jax.errors import UserError, unknown
-from nwm_jax.modules.gated import GRUCell, LSTMCell, VanillaCell
+from nwm_jax.modules.gated import GRUCell, LSTMCell, VanillaCell, VectorCell
 
 KINDS = {"vanilla": VanillaCell, "lstm": LSTMCell, "gru": GRUCell}
 
 State = tuple[Any, ...]
 
 
-class StackedCell(nnx.RNNCellBase):
+class StackedCell(VectorCell):
     """The benchmark's recurrent network (arXiv:2111.05458): swish between its layers.
 
         s_1' = cell_1(s_1, u);  s_l' = cell_l(s_l, swish(h_{l-1}'));  the output is h_L'
@@ -64,34 +64,6 @@ class StackedCell(nnx.RNNCellBase):
     def state_size(self) -> int:
         """Numbers in the states of all layers."""
         return sum(layer.state_size for layer in self.layers)
-
-    @property
-    def num_feature_axes(self) -> int:
-        """Number of axes of one input after batch and time, as `nnx.RNN` asks."""
-        return 1
-
-    def __call__(self, carry: State, inputs: jax.Array) -> tuple[State, jax.Array]:
-        """One step on ``[..., F]``: the states, and the last layer's output."""
-        carry = self.step(carry, self.drive(inputs))
-        return carry, self.output(carry)
-
-    def initialize_carry(
-        self,
-        input_shape: tuple[int, ...],
-        rngs: nnx.Rngs | nnx.RngStream | None = None,
-        carry_init: nnx.Initializer | None = None,
-    ) -> State:
-        """Zeros, or drawn by `carry_init` from the stream `carry`.
-
-        Args:
-          input_shape: shape of one input with its batch axes.
-          rngs: its stream `carry` feeds `carry_init`.
-          carry_init: an initializer ``(key, shape, dtype) -> array``; zeros if None.
-        """
-        return tuple(
-            layer.initialize_carry(input_shape, rngs, carry_init)
-            for layer in self.layers
-        )
 
     def drive(self, inputs: jax.Array) -> jax.Array:
         """The inputs' part of the first layer's gates, for any number of times."""
