@@ -27,6 +27,14 @@ METRICS = flags.DEFINE_list(
     "the dataset tell it, if not given. Other tasks have their own scores only",
     flag_values=FLAGS,
 )
+DATA = flags.DEFINE_string(
+    "data",
+    None,
+    "valid prediction time (vpt_long in eval.json, no other metric) on the test split "
+    "of another folder of records, or on 1,024 frames of a dataset: of its "
+    "_long_trajectory set where it has one",
+    flag_values=FLAGS,
+)
 INPUT = flags.DEFINE_string(
     "input", None, "clips to forecast, a .npy file of uint8 images", flag_values=FLAGS
 )
@@ -48,6 +56,8 @@ def main(argv: list[str]) -> int:
     mesh.initialize_distributed()
     if bool(INPUT.value) != bool(OUTPUT.value):
         raise UserError("--input and --output go together: give both or none")
+    if DATA.value and (METRICS.value or INPUT.value):
+        raise UserError("--data goes without --metrics and --input")
     run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), counter=report.counter)
     if INPUT.value:
         if run.config.task != "forecasting":
@@ -56,7 +66,8 @@ def main(argv: list[str]) -> int:
         written = runs.forecast(run, INPUT.value, OUTPUT.value, horizon)
         report.say(f"forecast {horizon} frames: {written}")
     else:
-        report.say(report.scores(runs.evaluate(run, METRICS.value, report.scoring)))
+        scores = runs.evaluate(run, METRICS.value, report.scoring, DATA.value or "")
+        report.say(report.scores(scores))
     return 0
 
 

@@ -92,11 +92,12 @@ def scores(report: dict[str, Any]) -> str:
             found = dict(report[direction])
             found.pop("per_frame", None)
             lines.append(_line(direction, found))
-    if vpt := report.get("vpt"):
-        names = ("forward_abs", "backward_abs", "mean_image_abs", "last_frame_abs")
-        frames = {name[:-4]: vpt[name] for name in names if name in vpt}
-        of = f"(frames of {vpt['segment']}, medians of 5)"
-        lines.append(f"{_line('vpt', frames)}  {of}")
+    for group in ("vpt", "vpt_long"):
+        if vpt := report.get(group):
+            names = ("forward_abs", "backward_abs", "mean_image_abs", "last_frame_abs")
+            frames = {name[:-4]: vpt[name] for name in names if name in vpt}
+            of = "".join(f" of {vpt[key]}" for key in ("segment", "data") if key in vpt)
+            lines.append(f"{_line(group, frames)}  (frames{of}, medians of 5)")
     energy = report.get("energy", {})
     for measure in ("drift", "gain", "readable"):
         if measure in energy:

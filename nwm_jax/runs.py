@@ -20,6 +20,8 @@ from nwm_jax import files, presets
 from nwm_jax.data import render
 from nwm_jax.data.source import open_frames
 from nwm_jax.errors import UserError
+from nwm_jax.evaluation import Evaluation
+from nwm_jax.evaluation.long_clips import LongPredictionTime
 from nwm_jax.modules import functional
 from nwm_jax.presets.validate import validate
 from nwm_jax.tasks import Counter, Task, build
@@ -157,6 +159,7 @@ def evaluate(
     run: Run,
     metrics: Sequence[str] = (),
     counter: Counter | None = None,
+    data: str = "",
 ) -> dict[str, Any]:
     """Scores a run on fixed sets of test examples and writes eval.json.
 
@@ -167,6 +170,8 @@ def evaluate(
       run: an opened run.
       metrics: which, for example ("mse", "vpt"); none: the usual ones of the task.
       counter: called with the name of each metric, gives its progress(done, total).
+      data: test trajectories for "vpt_long", which is computed in the place of
+        `metrics`; see `evaluation.long_clips`.
 
     Returns:
       What eval.json holds: "protocol", "step", "num_windows", ... and the summaries of
@@ -176,7 +181,10 @@ def evaluate(
     Raises:
       UserError: an unknown metric, or one that the data cannot give.
     """
-    chosen = run.task.evaluations(metrics)
+    if data:
+        chosen = {"vpt_long": _long(run, data)}
+    else:
+        chosen = run.task.evaluations(metrics)
     _, params, state = functional.split(run.model)
     report = {
         "protocol": run.config.protocol,
@@ -205,6 +213,12 @@ def evaluate(
     if mesh.is_primary():
         files.write_json(run.workdir / EVALUATION, report)
     return report
+
+
+def _long(run: Run, data: str) -> Evaluation:
+    if run.config.task != "forecasting":
+        raise UserError(f"--data needs a forecaster; {run.workdir} holds none")
+    return LongPredictionTime(run.task, data)
 
 
 def read_scores(workdir: str | os.PathLike) -> dict[str, Any]:

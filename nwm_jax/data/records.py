@@ -126,8 +126,8 @@ class RecordsSource:
         if split not in self._splits:
             raise UserError(
                 f"{self._folder} has no {split}.tfrecord, only "
-                f"{', '.join(self._splits)}.tfrecord: training needs "
-                "both; a folder with a test split alone is for evaluation"
+                f"{', '.join(self._splits)}.tfrecord: training needs both; a test "
+                "split alone is for python -m nwm_jax.evaluate --data"
             )
         records = self._splits[split]
         if split not in self._checked:

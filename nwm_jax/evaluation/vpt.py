@@ -19,6 +19,7 @@ from nwm_jax.data.windows import eval_windows
 from nwm_jax.models import ForecastModel
 
 if TYPE_CHECKING:
+    from nwm_jax.data import Source
     from nwm_jax.tasks.forecasting import Forecasting
 
 THRESHOLD = 0.025
@@ -55,11 +56,12 @@ class ValidPredictionTime:
     Args:
       task: gives data and config. `eval.num_vpt` is the number of trajectories, or all
         of the test split if it has fewer.
+      source: whose test split; None: the task's.
     """
 
-    def __init__(self, task: Forecasting) -> None:
-        config, source = task.config, task.source
-        self._task = task
+    def __init__(self, task: Forecasting, source: Source | None = None) -> None:
+        config, source = task.config, source or task.source
+        self._task, self._source = task, source
         self.graphdef = task.graphdef
         self.length = source.num_frames
         self.segment = self.length - task.train_length
@@ -78,7 +80,7 @@ class ValidPredictionTime:
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Whole trajectories, and the mean image of the training set."""
         chosen = self._trajectories[indices], self._starts[indices]
-        batch = self._task.source.windows("test", *chosen, self.length)
+        batch = self._source.windows("test", *chosen, self.length)
         return self._task.with_mean_image(batch)
 
     def score(
@@ -90,7 +92,7 @@ class ValidPredictionTime:
           "forward", for reversible models "backward", and without skill "mean_image"
           and "last_frame": int32 ``[n]`` each.
         """
-        images = self._task.source.images(batch)
+        images = self._source.images(batch)
         truth = images[:, -self.segment :]
         last_seen = images[:, model.num_observed - 1][:, None]
         forecasts = {
