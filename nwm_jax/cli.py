@@ -32,6 +32,7 @@ from nwm_jax import presets
 from nwm_jax.errors import UserError, nearest
 from nwm_jax.presets import grammar
 from nwm_jax.presets.validate import validate
+from nwm_jax.training import mesh
 
 # Errors of the machine, not of the program: no right to write, disk full, ...
 _MACHINE_ERRORS = (
@@ -129,6 +130,10 @@ def run(
         _fail(_flag_message(error, flag_values), 2)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
+    except jax.errors.JaxRuntimeError as error:
+        if not mesh.is_lost_peer(error):
+            raise
+        _fail(str(mesh.lost_peer(error, "to go on")), 2)
     except OSError as error:
         if error.errno not in _MACHINE_ERRORS:
             raise

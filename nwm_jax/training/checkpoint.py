@@ -8,23 +8,19 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import os
 import pathlib
 import re
 import shutil
-import sys
-import threading
-import warnings
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from nwm_jax.errors import UserError
-from nwm_jax.training import manifests
+from nwm_jax.training import manifests, orbax_noise
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
@@ -38,8 +34,8 @@ KEEP = 2
 class Checkpointer:
     """Saves and restores training states in one folder.
 
-    Every process of a run calls every method; process 0 alone writes the manifests,
-    moves and deletes. A save is complete on disk when `save` returns.
+    Every process of a run calls every method; process 0 alone writes, moves and
+    deletes. A save is complete on disk when `save` returns.
 
     Args:
       folder: the folder of the checkpoints, `<workdir>/checkpoints`.
@@ -58,7 +54,17 @@ class Checkpointer:
         self.folder = pathlib.Path(folder).absolute()
         self.best = best
         self.notes: list[str] = []
-        self._orbax = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+        self._reader = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+        # Orbax must not wait for processes that do not write.
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=0, active_processes={0}, barrier_sync_key_prefix="process_0"
+        )
+        self._writer = ocp.Checkpointer(
+            ocp.CompositeCheckpointHandler(
+                composite_options=ocp.CompositeOptions(multiprocessing_options=alone)
+            ),
+            multiprocessing_options=alone,
+        )
         if writable:
             meshes.on_primary(self._tidy)
 
@@ -106,18 +112,30 @@ class Checkpointer:
         """
         step = int(state.step)
         path, saving = self.folder / str(step), self.folder / f"{step}.saving"
-        items = {
-            "model": {
-                "step": state.step,
-                "params": state.params,
-                "state": state.state,
-            },
-            # With the step, since a tree without arrays cannot be stored.
-            "optimizer": {"step": state.step, "opt_state": state.opt_state},
-        }
-        wanted = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
 
-        def finish() -> None:
+        def write() -> None:
+            # Every device holds all of it, and Orbax takes what others hold too for
+            # shared work: it gets host arrays.
+            whole = jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), state)
+            items = {
+                "model": {
+                    "step": whole.step,
+                    "params": whole.params,
+                    "state": whole.state,
+                },
+                # With the step, since a tree without arrays cannot be stored.
+                "optimizer": {"step": whole.step, "opt_state": whole.opt_state},
+            }
+            wanted = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with orbax_noise.quiet():
+                try:
+                    self._writer.save(
+                        saving, args=ocp.args.Composite(**wanted), force=True
+                    )
+                except Exception:
+                    orbax_noise.settle()
+                    raise
             manifests.write(saving, items, extra or {}, metrics or {})
             if path.exists():
                 manifests.move(path, self.folder / f"{step}.replaced")
@@ -125,26 +143,15 @@ class Checkpointer:
             self._tidy()
             self._prune()
 
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with _quiet():
-                try:
-                    self._orbax.save(
-                        saving, args=ocp.args.Composite(**wanted), force=True
-                    )
-                except Exception as error:
-                    if not meshes.is_lost_peer(error):
-                        _settle()
-                    raise
-            # Orbax has waited for all processes: every file is there.
-            meshes.on_primary(finish)
-        except (OSError, ValueError, RuntimeError) as error:
-            if meshes.is_lost_peer(error):
-                raise
-            if meshes.is_primary():
+        def try_to_write() -> None:
+            try:
+                write()
+            except (OSError, ValueError, RuntimeError) as error:
                 with contextlib.suppress(OSError):
                     self._tidy()
-            raise UserError(self._failure(step, error)) from error
+                raise UserError(self._failure(step, error)) from error
+
+        meshes.on_primary(try_to_write)
         return path
 
     def restore_latest(self, abstract: TrainState) -> tuple[TrainState, dict] | None:
@@ -299,8 +306,10 @@ class Checkpointer:
         problem = manifests.misfit(path, items)
         try:
             if not problem:
-                with _quiet():
-                    found = self._orbax.restore(path, args=ocp.args.Composite(**wanted))
+                with orbax_noise.quiet():
+                    found = self._reader.restore(
+                        path, args=ocp.args.Composite(**wanted)
+                    )
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             if meshes.is_lost_peer(error):
                 raise
@@ -364,35 +373,3 @@ def _reason(error: Exception) -> str:
         return os.strerror(int(code[1]))
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:200]
-
-
-def _settle() -> None:
-    """Waits for the threads that Orbax leaves writing when a save has failed."""
-    for thread in threading.enumerate():
-        if type(thread).__module__.startswith("orbax"):
-            thread.join(timeout=60)
-
-
-def _unraisable(report: Any) -> None:
-    # Abandoned tasks of Orbax report to an event loop that is gone.
-    if "Event loop is closed" not in str(report.exc_value):
-        sys.__unraisablehook__(report)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the log lines of Orbax, which are not for users, off the screen."""
-    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    levels = [logger.level for logger in loggers]
-    hook, sys.unraisablehook = sys.unraisablehook, _unraisable
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-        # Not after an error: the tasks that it leaves behind report later.
-        sys.unraisablehook = hook
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

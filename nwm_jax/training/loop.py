@@ -113,23 +113,22 @@ def train(
     mesh = meshes.make_mesh(devices)
     _check(config, mesh)
     transform = optimizer.build(config.optimizer, config.num_steps)
-    with workdirs.locked(workdir) as folder, _signals() as heard:
-        notes = workdirs.claim(folder, config)
-        run = _Run(config, task, folder, mesh, transform, heard)
-        try:
-            run.start(notes, writers)
-            return run.go()
-        except jax.errors.JaxRuntimeError as error:
-            if jax.process_count() == 1:
-                raise
-            meshes.exit_at_once()
-            kept = "from its start" if run.saved is None else f"at step {run.saved}"
-            raise UserError(
-                f"another process of this run is gone ({str(error).splitlines()[0]}); "
-                f"start all of them again with the same command to go on {kept}"
-            ) from error
-        finally:
-            run.close()
+    kept = "from its start"
+    try:
+        with workdirs.locked(workdir) as folder, _signals() as heard:
+            notes = workdirs.claim(folder, config)
+            run = _Run(config, task, folder, mesh, transform, heard)
+            try:
+                run.start(notes, writers)
+                return run.go()
+            finally:
+                if run.saved is not None:
+                    kept = f"at step {run.saved}"
+                run.close()
+    except jax.errors.JaxRuntimeError as error:
+        if not meshes.is_lost_peer(error):
+            raise
+        raise meshes.lost_peer(error, f"to go on {kept}") from error
 
 
 class _Run:

@@ -1,10 +1,12 @@
 """One mesh over all devices of all processes: parameters replicated, batches sharded."""
 
 import atexit
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +15,9 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from nwm_jax.errors import UserError
+
+# So long a process waits for the others to come; a queue may start them one by one.
+JOIN_SECONDS = 300
 
 
 def initialize_distributed() -> bool:
@@ -51,13 +56,38 @@ def initialize_distributed() -> bool:
     if not (arguments or tasks > 1 or len(hosts) > 1):
         return False
     try:
-        jax.distributed.initialize(**arguments)
+        with _not_forever(arguments.get("coordinator_address", "the coordinator")):
+            jax.distributed.initialize(
+                **arguments, initialization_timeout=JOIN_SECONDS + 30
+            )
     except (ValueError, RuntimeError) as error:
         raise UserError(
             f"cannot join the other processes: {str(error).splitlines()[0]} (set "
             "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID)"
         ) from error
     return True
+
+
+@contextlib.contextmanager
+def _not_forever(where: str) -> Iterator[None]:
+    """Ends the program with one line if joining takes too long; JAX would abort it."""
+
+    def give_up() -> None:
+        print(
+            f"error: not all processes of this run came to {where} within "
+            f"{JOIN_SECONDS} s; start all of them again with the same command",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(2)
+
+    timer = threading.Timer(JOIN_SECONDS, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -175,7 +205,23 @@ def on_primary(function: Callable[[], Any]) -> Any:
 def is_lost_peer(error: Exception) -> bool:
     """Tells whether an error may be the loss of another process of this run."""
     lost = isinstance(error, jax.errors.JaxRuntimeError)
-    return lost and jax.process_count() > 1
+    full = str(error).startswith("RESOURCE_EXHAUSTED")
+    return lost and not full and jax.process_count() > 1
+
+
+def lost_peer(error: Exception, purpose: str) -> UserError:
+    """Makes the error that tells the loss of another process, and `exit_at_once`.
+
+    Args:
+      error: what JAX raised.
+      purpose: what starting all of them again is good for, such as "to go on".
+    """
+    exit_at_once()
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(
+        f"another process of this run is gone ({reason}); start all of them again with "
+        f"the same command {purpose}"
+    )
 
 
 def exit_at_once() -> None:

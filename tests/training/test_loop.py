@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 
 import jax
@@ -195,6 +196,22 @@ def test_a_finished_run_can_be_made_longer(straight, tmp_path, capsys):
     more = loop.train(toy.get_config(num_steps=70, **flat), toy.Toy(), tmp_path)
     assert int(more.state.step) == 70
     assert [r["step"] for r in rows_of(tmp_path)][-2:] == [60, 70]
+
+
+def test_a_disk_that_is_full_ends_a_run_that_can_go_on(straight, same_bits, tmp_path):
+    loop.train(toy.get_config(), Interrupted(20), tmp_path)
+    saved = checkpoint.Checkpointer(tmp_path / "checkpoints").steps()[-1]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(UserError, match=f"File too large; .* {saved} is intact"):
+            loop.train(toy.get_config(), toy.Toy(), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert checkpoint.Checkpointer(tmp_path / "checkpoints").steps()[-1] == saved
+    result = loop.train(toy.get_config(), toy.Toy(), tmp_path)
+    same_bits(result.state, straight[0].state)
+    assert rows_of(tmp_path) == rows_of(straight[1])
 
 
 def test_signal_handlers_are_given_back(straight, tmp_path):
