@@ -106,7 +106,9 @@ def apply(
     return config.lock()
 
 
-def override_all(config: ConfigDict, overrides: Iterable[tuple[str, str]]) -> None:
+def override_all(
+    config: ConfigDict, overrides: Iterable[tuple[str, str | None]]
+) -> None:
     """Sets several fields, see `override`.
 
     The dataset's name comes first, so that a `data.dt` that was given holds.
