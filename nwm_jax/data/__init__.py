@@ -1,7 +1,8 @@
 """Datasets: physical systems, their simulation and drawing, windows for training.
 
-Imports JAX and NumPy only. A task opens a `Source` and asks it for windows; everything
-else here is what sources are made of.
+A task opens a `Source` and asks it for windows; everything else here is what sources are
+made of. It rests on JAX and NumPy, and for published files on Pillow, protobuf and
+google-crc32c: on nothing else of this package that knows of models or training.
 """
 
 from nwm_jax.data.records import RecordsSource

@@ -171,7 +171,7 @@ class Particles(Spec):
           `color_index` int32 and `radius` float64 `[n, particles]`; `param_<name>`
           float64.
         """
-        states = systems.get(self.system).simulate(
+        states = systems.get(self.system).simulate_steadily(
             params_of(drawn),
             drawn["q0"],
             drawn["p0"],

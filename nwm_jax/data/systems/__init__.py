@@ -12,7 +12,7 @@ from nwm_jax.errors import unknown
 __all__ = ["SYSTEMS", "Game", "LennardJones", "System", "get"]
 
 #: Systems by name.
-SYSTEMS: dict[str, System | Game | LennardJones] = {
+SYSTEMS: dict[str, System | Game] = {
     system.name: system
     for system in (
         MassSpring(),
@@ -42,7 +42,7 @@ SYSTEMS: dict[str, System | Game | LennardJones] = {
 }
 
 
-def get(name: str) -> System | Game | LennardJones:
+def get(name: str) -> System | Game:
     """The system called `name`, one of `SYSTEMS`.
 
     Raises:

@@ -1,7 +1,8 @@
 """What a system is, and how arrays of several ranks meet in its equations.
 
 A system is a small class without state: its energy, its equations of motion, where its
-particles are drawn, and how initial states are drawn. All follow
+particles are drawn, and how initial states are drawn (`ToySystem`: all but the
+Lennard-Jones boxes). All follow
 
     dq/dt = dH/dp,    dp/dt = -dH/dq - friction dH/dp,
 
@@ -13,7 +14,6 @@ it holds one number per particle.
 """
 
 import abc
-import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -24,14 +24,19 @@ from jax.typing import ArrayLike
 
 from nwm_jax.data import sampling
 from nwm_jax.data.host import float64_on_cpu
-from nwm_jax.data.simulate import integrate
+from nwm_jax.data.simulate import (
+    count_substeps,
+    integrate,
+    integrate_adaptively,
+)
+from nwm_jax.errors import UserError
 
 Params = Mapping[str, ArrayLike]
 Array = np.ndarray | jax.Array
 
 
 class Ranges(Protocol):
-    """What a sampler reads of a dataset: `nwm_jax.data.suite.Spec`, or the like."""
+    """What a sampler reads of a dataset: `nwm_jax.data.specs.Particles`, or the like."""
 
     ranges: Mapping[str, tuple[float, float]]
     radius_range: tuple[float, float]
@@ -39,11 +44,9 @@ class Ranges(Protocol):
 
 
 class System(abc.ABC):
-    """What all systems of particles share; subclasses give the physics."""
+    """What all systems of particles share."""
 
     name: str
-    #: Longest step of the integrator; a frame is cut into as many as are needed.
-    max_step: float
 
     @abc.abstractmethod
     def hamiltonian(self, params: Params, q: ArrayLike, p: ArrayLike) -> Array:
@@ -79,14 +82,6 @@ class System(abc.ABC):
         """
 
     @abc.abstractmethod
-    def draw(self, key: jax.Array, spec: Ranges) -> tuple[dict, Array, Array]:
-        """Draws one trajectory's params, q0 `[D]` and p0 `[D]` from one key."""
-
-    def radii(self, params: Params) -> Array:
-        """Radii of the drawn particles, sqrt(m / pi): area equals mass. `[B, n]`."""
-        m = params["m"]
-        return sampling.particle_radius(namespace(m).asarray(m)[..., None])
-
     def simulate(
         self,
         params: Params,
@@ -110,19 +105,14 @@ class System(abc.ABC):
         Returns:
           x = (q, p) at times 0, dt, ..., num_steps dt: float64
           `[B, num_steps + 1, 2D]`.
-        """
-        return integrate(
-            self._flat_field,
-            params,
-            np.concatenate([np.asarray(q0), np.asarray(p0)], axis=-1),
-            dt=dt,
-            num_steps=num_steps,
-            substeps=max(1, math.ceil(abs(dt) / self.max_step - 1e-9)),
-            friction=friction,
-        )
 
+        Raises:
+          UserError: the trajectories cannot be followed, or dt is far too long.
+        """
+
+    @abc.abstractmethod
     def sample(
-        self, key: jax.Array, n: int, spec: Ranges
+        self, key: jax.Array, n: int, spec: Ranges | None = None
     ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
         """Draws params and initial states of n trajectories.
 
@@ -131,18 +121,100 @@ class System(abc.ABC):
         Args:
           key: a JAX random key.
           n: how many.
-          spec: ranges to draw from; a dataset of `nwm_jax.data.suite`.
+          spec: ranges to draw from; a dataset of `nwm_jax.data.suite`. Not looked at
+            by systems without ranges, which may be given None.
 
         Returns:
           params (`[n]` or `[n, particles]` each), q0 `[n, D]`, p0 `[n, D]`, float64.
         """
+
+
+class ToySystem(System):
+    """A system with constants to draw, followed by the methods of order eight."""
+
+    #: Longest step of `simulate_steadily`; a frame is cut into as many as are needed.
+    max_step: float
+
+    @abc.abstractmethod
+    def draw(self, key: jax.Array, spec: Ranges) -> tuple[dict, Array, Array]:
+        """Draws one trajectory's params, q0 `[D]` and p0 `[D]` from one key."""
+
+    def radii(self, params: Params) -> Array:
+        """Radii of the drawn particles, sqrt(m / pi): area equals mass. `[B, n]`."""
+        m = params["m"]
+        return sampling.particle_radius(namespace(m).asarray(m)[..., None])
+
+    def simulate(
+        self,
+        params: Params,
+        q0: ArrayLike,
+        p0: ArrayLike,
+        *,
+        dt: float,
+        num_steps: int,
+        friction: float = 0.0,
+    ) -> np.ndarray:
+        """See `System.simulate`; each trajectory in steps as short as it needs."""
+        x = self._integrate(
+            integrate_adaptively, params, q0, p0, dt, num_steps, friction
+        )
+        frames = np.isfinite(x).all(axis=-1)
+        if not frames.all():
+            lost = int(np.argmin(frames.all(axis=1)))
+            last = int(np.argmin(frames[lost])) - 1
+            raise UserError(
+                f"{self.name}: trajectory {lost} cannot be followed beyond frame {last} "
+                f"(dt {dt:g}): its bodies collide or its forces are too strong; give "
+                "other initial states or constants, fewer frames or a shorter dt"
+            )
+        return x
+
+    def simulate_steadily(
+        self,
+        params: Params,
+        q0: ArrayLike,
+        p0: ArrayLike,
+        *,
+        dt: float,
+        num_steps: int,
+        friction: float = 0.0,
+    ) -> np.ndarray:
+        """As `simulate`, faster: in equal steps of at most `max_step`, unchecked.
+
+        The steps are short enough for what the named datasets draw.
+        """
+        return self._integrate(integrate, params, q0, p0, dt, num_steps, friction)
+
+    def sample(
+        self, key: jax.Array, n: int, spec: Ranges
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+        """See `System.sample`."""
         with float64_on_cpu():
             draw = jax.vmap(lambda i: self.draw(jax.random.fold_in(key, i), spec))
             return jax.tree.map(np.asarray, jax.jit(draw)(jnp.arange(n)))
 
+    def _integrate(self, method, params, q0, p0, dt, num_steps, friction):
+        return method(
+            self._flat_field,
+            params,
+            np.concatenate([np.asarray(q0), np.asarray(p0)], axis=-1),
+            dt=dt,
+            num_steps=num_steps,
+            substeps=count_substeps(dt, self.max_step),
+            friction=friction,
+        )
+
     def _flat_field(self, params: Params, x: Array, friction: ArrayLike) -> Array:
         q, p = jnp.split(x, 2, axis=-1)
         return jnp.concatenate(self.vector_field(params, q, p, friction), axis=-1)
+
+
+def in_pairs(q: ArrayLike, offset: ArrayLike) -> Array:
+    """Places (x_1, y_1, x_2, y_2, ...) `[B, ..., 2n]` + offset, `[B, ..., n, 2]`."""
+    xp = namespace(q)
+    q = xp.asarray(q)
+    centres = q.reshape(*q.shape[:-1], -1, 2)
+    return centres + left(xp, offset, centres.ndim)
 
 
 def namespace(*arrays: Any) -> Any:

@@ -9,16 +9,14 @@ With the payoffs U[player, action 1, action 2],
 In both games here the mean of log s plus the mean of log w stays what it is.
 """
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
 from nwm_jax.data.host import float64_on_cpu
-from nwm_jax.data.simulate import integrate
-from nwm_jax.data.systems.base import Array, namespace
+from nwm_jax.data.simulate import count_substeps, integrate
+from nwm_jax.data.systems.base import Array, Ranges, namespace
 
 #: A player who shows the same side as the other wins; the other wants to differ.
 PENNIES = np.array([[1.0, -1.0], [-1.0, 1.0]])
@@ -26,7 +24,7 @@ PENNIES = np.array([[1.0, -1.0], [-1.0, 1.0]])
 ROCK_PAPER_SCISSORS = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])
 
 _RESOLUTION = 32
-# Longest step of the integrator: 1e-12 after 511 frames of dt = 0.1.
+# Longest step of the integrator for payoffs up to 1: 1e-12 after 511 frames of dt = 0.1.
 _MAX_STEP = 0.05
 
 
@@ -78,24 +76,29 @@ class Game:
     def simulate(
         self, payoff: ArrayLike, x0: ArrayLike, *, dt: float, num_steps: int
     ) -> np.ndarray:
-        """Trajectories from given strategies, in float64 on the CPU.
+        """Trajectories from given strategies, as `System.simulate` gives them.
 
         Args:
-          payoff: U, `[2, n, n]`; usually `self.payoff`.
+          payoff: U, `[2, n, n]`; usually `self.payoff`. Larger payoffs make all faster,
+            and steps shorter.
           x0: strategies at time 0, `[B, 2n]`.
           dt: time between frames; negative runs back in time.
           num_steps: how many frames follow the first.
 
         Returns:
           x at times 0, dt, ..., num_steps dt: float64 `[B, num_steps + 1, 2n]`.
+
+        Raises:
+          UserError: dt is far too long.
         """
+        stakes = max(1.0, float(np.abs(payoff).max()))
         return integrate(
             self._field,
             {"payoff": payoff},
             x0,
             dt=dt,
             num_steps=num_steps,
-            substeps=max(1, math.ceil(abs(dt) / _MAX_STEP - 1e-9)),
+            substeps=count_substeps(dt, _MAX_STEP / stakes),
         )
 
     def observe(self, x: ArrayLike) -> Array:
@@ -125,12 +128,13 @@ class Game:
         lengths = jnp.diff(jnp.sort(cuts), prepend=0.0, append=1.0)
         return lengths.reshape(-1)
 
-    def sample(self, key: jax.Array, n: int) -> np.ndarray:
+    def sample(self, key: jax.Array, n: int, spec: Ranges | None = None) -> np.ndarray:
         """Draws strategies of n trajectories; trajectory i depends on (key, i) alone.
 
         Args:
           key: a JAX random key.
           n: how many.
+          spec: not looked at, there are no ranges to draw from.
 
         Returns:
           x0, float64 `[n, 2 num_actions]`.

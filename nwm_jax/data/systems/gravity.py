@@ -10,14 +10,14 @@ from nwm_jax.data.systems.base import (
     Array,
     Params,
     Ranges,
-    System,
+    ToySystem,
     aligned,
-    left,
+    in_pairs,
     namespace,
 )
 
 
-class Gravity(System):
+class Gravity(ToySystem):
     """n bodies: H = -sum_{i<j} g m_i m_j / |q_i - q_j| + sum_i |p_i|^2 / (2 m_i).
 
     q = (x_1, y_1, x_2, y_2, ...), p likewise; params m `[B, n]`, g `[B]`. The attraction
@@ -59,10 +59,7 @@ class Gravity(System):
 
     def positions(self, params: Params, q: ArrayLike, offset: ArrayLike = 0.0) -> Array:
         """The bodies' own positions + offset, `[B, ..., n, 2]`."""
-        xp = namespace(q)
-        q = xp.asarray(q)
-        centres = q.reshape(*q.shape[:-1], self.num_bodies, 2)
-        return centres + left(xp, offset, centres.ndim)
+        return in_pairs(q, offset)
 
     def radii(self, params: Params) -> Array:
         """sqrt(m / pi), `[B, n]`."""
@@ -112,10 +109,14 @@ class TwoBody(Gravity):
 
 
 class ThreeBody(Gravity):
-    """Three bodies on the corners of a triangle around the origin."""
+    """Three bodies on the corners of a triangle around the origin.
+
+    They may come so near to each other that no one step serves all trajectories.
+    """
 
     name = "three_body"
     num_bodies = 3
+    simulate_steadily = ToySystem.simulate
 
     def draw(self, key: jax.Array, spec: Ranges) -> tuple[dict, Array, Array]:
         """One body at a random place, the others turned by 120 and 240 degrees.

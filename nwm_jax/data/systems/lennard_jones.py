@@ -16,13 +16,21 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from nwm_jax.data.host import float64_on_cpu
+from nwm_jax.data.simulate import count_substeps
 from nwm_jax.data.systems import equilibration
-from nwm_jax.data.systems.base import Array, Params, left, namespace
+from nwm_jax.data.systems.base import (
+    Array,
+    Params,
+    Ranges,
+    System,
+    in_pairs,
+    namespace,
+)
 
 _STEP = 0.002  # of velocity Verlet, in time units
 
 
-class LennardJones:
+class LennardJones(System):
     """N particles in two dimensions, all alike, at a given temperature and density.
 
     q = (x_1, y_1, x_2, y_2, ...); p likewise, the velocities. There are no params:
@@ -62,12 +70,7 @@ class LennardJones:
     def hamiltonian(self, params: Params, q: ArrayLike, p: ArrayLike) -> Array:
         """sum_{i<j} u(r_ij) [r_ij < r_c] + sum_i |p_i|^2 / 2, `[...]`.
 
-        r_ij is the distance of the nearest images.
-
-        Args:
-          params: {}.
-          q: positions, wrapped into the box or not, `[..., 2N]`.
-          p: velocities, `[..., 2N]`.
+        r_ij is the distance of the nearest images, of positions wrapped or not.
         """
         xp = namespace(q, p)
         potential = self.potential(xp, *_coordinates(xp, q))
@@ -76,14 +79,7 @@ class LennardJones:
     def vector_field(
         self, params: Params, q: ArrayLike, p: ArrayLike, friction: ArrayLike = 0.0
     ) -> tuple[Array, Array]:
-        """dq/dt = p and dp/dt = forces - friction p, each `[..., 2N]`.
-
-        Args:
-          params: {}.
-          q: positions, wrapped into the box or not, `[..., 2N]`.
-          p: velocities, `[..., 2N]`.
-          friction: drag on the velocities, at least 0.
-        """
+        """dq/dt = p and dp/dt = forces - friction p, each `[..., 2N]`."""
         xp = namespace(q, p)
         p = xp.asarray(p)
         forces = _interleaved(xp, *self.forces(xp, *_coordinates(xp, q)))
@@ -91,10 +87,7 @@ class LennardJones:
 
     def positions(self, params: Params, q: ArrayLike, offset: ArrayLike = 0.0) -> Array:
         """The particles' own positions + offset, `[..., N, 2]`."""
-        xp = namespace(q)
-        q = xp.asarray(q)
-        centres = q.reshape(*q.shape[:-1], self.num_particles, 2)
-        return centres + left(xp, offset, centres.ndim)
+        return in_pairs(q, offset)
 
     def wrap(self, q: ArrayLike) -> Array:
         """The images of positions inside the box, [-side / 2, side / 2]."""
@@ -110,44 +103,29 @@ class LennardJones:
         *,
         dt: float,
         num_steps: int,
+        friction: float = 0.0,
     ) -> np.ndarray:
-        """Trajectories by velocity Verlet with steps of 0.002, in float64 on the CPU.
+        """See `System.simulate`; velocity Verlet with steps of 0.002.
 
         Frames that are no multiple of 0.002 apart are cut into equal shorter steps.
-
-        Args:
-          params: {}.
-          q0: initial positions, `[B, 2N]`.
-          p0: initial velocities, `[B, 2N]`.
-          dt: time between frames; negative runs back in time.
-          num_steps: how many frames follow the first.
-
-        Returns:
-          x = (q, p) at times 0, dt, ..., num_steps dt: float64 `[B, num_steps + 1,
-          4N]`. Positions are not wrapped: they are continuous in time.
+        Friction acts exactly, for half a step before and after each. Positions are not
+        wrapped: they are continuous in time.
         """
-        substeps = max(1, math.ceil(abs(dt) / _STEP - 1e-9))
+        substeps = count_substeps(dt, _STEP)
         q0, p0 = np.asarray(q0, np.float64), np.asarray(p0, np.float64)
         start = np.stack([*_coordinates(np, q0), *_coordinates(np, p0)])
         with float64_on_cpu():
             step = np.float64(dt) / substeps
-            later = np.asarray(self._frames(start, step, substeps, num_steps))
+            keep = np.exp(-friction * step / 2) if friction else None
+            later = np.asarray(self._frames(start, step, keep, substeps, num_steps))
         frames = np.concatenate([start[None], later])  # [T, 4, N, B]
         frames = frames.reshape(-1, 2, 2, *start.shape[1:]).transpose(4, 0, 1, 3, 2)
         return frames.reshape(len(q0), num_steps + 1, -1)
 
-    def sample(self, key: jax.Array, n: int) -> tuple[dict, np.ndarray, np.ndarray]:
-        """Draws n states of the equilibrated system.
-
-        Trajectory i depends on (key, i) alone.
-
-        Args:
-          key: a JAX random key.
-          n: how many.
-
-        Returns:
-          params {}, q0 and p0, float64 `[n, 2N]`: see `equilibrate`.
-        """
+    def sample(
+        self, key: jax.Array, n: int, spec: Ranges | None = None
+    ) -> tuple[dict, np.ndarray, np.ndarray]:
+        """See `System.sample`: params {}, and states as `equilibrate` gives them."""
         with float64_on_cpu():
             keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(n))
             seeds = np.asarray(jax.random.key_data(keys))
@@ -193,25 +171,37 @@ class LennardJones:
         return (strength * dx).sum(1), (strength * dy).sum(1)
 
     def verlet(
-        self, state: tuple[jax.Array, ...], h: ArrayLike, steps: int
+        self,
+        state: tuple[jax.Array, ...],
+        h: ArrayLike,
+        steps: int,
+        keep: ArrayLike | None = None,
     ) -> tuple[jax.Array, ...]:
-        """Velocity Verlet, `steps` times, of (x, y, v_x, v_y, f_x, f_y)."""
+        """Velocity Verlet, `steps` times, of (x, y, v_x, v_y, f_x, f_y).
+
+        `keep` is what friction leaves of a velocity in half a step; None: all.
+        """
 
         def once(_, state):
             x, y, vx, vy, fx, fy = state
+            if keep is not None:
+                vx, vy = keep * vx, keep * vy
             vx, vy = vx + h / 2 * fx, vy + h / 2 * fy
             x, y = x + h * vx, y + h * vy
             fx, fy = self.forces(jnp, x, y)
-            return x, y, vx + h / 2 * fx, vy + h / 2 * fy, fx, fy
+            vx, vy = vx + h / 2 * fx, vy + h / 2 * fy
+            if keep is not None:
+                vx, vy = keep * vx, keep * vy
+            return x, y, vx, vy, fx, fy
 
         return jax.lax.fori_loop(0, steps, once, state)
 
-    @functools.partial(jax.jit, static_argnums=(0, 4))
-    def _frames(self, start, h, substeps, num_steps):
+    @functools.partial(jax.jit, static_argnums=(0, 5))
+    def _frames(self, start, h, keep, substeps, num_steps):
         """The frames after the first, `[num_steps, 4, N, B]`; start `[4, N, B]`."""
 
         def frame(state, _):
-            state = self.verlet(state, h, substeps)
+            state = self.verlet(state, h, substeps, keep)
             return state, jnp.stack(state[:4])
 
         state = (*start, *self.forces(jnp, *start[:2]))

@@ -9,7 +9,7 @@ from nwm_jax.data.systems.base import (
     Array,
     Params,
     Ranges,
-    System,
+    ToySystem,
     aligned,
     left,
     namespace,
@@ -17,7 +17,7 @@ from nwm_jax.data.systems.base import (
 from nwm_jax.data.trigonometry import sin_cos
 
 
-class Pendulum(System):
+class Pendulum(ToySystem):
     """A pendulum: H = m g l (1 - cos q) + p^2 / (2 m l^2); q is 0 hanging down."""
 
     name = "pendulum"
@@ -51,7 +51,7 @@ class Pendulum(System):
         return params, state[:1], state[1:]
 
 
-class DoublePendulum(System):
+class DoublePendulum(ToySystem):
     """A pendulum on a pendulum; both angles are measured from hanging down.
 
     With D = q_1 - q_2 and B = m_1 + m_2 sin^2 D,

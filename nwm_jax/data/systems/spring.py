@@ -6,10 +6,11 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from nwm_jax.data import sampling
-from nwm_jax.data.systems.base import Array, Params, Ranges, System, aligned, left
+from nwm_jax.data.simulate import count_substeps
+from nwm_jax.data.systems.base import Array, Params, Ranges, ToySystem, aligned, left
 
 
-class MassSpring(System):
+class MassSpring(ToySystem):
     """A mass on a spring: H = k q^2 / 2 + p^2 / (2 m); params k, m; moves along y."""
 
     name = "mass_spring"
@@ -50,16 +51,38 @@ class MassSpring(System):
         num_steps: int,
         friction: float = 0.0,
     ) -> np.ndarray:
-        """As `System.simulate`; without friction the exact solution, a rotation.
+        """See `System.simulate`; without friction the exact solution, a rotation."""
+        if not friction:
+            return self._rotate(params, q0, p0, dt, num_steps)
+        return super().simulate(
+            params, q0, p0, dt=dt, num_steps=num_steps, friction=friction
+        )
+
+    def simulate_steadily(
+        self,
+        params: Params,
+        q0: ArrayLike,
+        p0: ArrayLike,
+        *,
+        dt: float,
+        num_steps: int,
+        friction: float = 0.0,
+    ) -> np.ndarray:
+        """As `ToySystem.simulate_steadily`; without friction the exact solution."""
+        if not friction:
+            return self._rotate(params, q0, p0, dt, num_steps)
+        return super().simulate_steadily(
+            params, q0, p0, dt=dt, num_steps=num_steps, friction=friction
+        )
+
+    def _rotate(self, params, q0, p0, dt, num_steps):
+        """The motion without friction, `[B, num_steps + 1, 2]`.
 
         q(t) = q0 cos(w t) + p0 sin(w t) / (m w), p(t) = p0 cos(w t) - m w q0 sin(w t),
         w = sqrt(k / m). (The published generator rounds w to float32 first, which
         shifts phases by up to about 1e-7 w t.)
         """
-        if friction:
-            return super().simulate(
-                params, q0, p0, dt=dt, num_steps=num_steps, friction=friction
-            )
+        count_substeps(dt, self.max_step)  # refuses the same dt as with friction
         k, m = (np.asarray(params[name], np.float64)[..., None] for name in "km")
         w = np.sqrt(k / m)
         angle = w * (dt * np.arange(num_steps + 1))  # [B, T]
