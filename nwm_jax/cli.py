@@ -162,9 +162,8 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
     config = flag_values["config"].value if "config" in flag_values else None
     if overrides and config is None:
         raise UserError(f"--config.{overrides[0][0]} needs --config=... beside it")
-    for field, text in overrides:
-        grammar.override(config, field, text)
     if config is not None:
+        grammar.override_all(config, overrides)
         validate(config)
     return rest
 

@@ -203,6 +203,15 @@ def test_mistakes(arguments, message, capsys, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("given", "dt"), [([], 0.1), (["--config.data.dt=0.05"], 0.05)]
+)
+def test_another_dataset_brings_its_dt_unless_one_is_given(given, dt):
+    code, seen = run([*GOOD, *given, "--config.data.name=pennies"])
+    assert code is None
+    assert (seen["config"].name, seen["config"].data.dt) == ("pennies_nwm2d", dt)
+
+
 def test_overrides_in_every_spelling():
     code, seen = run(
         [
