@@ -122,10 +122,8 @@ def run(spec: suite.Spec, num_steps: int, repeats: int) -> dict[str, Any]:
         took = (simulating[0], drawing[0], total, processor)
         for part, second in zip(PARTS, took, strict=True):
             seconds[part].append(second)
-    times = {
-        part: measure.summarise(seconds[part], 1e3 / trajectories.CHUNK)
-        for part in PARTS
-    }
+    size = trajectories.chunk_size(num_frames)
+    times = {part: measure.summarise(seconds[part], 1e3 / size) for part in PARTS}
     original = ORIGINAL.get(num_steps, {}).get(spec.name)
     return {
         "dataset": spec.name,

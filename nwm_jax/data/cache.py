@@ -28,8 +28,9 @@ from nwm_jax.files import write_json
 _LOGGER = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
-#: Raised whenever stored numbers change for the same settings: old folders stay unused.
-FORMAT = 1
+#: Raised whenever stored numbers change for the same settings, in their last digits too
+#: (another integrator, other steps): old folders stay unused.
+FORMAT = 2
 
 
 class DamagedError(Exception):
@@ -70,8 +71,8 @@ def open_states(
       progress: called as progress(done, total), in trajectories, while computing.
 
     Returns:
-      For "train" and "test" the memory-mapped arrays of `trajectories.simulate_chunk`, `[N, ...]`
-      each, real numbers as float32.
+      For "train" and "test" the memory-mapped arrays of
+      `trajectories.simulate_chunk`, `[N, ...]` each, real numbers as float32.
 
     Raises:
       UserError: the cache cannot be written.
@@ -219,15 +220,15 @@ def _write_arrays(
 ) -> dict[str, dict[str, int]]:
     """Writes `<array>-<split>.npy`, chunk after chunk; their sizes and checksums."""
     sizes = {"train": settings["num_train"], "test": settings["num_test"]}
+    chunk_size = trajectories.chunk_size(settings["num_frames"])
     work = [
         (split, chunk)
         for split, size in sizes.items()
-        for chunk in range(-(-size // trajectories.CHUNK))
+        for chunk in range(-(-size // chunk_size))
     ]
 
     def compute(item: tuple[str, int]) -> dict[str, np.ndarray]:
         split, chunk = item
-        keep = sizes[split] - chunk * trajectories.CHUNK
         arrays = trajectories.simulate_chunk(
             spec,
             split,
@@ -235,8 +236,9 @@ def _write_arrays(
             num_frames=settings["num_frames"],
             dt=settings["dt"],
             seed=settings["seed"],
+            count=sizes[split] - chunk * chunk_size,
         )
-        return {key: _storable(value[:keep]) for key, value in arrays.items()}
+        return {key: _storable(value) for key, value in arrays.items()}
 
     writers: dict[str, _NpyWriter] = {}
     done, total = 0, sum(sizes.values())

@@ -85,11 +85,12 @@ class Request:
             raise UserError("num_train and num_test are both 0: nothing to generate")
         if not (math.isfinite(self.dt) and self.dt > 0):
             raise UserError(f"dt is {self.dt}: it must be a number above 0")
-        needed = _COPIES * trajectories.CHUNK * self._state_bytes
+        together = trajectories.chunk_size(self.num_frames)
+        needed = _COPIES * together * self._state_bytes
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         if needed > memory:
             raise UserError(
-                f"num_steps is {self.num_steps}: {trajectories.CHUNK} trajectories are "
+                f"num_steps is {self.num_steps}: {together} trajectories are "
                 f"simulated at a time, which takes {needed / 1e9:.3g} GB of memory, and "
                 f"this machine has {memory / 1e9:.3g} GB"
             )
@@ -97,14 +98,21 @@ class Request:
 
 def simulator(request: Request) -> Simulate:
     """`trajectories.simulate_chunk` of a request; remembers its last result."""
-    simulate = functools.partial(
-        trajectories.simulate_chunk,
-        request.spec,
-        num_frames=request.num_frames,
-        dt=request.dt,
-        seed=request.seed,
-    )
-    return functools.lru_cache(maxsize=1)(simulate)
+    size = trajectories.chunk_size(request.num_frames)
+
+    @functools.lru_cache(maxsize=1)
+    def simulate(split: str, chunk: int) -> Record:
+        return trajectories.simulate_chunk(
+            request.spec,
+            split,
+            chunk,
+            num_frames=request.num_frames,
+            dt=request.dt,
+            seed=request.seed,
+            count=request.sizes[split] - chunk * size,
+        )
+
+    return simulate
 
 
 def records(
@@ -134,7 +142,8 @@ def records(
     """
     if start >= stop:
         return
-    block, size = render.block_size(request.num_frames), trajectories.CHUNK
+    block = render.block_size(request.num_frames)
+    size = trajectories.chunk_size(request.num_frames)
     future = None
     with concurrent.futures.ThreadPoolExecutor(1) as ahead:
         for begin in range(start // size * size, stop, size):

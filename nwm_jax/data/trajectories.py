@@ -7,65 +7,87 @@ import jax.numpy as jnp
 import numpy as np
 
 from nwm_jax.data.host import float64_on_cpu
-from nwm_jax.data.specs import Spec, params_of
-
-__all__ = ["CHUNK", "SPLITS", "params_of", "simulate_chunk"]
+from nwm_jax.data.specs import Spec
 
 # Streams of random numbers: never renumber, or every seeded dataset changes.
 SPLITS = {"train": 0, "test": 1}
 
-# Trajectories are computed this many at a time, always: the same compiled program sees
-# trajectory i in the same place, so it comes out the same to the last bit whatever the
-# size of the dataset. (Also about what a core's cache holds.)
-CHUNK = 1024
-_REDRAWN = 256  # the same for those that are drawn again
+_CHUNK = 1024  # about what a core's cache holds
+_FRAMES = 1024 * 512  # of all trajectories of a chunk together, a bound on memory
+_ROWS = 256  # wanted ones are rounded up to: boxes are only then the same to a bit
+_REDRAWN = 256  # as many at a time are drawn again
+
+
+def chunk_size(num_frames: int) -> int:
+    """How many trajectories of a length make a chunk: 1,024 up to 512 frames.
+
+    Of longer ones fewer, a power of two, down to 8: what is held in memory is bounded.
+    """
+    fit = max(8, _FRAMES // num_frames)
+    return min(_CHUNK, 1 << (fit.bit_length() - 1))
 
 
 def simulate_chunk(
-    spec: Spec, split: str, chunk: int, *, num_frames: int, dt: float, seed: int
+    spec: Spec,
+    split: str,
+    chunk: int,
+    *,
+    num_frames: int,
+    dt: float,
+    seed: int,
+    count: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """Simulates trajectories chunk * CHUNK, ..., (chunk + 1) * CHUNK - 1 of a split.
+    """Simulates trajectories chunk * size, chunk * size + 1, ... of a split.
 
-    Trajectory i depends on (seed, split, i) alone.
+    The size is `chunk_size(num_frames)`. Trajectory i depends on (seed, split, i)
+    alone, to the last bit: not on how many others are computed beside it.
 
     Args:
       spec: the dataset.
       split: "train" or "test".
-      chunk: which block of `CHUNK` trajectories.
+      chunk: which block of trajectories.
       num_frames: T, frames per trajectory, the initial state included.
       dt: time between frames.
       seed: any integer.
+      count: how many of the block are wanted, the first ones; None: all.
 
     Returns:
-      As `spec.simulate` does, with leading axis CHUNK: `states` float64
-      `[CHUNK, T, d]` and whatever else the dataset's pictures and records need.
+      As `spec.simulate` does, with leading axis n, `count` or the size if that is less:
+      `states` float64 `[n, T, d]` and whatever else the dataset's pictures and records
+      need.
     """
-    settings = {"num_frames": num_frames, "dt": dt}
-    arrays = spec.simulate(_drawn(spec, split, chunk, seed, 0), **settings)
+    size = chunk_size(num_frames)
+    count = size if count is None else min(count, size)
+    rows = min(size, -(-count // _ROWS) * _ROWS)
+    first, settings = chunk * size, {"num_frames": num_frames, "dt": dt}
+    arrays = spec.simulate(_drawn(spec, split, first, rows, seed, 0), **settings)
+    together = min(_REDRAWN, rows)
     attempt = 0
-    while (outside := np.flatnonzero(spec.rejected(arrays))).size:
+    while (outside := np.flatnonzero(spec.rejected(arrays)[:count])).size:
         attempt += 1
-        drawn = _drawn(spec, split, chunk, seed, attempt)
-        for start in range(0, outside.size, _REDRAWN):
-            rows = outside[start : start + _REDRAWN]
-            padded = np.resize(rows, _REDRAWN)
-            again = {k: v[padded] for k, v in drawn.items()}
-            again = spec.simulate(again, **settings)
+        drawn = _drawn(spec, split, first, rows, seed, attempt)
+        for start in range(0, outside.size, together):
+            some = outside[start : start + together]
+            padded = np.resize(some, together)
+            again = spec.simulate({k: v[padded] for k, v in drawn.items()}, **settings)
             for key, value in again.items():
-                arrays[key][rows] = value[: rows.size]
-    return arrays
+                arrays[key][some] = value[: some.size]
+    return {key: value[:count] for key, value in arrays.items()}
 
 
-def _drawn(spec: Spec, split: str, chunk: int, seed: int, attempt: int) -> dict:
-    """What one chunk begins with; other numbers for each attempt."""
+def _drawn(
+    spec: Spec, split: str, first: int, count: int, seed: int, attempt: int
+) -> dict:
+    """What trajectories begin with; other numbers for each attempt."""
     with float64_on_cpu():
         stream = jax.random.key(seed % 2**63, impl="threefry2x32")
         stream = jax.random.fold_in(stream, SPLITS[split] + len(SPLITS) * attempt)
-        return jax.tree.map(np.array, _sample_chunk(spec, stream, chunk * CHUNK))
+        drawn = _sample_chunk(spec, stream, first)
+        return jax.tree.map(lambda a: np.array(a[:count]), drawn)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _sample_chunk(spec: Spec, stream: jax.Array, first: int) -> dict[str, jax.Array]:
-    indices = first + jnp.arange(CHUNK, dtype=jnp.uint32)
+    indices = first + jnp.arange(_CHUNK, dtype=jnp.uint32)
     keys = jax.vmap(functools.partial(jax.random.fold_in, stream))(indices)
     return jax.vmap(spec.sample)(keys)

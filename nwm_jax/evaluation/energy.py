@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nwm_jax.data import render, systems, trajectories
+from nwm_jax.data import render, systems
 from nwm_jax.data.source import SimulatedSource, Source
+from nwm_jax.data.specs import params_of
 from nwm_jax.data.suite import Spec
 from nwm_jax.errors import UserError
 from nwm_jax.models import ForecastModel
@@ -103,7 +104,7 @@ def read_states(
       the particle cannot be found in a frame or its neighbours.
     """
     system = systems.get(spec.system)
-    params = trajectories.params_of(batch)
+    params = params_of(batch)
     color_index, radius = batch["color_index"][:, 0], batch["radius"][:, 0]
     centre = read_centre(images, color_index, radius, spec)
     q = _POSITIONS[spec.system](centre - batch["offset"][:, None])[..., None]
@@ -168,7 +169,7 @@ class EnergyDrift:
             scores["model"] = model.energy(model.latents(images).z)
         if self._readable:
             spec, horizon = self._task.source.spec, self._task.config.eval.horizon
-            system, params = systems.get(spec.system), trajectories.params_of(batch)
+            system, params = systems.get(spec.system), params_of(batch)
             states = batch["states"][:, -horizon:][:, 1:-1]
             scores["true"] = system.hamiltonian(params, *jnp.split(states, 2, axis=-1))
             for who, frames in (

@@ -79,13 +79,11 @@ def test_holds_what_is_simulated(tmp_path):
 @pytest.mark.parametrize("name", ["mass_spring_colors", "pendulum_colors"])
 def test_trajectories_do_not_depend_on_how_many_there_are(tmp_path, name):
     few, _ = _open(tmp_path, suite.get(name), num_train=10)
-    many, _ = _open(tmp_path, suite.get(name), num_train=trajectories.CHUNK + 20)
+    many, _ = _open(tmp_path, suite.get(name), num_train=1024 + 20)
     for key in few["train"]:
         np.testing.assert_array_equal(few["train"][key], many["train"][key][:10])
         np.testing.assert_array_equal(few["test"][key], many["test"][key])
-    assert (
-        len(np.unique(many["train"]["states"][:, 0], axis=0)) == trajectories.CHUNK + 20
-    )
+    assert len(np.unique(many["train"]["states"][:, 0], axis=0)) == 1024 + 20
 
 
 @pytest.mark.parametrize(
@@ -222,12 +220,12 @@ print(bool(made), float(arrays["train"]["states"].sum()))
         )
         for _ in range(3)
     ]
-    ready, patience = tmp_path / "ready", time.monotonic() + 60
+    ready = tmp_path / "ready"
     while not ready.exists() or ready.stat().st_size < 3:
-        assert time.monotonic() < patience
+        assert all(run.poll() is None for run in runs)
         time.sleep(0.02)
     (tmp_path / "go").touch()
-    answers = [run.communicate(timeout=60)[0].split() for run in runs]
+    answers = [run.communicate()[0].split() for run in runs]
     assert sorted(made for made, _ in answers) == ["False", "False", "True"]
     assert len({total for _, total in answers}) == 1
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from scipy.integrate import solve_ivp
 
-from nwm_jax.data import render, systems
+from nwm_jax.data import render, suite, systems
 from tests.golden_files import GOLDEN
 
 GAMES = ("matching_pennies", "rock_paper_scissors")
@@ -39,6 +39,25 @@ def test_pennies_equal_golden(variant, dt):
     image = game.observe(g["x"])
     np.testing.assert_allclose(image, g["image"], rtol=0, atol=1e-15)
     np.testing.assert_array_equal(render.to_uint8(image), g["image_uint8"])
+
+
+@pytest.mark.parametrize("example", ["index0", "index1"])
+def test_rock_paper_scissors_equals_generated_ones(example):
+    game = systems.get("rock_paper_scissors")
+    with np.load(GOLDEN / "data" / "generated.npz") as arrays:
+        prefix = f"rock_paper_scissors__{example}__"
+        g = {k.removeprefix(prefix): arrays[k] for k in arrays if prefix in k}
+    x = game.simulate(game.payoff, g["x"][:1], dt=0.05, num_steps=5)
+    np.testing.assert_allclose(x[0], g["x"], rtol=0, atol=3e-12)
+    field = game.vector_field(game.payoff, g["x"])
+    np.testing.assert_allclose(field, g["dx_dt"], rtol=0, atol=1e-14)
+    np.testing.assert_array_equal(render.to_uint8(game.observe(g["x"])), g["image"])
+
+
+def test_larger_payoffs_only_make_it_faster(played):
+    game, x = played
+    fast = game.simulate(100 * game.payoff, x[:, 0], dt=0.1, num_steps=2)
+    np.testing.assert_allclose(fast, x[:, [0, 100, 200]], rtol=0, atol=1e-9)
 
 
 def test_field_is_the_replicator_equation(played):
@@ -99,7 +118,8 @@ def test_an_adaptive_solver_agrees(played):
 def test_strategies_are_uniform_on_simplexes(name):
     game = systems.get(name)
     x0 = game.sample(jax.random.key(1), 4000)
-    np.testing.assert_array_equal(x0[:10], game.sample(jax.random.key(1), 10))
+    few = game.sample(key=jax.random.key(1), n=10, spec=suite.get(name))
+    np.testing.assert_array_equal(x0[:10], few)
     n = game.num_actions
     for strategy in np.split(x0, 2, axis=1):
         np.testing.assert_allclose(strategy.sum(1), 1, atol=1e-15)

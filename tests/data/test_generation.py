@@ -311,7 +311,7 @@ def test_a_disk_that_is_too_small_is_refused_before_it_starts(tmp_path, monkeypa
         ("dt", float("nan"), "dt is nan"),
         ("dataset", "pendulums", "pendulums"),
         ("num_steps", 200_000, "longer than a record may be .*--format=states"),
-        ("num_steps", 10**9, "1024 trajectories are simulated at a time"),
+        ("num_steps", 10**9, "8 trajectories are simulated at a time"),
         ("num_train", 10**12, "needs about .* and the disk"),
     ],
 )

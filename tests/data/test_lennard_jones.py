@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nwm_jax.data import systems
+from nwm_jax.data import suite, systems
 
 BOXES = ("lj_4", "lj_16")
 
@@ -109,6 +109,26 @@ def test_frames_may_lie_between_steps(box):
     assert np.abs(coarse - fine[:, ::10]).max() > 1e-9
 
 
+def test_friction_takes_the_energy_it_should(box):
+    q0, p0 = _moving(box)
+    x = box.simulate({}, q0, p0, dt=0.0005, num_steps=400, friction=2.0)
+    q, p = np.split(x, 2, axis=-1)
+    power = -2.0 * (p**2).sum(-1)
+    work = 0.0005 / 2 * (power[:, :-1] + power[:, 1:]).cumsum(1)
+    r = _distances(box, q)
+    edge = 4 * (box.cutoff**-12 - box.cutoff**-6)
+    energy = box.hamiltonian({}, q, p) - edge * (r < box.cutoff).sum(-1)
+    np.testing.assert_allclose(energy[:, 1:] - energy[:, :1], work, atol=0.01)
+    assert (work[:, -1] < -0.5).all()
+    # What friction takes of a velocity does not depend on the forces.
+    total = p0.reshape(8, -1, 2).sum(1) + 1.0
+    drifting = p0 + np.tile(total / box.num_particles, box.num_particles)
+    end = box.simulate({}, q0, drifting, dt=0.05, num_steps=4, friction=2.0)[:, -1]
+    end = end[:, end.shape[1] // 2 :].reshape(8, -1, 2).sum(1)
+    start = drifting.reshape(8, -1, 2).sum(1)
+    np.testing.assert_allclose(end, np.exp(-0.4) * start, rtol=1e-10)
+
+
 def test_momentum_and_energy(box, moved):
     q, p = moved
     total = p.reshape(8, 101, box.num_particles, 2).sum(2)
@@ -165,7 +185,9 @@ def test_dense_fluid_is_in_equilibrium(fluid):
 
 
 def test_a_state_depends_on_its_own_seed_alone(fluid):
-    few = systems.get("lj_16").sample(jax.random.key(0), 3)
+    few = systems.get("lj_16").sample(
+        key=jax.random.key(0), n=3, spec=suite.get("lj_16")
+    )
     for a, b in zip(few[1:], fluid[1:], strict=True):
         np.testing.assert_array_equal(a, b[:3])
 

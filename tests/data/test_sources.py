@@ -8,6 +8,7 @@ import pytest
 from nwm_jax import data
 from nwm_jax.data import render, suite, systems, trajectories
 from nwm_jax.data.source import open_frames
+from nwm_jax.data.specs import params_of
 from nwm_jax.errors import UserError
 
 SIZES = {"num_train": 6, "num_test": 3, "num_frames": 16, "dt": 0.05, "seed": 0}
@@ -52,7 +53,7 @@ def test_simulated(name, cache_dir):
     np.testing.assert_array_equal(source.states(batch), states.astype(np.float32))
     exact = render.render(
         systems.get(spec.system).positions(
-            trajectories.params_of(raw), np.split(states, 2, axis=-1)[0], raw["offset"]
+            params_of(raw), np.split(states, 2, axis=-1)[0], raw["offset"]
         ),
         raw["radius"][:, None],
         raw["color_index"][:, None],
@@ -88,7 +89,7 @@ def _check_whole(name, dt, cache_dir):
 
 def test_games(cache_dir):
     states, image = _check_whole("pennies", 0.1, cache_dir)
-    assert len(np.unique(states[:, 0], axis=0)) == trajectories.CHUNK
+    assert len(np.unique(states[:, 0], axis=0)) == 1024
     joint = states[2, 3, :2, None] * states[2, 3, None, 2:]
     np.testing.assert_array_equal(image[0, 0, ::16, ::16, 0], joint)
 
@@ -97,7 +98,7 @@ def test_games(cache_dir):
 @pytest.mark.parametrize("name", ["lj_4", "lj_16"])
 def test_boxes(name, cache_dir):
     states, image = _check_whole(name, 0.004, cache_dir)
-    assert len(np.unique(states[:, 0], axis=0)) == trajectories.CHUNK
+    assert len(np.unique(states[:, 0], axis=0)) == 1024
     half = systems.get(name).side / 2
     places = states[..., : states.shape[-1] // 2]
     assert np.abs(places).max() <= half

@@ -10,6 +10,7 @@ from scipy import stats
 
 from nwm_jax.data import suite, systems, trajectories
 from nwm_jax.data.host import float64_on_cpu
+from nwm_jax.data.specs import params_of
 from nwm_jax.errors import UserError
 
 # Inner and full half-width of the canvas, and largest shift, of the published sets.
@@ -32,6 +33,17 @@ PARTICLES = [
     for spec in suite.DATASETS.values()
     if isinstance(spec, suite.Particles) and spec.name not in LONG
 ]
+# The last of 8 frames of trajectory 0.
+LAST = {
+    "mass_spring_friction": [0.03699204842515064, -0.6867922832970711],
+    "pendulum_friction": [0.18900753870947348, -1.7476556750761094],
+    "double_pendulum": [
+        0.4899892557838652,
+        2.758577816331786,
+        -2.9123229088922242,
+        1.0382052620920441,
+    ],
+}
 ANNULAR = [name for name in PARTICLES if not name.startswith("two_body")]
 
 
@@ -170,7 +182,7 @@ def test_bodies_that_leave_the_canvas_are_drawn_anew():
     assert (np.abs(final["states"][..., :4]) <= 5.0).all()
     for key, value in final.items():
         np.testing.assert_array_equal(value[kept], first[key][kept])
-    assert len(np.unique(final["param_g"])) == trajectories.CHUNK
+    assert len(np.unique(final["param_g"])) == 1024
     np.testing.assert_allclose(np.pi * final["radius"] ** 2, final["param_m"])
 
 
@@ -179,10 +191,10 @@ def test_particles_stay_on_the_canvas(name):
     spec = suite.get(name)
     drawn = trajectories.simulate_chunk(spec, "test", 0, num_frames=8, dt=0.05, seed=5)
     q = drawn["states"][..., :1]
-    params = trajectories.params_of(drawn)
+    params = params_of(drawn)
     centres = systems.get(spec.system).positions(params, q)
     assert np.abs(centres).max() <= spec.inner_half_width
-    assert drawn["radius"].shape == (trajectories.CHUNK, 1)
+    assert drawn["radius"].shape == (1024, 1)
     np.testing.assert_allclose(np.pi * drawn["radius"][:, 0] ** 2, params["m"])
 
 
@@ -200,6 +212,35 @@ def test_splits_seeds_and_chunks_differ():
     assert len(np.unique(starts, axis=0)) == len(starts)
 
 
+@pytest.mark.parametrize(
+    "name", ["mass_spring_friction", "pendulum", "two_body_colors", "pennies"]
+)
+def test_a_trajectory_does_not_depend_on_those_beside_it(name):
+    settings = {"num_frames": 128, "dt": 0.2, "seed": 0}
+    all_of_them = trajectories.simulate_chunk(suite.get(name), "test", 1, **settings)
+    some = trajectories.simulate_chunk(
+        suite.get(name), "test", 1, count=200, **settings
+    )
+    assert some.keys() == all_of_them.keys()
+    for key, value in some.items():
+        np.testing.assert_array_equal(value, all_of_them[key][:200])
+
+
+def test_chunks_of_long_trajectories_are_small(monkeypatch):
+    frames = (2, 256, 512, 513, 1024, 20_001, 10**9)
+    sizes = [trajectories.chunk_size(n) for n in frames]
+    assert sizes == [1024, 1024, 1024, 512, 512, 16, 8]
+    spec, settings = suite.get("mass_spring"), {"num_frames": 2, "dt": 0.05, "seed": 0}
+    whole = trajectories.simulate_chunk(spec, "train", 0, **settings)["states"]
+    monkeypatch.setattr(trajectories, "_FRAMES", 64 * 2)
+    parts = [
+        trajectories.simulate_chunk(spec, "train", chunk, **settings)["states"]
+        for chunk in range(3)
+    ]
+    assert [len(part) for part in parts] == [64] * 3
+    np.testing.assert_array_equal(np.concatenate(parts), whole[:192])
+
+
 def test_a_longer_sample_begins_with_a_shorter():
     system, spec = systems.get("pendulum"), suite.get("pendulum_colors")
     key = jax.random.key(2)
@@ -208,12 +249,24 @@ def test_a_longer_sample_begins_with_a_shorter():
 
 
 def test_seeded_numbers_are_what_they_were():
+    settings = {"num_frames": 8, "dt": 0.05, "seed": 0}
     drawn = trajectories.simulate_chunk(
-        suite.get("pendulum_colors"), "train", 0, num_frames=8, dt=0.05, seed=0
+        suite.get("pendulum_colors"), "train", 0, **settings
     )
     expected = [[1.37224483, -1.49612379], [-0.35118708, -1.27965426]]
     np.testing.assert_allclose(drawn["states"][[0, 1000], 0], expected, atol=1e-8)
     np.testing.assert_array_equal(drawn["color_index"][:8, 0], [4, 0, 0, 2, 0, 3, 0, 4])
+
+
+@pytest.mark.parametrize("name", LAST)
+def test_last_digits_are_what_they_were(name):
+    """Where they are not, raise `cache.FORMAT`: old caches hold the old numbers."""
+    spec = suite.get(name)
+    drawn = trajectories.simulate_chunk(
+        spec, "train", 0, num_frames=8, dt=spec.dt, seed=0, count=1
+    )
+    got = drawn["states"][0, -1]
+    np.testing.assert_allclose(got, LAST[name], rtol=0, atol=2e-14)
 
 
 @pytest.mark.parametrize(

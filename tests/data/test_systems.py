@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
 from nwm_jax.data import render, suite, systems
+from nwm_jax.data.systems.base import ToySystem
 from nwm_jax.errors import UserError
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "data"
@@ -154,8 +156,11 @@ def test_trajectories_and_pictures_equal_generated_ones(name):
             q, p = np.split(g["x"][None], 2, axis=-1)
             field = np.concatenate(system.vector_field(params, q, p), -1)
             np.testing.assert_allclose(field[0], g["dx_dt"], atol=1e-12)
-            x = system.simulate(params, q[:, 0], p[:, 0], dt=0.05, num_steps=5)
-            np.testing.assert_allclose(x[0], g["x"], rtol=0, atol=1e-7)
+            # As many as in the other tests, which is compiled already.
+            many = {k: np.resize(v, (64, *v.shape[1:])) for k, v in params.items()}
+            start = [np.resize(half[0, 0], (64, half.shape[-1])) for half in (q, p)]
+            x = system.simulate(many, *start, dt=0.05, num_steps=60)
+            np.testing.assert_allclose(x[0, :6], g["x"], rtol=0, atol=1e-7)
             image = render.render(
                 system.positions(params, q, g["offset"]),
                 system.radii(params)[:, None],
@@ -212,6 +217,124 @@ def test_three_bodies_start_on_a_triangle():
     assert (radius >= 0.9).all() and (radius <= 1.2).all()
     np.testing.assert_allclose(corners.sum(1), 0, atol=1e-14)
     np.testing.assert_allclose(p.reshape(32, 3, 2).sum(1), 0, atol=1e-14)
+
+
+def test_three_bodies_that_nearly_collide():
+    system = systems.get("three_body")
+    params, q, p = system.sample(jax.random.key(3), 64, THREE)
+    x = system.simulate(params, q, p, dt=0.05, num_steps=60)
+    energy = system.hamiltonian(params, *np.split(x, 2, axis=-1))
+    drift = np.abs(energy / energy[:, :1] - 1).max(axis=1)
+    assert drift.max() < 1e-8 and np.median(drift) < 1e-12
+    steady = ToySystem.simulate_steadily(system, params, q, p, dt=0.05, num_steps=60)
+    wrong = np.abs(steady - x).max(axis=(1, 2))
+    assert (wrong > 1).any()  # equal steps do not serve all
+    np.testing.assert_array_equal(
+        system.simulate_steadily(params, q, p, dt=0.05, num_steps=60), x
+    )
+    for i in (np.argmax(wrong), np.argmin(wrong)):
+        one = {name: value[i : i + 1] for name, value in params.items()}
+
+        def field(_, y, one=one):
+            velocities = system.vector_field(one, *np.split(y[None], 2, axis=-1))
+            return np.concatenate(velocities, -1)[0]
+
+        times = 0.05 * np.arange(61)
+        solution = solve_ivp(
+            field, (0, 3), x[i, 0], "DOP853", times, rtol=1e-13, atol=1e-13
+        )
+        np.testing.assert_allclose(x[i], solution.y.T, rtol=0, atol=1e-7)
+
+
+def test_bodies_that_collide_are_told_of():
+    params, q = {"m": np.ones((64, 3)), "g": np.ones(64)}, np.zeros((64, 6))
+    q[:, 0], q[:, 2], q[:, 5] = 5, -5, 5
+    q[7] = [0.2, 0, -0.2, 0, 0, 5]  # they fall for about 0.2 units of time
+    told = "three_body: trajectory 7 cannot be followed beyond frame 3"
+    with pytest.raises(UserError, match=told) as caught:
+        systems.get("three_body").simulate(
+            params, q, np.zeros((64, 6)), dt=0.05, num_steps=60
+        )
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("k", "m"), [(2.0, 0.5), (400.0, 0.01)])
+def test_a_strong_spring_on_a_light_mass(k, m):
+    spring, friction = systems.get("mass_spring"), 0.05
+    params = {"k": np.array([k]), "m": np.array([m])}
+    x = spring.simulate(
+        params, [[1.0]], [[0.0]], dt=0.05, num_steps=100, friction=friction
+    )
+    t, decay = 0.05 * np.arange(101), friction / (2 * m)
+    w = np.sqrt(k / m - decay**2)
+    expected = np.exp(-decay * t) * (np.cos(w * t) + decay / w * np.sin(w * t))
+    np.testing.assert_allclose(x[0, :, 0], expected, rtol=0, atol=1e-10)
+
+
+def test_a_pendulum_at_rest_upside_down_stays_there():
+    pendulum = systems.get("pendulum")
+    params = {name: np.ones(2) for name in "mgl"}
+    q0, p0 = [[np.pi], [0.0]], np.zeros((2, 1))
+    x = pendulum.simulate(params, q0, p0, dt=0.05, num_steps=20)
+    np.testing.assert_allclose(x, x[:, :1] + np.zeros((21, 2)), atol=1e-13)
+
+
+@pytest.mark.parametrize("name", systems.SYSTEMS)
+def test_frames_that_are_too_far_apart(name):
+    system = systems.get(name)
+    with pytest.raises(UserError, match="dt is 1e[+]30: .* must be at most"):
+        if isinstance(system, systems.Game):
+            x0 = np.full((1, 2 * system.num_actions), 1 / system.num_actions)
+            system.simulate(system.payoff, x0, dt=1e30, num_steps=1)
+        else:
+            params, q, p = _some_states(name)
+            system.simulate(params, q, p, dt=1e30, num_steps=1)
+
+
+def _some_states(name):
+    """Params, q and p of 64 trajectories, without the cost of equilibrating a box."""
+    if not name.startswith("lj"):
+        return _states(systems.get(name), 64, name)
+    rows = int(systems.get(name).num_particles ** 0.5)
+    grid = 1.1 * np.stack(np.divmod(np.arange(rows**2), rows), -1).reshape(1, -1)
+    rng = np.random.default_rng(0)
+    q = grid + rng.uniform(-0.05, 0.05, (64, 2 * rows**2))
+    return {}, q, rng.normal(size=q.shape)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, s in systems.SYSTEMS.items() if isinstance(s, systems.System)]
+)
+def test_all_systems_have_the_same_methods(name):
+    system = systems.get(name)
+    params, q, p = _some_states(name)
+    # As many as in the other tests, which is compiled already.
+    x = system.simulate(
+        params=params, q0=q, p0=p, dt=0.0005, num_steps=60, friction=0.05
+    )
+    assert x.shape == (64, 61, 2 * q.shape[1]) and x.dtype == np.float64
+    np.testing.assert_array_equal(x[:, 0], np.concatenate([q, p], -1))
+    before, after = np.split(x[:, 0], 2, -1), np.split(x[:, -1], 2, -1)
+    velocity, _ = system.vector_field(params=params, q=q, p=p)
+    q_dot, p_dot = system.vector_field(params=params, q=q, p=p, friction=0.05)
+    assert q_dot.shape == p_dot.shape == q.shape
+    lost = system.hamiltonian(params=params, q=after[0], p=after[1])
+    lost = lost - system.hamiltonian(params=params, q=before[0], p=before[1])
+    work = -0.05 * 0.03 * (velocity**2).sum(-1)
+    assert lost.shape == (64,)
+    # Pairs that cross the cutoff of a box are worth up to 0.03 each.
+    exact = 0.07 if name.startswith("lj") else 2e-5
+    np.testing.assert_allclose(lost, work, rtol=0.5, atol=exact)
+    offset = np.array([[0.5, -0.25]])
+    places = system.positions(params=params, q=q, offset=offset)
+    assert places.shape[0] == 64 and places.shape[2] == 2
+    unmoved = system.positions(params=params, q=q, offset=0.0)
+    np.testing.assert_allclose(places - unmoved, np.broadcast_to(offset, places.shape))
+    if not name.startswith("lj"):  # see the tests of the boxes
+        spec = suite.DATASETS.get(f"{name}_colors", THREE)
+        again, q0, p0 = system.sample(key=jax.random.key(3), n=64, spec=spec)
+        np.testing.assert_array_equal(np.stack([q0, p0]), np.stack([q, p]))
+        assert all(len(value) == 64 for value in again.values())
 
 
 def test_damped_spring_is_the_damped_oscillator():

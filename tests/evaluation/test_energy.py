@@ -9,7 +9,7 @@ import pytest
 
 from nwm_jax import presets
 from nwm_jax.data import open_source, systems
-from nwm_jax.data.trajectories import params_of
+from nwm_jax.data.specs import params_of
 from nwm_jax.errors import UserError
 from nwm_jax.evaluation import energy
 from nwm_jax.tasks.forecasting import Forecasting
