@@ -165,6 +165,8 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
     if config is not None:
         grammar.override_all(config, overrides)
         validate(config)
+        if "task" not in config:
+            raise UserError("the config has no field task: it is no experiment of ours")
     return rest
 
 

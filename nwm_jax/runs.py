@@ -97,6 +97,7 @@ def read_config(workdir: str | os.PathLike) -> ConfigDict:
         )
     try:
         config = presets.from_dict(files.read_json(path)["config"])
+        config["task"]  # what has none is no experiment
     except (KeyError, TypeError, AttributeError):
         raise UserError(f"{path} does not hold the config of a run") from None
     validate(config)

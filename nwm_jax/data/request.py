@@ -83,6 +83,8 @@ class Request:
                 raise UserError(f"{field} is {value}: it must be at least {least}")
         if not self.sizes:
             raise UserError("num_train and num_test are both 0: nothing to generate")
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"seed is {self.seed}: it must be from 0 to 2**32 - 1")
         if not (math.isfinite(self.dt) and self.dt > 0):
             raise UserError(f"dt is {self.dt}: it must be a number above 0")
         together = trajectories.chunk_size(self.num_frames)

@@ -4,18 +4,21 @@ import os
 import pathlib
 import pickle
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import safetensors
 import safetensors.numpy
 
+from nwm_jax import files
 from nwm_jax.errors import UserError
 
 SUFFIXES = (".npz", ".safetensors", ".pt", ".pth")
+# More than a hundred times what the weights of the originals take.
+_MOST_BYTES = 2 * 10**9
 
 
 def read(path: str | os.PathLike) -> dict[str, Any]:
@@ -41,14 +44,14 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
         raise UserError(f"{path} does not exist")
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return dict(arrays)
+            return files.read_npz(path, _MOST_BYTES)
         if path.suffix == ".safetensors":
             return safetensors.numpy.load_file(path)
         return _read_torch(path)
     except (
         *(EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError),
-        *(pickle.UnpicklingError, zipfile.BadZipFile, safetensors.SafetensorError),
+        *(pickle.UnpicklingError, safetensors.SafetensorError),
+        *(zipfile.BadZipFile, zlib.error, MemoryError),
     ) as error:
         if isinstance(error, UserError):
             raise

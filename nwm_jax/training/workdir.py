@@ -132,7 +132,11 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
         new, content, notes = to_dict(config), dict(now), []
         if path.exists():
             old = files.read_json(path)
-            if changed := differences(old.get("config", {}), new):
+            if not isinstance(old, dict) or not isinstance(old.get("config"), dict):
+                raise UserError(
+                    f"{path} does not hold the config of a run; take another --workdir"
+                )
+            if changed := differences(old["config"], new):
                 raise UserError(
                     f"{workdir} holds a run with another config ({'; '.join(changed)});"
                     " take another --workdir or the old values"

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.io
 import scipy.io.matlab
 
+from nwm_jax import files
 from nwm_jax.errors import UserError, unknown
 
 _SUFFIXES = (".npy", ".npz", ".mat")
@@ -115,11 +116,15 @@ def check(recording: np.ndarray) -> np.ndarray:
 
 def _numpy(path: pathlib.Path) -> np.ndarray | dict[str, np.ndarray]:
     try:
+        if path.suffix.lower() == ".npz":
+            memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+            return files.read_npz(path, memory)
         found = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found:
-            return {name: found[name] for name in found.files}
+        if not isinstance(found, np.ndarray):
+            raise UserError(f"{path.name} is an archive: name it .npz")
+        return found
+    except UserError:
+        raise
     except _DAMAGED as error:
         if any(word in str(error) for word in ("pickle", "Python objects")):
             raise UserError(

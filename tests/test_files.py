@@ -1,0 +1,64 @@
+"""Files written whole or not at all, and archives that claim too much."""
+
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from nwm_jax import files
+from nwm_jax.errors import UserError
+from nwm_jax.interop import torch
+from tests import hostile
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = files.write_json(tmp_path / "a" / "b.json", [1])
+    with pytest.raises(TypeError):
+        files.write_json(path, object())
+    with pytest.raises(TypeError):
+        files.write_atomic(path, 3)
+    assert [p.name for p in path.parent.iterdir()] == ["b.json"]
+    assert json.loads(path.read_text()) == [1]
+
+
+def test_arrays_come_back(tmp_path):
+    arrays = {
+        "a": np.arange(6.0).reshape(2, 3).T,
+        "b": np.float32(2),
+        "none": np.zeros((0, 3), np.int8),
+    }
+    for save in (np.savez, np.savez_compressed):
+        save(tmp_path / "a.npz", **arrays)
+        found = files.read_npz(tmp_path / "a.npz", most=1000)
+        assert found.keys() == arrays.keys()
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(found[name], array)
+            assert found[name].dtype == array.dtype
+    with pytest.raises(UserError, match="a.npz unpacks to .* at most 1e-08 GB"):
+        files.read_npz(tmp_path / "a.npz", most=10)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (hostile.bomb, "unpacks to 8e.06 GB, and at most 2 GB are read"),
+        (hostile.liar, "is not a sound file of weights .*not as long as its shape"),
+    ],
+)
+def test_an_archive_that_claims_too_much_is_not_unpacked(make, told, tmp_path):
+    path = make(tmp_path / "weights.npz")
+    assert path.stat().st_size < 10_000
+    tracemalloc.start()
+    with pytest.raises(UserError, match=told):
+        torch.load_state_dict(path, "cornn", dt=0.1, gamma=1.0, epsilon=1.0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_names_that_climb_out_of_an_archive_are_names_only(tmp_path):
+    np.savez(tmp_path / "a.npz", **{"../../climbed": np.ones(2)})
+    before = sorted(tmp_path.parent.rglob("*"))
+    assert files.read_npz(tmp_path / "a.npz", 1000).keys() == {"../../climbed"}
+    assert sorted(tmp_path.parent.rglob("*")) == before
