@@ -1,5 +1,7 @@
 """The original's latent models: golden roll-outs, posteriors and evaluations."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from nwm_jax.errors import UserError
 from nwm_jax.interop import latent_dynamics
 from nwm_jax.interop import physics_inspired_models as originals
 from nwm_jax.modules import functional
+from tests.filled import ONCE
 from tests.golden_files import GOLDEN
 from tests.models.latent_configs import BOTH_WAYS, shapes
 
@@ -32,7 +35,7 @@ def golden(request):
     params = {k[7:]: v for k, v in arrays.items() if k.startswith("params/")}
     model = originals.load(params, request.param, num_target_steps=9)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=ONCE)
     def run(images):
         states, variance, _ = model.latents(images)
         means = {
@@ -111,6 +114,17 @@ def test_names_sizes_and_options_of_every_model(name):
     assert back.clip == abstract.clip
     last = {"rgn": "Discrete/~/Net", "ode": "ODE/~/Net", "lgn": "Physics/~/MatrixNet"}
     assert f"{last.get(name, 'Physics/~/KineticNet')}/~/ff_2:w" in names
+
+
+def test_integrators_by_either_name():
+    for model, theirs, ours in (
+        ("hgn", None, "leapfrog"),
+        ("lgn", "rk2", "midpoint"),
+        ("hgn", "adaptive", "dopri5"),
+        ("ode", "rk4", "rk4"),
+    ):
+        options = latent_dynamics.OPTIONS | {"integrator": theirs}
+        assert latent_dynamics.settle(model, options)["integrator"] == ours
 
 
 def test_frames_that_do_not_fit_the_encoder():

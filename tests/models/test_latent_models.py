@@ -1,5 +1,7 @@
 """Latent models: sizes, losses, what they see, and that they learn."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from nwm_jax.models.build import build
 from nwm_jax.models.latent_model import divergence
 from nwm_jax.models.names import LATENT
 from nwm_jax.modules import functional
+from tests.filled import ONCE
 from tests.models.latent_configs import BOTH_WAYS, config, make, shapes
 
 
@@ -55,7 +58,7 @@ def losses(model, images, steps=3, rate=0.3):
     """Losses of a few steps of gradient descent with one and the same sample."""
     graphdef, params, state = functional.split(model)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=ONCE)
     def step(params, state):
         def loss(params):
             model = functional.merge(graphdef, params, state)
@@ -115,7 +118,7 @@ def hgn():
 def run(hgn):
     """Forward, backward and forecast of a clip, compiled once."""
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=ONCE)
     def run(images):
         return (
             hgn.reconstruct(images),
