@@ -172,7 +172,3 @@ def test_a_forecaster(tmp_path, monkeypatch):
     result = train.run(config, repeats=1, compare=True)
     assert result["disagree"] == [] and result["frames"] == 4 * 6
     assert {"loss", "cell/bias", "decoder/convs/6/kernel"} < result["errors"].keys()
-    rounded = train.run(
-        own_clips.config(path, conv="bf16", steps_per_dispatch=1), 1, compare=True
-    )
-    assert "decoder/convs/5/kernel" in rounded["disagree"]

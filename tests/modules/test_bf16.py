@@ -51,7 +51,7 @@ def test_it_is_the_convolution_of_rounded_numbers(shape, stride, padding):
 
 @pytest.mark.slow
 def test_loss_and_gradient_of_a_forecaster():
-    """The loss is right to 1e-3, the gradient to 5 % of its norm; not better."""
+    """The loss is right to 1e-4, the gradient to 2 % of its norm, but no better than 1e-4."""
     images = np.random.default_rng(0).uniform(size=(4, 6, 8, 8, 3)).astype(np.float32)
 
     def gradient(conv):
@@ -73,7 +73,7 @@ def test_loss_and_gradient_of_a_forecaster():
 
     (loss, rounded_gradient), (wanted, exact) = gradient("bf16"), gradient("xla")
     assert loss.dtype == jnp.float32
-    assert 1e-7 < abs(loss / wanted - 1) < 1e-3
+    assert 0 < abs(loss / wanted - 1) < 1e-4
     error = jnp.linalg.norm(rounded_gradient - exact) / jnp.linalg.norm(exact)
     print(f"relative errors: {abs(loss / wanted - 1):.1g} and {error:.1g}")
-    assert 1e-4 < error < 0.05
+    assert 1e-4 < error < 0.02
