@@ -143,7 +143,8 @@ def override(config: ConfigDict, field: str, text: str | None) -> None:
     """
     group, key = _locate(config, field)
     old, value = group[key], coerce(text, group[key], field)
-    if value != old and field not in _NOT_PROTOCOL:
+    # Convolutions agree to rounding, but for those in bfloat16.
+    if value != old and (field not in _NOT_PROTOCOL or value == "bf16"):
         _mark(config, field, value)
     group[key] = value
     if field == "data.name":

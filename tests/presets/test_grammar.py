@@ -120,6 +120,8 @@ def test_nothing_near_lists_the_group():
 
 
 def test_protocol_names_what_was_changed():
+    config = forecasting.get_config("pendulum", "nwm2d", "laptop,conv=bf16")
+    assert config.protocol == "laptop + conv=bf16"
     config = forecasting.get_config("pendulum", "nwm2d", "laptop,seed=1,conv=xla")
     assert config.protocol == "laptop"
     grammar.override(config, "batch_size", str(config.batch_size))
