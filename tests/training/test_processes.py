@@ -135,7 +135,7 @@ def test_killed_before_the_first_manifest_starts_afresh(straight, tmp_path):
 
 
 def test_asked_to_end_saves_and_exits_with_0(straight, tmp_path):
-    process = start(tmp_path, "delay=0.05")
+    process = start(tmp_path, "delay=0.3")
     wait_for_rows(tmp_path, 2, process)
     # Meanwhile nobody else may have the workdir.
     _, err = end(start(tmp_path), code=2)
