@@ -223,7 +223,7 @@ def test_one_line_and_exit_code_2_for_what_a_user_can_mend(cache, tmp_path):
                 f"--workdir={tmp_path}/a",
                 "--config.data.path=no.npy",
             ],
-            "no.npy does not exist",
+            "no.npy cannot be opened",
         ),
         (["evaluate", f"--workdir={tmp_path}"], "is not a workdir"),
         (["plot", f"--workdir={tmp_path}"], "is not a workdir"),
