@@ -20,10 +20,11 @@ _AT_LEAST = {
     "model.conv_channels model.num_observed model.units model.layers "
     "eval.num_windows eval.num_mean_windows eval.num_vpt eval.batch_size eval.horizon "
     "eval.num_examples",
-    0: "seed remat steps_per_dispatch data.seed data.T data.length data.num_valid "
+    0: "seed steps_per_dispatch data.seed data.T data.length data.num_valid "
     "data.num_train data.num_test eval.every model.num_ic model.num_target model.beta "
     "model.kappa model.readout_hidden optimizer.warmup_steps optimizer.clip "
     "optimizer.weight_decay",
+    -1: "remat",
 }
 _ABOVE_ZERO = (
     "optimizer.learning_rate",
