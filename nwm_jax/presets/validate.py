@@ -11,7 +11,7 @@ from nwm_jax.data.sequences import copy_memory
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.models import names, solvers, splits
 from nwm_jax.modules.conv import IMPLEMENTATIONS
-from nwm_jax.presets import base, forecasting, grammar, sequences
+from nwm_jax.presets import base, forecasting, grammar, sequences, topography
 
 # Smallest value allowed, and what to call it.
 _AT_LEAST = {
@@ -34,7 +34,7 @@ _ABOVE_ZERO = (
 _SEEDS = ("seed", "data.seed")
 
 _CHOICES = {
-    "task": ("forecasting", *sequences.TASKS),
+    "task": ("forecasting", *sequences.TASKS, topography.TASK),
     "conv": IMPLEMENTATIONS,
     "optimizer.name": base.OPTIMIZERS,
     "optimizer.schedule": base.SCHEDULES,
@@ -43,6 +43,7 @@ _CHOICES = {
     "model.coupling_init": wave.COUPLING_INITS,
     "model.input_init": wave.INPUT_INITS,
     "model.decode": tuple(names.DECODE),
+    "model.start": names.STARTS,
     "model.training": splits.TRAINING,
     "model.split": splits.SPLITS,
 }
@@ -89,7 +90,8 @@ def validate(config: ConfigDict) -> ConfigDict:
 
 def _check_names(flat: dict[str, Any]) -> None:
     """Tells why no experiment of ours has this task, model and dataset."""
-    known = forecasting.MODELS if flat["task"] == "forecasting" else sequences.MODELS
+    kinds = {"forecasting": forecasting, topography.TASK: topography}
+    known = kinds.get(flat["task"], sequences).MODELS
     if "model.name" not in flat:
         raise UserError("the config has no field model.name")
     if flat["model.name"] not in known:

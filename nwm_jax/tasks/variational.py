@@ -1,0 +1,145 @@
+"""Learning topographic maps: the variational NWM on sequences that return to their start."""
+
+import math
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from ml_collections import ConfigDict
+
+from nwm_jax.data.periodic import open_periodic
+from nwm_jax.data.rotation import PERIOD
+from nwm_jax.errors import UserError, unknown
+from nwm_jax.evaluation import Evaluation
+from nwm_jax.models import variational
+from nwm_jax.models.variational import VariationalNWM
+from nwm_jax.modules import functional
+
+
+class Variational:
+    """The task of a variational NWM, see `tasks.Task`.
+
+    Args:
+      config: a resolved config of `presets.topography`.
+      progress: called as progress(done, total), in bytes, while downloading.
+
+    Raises:
+      UserError: what the data or the model finds wrong, more test sequences than there
+        are, or sequences that are not whole periods.
+    """
+
+    best = ("loss", "min")
+    curve = "loss"
+    followed = "loss"
+    note = ""
+    preparation = "downloading"
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.config = config
+        for field in ("data.num_frames", "eval.num_frames"):
+            group, _, key = field.partition(".")
+            if config[group][key] < PERIOD or config[group][key] % PERIOD:
+                raise UserError(
+                    f"{field}={config[group][key]} must be whole periods, a multiple of "
+                    f"{PERIOD}: after the last frame the first one is predicted"
+                )
+        self.source = open_periodic(config.data, progress)
+        self.num_eval = config.eval.num_examples
+        if 0 < self.source.num_test < self.num_eval:
+            raise UserError(
+                f"eval.num_examples={self.num_eval} is more than the "
+                f"{self.source.num_test} test sequences of the data"
+            )
+        self.eval_batch_size = config.eval.batch_size
+        self.units_per_example = config.data.num_frames
+        self.graphdef = functional.split(
+            nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        )[0]
+
+    def init(self, key: jax.Array) -> VariationalNWM:
+        """Draws a new model."""
+        return variational.build(
+            self.config.model,
+            self.source.image_shape,
+            remat=self.config.remat,
+            rngs=nnx.Rngs(key),
+        )
+
+    def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
+        """What the sequences of a step are; they are drawn inside the loss."""
+        config = self.config
+        return self.source.train(config.seed, step, rows, config.batch_size)
+
+    def loss(
+        self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
+        """Minus the bound, nats per frame; its two terms as metrics."""
+        model = functional.merge(self.graphdef, params, state)
+        images = self.source.sequences(batch, self.config.data.num_frames)
+        terms = {k: jnp.mean(v) for k, v in model.terms(images, key).items()}
+        return terms.pop("loss"), (terms, state)
+
+    def forward_flops(self) -> float:
+        """Operations of encoder, field and decoder on the frames of a batch."""
+        model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        _, params, _ = functional.split(model)
+        layers = functional.count((params["encoder"], params["decoder"]))
+        taps = 3 * math.prod(model.cell.hparams.kernel_shape)
+        field = taps * math.prod(model.cell.output_shape)
+        frames = self.config.batch_size * self.config.data.num_frames
+        return 2.0 * frames * (layers + field)
+
+    def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Test sequences `indices`."""
+        return self.source.test(indices) | {"index": np.asarray(indices, np.int32)}
+
+    def score(
+        self, model: VariationalNWM, batch: dict[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """The terms of the bound of every sequence, means over its frames, ``[n]``.
+
+        Every sequence has draws of its own, whatever stands beside it in the batch.
+        "last_nll" is the mean of "nll" over the last period.
+        """
+        images = self.source.sequences(batch, self.config.eval.num_frames)
+
+        def one(images: jax.Array, index: jax.Array) -> dict[str, jax.Array]:
+            key = jax.random.fold_in(jax.random.key(self.config.data.seed), index)
+            terms = model.terms(images[None], key)
+            means = {name: jnp.mean(values) for name, values in terms.items()}
+            return means | {"last_nll": jnp.mean(terms["nll"][:, -PERIOD:])}
+
+        return jax.vmap(one)(images, batch["index"])
+
+    def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Means over the sequences, nats per frame."""
+        return {k: float(np.mean(v, dtype=np.float64)) for k, v in scores.items()}
+
+    def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
+        """What metrics are computed by.
+
+        Args:
+          metrics: "elbo"; none: all.
+
+        Raises:
+          UserError: another metric.
+        """
+        made: dict[str, Evaluation] = {"elbo": self}
+        for name in metrics:
+            if name not in made:
+                raise unknown("metric", name, made)
+        return {name: made[name] for name in metrics} if metrics else made
+
+    def figures(
+        self, model: VariationalNWM, folder: pathlib.Path
+    ) -> list[pathlib.Path]:
+        """Draws nothing yet."""
+        return []
