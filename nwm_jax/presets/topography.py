@@ -48,7 +48,7 @@ _COMMON = {
     "eval.every": 5 * _EPOCH,
     "eval.num_examples": 10_000,
     "eval.num_waves": 16,
-    "eval.batch_size": 100,
+    "eval.batch_size": 50,
 }
 _DIGITS = _COMMON | {
     "data.name": "rotating_mnist",
@@ -108,7 +108,7 @@ _LAPTOP = {
         "model.encoder": (512, 512),
         "model.decoder": (512, 512),
     },
-    "sine_nwm2d": {"batch_size": 32, "num_steps": 2_000, "model.grid": (48, 48)},
+    "sine_nwm2d": {"batch_size": 16, "num_steps": 3_000, "model.grid": (48, 48)},
     "noise_nwm2d": {"batch_size": 32, "num_steps": 500},
 }
 _SMOKE = {

@@ -11,13 +11,16 @@ import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
-from nwm_jax.data.periodic import open_periodic
+from nwm_jax.data.periodic import RotatingImages, open_periodic
 from nwm_jax.data.rotation import PERIOD
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.evaluation import Evaluation
+from nwm_jax.evaluation.induced import InducedWave
+from nwm_jax.evaluation.wave_statistics import WaveStatistics
 from nwm_jax.models import variational
 from nwm_jax.models.variational import VariationalNWM
 from nwm_jax.modules import functional
+from nwm_jax.waves import ORIGINAL_BAND
 
 
 class Variational:
@@ -127,16 +130,35 @@ class Variational:
         """What metrics are computed by.
 
         Args:
-          metrics: "elbo"; none: all.
+          metrics: "elbo" (the task itself), "waves" (of the states as the paper filters
+            them, without the first period) and, of images that turn and oscillators on
+            rings, "induced"; none: all of them.
 
         Raises:
           UserError: another metric.
         """
+        rings = self.config.model.name == "nwm1d"
         made: dict[str, Evaluation] = {"elbo": self}
+        made["waves"] = WaveStatistics(
+            self,
+            self.states,
+            rings=rings,
+            band=ORIGINAL_BAND,
+            setting="original",
+            skip=PERIOD,
+            num=self.config.eval.num_waves,
+        )
+        if rings and isinstance(self.source, RotatingImages):
+            made["induced"] = InducedWave(self)
         for name in metrics:
             if name not in made:
                 raise unknown("metric", name, made)
         return {name: made[name] for name in metrics} if metrics else made
+
+    def states(self, model: VariationalNWM, batch: dict[str, jax.Array]) -> jax.Array:
+        """Positions over test sequences, inputs at their means, ``[n, T, H, W, 1]``."""
+        frames = max(self.config.eval.num_frames, 2 * PERIOD)
+        return model.states(self.source.sequences(batch, frames))
 
     def figures(
         self, model: VariationalNWM, folder: pathlib.Path
