@@ -23,8 +23,9 @@ METRICS = flags.DEFINE_list(
     "metrics",
     [],
     "of forecasts: mse, vpt (valid prediction time), energy (drift of the forecast's "
-    "energy) and symetric (takes minutes); the first two, and energy where images of "
-    "the dataset tell it, if not given. Other tasks have their own scores only",
+    "energy), waves (statistics of the hidden state) and symetric (takes minutes); if "
+    "not given, all but the last that data and model can give. Other tasks have their "
+    "own scores, and waves",
     flag_values=FLAGS,
 )
 DATA = flags.DEFINE_string(

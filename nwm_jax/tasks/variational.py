@@ -31,8 +31,8 @@ class Variational:
       progress: called as progress(done, total), in bytes, while downloading.
 
     Raises:
-      UserError: what the data or the model finds wrong, more test sequences than there
-        are, or sequences that are not whole periods.
+      UserError: what the data or the model finds wrong, or more test sequences than
+        there are.
     """
 
     best = ("loss", "min")
@@ -47,13 +47,6 @@ class Variational:
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.config = config
-        for field in ("data.num_frames", "eval.num_frames"):
-            group, _, key = field.partition(".")
-            if config[group][key] < PERIOD or config[group][key] % PERIOD:
-                raise UserError(
-                    f"{field}={config[group][key]} must be whole periods, a multiple of "
-                    f"{PERIOD}: after the last frame the first one is predicted"
-                )
         self.source = open_periodic(config.data, progress)
         self.num_eval = config.eval.num_examples
         if 0 < self.source.num_test < self.num_eval:
