@@ -11,11 +11,12 @@ import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
-from nwm_jax.data.periodic import RotatingImages, open_periodic
+from nwm_jax.data.periodic import Gratings, RotatingImages, open_periodic
 from nwm_jax.data.rotation import PERIOD
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.evaluation import Evaluation
 from nwm_jax.evaluation.induced import InducedWave
+from nwm_jax.evaluation.orientation import Orientation
 from nwm_jax.evaluation.wave_statistics import WaveStatistics
 from nwm_jax.models import variational
 from nwm_jax.models.variational import VariationalNWM
@@ -124,8 +125,8 @@ class Variational:
 
         Args:
           metrics: "elbo" (the task itself), "waves" (of the states as the paper filters
-            them, without the first period) and, of images that turn and oscillators on
-            rings, "induced"; none: all of them.
+            them, without the first period), "induced" of images that turn and
+            oscillators on rings, "orientation" of gratings; none: all of them.
 
         Raises:
           UserError: another metric.
@@ -143,6 +144,8 @@ class Variational:
         )
         if rings and isinstance(self.source, RotatingImages):
             made["induced"] = InducedWave(self)
+        if isinstance(self.source, Gratings):
+            made["orientation"] = Orientation(self)
         for name in metrics:
             if name not in made:
                 raise unknown("metric", name, made)
