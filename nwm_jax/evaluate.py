@@ -17,7 +17,10 @@ WORKDIR = flags.DEFINE_string(
     "workdir", None, "folder of the run", required=True, flag_values=FLAGS
 )
 WHICH = flags.DEFINE_string(
-    "which", "last", "checkpoint: last, best or a step", flag_values=FLAGS
+    "which",
+    "last",
+    "checkpoint: last, best or a step (0: before training)",
+    flag_values=FLAGS,
 )
 METRICS = flags.DEFINE_list(
     "metrics",

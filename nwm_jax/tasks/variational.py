@@ -14,10 +14,11 @@ from ml_collections import ConfigDict
 from nwm_jax.data.periodic import Gratings, RotatingImages, open_periodic
 from nwm_jax.data.rotation import PERIOD
 from nwm_jax.errors import UserError, unknown
-from nwm_jax.evaluation import Evaluation
+from nwm_jax.evaluation import Evaluation, watching
 from nwm_jax.evaluation.induced import InducedWave
 from nwm_jax.evaluation.orientation import Orientation
 from nwm_jax.evaluation.wave_statistics import WaveStatistics
+from nwm_jax.figures import animation, strip, waves
 from nwm_jax.models import variational
 from nwm_jax.models.variational import VariationalNWM
 from nwm_jax.modules import functional
@@ -159,5 +160,46 @@ class Variational:
     def figures(
         self, model: VariationalNWM, folder: pathlib.Path
     ) -> list[pathlib.Path]:
-        """Draws nothing yet."""
-        return []
+        """Draws the first test sequence: input, prediction, state, phase.
+
+        Args:
+          model: a trained model.
+          folder: where the pictures go.
+
+        Returns:
+          strip.png (frames and their predictions), forecast.webp (an animation, with
+          the state as it is), filtered.webp (the same with the filtered state),
+          wave.png (the filtered state with phase and velocity) and space_time.png.
+        """
+        length = max(self.config.eval.num_frames, 2 * PERIOD)
+        seen = watching.watch(self, model, np.array([0]), length)
+        truth = np.roll(seen.images[0], -1, axis=0)[-len(seen.means[0]) :, ..., None]
+        means, sheet = seen.means[0][..., None], seen.states[0]
+        signal = watching.signal(sheet)
+        title, look = self.config.name, {"origin": "upper"}
+        first = length - len(means) + 1
+        times = {"first_frame": first, "num_observed": first + length} | look
+        rings = self.config.model.name == "nwm1d"
+        boundary = ("open", "periodic") if rings else "periodic"
+        late = slice(-PERIOD, None)
+        filtered = np.nan_to_num(signal.real)
+        return [
+            strip.draw(folder / "strip.png", truth, means, title=title, **times),
+            animation.save(
+                folder / "forecast.webp", truth, means, sheet, fps=8, **times
+            ),
+            animation.save(
+                folder / "filtered.webp", truth, means, filtered, fps=8, **times
+            ),
+            waves.draw_snapshots(
+                folder / "wave.png",
+                signal[late],
+                first_frame=length - PERIOD,
+                boundary=boundary,
+                title=f"{title}: positions, filtered",
+                **look,
+            ),
+            waves.draw_space_time(
+                folder / "space_time.png", sheet, title=f"{title}: positions"
+            ),
+        ]
