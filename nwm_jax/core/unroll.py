@@ -34,12 +34,41 @@ def unroll(
     Raises:
       UserError: a negative `remat`.
     """
-    if remat < 0:
-        raise UserError(f"remat must be 0 (off) or a number of steps, got {remat}")
 
     def scan_step(state: State, drive: Any) -> tuple[State, State]:
         state = step(state, drive)
         return state, state
+
+    def scan(state: State, drives: Any) -> tuple[State, State]:
+        return jax.lax.scan(scan_step, state, drives)
+
+    return unroll_scan(scan, state, drives, remat=remat)
+
+
+def unroll_scan(
+    scan: Callable[[State, Any], tuple[State, State]],
+    state: State,
+    drives: Any,
+    *,
+    remat: int = 0,
+) -> tuple[State, State]:
+    """As `unroll`, by a function that takes many steps.
+
+    Args:
+      scan: ``(state, drives [t, B, ...]) -> last state, states [t, B, ...]`` for any
+        number t of steps.
+      state: the state before the first step, a pytree of ``[B, ...]``.
+      drives: a pytree of ``[B, T, ...]``.
+      remat: as in `unroll`.
+
+    Returns:
+      The last state, and all states after each step as ``[B, T, ...]``.
+
+    Raises:
+      UserError: a negative `remat`.
+    """
+    if remat < 0:
+        raise UserError(f"remat must be 0 (off) or a number of steps, got {remat}")
 
     time_first = jax.tree.map(lambda d: jnp.moveaxis(d, 1, 0), drives)
     steps = jax.tree.leaves(time_first)[0].shape[0]
@@ -52,15 +81,12 @@ def unroll(
         )
         # Inside a scan nothing can be merged with the forward pass: XLA's guard
         # against that would only cost time.
-        block = jax.checkpoint(
-            lambda state, part: jax.lax.scan(scan_step, state, part),
-            prevent_cse=False,
-        )
+        block = jax.checkpoint(scan, prevent_cse=False)
         state, states = jax.lax.scan(block, state, head)
         parts.append(jax.tree.map(lambda s: s.reshape(-1, *s.shape[2:]), states))
     if rest or not blocks:
         tail = jax.tree.map(lambda d: d[blocks * remat :], time_first)
-        state, states = jax.lax.scan(scan_step, state, tail)
+        state, states = scan(state, tail)
         parts.append(states)
     joined = jax.tree.map(lambda *s: jnp.concatenate(s), *parts)
     return state, jax.tree.map(lambda s: jnp.moveaxis(s, 0, 1), joined)

@@ -174,7 +174,12 @@ class VariationalNWM(nnx.Module):
 
 
 def build(
-    model: Any, image_shape: tuple[int, int, int], *, remat: int = 0, rngs: nnx.Rngs
+    model: Any,
+    image_shape: tuple[int, int, int],
+    *,
+    conv: str = "auto",
+    remat: int = 0,
+    rngs: nnx.Rngs,
 ) -> VariationalNWM:
     """Builds the model that a config describes.
 
@@ -182,6 +187,7 @@ def build(
       model: the config's `model`: name ("nwm2d" or "nwm1d"), grid, kernel_size,
         state_norm, encoder, decoder, start.
       image_shape: (h, w, 1).
+      conv: implementation of the couplings, see `core.coupling.couple`.
       remat: block length of rematerialisation in time; 0 = off.
       rngs: draws the weights.
 
@@ -196,6 +202,7 @@ def build(
         tuple(model.grid),
         kernel_size=model.kernel_size,
         state_norm=model.state_norm,
+        conv=conv,
     )
     return VariationalNWM(
         cell,

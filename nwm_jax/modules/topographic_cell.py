@@ -31,6 +31,7 @@ class TopographicCell(OscillatorCell):
       grid: (H, W), or (number of rings, oscillators of a ring).
       kernel_size: k, odd; of "nwm2d" only.
       state_norm: whether positions are normalised after every step.
+      conv: implementation of the couplings, see `core.coupling.couple`.
 
     Raises:
       UserError: an unknown kind, or sizes that do not fit together.
@@ -46,6 +47,7 @@ class TopographicCell(OscillatorCell):
         *,
         kernel_size: int = 3,
         state_norm: bool = False,
+        conv: str = "auto",
     ) -> None:
         if kind not in KINDS:
             raise unknown("kind of cell", kind, KINDS)
@@ -55,6 +57,7 @@ class TopographicCell(OscillatorCell):
                 "which is a kernel of 3"
             )
         self.kind = kind
+        self.conv = conv
         self.hparams = OscillatorHParams(KINDS[kind], grid, kernel_size=kernel_size)
         shape = self.hparams.field_shape
         for name in ("coupling_x", "coupling_v", "forcing"):
@@ -85,6 +88,10 @@ class TopographicCell(OscillatorCell):
             forcing=params.forcing * next_one,
         )
 
+    def drive(self, inputs: jax.Array) -> jax.Array:
+        """The inputs' part of the force, ``[..., H, W, 1]`` both."""
+        return oscillator.drive(self.hparams, self.params, inputs, self.conv)
+
     def step(self, state: OscillatorState, drive: jax.Array) -> OscillatorState:
         """One time step (the equations of the class).
 
@@ -95,7 +102,7 @@ class TopographicCell(OscillatorCell):
         Returns:
           The next state.
         """
-        x, v = oscillator.step(self.hparams, self.params, state, drive)
+        x, v = oscillator.step(self.hparams, self.params, state, drive, self.conv)
         if self.norm_scale is not None:
             x = standardise(x, 3) * self.norm_scale[...] + self.norm_bias[...]
         return OscillatorState(x, v)

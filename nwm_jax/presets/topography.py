@@ -152,7 +152,6 @@ def get_config(name: str, argument: str = "") -> ConfigDict:
         raise unknown("experiment", name, EXPERIMENTS)
     model = name.rpartition("_")[2]
     config = base.common()
-    del config.conv  # these models have no images to convolve
     config.update(name=name, task=TASK, data={}, eval={})
     config.model = ConfigDict({"name": model, **MODELS[model]})
     for field, value in EXPERIMENTS[name].items():

@@ -6,7 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from nwm_jax import presets
-from nwm_jax.core import wave
+from nwm_jax.core import coupling, scans, wave
 from nwm_jax.data.rotation import PERIOD
 from nwm_jax.data.sequences import copy_memory
 from nwm_jax.errors import UserError, unknown
@@ -41,7 +41,7 @@ _CHOICES = {
     "optimizer.name": base.OPTIMIZERS,
     "optimizer.schedule": base.SCHEDULES,
     "data.layout": copy_memory.LAYOUTS,
-    "model.activation": tuple(wave.ACTIVATIONS),
+    "model.activation": tuple(scans.ACTIVATIONS),
     "model.coupling_init": wave.COUPLING_INITS,
     "model.input_init": wave.INPUT_INITS,
     "model.decode": tuple(names.DECODE),
@@ -87,6 +87,8 @@ def validate(config: ConfigDict) -> ConfigDict:
         _check_order(flat, "optimizer.warmup_steps", "num_steps")
     if flat.get("task") == "forecasting":
         _check_forecasting(flat)
+    elif flat["conv"] not in coupling.IMPLEMENTATIONS:
+        raise unknown("conv", flat["conv"], coupling.IMPLEMENTATIONS)
     if flat.get("task") == topography.TASK:
         _check_variational(flat)
     return config

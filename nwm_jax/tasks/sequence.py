@@ -25,7 +25,7 @@ class SequenceTask(abc.ABC):
     """A classifier, its inputs and what it shows of itself; see `tasks.Task`.
 
     Args:
-      config: a resolved config. Read are `name`, `seed`, `batch_size`, `remat`, `model`
+      config: a resolved config. Read are `name`, `seed`, `batch_size`, `remat`, `conv`, `model`
         (see `models.classifier.build`) and `eval.batch_size`.
       length: T, steps of a sequence.
       inputs: F, numbers of a step.
@@ -69,6 +69,7 @@ class SequenceTask(abc.ABC):
             "outputs": outputs,
             "every_step": every_step,
             "remat": config.remat,
+            "implementation": config.conv,
         }
         self.graphdef, params, _ = functional.split(
             nnx.eval_shape(lambda: self.init(jax.random.key(0)))

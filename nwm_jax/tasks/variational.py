@@ -67,6 +67,7 @@ class Variational:
         return variational.build(
             self.config.model,
             self.source.image_shape,
+            conv=self.config.conv,
             remat=self.config.remat,
             rngs=nnx.Rngs(key),
         )
