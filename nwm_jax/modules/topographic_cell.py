@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from nwm_jax.core import oscillator
+from nwm_jax.core import coupling, oscillator
 from nwm_jax.core.elbo import standardise
 from nwm_jax.core.oscillator import OscillatorHParams, OscillatorParams, OscillatorState
 from nwm_jax.errors import UserError, unknown
@@ -90,7 +90,9 @@ class TopographicCell(OscillatorCell):
 
     def drive(self, inputs: jax.Array) -> jax.Array:
         """The inputs' part of the force, ``[..., H, W, 1]`` both."""
-        return oscillator.drive(self.hparams, self.params, inputs, self.conv)
+        params, topology = self.params, self.hparams.topology
+        forced = coupling.couple(topology, inputs, params.forcing, self.conv)
+        return forced + params.bias
 
     def step(self, state: OscillatorState, drive: jax.Array) -> OscillatorState:
         """One time step (the equations of the class).
