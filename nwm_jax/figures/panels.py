@@ -16,6 +16,7 @@ from nwm_jax.figures.waves import add_scale, draw_arrows, mean_blocks
 
 _LEFT, _GAP = 1.05, 0.06
 _ARROWS = 9
+_LEAST_SCALE = 0.45  # inches, below which the numbers of a scale meet
 KINDS = ("image", "field", "phase", "velocity")
 
 
@@ -164,6 +165,8 @@ def _scale(
     shown: AxesImage | None,
     box: tuple[float, float, float, float],
 ) -> None:
+    if box[3] < _LEAST_SCALE:
+        return
     if row.kind == "field":
         limit = shown.get_clim()[1]
         names = [f"\N{MINUS SIGN}{limit:.2g}", "0", f"{limit:.2g}"]
