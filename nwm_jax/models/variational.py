@@ -185,7 +185,7 @@ def build(
 
     Args:
       model: the config's `model`: name ("nwm2d" or "nwm1d"), grid, kernel_size,
-        state_norm, encoder, decoder, start.
+        state_norm, dt (the first), encoder, decoder, start.
       image_shape: (h, w, 1).
       conv: implementation of the couplings, see `core.coupling.couple`.
       remat: block length of rematerialisation in time; 0 = off.
@@ -202,6 +202,7 @@ def build(
         tuple(model.grid),
         kernel_size=model.kernel_size,
         state_norm=model.state_norm,
+        dt=model.dt,
         conv=conv,
     )
     return VariationalNWM(

@@ -1,12 +1,19 @@
 """The field of oscillators in which topographic maps and travelling waves are learned."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from nwm_jax.core import coupling, oscillator
 from nwm_jax.core.elbo import standardise
-from nwm_jax.core.oscillator import OscillatorHParams, OscillatorParams, OscillatorState
+from nwm_jax.core.oscillator import (
+    DEFAULT_DT,
+    OscillatorHParams,
+    OscillatorParams,
+    OscillatorState,
+)
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.modules.cells import OscillatorCell
 
@@ -31,6 +38,7 @@ class TopographicCell(OscillatorCell):
       grid: (H, W), or (number of rings, oscillators of a ring).
       kernel_size: k, odd; of "nwm2d" only.
       state_norm: whether positions are normalised after every step.
+      dt: first step size, in (0, 1).
       conv: implementation of the couplings, see `core.coupling.couple`.
 
     Raises:
@@ -47,6 +55,7 @@ class TopographicCell(OscillatorCell):
         *,
         kernel_size: int = 3,
         state_norm: bool = False,
+        dt: float = DEFAULT_DT,
         conv: str = "auto",
     ) -> None:
         if kind not in KINDS:
@@ -58,7 +67,9 @@ class TopographicCell(OscillatorCell):
             )
         self.kind = kind
         self.conv = conv
-        self.hparams = OscillatorHParams(KINDS[kind], grid, kernel_size=kernel_size)
+        self.hparams = OscillatorHParams(
+            KINDS[kind], grid, kernel_size=kernel_size, dt=dt
+        )
         shape = self.hparams.field_shape
         for name in ("coupling_x", "coupling_v", "forcing"):
             if kind == "nwm2d":
@@ -68,8 +79,8 @@ class TopographicCell(OscillatorCell):
                 value = jnp.ones(())
             setattr(self, name, nnx.Param(value))
         self.bias = nnx.Param(jnp.zeros(shape if kind == "nwm2d" else shape[1:]))
-        # The raw numbers are those of the reference program.
-        raw = {"dt": -1.95, "gamma": self.hparams.gamma, "alpha": self.hparams.alpha}
+        raw = {"gamma": self.hparams.gamma, "alpha": self.hparams.alpha}
+        raw["dt"] = math.log(dt / (1.0 - dt))
         for name, value in raw.items():
             setattr(self, name, nnx.Param(jnp.float32(value)))
         self.norm_scale = nnx.Param(jnp.ones(shape)) if state_norm else None

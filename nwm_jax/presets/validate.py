@@ -208,6 +208,8 @@ def _check_variational(flat: dict[str, Any]) -> None:
                 f"whole periods, a multiple of {PERIOD} frames: after the last frame the "
                 "first one is predicted",
             )
+    if not 0 < flat["model.dt"] < 1:
+        _refuse("model.dt", flat["model.dt"], "between 0 and 1")
     for field in ("model.encoder", "model.decoder"):
         if any(type(width) is not int or width < 1 for width in flat[field]):
             _refuse(field, flat[field], "widths of layers, integers of at least 1")
