@@ -12,7 +12,7 @@ import sys
 from absl import flags
 
 from nwm_jax import cli, files
-from nwm_jax.comparison import collect, grid, sequences, table, workdirs, write
+from nwm_jax.comparison import collect, grid, sequences, table, waves, workdirs, write
 from nwm_jax.errors import UserError
 from nwm_jax.presets.sequences import TASKS
 
@@ -34,6 +34,12 @@ MEASURE = flags.DEFINE_enum(
     "what to tabulate of forecasts: an error, or the valid prediction time",
     flag_values=FLAGS,
 )
+WAVES = flags.DEFINE_bool(
+    "waves",
+    False,
+    "what waves the hidden states carry, beside the errors, and their rank correlation",
+    flag_values=FLAGS,
+)
 OUT = flags.DEFINE_string(
     "out", None, "a file to write in place of the screen", flag_values=FLAGS
 )
@@ -43,6 +49,11 @@ def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
     folders = workdirs.find(RUNS.value)
+    if WAVES.value:
+        entries, notes = waves.collect(folders)
+        _tell(notes)
+        _print(grid.FORMATS[FORMAT.value](waves.build(entries), notes))
+        return 0
     remembering = [folder for folder in folders if workdirs.task(folder) in TASKS]
     forecasting = [folder for folder in folders if folder not in remembering]
     parts = []
@@ -52,12 +63,15 @@ def main(argv: list[str]) -> int:
         forecasting = []
     if remembering:
         parts.append(_sequences(remembering + forecasting))
-    text = "\n".join(parts)
+    _print("\n".join(parts))
+    return 0
+
+
+def _print(text: str) -> None:
     if OUT.value:
         print(f"table: {files.write_atomic(OUT.value, text)}")
     else:
         print(text, end="")
-    return 0
 
 
 def _forecasts(folders: list[pathlib.Path]) -> str:

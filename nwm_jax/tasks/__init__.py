@@ -73,6 +73,7 @@ KINDS = {
     "copy": ("copy_memory", "CopyMemory"),
     "adding": ("adding", "Adding"),
     "classification": ("classification", "Classification"),
+    "variational": ("variational", "Variational"),
 }
 
 
