@@ -9,14 +9,13 @@ for those loops.
 """
 
 import functools
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import AxisType, PartitionSpec
 
 from nwm_jax import errors
+from nwm_jax.modules.devices import on_each_device
 
 IMPLEMENTATIONS = ("auto", "xla", "fast", "bf16")
 
@@ -71,7 +70,7 @@ def conv(
         return _bf16_conv(x, kernel, stride, padding)
     fast = implementation == "fast" and stride == 1
     if fast and x.shape[1] * x.shape[2] >= _FAST_PIXELS:
-        return _on_each_device(lambda x, k: _fast_conv(x, k, padding), x, kernel)
+        return on_each_device(lambda x, k: _fast_conv(x, k, padding), x, kernel)
     return _xla_conv(x, kernel, stride, padding)
 
 
@@ -99,7 +98,7 @@ def upsample_conv(
         )
     implementation = _resolve(implementation)
     if implementation == "fast":
-        return _on_each_device(_fast_upsample_conv, x, kernel)
+        return on_each_device(_fast_upsample_conv, x, kernel)
     return conv(_repeat(x), kernel, implementation=implementation)
 
 
@@ -112,25 +111,6 @@ def _resolve(implementation: str) -> str:
     if implementation == "auto":
         return "fast" if jax.default_backend() == "cpu" else "xla"
     return implementation
-
-
-def _on_each_device(
-    function: Callable[[jax.Array, jax.Array], jax.Array],
-    x: jax.Array,
-    kernel: jax.Array,
-) -> jax.Array:
-    """Maps images by `function(images, kernel)`, on every device its own part."""
-    mesh = jax.sharding.get_abstract_mesh()
-    automatic = set(mesh.axis_types) == {AxisType.Auto}
-    if not automatic or mesh.size == 1 or x.shape[0] % mesh.size:
-        return function(x, kernel)
-    images = PartitionSpec(mesh.axis_names)
-    return jax.shard_map(
-        function,
-        in_specs=(images, PartitionSpec()),
-        out_specs=images,
-        check_vma=False,
-    )(x, kernel)
 
 
 def _repeat(x: jax.Array) -> jax.Array:
