@@ -4,6 +4,8 @@ Number j of tensor k is ``2 r / 1008 - 1`` with ``r = (31 j² + 7 j + 101 k + 17
 1009``, then scaled; the original modules were run with the same weights.
 """
 
+import itertools
+
 import numpy as np
 
 LAPLACIAN = np.array([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
@@ -36,7 +38,7 @@ def images(batch, channels, side):
 
 def stack(name, sizes, kernel=3):
     shapes = {}
-    for i, (before, after) in enumerate(zip(sizes[:-1], sizes[1:])):
+    for i, (before, after) in enumerate(itertools.pairwise(sizes)):
         shapes[f"{name}.{2 * i}.weight"] = (after, before, kernel, kernel)
         shapes[f"{name}.{2 * i}.bias"] = (after,)
     return shapes
