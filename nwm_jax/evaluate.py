@@ -17,7 +17,10 @@ WORKDIR = flags.DEFINE_string(
     "workdir", None, "folder of the run", required=True, flag_values=FLAGS
 )
 WHICH = flags.DEFINE_string(
-    "which", "last", "checkpoint: last, best or a step", flag_values=FLAGS
+    "which",
+    None,
+    "checkpoint: last, best or a step; if not given the last, of segmentations the best",
+    flag_values=FLAGS,
 )
 METRICS = flags.DEFINE_list(
     "metrics",

@@ -23,7 +23,10 @@ OUT = flags.DEFINE_string(
     "out", "runs.png", "the picture of --runs to write", flag_values=FLAGS
 )
 WHICH = flags.DEFINE_string(
-    "which", "last", "checkpoint: last, best or a step", flag_values=FLAGS
+    "which",
+    None,
+    "checkpoint: last, best or a step; if not given the last, of segmentations the best",
+    flag_values=FLAGS,
 )
 
 

@@ -6,12 +6,12 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from nwm_jax import presets
-from nwm_jax.core import wave
+from nwm_jax.core import readouts, wave
 from nwm_jax.data.sequences import copy_memory
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.models import names, solvers, splits
 from nwm_jax.modules.conv import IMPLEMENTATIONS
-from nwm_jax.presets import base, forecasting, grammar, sequences
+from nwm_jax.presets import base, forecasting, grammar, sequences, spatial
 
 # Smallest value allowed, and what to call it.
 _AT_LEAST = {
@@ -19,8 +19,10 @@ _AT_LEAST = {
     "data.num_frames data.pool model.channels "
     "model.conv_channels model.num_observed model.units model.layers "
     "eval.num_windows eval.num_mean_windows eval.num_vpt eval.batch_size eval.horizon "
-    "eval.num_examples",
-    0: "seed remat steps_per_dispatch data.seed data.T data.length data.num_valid "
+    "eval.num_examples data.side data.zoom data.most model.num_steps model.width "
+    "model.features",
+    2: "data.cell model.depth",
+    0: "model.hidden_layers seed remat steps_per_dispatch data.seed data.T data.length data.num_valid "
     "data.num_train data.num_test eval.every model.num_ic model.num_target model.beta "
     "model.kappa model.readout_hidden optimizer.warmup_steps optimizer.clip "
     "optimizer.weight_decay",
@@ -34,7 +36,7 @@ _ABOVE_ZERO = (
 _SEEDS = ("seed", "data.seed")
 
 _CHOICES = {
-    "task": ("forecasting", *sequences.TASKS),
+    "task": ("forecasting", *sequences.TASKS, spatial.TASK),
     "conv": IMPLEMENTATIONS,
     "optimizer.name": base.OPTIMIZERS,
     "optimizer.schedule": base.SCHEDULES,
@@ -43,6 +45,7 @@ _CHOICES = {
     "model.coupling_init": wave.COUPLING_INITS,
     "model.input_init": wave.INPUT_INITS,
     "model.decode": tuple(names.DECODE),
+    "model.readout": readouts.READOUTS,
     "model.training": splits.TRAINING,
     "model.split": splits.SPLITS,
 }
@@ -89,7 +92,8 @@ def validate(config: ConfigDict) -> ConfigDict:
 
 def _check_names(flat: dict[str, Any]) -> None:
     """Tells why no experiment of ours has this task, model and dataset."""
-    known = forecasting.MODELS if flat["task"] == "forecasting" else sequences.MODELS
+    kinds = {"forecasting": forecasting, spatial.TASK: spatial}
+    known = kinds.get(flat["task"], sequences).MODELS
     if "model.name" not in flat:
         raise UserError("the config has no field model.name")
     if flat["model.name"] not in known:
