@@ -1,7 +1,8 @@
 """Draws the figures of a run again, from its checkpoint, metrics and evaluation.
 
 With --runs='runs/*' in place of --workdir: draws the curves of several runs of a task
-into one picture, by the names of their folders.
+into one picture, by the names of their folders; with --boxes the scores of evaluated
+segmentations, a box for each model over its seeds.
 """
 
 from absl import flags
@@ -22,6 +23,12 @@ RUNS = flags.DEFINE_list(
 OUT = flags.DEFINE_string(
     "out", "runs.png", "the picture of --runs to write", flag_values=FLAGS
 )
+BOXES = flags.DEFINE_bool(
+    "boxes",
+    False,
+    "with --runs of segmentations: test scores in place of curves",
+    flag_values=FLAGS,
+)
 WHICH = flags.DEFINE_string(
     "which",
     None,
@@ -35,8 +42,11 @@ def main(argv: list[str]) -> int:
     del argv
     if bool(WORKDIR.value) == bool(RUNS.value):
         raise UserError("give either --workdir of one run or --runs of several")
+    if BOXES.value and not RUNS.value:
+        raise UserError("--boxes goes with --runs")
     if RUNS.value:
-        report.say(report.pictures([curves.draw(RUNS.value, OUT.value)]))
+        draw = curves.draw_boxes if BOXES.value else curves.draw
+        report.say(report.pictures([draw(RUNS.value, OUT.value)]))
         return 0
     run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), counter=report.counter)
     report.say(report.pictures(drawing.draw(run, report.say)))
