@@ -67,13 +67,9 @@ def laplacian(channels: int) -> np.ndarray:
 
 def _wrap(planes: jax.Array, axis: int, amount: int) -> jax.Array:
     size = planes.shape[axis]
-    # A halo wider than the field goes around it several times.
-    around = (np.arange(-amount, size + amount)) % size
-    if amount <= size:
-        head = jax.lax.slice_in_dim(planes, size - amount, size, axis=axis)
-        tail = jax.lax.slice_in_dim(planes, 0, amount, axis=axis)
-        return jnp.concatenate([head, planes, tail], axis=axis)
-    return jnp.take(planes, around, axis=axis)
+    head = jax.lax.slice_in_dim(planes, size - amount, size, axis=axis)
+    tail = jax.lax.slice_in_dim(planes, 0, amount, axis=axis)
+    return jnp.concatenate([head, planes, tail], axis=axis)
 
 
 def _halo(planes: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -184,7 +184,8 @@ def test_gradients_of_the_nwm(readout, remat):
         model = functional.merge(graphdef, params, rest)
         return model.score(images, labels, pixels.all_sums)
 
-    (value, sums), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+    compute = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    (value, sums), gradients = compute(params)
     expected = dict(GRADIENTS[readout])
     whole, foreground = expected.pop("loss")
     assert float(value) == pytest.approx(whole, abs=1e-7)

@@ -9,13 +9,14 @@ import pytest
 from nwm_jax import presets
 from nwm_jax.data import suite
 from nwm_jax.errors import UserError
-from nwm_jax.presets import budgets, forecasting, grammar, sequences
+from nwm_jax.presets import budgets, forecasting, grammar, sequences, spatial
 from nwm_jax.presets.validate import validate
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 FILES = sorted(CONFIGS.glob("*.py"))
-# The experiments that remember sequences have presets of their own.
-FORECASTS = [file for file in FILES if file.stem not in sequences.EXPERIMENTS]
+# The experiments that remember sequences or segment have presets of their own.
+OTHERS = {*sequences.EXPERIMENTS, *spatial.EXPERIMENTS}
+FORECASTS = [file for file in FILES if file.stem not in OTHERS]
 EACH = [
     pytest.param(file, preset, id=f"{file.stem}:{preset}")
     for file in FILES

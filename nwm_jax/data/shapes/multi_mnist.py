@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from PIL import Image
 
+from nwm_jax.errors import UserError
+
 SIDE, DIGIT, SEED = 128, 42, 50
 MOST = 4
 _THRESHOLD = 50
@@ -38,8 +40,14 @@ def draw(
 
     Returns:
       For every split images uint8 ``[N, side, side, 1]``, 0 or 255, and classes uint8
-      ``[N, side, side]``: 0 or the digit plus one.
+      ``[N, side, side]``: 0 or the digit plus one. A digit that finds no place in 200
+      attempts is left out, which on the published canvas never happens.
+
+    Raises:
+      UserError: a canvas smaller than a digit.
     """
+    if side < DIGIT:
+        raise UserError(f"data.side={side} must be at least {DIGIT}, a digit's side")
     rng = random.Random(seed)
     done, total = 0, sum(sizes.values())
     drawn = {}

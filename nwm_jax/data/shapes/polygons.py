@@ -20,7 +20,7 @@ NAMES = {
 }
 SIDE, CORNERS, RADIUS = 32, (3, 4, 5, 6), (6.0, 12.0)
 _MARGIN = 2.0
-# The places of several polygons are drawn anew this often before the image is.
+# A polygon that has found no place after so many attempts is left out.
 _ATTEMPTS = 100
 
 
@@ -66,7 +66,8 @@ def draw(
       sizes: images of every split.
       side: pixels of the canvas along each axis.
       corners: the polygons that there are; the class is the place in this, from 1.
-      most: an image has 1 to `most` of them, whose circles do not meet.
+      most: an image has 1 to `most` of them, whose circles do not meet; one that finds
+        no place is left out.
       radius: R is uniform in this range, the center where the circle stays two pixels
         away from the border.
       equal_area: draw the area and choose R by it, so that size does not tell the class:
@@ -88,9 +89,9 @@ def draw(
             f"data.radius={radius} must be increasing and above 0, data.most={most} "
             "at least 1"
         )
-    if 2 * (radius[1] + _MARGIN) > side - 1 or (most - 1) * 6 * radius[1] > side:
+    if 2 * (radius[1] + _MARGIN) > side - 1:
         raise UserError(
-            f"{most} polygons of radius {radius[1]:g} do not fit on {side} x {side} "
+            f"polygons of radius {radius[1]:g} do not fit on {side} x {side} "
             "pixels: take a larger data.side or a smaller data.radius"
         )
     drawn = {}
