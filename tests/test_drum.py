@@ -29,7 +29,7 @@ def test_a_square(tmp_path, capsys, monkeypatch):
         capsys, "--size=8", "--canvas=12", f"--out={picture}", f"--wav={sound}"
     )
     assert not code
-    assert "predicted area    81.41 (81.41 to 81.42 over all pixels)" in out
+    assert "predicted area    81.42 (81.42 to 81.42 over all pixels)" in out
     assert "true area         81 = (size + 1)²" in out
     with Image.open(picture) as image:
         assert image.size[0] > 1000

@@ -134,7 +134,9 @@ _couple_planes.defvjp(_couple_forward, _couple_backward)
 
 
 def _dense_planes(planes: jax.Array, kernel: jax.Array) -> jax.Array:
-    return jnp.einsum("c...,cd->d...", planes, kernel)
+    # In this order the product comes out as planes, without a transposition.
+    flat = jnp.einsum("cd,cp->dp", kernel, planes.reshape(planes.shape[0], -1))
+    return flat.reshape(-1, *planes.shape[1:])
 
 
 def _couple_images(images: jax.Array, kernel: jax.Array) -> jax.Array:
