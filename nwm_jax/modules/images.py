@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import AxisType, PartitionSpec
+
+from nwm_jax.modules.devices import on_each_device
 
 # Bytes of the largest layer's values for which a decoder with 64 channels was fastest:
 # 8 images of 32x32, of 4 to 16 that were tried.
@@ -27,8 +28,6 @@ def over_images(
 ) -> jax.Array:
     """Applies a function of single images to many, where a CPU is to be fast.
 
-    Where a mesh is set (`jax.set_mesh`), every device does so with its own images.
-
     Args:
       function: ``(weights, images [n, ...]) -> [n, ...]``, every image by itself.
       weights: a pytree of arrays.
@@ -38,17 +37,11 @@ def over_images(
     Returns:
       What ``function(weights, images)`` returns.
     """
-    mesh = jax.sharding.get_abstract_mesh()
-    automatic = set(mesh.axis_types) == {AxisType.Auto}
-    if not automatic or mesh.size == 1 or len(images) % mesh.size:
-        return _in_chunks(function, weights, images, shape)
-    own = PartitionSpec(mesh.axis_names)
-    return jax.shard_map(
-        lambda weights, images: _in_chunks(function, weights, images, shape),
-        in_specs=(PartitionSpec(), own),
-        out_specs=own,
-        check_vma=False,
-    )(weights, images)
+    return on_each_device(
+        lambda images, weights: _in_chunks(function, weights, images, shape),
+        images,
+        weights,
+    )
 
 
 def _in_chunks(function, weights, images, shape):
