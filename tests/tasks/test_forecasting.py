@@ -213,7 +213,7 @@ def test_every_metric_of_a_model_of_both_directions_on_four_devices(
         f"data.cache_dir={tmp_path}"
     )
     task = build(config)
-    assert list(task.evaluations()) == ["mse", "vpt", "energy"]
+    assert list(task.evaluations()) == ["mse", "vpt", "energy", "waves"]
     params, state = functional.split(task.init(jax.random.key(0)))[1:]
     flat = []
     for devices in (jax.devices()[:1], jax.devices()):
