@@ -96,8 +96,8 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
 
 # With the paper's optimizer the digits are not yet drawn after so few steps: Adam. It
 # moves every number by as much a step, so that dt would come late to where a single
-# oscillator has the period of the data, 2 pi / 0.35 = 18 frames: the laptop starts there. Taps near 0
-# get their signs from noise; for the map of orientations they start as a blur.
+# oscillator has the period of the data, 2 pi / 0.35 = 18 frames: the laptop starts there.
+# Taps near 0 get their signs from noise; for the map of orientations they start as a blur.
 _FAST = {
     "optimizer.name": "adam",
     "optimizer.momentum": 0.0,
@@ -116,7 +116,13 @@ _LAPTOP = {
         "model.encoder": (512, 512),
         "model.decoder": (512, 512),
     },
-    "sine_nwm2d": _BLUR | {"num_steps": 3_000, "model.grid": (48, 48)},
+    "sine_nwm2d": _BLUR
+    | {
+        "batch_size": 8,
+        "num_steps": 3_000,
+        "optimizer.learning_rate": 2e-3,
+        "model.grid": (36, 36),
+    },
     "noise_nwm2d": {"num_steps": 500},
 }
 _SMOKE = {
