@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nwm_jax.data.rotation import PERIOD
+from nwm_jax.evaluation import sampling
 from nwm_jax.models.variational import VariationalNWM
 from nwm_jax.waves.induced import roll_rings, slope
 
@@ -16,7 +17,11 @@ _EXAMPLES = 100
 
 
 def induce(
-    model: VariationalNWM, images: jax.Array, velocity: float, num_frames: int = PERIOD
+    model: VariationalNWM,
+    images: jax.Array,
+    indices: jax.Array,
+    velocity: float,
+    num_frames: int = PERIOD,
 ) -> jax.Array:
     """Decodes the last state of sequences as a wave carries it round its rings.
 
@@ -28,6 +33,7 @@ def induce(
     Args:
       model: whose positions lie on rings (or a torus: along its rows).
       images: the sequences that give x_T, ``[B, T, h, w, 1]``.
+      indices: a number for every sequence, of its draws, ``[B]``.
       velocity: cells per step, of any sign; between whole cells it is blended.
       num_frames: how many pictures.
 
@@ -37,7 +43,7 @@ def induce(
     Source: Keller & Welling, "Neural Wave Machines", ICML 2023 (PMLR 202), section 4.4
     and figures 5 and 9.
     """
-    last = model.states(images)[:, -1]
+    last = sampling.each(model.states, images, indices)[:, -1]
     rolled = roll_rings(last[..., 0], velocity, num_frames, xp=jnp)
     return jax.nn.sigmoid(model.decode(rolled[..., None]))
 
@@ -71,7 +77,7 @@ class InducedWave:
         """The best angle of every picture, degrees, and its correlation ``[n, 18]``."""
         source = self._task.source
         images = source.sequences(batch, PERIOD)
-        shown = _centred(induce(model, images, self._velocity))
+        shown = _centred(induce(model, images, batch["index"], self._velocity))
         best = jnp.full(shown.shape[:2], -jnp.inf)
         angle = jnp.zeros(shown.shape[:2])
         # A few starts, 20 degrees apart in themselves, make all angles.

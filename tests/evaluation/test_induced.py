@@ -22,7 +22,7 @@ class Task:
         self.config = load("sine_nwm2d:smoke")
 
     def eval_batch(self, indices):
-        return self.source.test(indices)
+        return self.source.test(indices) | {"index": np.asarray(indices)}
 
 
 class Angles:
@@ -32,7 +32,7 @@ class Angles:
         self.turned = rotation.rotate(digits, 360 / cells * np.arange(cells))
         self.cells = cells
 
-    def states(self, images):
+    def states(self, images, key):
         # Cell i is high if the angle is -20 i degrees; at the end all are at 340.
         one = jnp.zeros((len(images), 1, 1, self.cells)).at[..., 1].set(1.0)
         return one[..., None]
@@ -73,7 +73,7 @@ def test_it_turns_back_a_step_a_step(task):
 def test_pictures(task):
     model = Angles(jnp.asarray(task.eval_batch(np.arange(6))["pixels"] / 255.0))
     images = jnp.zeros((6, 18, 8, 8, 1))
-    assert induce(model, images, 0.5, 25).shape == (6, 25, 8, 8, 1)
+    assert induce(model, images, jnp.arange(6), 0.5, 25).shape == (6, 25, 8, 8, 1)
 
 
 class Detectors:
