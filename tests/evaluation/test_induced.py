@@ -64,6 +64,9 @@ def test_it_turns_back_a_step_a_step(task):
         np.median(scores["angle"][:, :3], axis=0), [340, 320, 300]
     )
     assert found["slope"] == pytest.approx(-20, abs=1)
+    # Twice as fast it skips every other angle; half as fast pictures are blends.
+    assert found["slope_twice"] == pytest.approx(-40, abs=2)
+    assert found["slope_half"] == pytest.approx(-10, abs=2)
     assert found["backward"] == 1.0 and found["monotonic"] > 0.8
     assert found["correlation"] > 0.9
     _, found = scored(task, model, velocity=-1.0)
