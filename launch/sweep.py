@@ -4,7 +4,8 @@
     python -m nwm_jax.table --runs='runs/table/*'
 
 With --grid=copy_wrnn in place of --datasets and --models: the hyper-parameters that were
-searched for a sequence experiment (`nwm_jax.presets.grids`). Arguments without dashes
+searched for a sequence experiment; with --grid=tetrominoes_nwm the readouts, or depths or
+widths, and the seeds of a published segmentation (`nwm_jax.presets.grids`). Arguments without dashes
 are fields of all configs, such as batch_size=16. Run the same command again to go on:
 what is finished is skipped, what is not goes on where it stopped. A run that fails does
 not stop the others; the exit code is then 1. Ctrl-C and SIGTERM let the runs save and
@@ -35,7 +36,10 @@ MODELS = flags.DEFINE_list(
     "models", ["ar", "hgn", "ode", "cornn", "nwm2d", "nwm1d"], "models by name"
 )
 GRID = flags.DEFINE_string(
-    "grid", None, "a sequence experiment by name: run its grid of hyper-parameters"
+    "grid",
+    None,
+    "a sequence experiment by name: run its grid of hyper-parameters; or a segmentation: "
+    "run the published list of seeds",
 )
 SEEDS = flags.DEFINE_list("seeds", ["0"], "seeds, such as 0,1,2")
 PRESET = flags.DEFINE_string("preset", "paper", "preset of all configs")
@@ -153,10 +157,11 @@ def _name_all(
             f"{field.rpartition('.')[2]}_{str(value)[:6]}"
             for field, value in fields.items()
         ]
-        for seed in dict.fromkeys(SEEDS.value):
-            given = ",".join([PRESET.value, f"seed={seed}", *settings, *overrides])
-            specs.append(f"{experiment}:{given}")
-            name = "_".join([experiment, PRESET.value, seed, *words])
+        # A published list names the seeds itself.
+        for seed in dict.fromkeys(SEEDS.value if "seed" not in fields else [""]):
+            first = [PRESET.value, *([f"seed={seed}"] if seed else [])]
+            specs.append(f"{experiment}:{','.join([*first, *settings, *overrides])}")
+            name = "_".join(filter(None, [experiment, PRESET.value, seed, *words]))
             workdirs.append(pathlib.Path(OUT.value) / name)
     return specs, workdirs
 

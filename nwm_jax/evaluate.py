@@ -18,8 +18,9 @@ WORKDIR = flags.DEFINE_string(
 )
 WHICH = flags.DEFINE_string(
     "which",
-    "last",
-    "checkpoint: last, best or a step (0: before training)",
+    None,
+    "checkpoint: last, best or a step (0: before training); if not given the last, of "
+    "segmentations the best",
     flag_values=FLAGS,
 )
 METRICS = flags.DEFINE_list(

@@ -1,7 +1,8 @@
 """Draws the figures of a run again, from its checkpoint, metrics and evaluation.
 
 With --runs='runs/*' in place of --workdir: draws the curves of several runs of a task
-into one picture, by the names of their folders. With --figure=4 beside it: a figure of
+into one picture, by the names of their folders; with --boxes the scores of evaluated
+segmentations, a box for each model over its seeds. With --figure=4 beside it: a figure of
 the paper on Neural Wave Machines, from runs of its topographic experiments.
 """
 
@@ -31,10 +32,17 @@ FIGURE = flags.DEFINE_integer(
     "others of 2D digits",
     flag_values=FLAGS,
 )
+BOXES = flags.DEFINE_bool(
+    "boxes",
+    False,
+    "with --runs of segmentations: test scores in place of curves",
+    flag_values=FLAGS,
+)
 WHICH = flags.DEFINE_string(
     "which",
-    "last",
-    "checkpoint: last, best or a step (0: before training)",
+    None,
+    "checkpoint: last, best or a step (0: before training); if not given the last, of "
+    "segmentations the best",
     flag_values=FLAGS,
 )
 
@@ -44,6 +52,8 @@ def main(argv: list[str]) -> int:
     del argv
     if bool(WORKDIR.value) == bool(RUNS.value):
         raise UserError("give either --workdir of one run or --runs of several")
+    if BOXES.value and not RUNS.value:
+        raise UserError("--boxes goes with --runs")
     if FIGURE.value is not None:
         if not RUNS.value:
             raise UserError("--figure takes its runs by --runs")
@@ -59,7 +69,8 @@ def main(argv: list[str]) -> int:
         report.say(report.pictures(drawn))
         return 0
     if RUNS.value:
-        report.say(report.pictures([curves.draw(RUNS.value, OUT.value)]))
+        draw = curves.draw_boxes if BOXES.value else curves.draw
+        report.say(report.pictures([draw(RUNS.value, OUT.value)]))
         return 0
     run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), counter=report.counter)
     report.say(report.pictures(drawing.draw(run, report.say)))

@@ -20,7 +20,15 @@ from nwm_jax.training.progress import duration
 _PASSES, _EFFICIENCY = 3.0, 0.43
 _LINE_SECONDS = 5.0
 # Numbers of eval.json that are no scores, or stand in the first line.
-_TOLD = ("seed", "step", "num_windows", "num_parameters", "num_weights")
+_TOLD = (
+    *("seed", "step", "num_windows"),
+    *("num_parameters", "num_parameters_original", "num_weights"),
+)
+# Groups of eval.json that are told in a line each.
+_GROUPS = (
+    *("valid", "test", "background", "wave_line"),
+    *("mse", "relative_mse", "table_units"),
+)
 
 
 def say(text: str) -> None:
@@ -84,7 +92,7 @@ def scores(report: dict[str, Any]) -> str:
     lines = [f"step {report['step']}, protocol {protocol}, {windows} {what}:"]
     numbers = {k: v for k, v in report.items() if k not in _TOLD and _is_number(v)}
     lines += [_line(name, {"": value}) for name, value in numbers.items()]
-    for group in ("valid", "test", "wave_line", "mse", "relative_mse", "table_units"):
+    for group in _GROUPS:
         if isinstance(report.get(group), Mapping):
             lines.append(_line(group, report[group]))
     for direction in ("backward", "combined"):

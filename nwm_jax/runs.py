@@ -51,7 +51,7 @@ class Run(NamedTuple):
 
 def open_run(
     workdir: str | os.PathLike,
-    which: str | int = "last",
+    which: str | int | None = "last",
     task: Task | None = None,
     counter: Counter | None = None,
 ) -> Run:
@@ -60,7 +60,8 @@ def open_run(
     Args:
       workdir: the folder of a run.
       which: "last", "best" (by the evaluations during training; the last if there were
-        none) or the step of a checkpoint; 0: the weights before the first step.
+        none), the step of a checkpoint (0: the weights before the first step), or None:
+        what the task has evaluated, `scored`.
       task: the run's task where it is already open.
       counter: called with what is being done, gives the progress(done, total) that is
         called while data is made.
@@ -74,6 +75,7 @@ def open_run(
     workdir = pathlib.Path(workdir)
     config = read_config(workdir)
     task = task or build(config, counter)
+    which = scored(task) if which is None else which
     if which == 0:
         step, (params, state) = 0, states.untrained(task, config.seed)
     else:
@@ -82,9 +84,14 @@ def open_run(
     return Run(workdir, config, task, model, step)
 
 
-def which(text: str) -> str | int:
+def which(text: str | None) -> str | int | None:
     """Reads "last", "best" or the number of a step, as a flag gives it."""
-    return int(text) if text.isdigit() else text
+    return int(text) if text and text.isdigit() else text
+
+
+def scored(task: Task) -> str:
+    """Which checkpoint of a task is evaluated: "last", or "best" if the task says so."""
+    return getattr(task, "scored", "last")
 
 
 def read_config(workdir: str | os.PathLike) -> ConfigDict:

@@ -1,19 +1,31 @@
-"""Prints the tables of many runs; of forecasts with the published numbers beside.
+"""Prints the tables of many runs, with the published numbers where there are any.
 
 Reads the config.json and eval.json of every workdir that --runs matches; what cannot
 be read is named and left out. Forecasts of different protocols stand in tables of their
-own, and so does each sequence task (where metrics.jsonl tells when it was solved).
+own, and so does each sequence task (where metrics.jsonl tells when it was solved) and
+each dataset of segmentation.
 """
 
 import glob
 import pathlib
 import sys
+import types
 
 from absl import flags
 
 from nwm_jax import cli, files
-from nwm_jax.comparison import collect, grid, sequences, table, waves, workdirs, write
+from nwm_jax.comparison import (
+    collect,
+    grid,
+    segmentation,
+    sequences,
+    table,
+    waves,
+    workdirs,
+    write,
+)
 from nwm_jax.errors import UserError
+from nwm_jax.presets import spatial
 from nwm_jax.presets.sequences import TASKS
 
 FLAGS = flags.FlagValues()
@@ -54,15 +66,21 @@ def main(argv: list[str]) -> int:
         _tell(notes)
         _print(grid.FORMATS[FORMAT.value](waves.build(entries), notes))
         return 0
-    remembering = [folder for folder in folders if workdirs.task(folder) in TASKS]
-    forecasting = [folder for folder in folders if folder not in remembering]
+    kinds = {folder: workdirs.task(folder) for folder in folders}
+    remembering = [folder for folder, kind in kinds.items() if kind in TASKS]
+    segmenting = [folder for folder, kind in kinds.items() if kind == spatial.TASK]
+    known = {*remembering, *segmenting}
+    forecasting = [folder for folder in folders if folder not in known]
     parts = []
     # Folders that are no runs are told of by either table.
-    if not remembering or any(workdirs.task(folder) for folder in forecasting):
+    if not known or any(kinds[folder] for folder in forecasting):
         parts.append(_forecasts(forecasting))
         forecasting = []
     if remembering:
-        parts.append(_sequences(remembering + forecasting))
+        parts.append(_grids(sequences, remembering + forecasting))
+        forecasting = []
+    if segmenting:
+        parts.append(_grids(segmentation, segmenting + forecasting))
     _print("\n".join(parts))
     return 0
 
@@ -82,12 +100,12 @@ def _forecasts(folders: list[pathlib.Path]) -> str:
     return write.FORMATS[FORMAT.value](blocks, MEASURE.value, notes)
 
 
-def _sequences(folders: list[pathlib.Path]) -> str:
-    entries, notes = sequences.collect(folders)
+def _grids(kind: types.ModuleType, folders: list[pathlib.Path]) -> str:
+    entries, notes = kind.collect(folders)
     _tell(notes)
     if not entries:
         raise UserError(f"no evaluated run in {' '.join(RUNS.value)}: evaluate them")
-    return grid.FORMATS[FORMAT.value](sequences.build(entries), notes)
+    return grid.FORMATS[FORMAT.value](kind.build(entries), notes)
 
 
 def _tell(notes: list[str]) -> None:

@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
         report.say(warning)
     result = loop.train(config, task, workdir)
     if result.finished:
-        run = runs.open_run(workdir, task=task)
+        run = runs.open_run(workdir, runs.scored(task), task=task)
         report.say(report.scores(runs.evaluate(run, counter=report.scoring)))
         if mesh.is_primary():
             report.say(report.pictures(drawing.draw(run, report.say)))

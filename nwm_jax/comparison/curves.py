@@ -5,10 +5,28 @@ import pathlib
 from collections.abc import Sequence
 
 from nwm_jax import tasks
-from nwm_jax.comparison import workdirs
+from nwm_jax.comparison import segmentation, workdirs
 from nwm_jax.errors import UserError
-from nwm_jax.figures import compare
+from nwm_jax.figures import compare, shapes
 from nwm_jax.training import writers
+
+
+def draw_boxes(patterns: Sequence[str], path: str | os.PathLike) -> pathlib.Path:
+    """Draws the foreground accuracy of segmentation runs, a box for every model.
+
+    Args:
+      patterns: of their folders, see `workdirs.find`.
+      path: the PNG to write.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: no evaluated run, runs of several datasets or protocols, or a path that
+        does not end in ".png".
+    """
+    scores = segmentation.by_model(workdirs.find(patterns))
+    return shapes.draw_seeds(path, scores, label="foreground accuracy, test")
 
 
 def draw(patterns: Sequence[str], path: str | os.PathLike) -> pathlib.Path:

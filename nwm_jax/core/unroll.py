@@ -1,5 +1,6 @@
 """A recurrence over time: one scan, with as little in it as the recurrence allows."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,13 +27,14 @@ def unroll(
       drives: a pytree of ``[B, T, ...]``.
       remat: 0 keeps everything that the gradient needs. A number r recomputes the
         inside of blocks of r steps in the backward pass, so that memory is that of
-        T / r states and one block: it is least, and grows as sqrt(T), at r = sqrt(T).
+        T / r states and one block: it is least, and grows as sqrt(T), at r = sqrt(T),
+        which -1 stands for.
 
     Returns:
       The last state, and all states after each step as ``[B, T, ...]``.
 
     Raises:
-      UserError: a negative `remat`.
+      UserError: a `remat` below -1.
     """
 
     def scan_step(state: State, drive: Any) -> tuple[State, State]:
@@ -65,13 +67,17 @@ def unroll_scan(
       The last state, and all states after each step as ``[B, T, ...]``.
 
     Raises:
-      UserError: a negative `remat`.
+      UserError: a `remat` below -1.
     """
-    if remat < 0:
-        raise UserError(f"remat must be 0 (off) or a number of steps, got {remat}")
+    if remat < -1:
+        raise UserError(
+            f"remat must be 0 (off), a number of steps or -1 (their root), got {remat}"
+        )
 
     time_first = jax.tree.map(lambda d: jnp.moveaxis(d, 1, 0), drives)
     steps = jax.tree.leaves(time_first)[0].shape[0]
+    if remat == -1:
+        remat = math.isqrt(steps)
     blocks, rest = divmod(steps, remat) if remat else (0, steps)
     parts = []
     if blocks:

@@ -16,7 +16,7 @@ import pathlib
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -86,19 +86,50 @@ def open_states(
         "dt": float(dt),
         "seed": int(seed),
     }
+    return open_folder(
+        spec.name,
+        settings,
+        lambda folder: _write_arrays(folder, spec, settings, progress),
+        cache_dir,
+    )
+
+
+def open_folder(
+    name: str,
+    settings: dict,
+    write: Callable[[pathlib.Path], dict[str, dict[str, int]]],
+    cache_dir: str | os.PathLike = "",
+    splits: Sequence[str] = trajectories.SPLITS,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Opens arrays that were computed before, or computes them.
+
+    Args:
+      name: what the folder's name begins with.
+      settings: all that the numbers depend on, as JSON gives it back.
+      write: writes `<array>-<split>.npy` into a folder, with `write_array` or piece by
+        piece; gives their sizes and checksums by file.
+      cache_dir: folder of the cache, see `cache_root`.
+      splits: names of the splits, of which each has every array.
+
+    Returns:
+      For every split its memory-mapped arrays.
+
+    Raises:
+      UserError: the cache cannot be written.
+    """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    folder = cache_root(cache_dir) / f"{spec.name}-{digest[:16]}"
-    if (opened := _open_if_sound(folder, settings)) is not None:
+    folder = cache_root(cache_dir) / f"{name}-{digest[:16]}"
+    if (opened := _open_if_sound(folder, settings, splits)) is not None:
         return opened
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder.with_name(f".{folder.name}.lock")) as alone:
             # Another process may have made it while this one waited for the lock.
-            if (opened := _open_if_sound(folder, settings, quiet=True)) is None:
+            if (opened := _open_if_sound(folder, settings, splits, quiet=True)) is None:
                 if alone:
                     _sweep(folder)
-                _make(folder, spec, settings, progress)
-                opened = _open_checked(folder, settings)
+                _make(folder, settings, write)
+                opened = _open_checked(folder, settings, splits)
             return opened
     except DamagedError as error:
         raise UserError(
@@ -117,12 +148,14 @@ def _plain(spec: suite.Spec) -> dict:
     return json.loads(json.dumps(vars(spec)))
 
 
-def _open_if_sound(folder: pathlib.Path, settings: dict, quiet: bool = False):
+def _open_if_sound(
+    folder: pathlib.Path, settings: dict, splits: Sequence[str], quiet: bool = False
+):
     """The arrays in `folder`; None, with a logged line, if it is absent or damaged."""
     if not folder.exists():
         return None
     try:
-        return _open_checked(folder, settings)
+        return _open_checked(folder, settings, splits)
     except _UNSOUND as error:
         if not quiet:
             _LOGGER.warning(
@@ -131,17 +164,13 @@ def _open_if_sound(folder: pathlib.Path, settings: dict, quiet: bool = False):
         return None
 
 
-def _open_checked(folder: pathlib.Path, settings: dict):
+def _open_checked(folder: pathlib.Path, settings: dict, splits: Sequence[str]):
     """Opens every file after comparing its size and checksum with the manifest."""
     manifest = json.loads((folder / "manifest.json").read_text())
     if manifest.get("settings") != settings:
         raise DamagedError("manifest.json describes other settings")
-    arrays: dict[str, dict[str, np.ndarray]] = {"train": {}, "test": {}}
-    expected = [
-        f"{key}-{split}.npy"
-        for key in manifest["arrays"]
-        for split in trajectories.SPLITS
-    ]
+    arrays: dict[str, dict[str, np.ndarray]] = {split: {} for split in splits}
+    expected = [f"{key}-{split}.npy" for key in manifest["arrays"] for split in splits]
     for name in expected:
         entry, path = manifest["files"].get(name), folder / name
         if entry is None or not path.is_file():
@@ -186,7 +215,9 @@ def _sweep(folder: pathlib.Path) -> None:
 
 
 def _make(
-    folder: pathlib.Path, spec: suite.Spec, settings: dict, progress: Progress | None
+    folder: pathlib.Path,
+    settings: dict,
+    write: Callable[[pathlib.Path], dict[str, dict[str, int]]],
 ) -> None:
     """Computes everything in a temporary folder and puts it in place of `folder`."""
     temporary = pathlib.Path(
@@ -194,7 +225,7 @@ def _make(
     )
     try:
         temporary.chmod(0o755)
-        files = _write_arrays(temporary, spec, settings, progress)
+        files = write(temporary)
         keys = list(dict.fromkeys(name.rsplit("-", 1)[0] for name in files))
         write_json(
             temporary / "manifest.json",
@@ -255,6 +286,14 @@ def _write_arrays(
             if progress is not None:
                 progress(done, total)
         return {name: writer.finish() for name, writer in writers.items()}
+
+
+def write_array(path: pathlib.Path, array: np.ndarray) -> dict[str, int]:
+    """Writes one array as .npy; its size in bytes and checksum."""
+    with open(path, "wb") as file:
+        writer = _NpyWriter(file, array.shape, array.dtype)
+        writer.append(np.ascontiguousarray(array))
+        return writer.finish()
 
 
 def _storable(value: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import functools
 import io
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -103,6 +104,48 @@ def save(
     return write_atomic(path, content)
 
 
+def save_field(
+    path: str | os.PathLike,
+    stills: Mapping[str, np.ndarray],
+    field: np.ndarray,
+    *,
+    fps: int = 10,
+) -> pathlib.Path:
+    """Animates a field over time beside pictures that stand still.
+
+    Args:
+      path: ends in ".gif" or ".webp".
+      stills: pictures by name, uint8 [H, W, 3] each.
+      field: real [T, H, W], on a diverging map as in `save`.
+      fps: frames per second, 1 to 50.
+
+    Row 0 is at the top of all.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: another ending, an impossible `fps`, or a field of another rank.
+    """
+    path = style.check_suffix(path, ".gif", ".webp")
+    if not 1 <= fps <= 50:
+        raise UserError(f"fps must be from 1 to 50 and is {fps}")
+    suffix = path.suffix.lower()
+    field = style.as_field(field)
+    panels = [
+        _Panel(name, np.broadcast_to(still, (len(field), *still.shape)))
+        for name, still in stills.items()
+    ]
+    limit = style.symmetric_limit(field)
+    ends = (f"\N{MINUS SIGN}{limit:.2g}", "0", f"{limit:.2g}")
+    panels.append(
+        _paint("state", (field / limit + 1) / 2, style.DIVERGING, ends, suffix)
+    )
+    palette = _palette(panels) if suffix == ".gif" else None
+    frames = _draw_frames(panels, _SIDES[1], 1, 1, ("", ""))
+    return write_atomic(path, _encode(frames, palette, fps))
+
+
 class _Panel(NamedTuple):
     name: str
     pixels: np.ndarray  # uint8 [T, H, W, 3], row 0 at the top
@@ -135,7 +178,11 @@ def _paint(
 
 
 def _draw_frames(
-    panels: list[_Panel], side: int, first_frame: int, num_observed: int
+    panels: list[_Panel],
+    side: int,
+    first_frame: int,
+    num_observed: int,
+    phases: tuple[str, str] = ("observed", "forecast"),
 ) -> list[Image.Image]:
     """All frames with panels of a height of `side` pixels."""
     widths = []
@@ -156,7 +203,7 @@ def _draw_frames(
             picture = Image.fromarray(np.ascontiguousarray(panel.pixels[k]))
             picture = picture.resize((width, side), Image.Resampling.NEAREST)
             frame.paste(picture, (left, _TOP))
-        _draw_time(frame, k, length, first_frame, num_observed)
+        _draw_time(frame, k, length, first_frame, num_observed, phases)
         frames.append(frame)
     return frames
 
@@ -195,13 +242,18 @@ def _time_line(image: Image.Image) -> tuple[int, int, int]:
 
 
 def _draw_time(
-    image: Image.Image, k: int, length: int, first_frame: int, num_observed: int
+    image: Image.Image,
+    k: int,
+    length: int,
+    first_frame: int,
+    num_observed: int,
+    phases: tuple[str, str],
 ) -> None:
     """The frame's number, whether it was observed, and a mark on the time line."""
     frame = first_frame + k
-    words, color = ("forecast", style.FORECAST)
+    words, color = phases[1], style.FORECAST
     if frame < num_observed:
-        words, color = ("observed", "#5f5f5f")
+        words, color = phases[0], "#5f5f5f"
     draw = ImageDraw.Draw(image)
     left, right, line = _time_line(image)
     draw.text((_MARGIN, line), f"frame {frame}", style.INK, _font(13), "lm")

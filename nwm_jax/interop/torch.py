@@ -1,9 +1,10 @@
-"""Weights of the original PyTorch programs' sequence models into ours.
+"""Weights of the original PyTorch programs into ours: sequence models, segmentation.
 
 The originals are the programs of the wave RNN (arXiv:2309.08045), of the coRNN
 (arXiv:2010.00951) and of the sequence part of Neural Wave Machines (ICML 2023). They
 order a state by channel, then place; in ours the channel comes last. What we call
-`alpha` is their `epsilon`. Sizes are read off the arrays.
+`alpha` is their `epsilon`. Sizes are read off the arrays. The models that segment
+images (arXiv:2502.06034) are in `interop.segmentation`.
 """
 
 import math
@@ -16,8 +17,11 @@ from flax import nnx
 
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import UserError, unknown
+from nwm_jax.interop import segmentation
 from nwm_jax.interop.state_dicts import Arrays, read
 from nwm_jax.models.classifier import SequenceClassifier
+from nwm_jax.models.segmenter import Segmenter
+from nwm_jax.models.unet import UNet
 from nwm_jax.modules import functional
 from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
 
@@ -35,8 +39,8 @@ class _Part(NamedTuple):
 
 def load_state_dict(
     source: str | os.PathLike | Mapping[str, Any], model: str, **hp: Any
-) -> SequenceClassifier:
-    """Builds a classifier from the weights of an original PyTorch program.
+) -> SequenceClassifier | Segmenter | UNet:
+    """Builds a model from the weights of an original PyTorch program.
 
     Args:
       source: a `state_dict`, {"cell.Wx.weight": array, ...}, or the path of a file that
@@ -44,26 +48,35 @@ def load_state_dict(
         function is differentiable with respect to the arrays of a mapping.
       model: "wrnn" (shared or local kernels), "irnn", "cornn" (one layer for all, or
         one each for input, position and velocity), "nwm2d", "nwm1d" or "uncoupled"
-        (without `cell.Wz` and `cell.Wy`, as it was saved on GPUs, both are 1).
+        (without `cell.Wz` and `cell.Wy`, as it was saved on GPUs, both are 1); of those
+        that segment "segmentation_nwm", "convlstm", "cnn" or "unet".
       hp: what the arrays do not say. "wrnn" and "irnn" need `activation` ("relu",
         "tanh" or "ident"), the others `dt`, `gamma` and `epsilon`. Where there are
         channels, `n_ch` may tell how many; arrays that say otherwise are refused.
         `every_step=True` answers after every step, not only at the end.
+        "segmentation_nwm" needs `readout` ("last", "mean_time", "max_time", "fft" or
+        "linear"), `num_steps` and `dt`, "convlstm" the first two, the others nothing.
 
     Returns:
       The classifier with these weights: ``[B, T, n_in] -> [B, n_out]``, or
-      ``[B, T, n_out]`` with `every_step`.
+      ``[B, T, n_out]`` with `every_step`; of those that segment, ``[B, H, W, C]`` in
+      [0, 1] to logits ``[B, H, W, classes]`` (a U-Net with its stored statistics).
 
     Raises:
       UserError: unknown model; unknown or missing hp; a file that cannot be read;
         unknown, missing or misshapen arrays, by name.
     """
-    if model not in _MODELS:
-        raise unknown("model", model, _MODELS)
-    part, needed, optional = _MODELS[model]
-    _check_hp(model, hp, needed, optional | {"every_step"})
+    known = _MODELS | segmentation.MODELS
+    if model not in known:
+        raise unknown("model", model, known)
+    part, needed, optional = known[model]
+    if model in _MODELS:
+        optional = optional | {"every_step"}
+    _check_hp(model, hp, needed, optional)
     is_path = isinstance(source, (str, os.PathLike))
     arrays = Arrays(read(source) if is_path else source, model)
+    if model in segmentation.MODELS:
+        return segmentation.load(arrays, model, hp)
     cell = part(arrays, model, hp)
     layers = _readout(arrays, cell.weights["bias"].size, cell.channels)
     arrays.check_all_taken()

@@ -1,11 +1,15 @@
 """Linear and convolution layers with the benchmark's initial weights."""
 
+import functools
+from collections.abc import Callable, Iterable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from nwm_jax.core import init
 from nwm_jax.modules import conv
+from nwm_jax.modules.images import over_images
 
 SLOPE = 0.01
 
@@ -100,3 +104,46 @@ class Conv(nnx.Module):
                 implementation=self.implementation,
             )
         return y + self.bias[...]
+
+
+def run_convs(
+    convs: nnx.List,
+    x: jax.Array,
+    activation: Callable[[jax.Array], jax.Array],
+    largest: tuple[int, int, int],
+) -> jax.Array:
+    """Applies convolutions one after the other, an activation between them.
+
+    Args:
+      convs: of `Conv`, all of the same implementation.
+      x: images ``[N, H, W, C]``.
+      activation: after every convolution but the last.
+      largest: height, width and channels of the largest image on the way.
+
+    Returns:
+      ``[N, H', W', O]``.
+    """
+
+    def apply(layers: Iterable[Conv], x: jax.Array, last: Conv) -> jax.Array:
+        for layer in layers:
+            x = layer(x) if layer is last else activation(layer(x))
+        return x
+
+    if conv.resolve(convs[0].implementation) != "fast":
+        return apply(convs, x, convs[-1])
+    graphdef, weights = nnx.split(convs)
+
+    # The last image that is upsampled is as large as all before it together, and soon
+    # made: it is not kept, but made once more for the gradient.
+    upsampled = [i for i, layer in enumerate(convs) if layer.upsample]
+    start = upsampled[-1] if upsampled else len(convs)
+
+    def apply_few(weights: nnx.State, x: jax.Array) -> jax.Array:
+        convs = nnx.merge(graphdef, weights)
+        x = apply(convs[:start], x, convs[-1])
+        # In the scan over images nothing can be merged with the forward pass.
+        again = functools.partial(apply, convs[start : start + 2], last=convs[-1])
+        x = jax.checkpoint(again, prevent_cse=False)(x)
+        return apply(convs[start + 2 :], x, convs[-1])
+
+    return over_images(apply_few, weights, x, largest)

@@ -1,7 +1,9 @@
-"""The grids of hyper-parameters that were searched for the wave RNN's paper.
+"""The runs of two papers: grids of hyper-parameters, and lists of seeds.
 
-Those of the reference program of arXiv:2309.08045, in the words of our configs: its
-lengths of copying are the paper's, and what is a learning rate of -0.01 there is 0.01.
+The grids are those of the reference program of arXiv:2309.08045, in the words of our
+configs: its lengths of copying are the paper's, and what is a learning rate of -0.01
+there is 0.01. The seeds are those of arXiv:2502.06034, which differ from one readout,
+depth or width to the next.
 """
 
 import itertools
@@ -63,21 +65,59 @@ GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
     },
 }
 
+_READOUTS = ("fft", "last", "linear", "max_time", "mean_time")
+
+
+def _seeds(field: str, first: dict[Any, int], count: int = 10) -> list[dict[str, Any]]:
+    """`count` runs in a row of seeds for every value of a field."""
+    return [
+        {field: value, "seed": seed + i}
+        for value, seed in first.items()
+        for i in range(count)
+    ]
+
+
+def _recurrent(starts: tuple[int, ...]) -> list[dict[str, Any]]:
+    return _seeds("model.readout", dict(zip(_READOUTS, starts, strict=True)))
+
+
+def _convolutional(base: int) -> list[dict[str, Any]]:
+    starts = {2: 0, 4: 10, 8: 100, 16: 200, 32: 300}
+    return _seeds("model.depth", {depth: base + i for depth, i in starts.items()})
+
+
+#: For each experiment of segmentation the published runs.
+SEEDS: dict[str, list[dict[str, Any]]] = {
+    "tetrominoes_nwm": _recurrent((2000, 2100, 2200, 2300, 2400)),
+    "mnist_nwm": _recurrent((3000, 3100, 3200, 3300, 3400)),
+    "tetrominoes_convlstm": _recurrent((5000, 5010, 5100, 5200, 5300)),
+    "mnist_convlstm": _recurrent((2620, 2630, 2720, 2820, 2920)),
+    "tetrominoes_cnn": _convolutional(7500),
+    "mnist_cnn": _convolutional(8500),
+    "multimnist_nwm": _seeds("model.readout", {"linear": 1040}, 16),
+    "multimnist_unet": [
+        *_seeds("model.width", {2: 400, 3: 410, 4: 420, 5: 430}),
+        *_seeds("model.width", {2: 3400, 3: 3410, 4: 3420, 5: 3430}, 2),
+    ],
+}
+
 
 def sweep(name: str) -> list[dict[str, Any]]:
-    """Gives all combinations of a grid.
+    """Gives all combinations of a grid, or the published runs of an experiment.
 
     Args:
-      name: a key of `GRIDS`.
+      name: a key of `GRIDS` or `SEEDS`.
 
     Returns:
-      For each run the values of its dotted fields.
+      For each run the values of its dotted fields; of `SEEDS` also "seed".
 
     Raises:
       UserError: no grid of that name.
     """
+    if name in SEEDS:
+        return [dict(run) for run in SEEDS[name]]
     if name not in GRIDS:
-        raise unknown("grid", name, GRIDS)
+        raise unknown("grid", name, [*GRIDS, *SEEDS])
     fields = GRIDS[name]
     return [
         dict(zip(fields, values, strict=True))

@@ -6,13 +6,20 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from nwm_jax import presets
-from nwm_jax.core import coupling, scans, wave
+from nwm_jax.core import coupling, readouts, scans, wave
 from nwm_jax.data.rotation import PERIOD
 from nwm_jax.data.sequences import copy_memory
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.models import names, solvers, splits
 from nwm_jax.modules.conv import IMPLEMENTATIONS
-from nwm_jax.presets import base, forecasting, grammar, sequences, topography
+from nwm_jax.presets import (
+    base,
+    forecasting,
+    grammar,
+    sequences,
+    spatial,
+    topography,
+)
 
 # Smallest value allowed, and what to call it.
 _AT_LEAST = {
@@ -20,11 +27,15 @@ _AT_LEAST = {
     "data.num_frames data.pool model.channels "
     "model.conv_channels model.kernel_size model.num_observed model.units model.layers "
     "eval.num_windows eval.num_mean_windows eval.num_vpt eval.batch_size eval.horizon "
-    "eval.num_examples eval.num_waves data.size",
-    0: "seed remat steps_per_dispatch data.seed data.T data.length data.num_valid "
+    "eval.num_examples eval.num_waves data.size data.side data.zoom data.most "
+    "model.num_steps model.width model.features",
+    2: "data.cell model.depth",
+    0: "model.hidden_layers seed steps_per_dispatch data.seed data.T data.length "
+    "data.num_valid "
     "data.num_train data.num_test eval.every model.num_ic model.num_target model.beta "
     "model.kappa model.readout_hidden optimizer.warmup_steps optimizer.clip "
     "optimizer.weight_decay optimizer.momentum",
+    -1: "remat",
 }
 _ABOVE_ZERO = (
     "optimizer.learning_rate",
@@ -36,7 +47,7 @@ _ABOVE_ZERO = (
 _SEEDS = ("seed", "data.seed")
 
 _CHOICES = {
-    "task": ("forecasting", *sequences.TASKS, topography.TASK),
+    "task": ("forecasting", *sequences.TASKS, spatial.TASK, topography.TASK),
     "conv": IMPLEMENTATIONS,
     "optimizer.name": base.OPTIMIZERS,
     "optimizer.schedule": base.SCHEDULES,
@@ -46,6 +57,7 @@ _CHOICES = {
     "model.input_init": wave.INPUT_INITS,
     "model.decode": tuple(names.DECODE),
     "model.start": names.STARTS,
+    "model.readout": readouts.READOUTS,
     "model.training": splits.TRAINING,
     "model.split": splits.SPLITS,
 }
@@ -85,10 +97,11 @@ def validate(config: ConfigDict) -> ConfigDict:
             _refuse(field, flat[field], "below 2**32")
     if "optimizer.warmup_steps" in flat:
         _check_order(flat, "optimizer.warmup_steps", "num_steps")
+    coupled = flat.get("task") in (*sequences.TASKS, topography.TASK)
+    if coupled and flat["conv"] not in coupling.IMPLEMENTATIONS:
+        raise unknown("conv", flat["conv"], coupling.IMPLEMENTATIONS)
     if flat.get("task") == "forecasting":
         _check_forecasting(flat)
-    elif flat["conv"] not in coupling.IMPLEMENTATIONS:
-        raise unknown("conv", flat["conv"], coupling.IMPLEMENTATIONS)
     if flat.get("task") == topography.TASK:
         _check_variational(flat)
     return config
@@ -96,7 +109,11 @@ def validate(config: ConfigDict) -> ConfigDict:
 
 def _check_names(flat: dict[str, Any]) -> None:
     """Tells why no experiment of ours has this task, model and dataset."""
-    kinds = {"forecasting": forecasting, topography.TASK: topography}
+    kinds = {
+        "forecasting": forecasting,
+        spatial.TASK: spatial,
+        topography.TASK: topography,
+    }
     known = kinds.get(flat["task"], sequences).MODELS
     if "model.name" not in flat:
         raise UserError("the config has no field model.name")

@@ -30,6 +30,8 @@ class Task(Evaluation, Protocol):
       curve: the training metric whose curve is drawn; not the loss where a constant
         in it would hide the rest.
       followed: flat key of the summary by which training is followed.
+      scored: which checkpoint is evaluated in the end, "last" or "best"; where a task
+        does not say, it is the last.
       note: one line that a user should read before training; empty if there is none.
       preparation: what takes time when the data is made, for a progress bar; empty if
         nothing does, and then no `progress` is taken.
@@ -73,6 +75,7 @@ KINDS = {
     "copy": ("copy_memory", "CopyMemory"),
     "adding": ("adding", "Adding"),
     "classification": ("classification", "Classification"),
+    "segmentation": ("segmentation", "Segmentation"),
     "variational": ("variational", "Variational"),
 }
 

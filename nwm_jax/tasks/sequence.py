@@ -25,8 +25,8 @@ class SequenceTask(abc.ABC):
     """A classifier, its inputs and what it shows of itself; see `tasks.Task`.
 
     Args:
-      config: a resolved config. Read are `name`, `seed`, `batch_size`, `remat`, `conv`, `model`
-        (see `models.classifier.build`) and `eval.batch_size`.
+      config: a resolved config. Read are `name`, `seed`, `batch_size`, `remat`, `conv`,
+        `model` (see `models.classifier.build`) and `eval.batch_size`.
       length: T, steps of a sequence.
       inputs: F, numbers of a step.
       outputs: numbers of an answer.

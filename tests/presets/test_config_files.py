@@ -9,13 +9,22 @@ import pytest
 from nwm_jax import presets
 from nwm_jax.data import suite
 from nwm_jax.errors import UserError
-from nwm_jax.presets import budgets, forecasting, grammar, sequences, topography
+from nwm_jax.presets import (
+    budgets,
+    forecasting,
+    grammar,
+    sequences,
+    spatial,
+    topography,
+)
 from nwm_jax.presets.validate import validate
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 FILES = sorted(CONFIGS.glob("*.py"))
 # The other experiments have presets of their own.
-KINDS = {name: kind for kind in (sequences, topography) for name in kind.EXPERIMENTS}
+KINDS = {
+    name: kind for kind in (sequences, spatial, topography) for name in kind.EXPERIMENTS
+}
 FORECASTS = [file for file in FILES if file.stem not in KINDS]
 EACH = [
     pytest.param(file, preset, id=f"{file.stem}:{preset}")

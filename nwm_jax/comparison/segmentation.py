@@ -1,0 +1,204 @@
+"""The table of segmentation runs: scores over seeds, collapses, the published numbers."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nwm_jax.comparison import published_shapes, workdirs
+from nwm_jax.comparison.grid import Grid
+from nwm_jax.errors import UserError
+
+SOURCE = (
+    "arXiv:2502.06034, results of its public repository, 300 epochs, 10 or 12 seeds"
+)
+
+#: Columns of the table: what eval.json holds in "test", and its heading.
+COLUMNS = {
+    "accuracy_foreground": "foreground accuracy",
+    "iou_foreground": "foreground IoU",
+    "accuracy": "accuracy",
+    "iou": "IoU",
+    "cross_entropy": "cross-entropy",
+    "iou_legacy": "legacy IoU",
+}
+_MAIN = "accuracy_foreground"
+
+
+class Entry(NamedTuple):
+    """One evaluated run.
+
+    Attributes:
+      dataset: its dataset.
+      model: model and what was varied of it, such as "nwm linear" or "cnn 8".
+      protocol: the protocol of the evaluation, without what `model` tells.
+      seed: the seed of the run.
+      scores: of the test.
+      background: scores without skill.
+      collapsed: whether hardly any foreground was found.
+      parameters: number of parameters.
+    """
+
+    dataset: str
+    model: str
+    protocol: str
+    seed: int
+    scores: dict[str, float]
+    background: dict[str, float]
+    collapsed: bool
+    parameters: int
+
+
+def variant(model: dict[str, Any]) -> str:
+    """Names a model by what is varied of it: "nwm linear", "cnn 8", "unet 3"."""
+    kind = {"cnn": "depth", "unet": "width"}.get(model["name"], "readout")
+    return f"{model['name']} {model[kind]}"
+
+
+def collect(folders: Sequence[pathlib.Path]) -> tuple[list[Entry], list[str]]:
+    """Reads workdirs of segmentations.
+
+    Returns:
+      The runs; and a line for each that is left out: not evaluated, damaged, or the
+      same experiment with the same seed once more.
+    """
+    entries: dict[tuple[Any, ...], Entry] = {}
+    notes: list[str] = []
+    for folder in folders:
+        try:
+            entry = read(folder)
+        except (UserError, OSError) as error:
+            notes.append(f"skipped {folder}: {error}")
+            continue
+        same = (entry.dataset, entry.model, entry.protocol, entry.seed)
+        if same in entries:
+            notes.append(f"skipped {folder}: the same as another, seed and all")
+            continue
+        entries[same] = entry
+    return list(entries.values()), notes
+
+
+def read(folder: pathlib.Path) -> Entry:
+    """Reads one workdir.
+
+    Raises:
+      UserError: it has not been evaluated, or is damaged.
+    """
+    config, found = workdirs.read(folder), workdirs.scores(folder)
+    try:
+        return Entry(
+            dataset=str(config["data"]["name"]),
+            model=variant(config["model"]),
+            protocol=_shared(str(found["protocol"])),
+            seed=int(found["seed"]),
+            scores={name: _number(found["test"][name]) for name in COLUMNS},
+            background={k: _number(v) for k, v in found["background"].items()},
+            collapsed=bool(found["collapsed"]),
+            parameters=int(found["num_parameters"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise UserError(
+            f"its config.json or eval.json is not that of a run ({error!r})"
+        ) from None
+
+
+def build(entries: Sequence[Entry]) -> list[Grid]:
+    """Arranges runs in a table for each dataset and protocol, a row for each model.
+
+    Of the foreground accuracy median and least are told too; a published row follows
+    where there is one.
+    """
+    grids = []
+    for dataset, protocol in dict.fromkeys((e.dataset, e.protocol) for e in entries):
+        mine = [e for e in entries if (e.dataset, e.protocol) == (dataset, protocol)]
+        head = ["model", "runs", "seeds", "collapsed", *COLUMNS.values()]
+        head[5:5] = ["median", "least"]
+        rows = []
+        for model in dict.fromkeys(entry.model for entry in mine):
+            rows.append(_row(model, [e for e in mine if e.model == model]))
+            if known := published_shapes.scores(dataset, model):
+                told = [_told(*known[name]) for name in COLUMNS]
+                rows.append(
+                    [model, "published", "", "", told[0], "", "", *told[1:], ""]
+                )
+        baseline = mine[0].background
+        told = [f"{baseline[k]:.4f}" if k in baseline else "" for k in COLUMNS]
+        rows.append(["background only", "", "", "", "0", "", "", *told[1:], ""])
+        grids.append(
+            Grid(
+                f"Segmentation of {dataset}, {protocol}",
+                [*head, "parameters"],
+                rows,
+                _legend(rows),
+            )
+        )
+    return grids
+
+
+def by_model(
+    folders: Sequence[pathlib.Path], score: str = _MAIN
+) -> dict[str, list[float]]:
+    """A score of every run, by model, in the order of the folders.
+
+    Args:
+      folders: workdirs of one dataset and protocol.
+      score: a key of `COLUMNS`.
+
+    Raises:
+      UserError: none could be read, or they are of several datasets or protocols.
+    """
+    entries, _ = collect(folders)
+    kinds = sorted({f"{e.dataset}, {e.protocol}" for e in entries})
+    if len(kinds) != 1:
+        told = (
+            f"of several datasets or protocols: {'; '.join(kinds)}" if kinds else "none"
+        )
+        raise UserError(f"evaluated runs to compare: {told}")
+    found: dict[str, list[float]] = {}
+    for entry in entries:
+        found.setdefault(entry.model, []).append(entry.scores[score])
+    return found
+
+
+def _row(model: str, runs: Sequence[Entry]) -> list[str]:
+    columns = []
+    for name in COLUMNS:
+        values = [run.scores[name] for run in runs]
+        spread = np.std(values, ddof=1) if len(values) > 1 else float("nan")
+        columns.append(_told(float(np.mean(values)), float(spread)))
+        if name == _MAIN:
+            columns += [f"{f(values):.4f}" for f in (np.median, np.min)]
+    counts = dict.fromkeys(f"{run.parameters:,}" for run in runs)
+    collapsed = sum(run.collapsed for run in runs)
+    return [
+        *(model, "ours", str(len(runs)), f"{collapsed} of {len(runs)}"),
+        *columns,
+        " / ".join(counts),
+    ]
+
+
+def _told(mean: float, spread: float) -> str:
+    return f"{mean:.4f}" if np.isnan(spread) else f"{mean:.4f} ± {spread:.4f}"
+
+
+def _legend(rows: Sequence[list[str]]) -> list[str]:
+    lines = [
+        "Means over seeds ± sample standard deviation",
+        "Collapsed: finds less than 1 % of the foreground",
+        "Legacy IoU: and over or of the bits of class numbers, in published tables as IoU",
+    ]
+    if any(row[1] == "published" for row in rows):
+        lines.append(f"Published: {published_shapes.SOURCE}")
+    return lines
+
+
+def _shared(protocol: str) -> str:
+    """A protocol without what tells models apart."""
+    own = ("model.readout=", "model.depth=", "model.width=", "model.num_steps=")
+    parts = protocol.split(" + ")
+    return " + ".join(part for part in parts if not part.startswith(own))
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,59 @@
+"""Membranes of one's own, from a file."""
+
+import os
+import pathlib
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from nwm_jax.errors import UserError
+
+_WIDEST = 512
+
+
+def read_mask(path: str | os.PathLike) -> np.ndarray:
+    """Reads where a membrane is; nothing in the file is executed.
+
+    Args:
+      path: a .npy file, ``[H, W]``, where the membrane is not zero; or a picture, where
+        it is brighter than a half.
+
+    Returns:
+      bool ``[H, W]``.
+
+    Raises:
+      UserError: a file that is missing, damaged or of another shape, or no membrane.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    try:
+        if path.suffix == ".npy":
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+        else:
+            with Image.open(path) as picture:
+                if max(picture.size) > _WIDEST:
+                    raise UserError(_too_large(path, picture.size[::-1]))
+                found = np.asarray(picture.convert("L")) > 127
+    except UserError:
+        raise
+    except (ValueError, OSError, EOFError, UnidentifiedImageError) as error:
+        raise UserError(
+            f"{path} is neither a .npy file nor a picture ({error})"
+        ) from None
+    if (
+        not isinstance(found, np.ndarray)
+        or found.ndim != 2
+        or found.dtype.kind not in "biuf"
+    ):
+        raise UserError(f"{path} must hold numbers [height, width]")
+    if max(found.shape) > _WIDEST:
+        raise UserError(_too_large(path, found.shape))
+    mask = np.asarray(found) != 0
+    if not mask.any():
+        raise UserError(f"{path} has no membrane: all of it is zero")
+    return mask
+
+
+def _too_large(path: pathlib.Path, shape: tuple[int, ...]) -> str:
+    return f"{path} has shape {tuple(shape)}; at most {_WIDEST} x {_WIDEST} is computed"

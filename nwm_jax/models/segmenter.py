@@ -1,0 +1,332 @@
+"""Models that say of every pixel what it belongs to (arXiv:2502.06034).
+
+An image is encoded by convolutions, becomes features of every pixel, and a perceptron
+that is the same at every pixel reads them. What a pixel knows of the rest of the image
+came to it through the features: through the waves of a recurrent sheet, or through the
+depth of a convolutional network.
+"""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from nwm_jax.core import readouts
+from nwm_jax.core.layouts import IMAGES, PLANES, Layout, to_planes
+from nwm_jax.core.pixels import Sums
+from nwm_jax.modules import functional
+from nwm_jax.modules.chunks import chunk_size, sum_over_chunks
+from nwm_jax.modules.devices import on_each_device
+from nwm_jax.modules.pixels import ConvStack, PixelConv, PixelMLP
+from nwm_jax.modules.spatial_cells import ConvLSTM, WaveSheet
+
+Measure = Callable[[Layout, jax.Array, jax.Array], Sums]
+
+# Images that run together: their states fit into a cache, and fill vector registers.
+_IMAGES_AT_ONCE = 16
+# Bytes of the features of images that run together.
+_FEATURE_BYTES = 64_000_000
+# Pixels that go through the perceptron together.
+_PIXELS_AT_ONCE = 2048
+
+
+class Segmenter(nnx.Module):
+    """Encoder, features, perceptron: ``[N, H, W, C] -> [N, H, W, K]`` logits.
+
+    Args:
+      head: the perceptron.
+      conv: "xla" is the plain formulation: XLA's convolutions and automatic gradients,
+        the whole time series and all activations kept. Any other (see
+        `modules.conv.conv`) goes through a few images and pixels at a time.
+    """
+
+    def __init__(self, head: PixelMLP, conv: str) -> None:
+        self.head = head
+        self.conv = conv
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is the plain formulation."""
+        return self.conv == "xla"
+
+    @abc.abstractmethod
+    def encode(self, images: jax.Array) -> Any:
+        """What the convolutions make of images: a pytree of fields ``[N, H, W, C]``."""
+
+    @abc.abstractmethod
+    def features(self, layout: Layout, fields: Any) -> jax.Array:
+        """The features of every pixel, from fields in `layout`."""
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Logits of every pixel.
+
+        Args:
+          images: ``[N, H, W, C]`` in [0, 1].
+
+        Returns:
+          ``[N, H, W, K]``.
+        """
+        fields = self.encode(images)
+        if self.plain:
+            return self.head(IMAGES, self.features(IMAGES, fields))
+        features = self.features(PLANES, jax.tree.map(to_planes, fields))
+        return to_planes(self.head(PLANES, features))
+
+    def score(
+        self, images: jax.Array, labels: jax.Array, measure: Measure
+    ) -> tuple[jax.Array, Sums]:
+        """The mean cross-entropy of all pixels, and sums over the pixels of each image.
+
+        Args:
+          images: ``[N, H, W, C]`` in [0, 1].
+          labels: int ``[N, H, W]``.
+          measure: `core.pixels.training_sums` or `all_sums`.
+
+        Returns:
+          A scalar, and what `measure` gives.
+        """
+        fields = self.encode(images)
+        if self.plain:
+            logits = self.head(IMAGES, self.features(IMAGES, fields))
+            sums = measure(IMAGES, logits, labels)
+            return sums["cross_entropy"].sum() / labels.size, sums
+        graphdef, params, rest = functional.split(self)
+
+        def on_device(examples: Any, weights: Any) -> tuple[jax.Array, Sums]:
+            model = functional.merge(graphdef, weights, rest)
+            total, sums = model._in_chunks(*examples, measure)
+            return total[None], sums
+
+        totals, sums = on_each_device(on_device, (fields, labels), params)
+        return totals.sum() / labels.size, sums
+
+    def _in_chunks(
+        self, fields: Any, labels: jax.Array, measure: Measure
+    ) -> tuple[jax.Array, Sums]:
+        """Sum of the cross-entropy and `measure` of encoded images, a few at a time."""
+        graphdef, params, rest = functional.split(self)
+        count, height, width = labels.shape
+        inputs = self.head.layers[0].kernel.shape[0]
+        image_bytes = inputs * height * width * labels.dtype.itemsize
+        most = max(1, min(_IMAGES_AT_ONCE, _FEATURE_BYTES // image_bytes))
+        size = chunk_size(count, most)
+
+        def few(weights: Any, fields: Any, labels: jax.Array) -> tuple[jax.Array, Sums]:
+            model = functional.merge(graphdef, weights, rest)
+            return _read_out(
+                model.head, model.features(PLANES, fields), labels, measure
+            )
+
+        def cut(field: jax.Array) -> jax.Array:
+            return to_planes(field.reshape(-1, size, *field.shape[1:]))
+
+        fields = jax.tree.map(cut, fields)
+        labels = jnp.moveaxis(labels.reshape(-1, size, height, width), 1, -1)
+        total, sums = sum_over_chunks(few, params, fields, labels)
+        return total, jax.tree.map(lambda s: s.reshape(count, *s.shape[2:]), sums)
+
+
+def _read_out(
+    head: PixelMLP, features: jax.Array, labels: jax.Array, measure: Measure
+) -> tuple[jax.Array, Sums]:
+    """The perceptron and its errors, some pixels of all examples at a time.
+
+    Args:
+      head: the perceptron.
+      features: planes ``[F, H, W, N]``.
+      labels: ``[H, W, N]``.
+      measure: see `Segmenter.score`.
+    """
+    graphdef, params, rest = functional.split(head)
+    count, examples = features.shape[0], features.shape[-1]
+    places = labels.size // examples
+    size = chunk_size(places, max(1, _PIXELS_AT_ONCE // examples))
+
+    def some(weights: Any, features: jax.Array, labels: jax.Array) -> Any:
+        logits = functional.merge(graphdef, weights, rest)(PLANES, features)
+        sums = measure(PLANES, logits, labels)
+        return sums["cross_entropy"].sum(), sums
+
+    features = features.reshape(count, -1, 1, size, examples).swapaxes(0, 1)
+    labels = labels.reshape(-1, 1, size, examples)
+    total, sums = sum_over_chunks(some, params, features, labels)
+    return total, jax.tree.map(lambda s: s.sum(axis=0), sums)
+
+
+class TimeReadout(nnx.Module):
+    """A readout of any recurrent sheet's time series, see `core.readouts`.
+
+    Args:
+      name: one of `core.readouts.READOUTS`.
+      num_steps: T, length of the series.
+      rngs: draws V of "linear", uniform in ±1/sqrt(T).
+    """
+
+    def __init__(self, name: str, num_steps: int, *, rngs: nnx.Rngs) -> None:
+        self.name = name
+        self.num_steps = num_steps
+        if name == "linear":
+            self.basis = nnx.Param(
+                readouts.uniform_basis(rngs.params(), num_steps),
+            )
+
+    def gather(
+        self,
+        step: Callable[[Any], Any],
+        read: Callable[[Any], jax.Array],
+        layout: Layout,
+        state: Any,
+        *,
+        remat: int = 0,
+    ) -> jax.Array:
+        """Runs a recurrence for T steps and gives the features of every cell.
+
+        Args:
+          step: one time step of a state.
+          read: the field of a state of which the series is read.
+          layout: of the fields.
+          state: the state before the first step.
+          remat: r > 0: the series is never kept: r steps at a time are added to the
+            features and, for the gradient, run once more. 0: all of it is kept.
+
+        Returns:
+          The features as a field in `layout`.
+        """
+        name, num_steps = self.name, self.num_steps
+        basis = self.basis[...] if name == "linear" else None
+
+        def stretch(carry: Any, begin: Any, length: int) -> Any:
+            def one(state: Any, _: None) -> tuple[Any, jax.Array]:
+                state = step(state)
+                return state, read(state)
+
+            state, gathered = carry
+            state, series = jax.lax.scan(one, state, None, length=length)
+            return state, readouts.add(name, num_steps, gathered, series, begin, basis)
+
+        carry = state, readouts.start(name, num_steps, read(state), basis)
+        blocks, rest = divmod(num_steps, remat) if remat else (0, num_steps)
+        if blocks:
+            block = jax.checkpoint(
+                lambda carry, begin: (stretch(carry, begin, remat), None),
+                prevent_cse=False,
+            )
+            carry, _ = jax.lax.scan(block, carry, remat * jnp.arange(blocks))
+        if rest:
+            carry = stretch(carry, blocks * remat, rest)
+        return readouts.finish(name, layout, carry[1])
+
+
+class RecurrentSegmenter(Segmenter):
+    """A recurrent sheet that sees the image once, and a readout of its time series.
+
+    Args:
+      cell: `WaveSheet` or `ConvLSTM`.
+      readout: one of `core.readouts.READOUTS`.
+      num_steps: T.
+      hidden: widths of the perceptron's hidden layers.
+      classes: K.
+      conv: see `Segmenter`.
+      remat: see `TimeReadout.gather`; the plain formulation keeps all.
+      rngs: draws the readout and the perceptron.
+    """
+
+    def __init__(
+        self,
+        cell: WaveSheet | ConvLSTM,
+        readout: str,
+        num_steps: int,
+        hidden: tuple[int, ...],
+        classes: int,
+        *,
+        conv: str = "auto",
+        remat: int = 0,
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.cell = cell
+        self.readout = TimeReadout(readout, num_steps, rngs=rngs)
+        features = readouts.num_features(readout, num_steps, cell.channels)
+        super().__init__(PixelMLP([features, *hidden, classes], rngs=rngs), conv)
+        self.remat = remat
+
+    def encode(self, images: jax.Array) -> Any:
+        """What the image sets, and the first state."""
+        return self.cell.encode(images)
+
+    def features(self, layout: Layout, fields: Any) -> jax.Array:
+        """The readout of the time series."""
+        scene, state = fields
+        return self.readout.gather(
+            lambda state: self.cell.step(layout, scene, state),
+            self.cell.read,
+            layout,
+            state,
+            remat=0 if self.plain else self.remat,
+        )
+
+    def states(self, images: jax.Array) -> jax.Array:
+        """The time series of every pixel, for figures and analysis.
+
+        Args:
+          images: ``[N, H, W, C]``.
+
+        Returns:
+          ``[N, T, H, W, C]``: after each step positions, or outputs of the LSTM.
+        """
+        scene, state = jax.tree.map(to_planes, self.cell.encode(images))
+
+        def one(state: Any, _: None) -> tuple[Any, jax.Array]:
+            state = self.cell.step(PLANES, scene, state)
+            return state, self.cell.read(state)
+
+        _, series = jax.lax.scan(one, state, None, length=self.readout.num_steps)
+        return jnp.moveaxis(to_planes(series), 0, 1)
+
+
+class ConvSegmenter(Segmenter):
+    """A plain convolutional network with a receptive field of (2 L + 1)² pixels.
+
+    L 3x3 convolutions with ReLU, the last to `channels` only (as narrow as the sheets
+    are); a 1x1 convolution to the features; the perceptron (arXiv:2502.06034, baseline).
+
+    Args:
+      inputs: channels of the image.
+      depth: L >= 2.
+      width: channels between the convolutions.
+      channels: channels of the narrow place.
+      features: features of a pixel.
+      hidden: widths of the perceptron's hidden layers.
+      classes: K.
+      conv: see `Segmenter`.
+      rngs: draws the weights.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        depth: int,
+        *,
+        width: int,
+        channels: int,
+        features: int,
+        hidden: tuple[int, ...],
+        classes: int,
+        conv: str = "auto",
+        rngs: nnx.Rngs,
+    ) -> None:
+        sizes = [inputs, *[width] * (depth - 1), channels]
+        self.convs = ConvStack(sizes, implementation=conv, rngs=rngs)
+        self.widen = PixelConv(channels, features, size=1, rngs=rngs)
+        super().__init__(PixelMLP([features, *hidden, classes], rngs=rngs), conv)
+
+    def encode(self, images: jax.Array) -> jax.Array:
+        """The narrow place, ``[N, H, W, channels]``."""
+        return jax.nn.relu(self.convs(images))
+
+    def features(self, layout: Layout, fields: jax.Array) -> jax.Array:
+        """The features, linear in the narrow place."""
+        y = layout.dense(fields, self.widen.kernel[...][0, 0])
+        return y + layout.along_channels(self.widen.bias[...])
