@@ -300,6 +300,10 @@ class ConvSegmenter(Segmenter):
       features: features of a pixel.
       hidden: widths of the perceptron's hidden layers.
       classes: K.
+      he: an ablation of ours: the convolutions are drawn for ReLU (He et al.,
+        arXiv:1502.01852) and nothing is cut off at the narrow place. As the original
+        draws them, deep networks begin with signals that vanish, some with both narrow
+        channels dead.
       conv: see `Segmenter`.
       rngs: draws the weights.
     """
@@ -314,17 +318,25 @@ class ConvSegmenter(Segmenter):
         features: int,
         hidden: tuple[int, ...],
         classes: int,
+        he: bool = False,
         conv: str = "auto",
         rngs: nnx.Rngs,
     ) -> None:
         sizes = [inputs, *[width] * (depth - 1), channels]
         self.convs = ConvStack(sizes, implementation=conv, rngs=rngs)
+        self.he = he
+        if he:
+            draw = nnx.initializers.he_normal()
+            for layer in self.convs.convs:
+                layer.kernel[...] = draw(rngs.params(), layer.kernel.shape)
+                layer.bias[...] = jnp.zeros(layer.bias.shape)
         self.widen = PixelConv(channels, features, size=1, rngs=rngs)
         super().__init__(PixelMLP([features, *hidden, classes], rngs=rngs), conv)
 
     def encode(self, images: jax.Array) -> jax.Array:
         """The narrow place, ``[N, H, W, channels]``."""
-        return jax.nn.relu(self.convs(images))
+        narrow = self.convs(images)
+        return narrow if self.he else jax.nn.relu(narrow)
 
     def features(self, layout: Layout, fields: jax.Array) -> jax.Array:
         """The features, linear in the narrow place."""

@@ -43,7 +43,14 @@ MODELS: dict[str, dict[str, Any]] = {
         **_PERCEPTRON,
     },
     # 49 features of each of two channels: the original's T // 2 - 1.
-    "cnn": {"depth": 8, "channels": 2, "width": 16, "features": 98, **_PERCEPTRON},
+    "cnn": {
+        "depth": 8,
+        "channels": 2,
+        "width": 16,
+        "features": 98,
+        "he": False,
+        **_PERCEPTRON,
+    },
     "unet": {"width": 2},
 }
 

@@ -12,7 +12,8 @@ NWM = {"readout": "linear", "num_steps": 10, "dt": 0.1}
 
 
 @pytest.mark.parametrize(
-    ("file", "model", "hp"), [("nwm_linear", "segmentation_nwm", NWM), ("cnn4", "cnn", {})]
+    ("file", "model", "hp"),
+    [("nwm_linear", "segmentation_nwm", NWM), ("cnn4", "cnn", {})],
 )
 def test_golden_logits(file, model, hp):
     golden = np.load(GOLDEN / "spatial" / f"{file}.npz")

@@ -89,7 +89,9 @@ def test_loss_and_score_agree(make):
 
 def test_a_u_net_carries_its_statistics(make):
     task = make("polygons_unet:smoke")
-    _, params, rest = functional.split(nnx.eval_shape(lambda: task.init(jax.random.key(0))))
+    _, params, rest = functional.split(
+        nnx.eval_shape(lambda: task.init(jax.random.key(0)))
+    )
     assert jax.tree.leaves(rest)
     batch = task.batch(0, slice(None))
     _, (_, state) = jax.eval_shape(task.loss, params, rest, batch, jax.random.key(1))
