@@ -29,13 +29,16 @@ for ((i = 0; i < number; i++)); do
 done
 
 code=0
-for pid in "${pids[@]}"; do
+for i in "${!pids[@]}"; do
   # A trapped signal ends `wait` early, with a code of its own: wait again.
   interrupted=1
   while ((interrupted)); do
     interrupted=0 ended=0
-    wait "$pid" || ended=$?
+    wait "${pids[i]}" || ended=$?
   done
-  ((code)) || code=$ended
+  if ((ended && !code)); then
+    code=$ended
+    echo "process $i ended with code $ended; its own lines say why" >&2
+  fi
 done
 exit "$code"

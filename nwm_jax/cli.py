@@ -45,6 +45,8 @@ _MACHINE_ERRORS = (
     errno.ENOTDIR,
     errno.EISDIR,
     errno.EEXIST,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
 )
 _HELP = ("-h", "-help", "--help", "--helpfull", "--helpshort")
 
@@ -179,6 +181,9 @@ def enable_compilation_cache() -> pathlib.Path | None:
     Returns:
       The folder, or None where JAX's own settings rule or it cannot be written.
     """
+    # diffrax checks its arguments by calls of Python, and a program with such calls is
+    # never kept. What they would find makes NaN instead, which is told as well.
+    os.environ.setdefault("EQX_ON_ERROR", "nan")
     if jax.config.jax_compilation_cache_dir:
         return None
     root = os.environ.get("NWM_JAX_CACHE") or "~/.cache/nwm_jax"

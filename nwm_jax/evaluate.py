@@ -19,15 +19,17 @@ WORKDIR = flags.DEFINE_string(
 WHICH = flags.DEFINE_string(
     "which",
     None,
-    "checkpoint: last, best or a step; if not given the last, of segmentations the best",
+    "checkpoint: last, best or a step (0: before training); if not given the last, of "
+    "segmentations the best",
     flag_values=FLAGS,
 )
 METRICS = flags.DEFINE_list(
     "metrics",
     [],
     "of forecasts: mse, vpt (valid prediction time), energy (drift of the forecast's "
-    "energy) and symetric (takes minutes); the first two, and energy where images of "
-    "the dataset tell it, if not given. Other tasks have their own scores only",
+    "energy), waves (statistics of the hidden state) and symetric (takes minutes); if "
+    "not given, all but the last that data and model can give. Other tasks have their "
+    "own scores, and waves",
     flag_values=FLAGS,
 )
 DATA = flags.DEFINE_string(

@@ -2,13 +2,14 @@
 
 With --runs='runs/*' in place of --workdir: draws the curves of several runs of a task
 into one picture, by the names of their folders; with --boxes the scores of evaluated
-segmentations, a box for each model over its seeds.
+segmentations, a box for each model over its seeds. With --figure=4 beside it: a figure of
+the paper on Neural Wave Machines, from runs of its topographic experiments.
 """
 
 from absl import flags
 
 from nwm_jax import cli, drawing, report, runs
-from nwm_jax.comparison import curves
+from nwm_jax.comparison import curves, workdirs
 from nwm_jax.errors import UserError
 
 FLAGS = flags.FlagValues()
@@ -21,7 +22,15 @@ RUNS = flags.DEFINE_list(
     flag_values=FLAGS,
 )
 OUT = flags.DEFINE_string(
-    "out", "runs.png", "the picture of --runs to write", flag_values=FLAGS
+    "out", "runs.png", "the picture of --runs or --figure to write", flag_values=FLAGS
+)
+FIGURE = flags.DEFINE_integer(
+    "figure",
+    None,
+    "number of a figure of the paper, 1 to 9: 2 takes runs of digits, gratings and noise, "
+    "3 of gratings and of 2D digits, 5 and 9 of 1D digits, 8 of several seeds, the "
+    "others of 2D digits",
+    flag_values=FLAGS,
 )
 BOXES = flags.DEFINE_bool(
     "boxes",
@@ -32,7 +41,8 @@ BOXES = flags.DEFINE_bool(
 WHICH = flags.DEFINE_string(
     "which",
     None,
-    "checkpoint: last, best or a step; if not given the last, of segmentations the best",
+    "checkpoint: last, best or a step (0: before training); if not given the last, of "
+    "segmentations the best",
     flag_values=FLAGS,
 )
 
@@ -44,6 +54,20 @@ def main(argv: list[str]) -> int:
         raise UserError("give either --workdir of one run or --runs of several")
     if BOXES.value and not RUNS.value:
         raise UserError("--boxes goes with --runs")
+    if FIGURE.value is not None:
+        if not RUNS.value:
+            raise UserError("--figure takes its runs by --runs")
+        # Loads what only these figures need.
+        from nwm_jax import published_figures
+
+        step = runs.which(WHICH.value)
+        found = [
+            runs.open_run(folder, step, counter=report.counter)
+            for folder in workdirs.find(RUNS.value)
+        ]
+        drawn = published_figures.draw(FIGURE.value, found, OUT.value)
+        report.say(report.pictures(drawn))
+        return 0
     if RUNS.value:
         draw = curves.draw_boxes if BOXES.value else curves.draw
         report.say(report.pictures([draw(RUNS.value, OUT.value)]))

@@ -112,6 +112,15 @@ def scores(report: dict[str, Any]) -> str:
             lines.append(_line(f"energy {measure}", energy[measure]))
     if "model_drift" in energy:
         lines.append(_line("own energy", {"drift": energy["model_drift"]}))
+    if waves := report.get("waves"):
+        told = ("coherence", "travelling_index", "wave_number", "frequency", "speed")
+        lines.append(_line("waves", {k: waves[k] for k in told if k in waves}))
+    if found := report.get("orientation"):
+        told = ("same_label", "chance", "unselective", "pinwheels")
+        lines.append(_line("orientation", {k: found[k] for k in told}))
+    if induced := report.get("induced"):
+        told = ("slope", "slope_mean", "slope_std", "backward", "monotonic")
+        lines.append(_line("induced", {k: induced[k] for k in told}))
     if "symetric" in report:
         lines.append(_line("symetric", report["symetric"]))
     return "\n".join(lines)

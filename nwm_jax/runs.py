@@ -26,6 +26,7 @@ from nwm_jax.modules import functional
 from nwm_jax.presets.validate import validate
 from nwm_jax.tasks import Counter, Task, build
 from nwm_jax.training import checkpoint, evaluating, mesh
+from nwm_jax.training import state as states
 
 EVALUATION = "eval.json"
 
@@ -59,7 +60,8 @@ def open_run(
     Args:
       workdir: the folder of a run.
       which: "last", "best" (by the evaluations during training; the last if there were
-        none), the step of a checkpoint, or None: what the task has evaluated, `scored`.
+        none), the step of a checkpoint (0: the weights before the first step), or None:
+        what the task has evaluated, `scored`.
       task: the run's task where it is already open.
       counter: called with what is being done, gives the progress(done, total) that is
         called while data is made.
@@ -74,7 +76,10 @@ def open_run(
     config = read_config(workdir)
     task = task or build(config, counter)
     which = scored(task) if which is None else which
-    step, params, state = checkpoint.load(workdir, task, which)
+    if which == 0:
+        step, (params, state) = 0, states.untrained(task, config.seed)
+    else:
+        step, params, state = checkpoint.load(workdir, task, which)
     model = functional.merge(task.graphdef, params, state)
     return Run(workdir, config, task, model, step)
 

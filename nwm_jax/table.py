@@ -20,6 +20,7 @@ from nwm_jax.comparison import (
     segmentation,
     sequences,
     table,
+    waves,
     workdirs,
     write,
 )
@@ -45,6 +46,12 @@ MEASURE = flags.DEFINE_enum(
     "what to tabulate of forecasts: an error, or the valid prediction time",
     flag_values=FLAGS,
 )
+WAVES = flags.DEFINE_bool(
+    "waves",
+    False,
+    "what waves the hidden states carry, beside the errors, and their rank correlation",
+    flag_values=FLAGS,
+)
 OUT = flags.DEFINE_string(
     "out", None, "a file to write in place of the screen", flag_values=FLAGS
 )
@@ -54,6 +61,11 @@ def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
     folders = workdirs.find(RUNS.value)
+    if WAVES.value:
+        entries, notes = waves.collect(folders)
+        _tell(notes)
+        _print(grid.FORMATS[FORMAT.value](waves.build(entries), notes))
+        return 0
     kinds = {folder: workdirs.task(folder) for folder in folders}
     remembering = [folder for folder, kind in kinds.items() if kind in TASKS]
     segmenting = [folder for folder, kind in kinds.items() if kind == spatial.TASK]
@@ -69,12 +81,15 @@ def main(argv: list[str]) -> int:
         forecasting = []
     if segmenting:
         parts.append(_grids(segmentation, segmenting + forecasting))
-    text = "\n".join(parts)
+    _print("\n".join(parts))
+    return 0
+
+
+def _print(text: str) -> None:
     if OUT.value:
         print(f"table: {files.write_atomic(OUT.value, text)}")
     else:
         print(text, end="")
-    return 0
 
 
 def _forecasts(folders: list[pathlib.Path]) -> str:

@@ -29,6 +29,7 @@ VERBS = {
 NWM = "--config=pendulum_nwm2d:smoke"
 COPY = "--config=copy_wrnn:smoke"
 OUT = "--workdir={new}"
+LONG = "--workdir={new}" + 300 * "a"
 
 
 def run(verb, *arguments):
@@ -69,6 +70,7 @@ def files(tmp_path_factory):
         pickle.dump({"frames": [1, 2]}, file)
     np.save(folder / "objects.npy", np.array([{}, None], object), allow_pickle=True)
     (folder / "nothing").mkdir()
+    (folder / "loop").symlink_to("loop")
     (folder / "records").mkdir()
     (folder / "records" / "features.txt").write_text("not a list of features\n")
     configs = {
@@ -113,6 +115,7 @@ CASES = [
     ("train", [NWM, OUT, "--config.batch_size=-1"], "batch_size=-1 must be at least 1"),
     ("train", [NWM, OUT, "--config.batch_size=6"], "does not divide among 4 devices"),
     ("train", [NWM, OUT, "--config.num_steps=0"], "num_steps=0 must be at least 1"),
+    ("train", [NWM, OUT, "--config.remat=-2"], "remat=-2 must be at least -1"),
     ("train", [NWM, OUT, "--config.seed=-1"], "seed=-1 must be at least 0"),
     ("train", [NWM, OUT, "--config.seed=4294967296"], r"must be below 2\*\*32"),
     ("train", [NWM, OUT, "--config.optimizer.learning_rate=nan"], "finite number"),
@@ -157,6 +160,8 @@ CASES = [
     # Folders of runs.
     ("train", [NWM, "--workdir={f}/text.npy/run"], "cannot write to the workdir"),
     ("train", [NWM, "--workdir=/proc/nowhere/run"], "cannot write to the workdir"),
+    ("train", [NWM, "--workdir={f}/loop/run"], "symbolic links"),
+    ("train", [NWM, LONG], "File name too long"),
     ("train", [NWM, "--workdir={f}/used"], "another run is training in"),
     ("train", [NWM, "--workdir={f}/torn"], "not readable JSON"),
     (
@@ -167,6 +172,8 @@ CASES = [
     ("train", [NWM, "--workdir={f}/list"], "does not hold the config of a run"),
     ("evaluate", [], "--workdir is required"),
     ("evaluate", ["--workdir={f}/nothing"], "is not a workdir"),
+    ("evaluate", ["--workdir={f}/loop"], "loop"),
+    ("evaluate", [LONG], "name too long|is not a workdir"),
     ("evaluate", ["--workdir={f}/torn"], "not readable JSON"),
     ("evaluate", ["--workdir={f}/list"], "does not hold the config"),
     ("evaluate", ["--workdir={f}/unknown"], "unknown model.name 'transformer'"),
@@ -178,6 +185,7 @@ CASES = [
     ("evaluate", ["--workdir={f}/other", "--horizon=0"], "not a positive integer"),
     ("plot", [], "--workdir"),
     ("plot", ["--workdir={f}/nothing"], "is not a workdir"),
+    ("plot", [LONG], "name too long|is not a workdir"),
     ("plot", ["--runs={f}/nothing", "--out={new}.png"], "nothing"),
     ("table", [], "--runs is required"),
     ("table", ["--runs={f}/nowhere*"], "nowhere"),
@@ -192,6 +200,7 @@ CASES = [
     ("generate", ["--dataset=pendulum", "--out={new}", "--dt=nan"], "dt"),
     ("generate", ["--dataset=pendulum", "--out={new}", "--seed=-3"], "seed"),
     ("generate", ["--dataset=pendulum", "--out={f}/text.npy"], "text.npy"),
+    ("generate", ["--dataset=pendulum", f"--out=/tmp/{300 * 'a'}"], "name too long"),
     ("generate", ["--dataset=pendulum", "--preview={new}.jpg"], "jpg"),
     ("benchmark data", ["--dataset=pendulun"], "unknown dataset 'pendulun'"),
     ("benchmark data", ["--repeats=0"], "repeats is 0"),
@@ -203,6 +212,8 @@ CASES = [
     ("waves", ["--out={new}"], "give one recording"),
     ("waves", ["{f}/field.npy"], "--out is required"),
     ("waves", ["{f}/none.npy", "--out={new}"], "does not exist"),
+    ("waves", [f"{300 * 'a'}.npy", "--out={new}"], "name too long"),
+    ("waves", ["{f}/loop", "--out={new}"], "loop"),
     ("waves", ["{f}/text.npy", "--out={new}"], "text.npy is pickled"),
     ("waves", ["{f}/objects.npy", "--out={new}"], "is pickled or holds objects"),
     ("waves", ["{f}/renamed.npy", "--out={new}"], "is an archive: name it .npz"),

@@ -9,23 +9,33 @@ dense    ``[..., N]``              ``[N, M]``               every cell with ever
 ring     ``[..., rings, ring, C]`` ``[k, C, D]``            k cells along the last ring
 torus    ``[..., H, W, C]``        ``[k, k, C, D]``         k x k cells, periodic
 =======  ========================  =======================  ==========================
+
+On rings and tori neighbouring cells of a row are taken together: a block of q cells is
+the vector of its q C numbers, what it hears is a window of k rows of q + k - 1 cells, and
+one matrix ``[k (q + k - 1) C, q D]`` holds the kernel once for each of the q cells. The
+windows overlap less than those of single cells, so that less memory is moved, and a product
+with some dozens of columns is one that CPUs are good at; XLA's own convolution is many
+times slower inside of a scan there.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, unknown
 
 TOPOLOGIES = ("dense", "ring", "torus")
+IMPLEMENTATIONS = ("auto", "xla")
 
-# Up to this many numbers in a row, products of whole rows are faster on CPUs than
-# patches: a scan of 60 steps and its gradient, 8 to 32 examples, took 1.4 to 2.5 times
-# less time for rows of 12 to 96 numbers, and as much at 192.
-_SMALL_ROW = 96
+# The numbers of a block for which a scan and its gradient were fastest on two cores, but
+# two cells at least: rings with 1 to 27 channels, tori of 8x8 to 16x16 cells with 1, 8 and
+# 16, rows of 12 and 23.
+_BLOCK = {1: 16, 2: 32}
 
 
-def couple(topology: str, field: jax.Array, weights: jax.Array) -> jax.Array:
+def couple(
+    topology: str, field: jax.Array, weights: jax.Array, implementation: str = "auto"
+) -> jax.Array:
     """Weighs and sums the neighbours of every cell of a field.
 
     Dense: ``y_n = sum_m field_m weights_mn``. Ring and torus: the periodic
@@ -36,77 +46,131 @@ def couple(topology: str, field: jax.Array, weights: jax.Array) -> jax.Array:
       topology: "dense", "ring" or "torus".
       field: see the table above; leading axes are free.
       weights: see the table above; kernel sizes are odd and not larger than the field.
+      implementation: "auto", or "xla" for XLA's convolution, the plain formulation that
+        benchmarks compare with; they agree to rounding.
 
     Returns:
       The field of sums: as `field`, with D channels (M cells) in place of C (N).
 
     Raises:
-      UserError: unknown topology, or an even kernel size.
+      UserError: unknown topology or implementation, or an even kernel size.
     """
+    check_implementation(implementation)
     if topology == "dense":
-        return _product(field, weights)
-    if topology == "torus" and field.shape[-2] * field.shape[-1] <= _SMALL_ROW:
-        return _couple_rows(field, weights)
-    if topology in ("ring", "torus"):
-        near = _patches(field, weights.shape[:-2])
-        return _product(near, weights.reshape(-1, weights.shape[-1]))
-    raise UserError(f"unknown topology {topology!r}; choose one of {TOPOLOGIES}")
-
-
-def _product(rows: jax.Array, matrix: jax.Array) -> jax.Array:
-    # An oscillator integrates over hundreds of steps: no accelerator may round its
-    # forces to bfloat16 or TF32 on the way.
-    return jnp.matmul(rows, matrix, precision=jax.lax.Precision.HIGHEST)
-
-
-def _couple_rows(field: jax.Array, weights: jax.Array) -> jax.Array:
-    """The coupling of a torus as one product of whole rows with a banded matrix.
-
-    A row is the vector of its W C numbers; the rows that a row feels stand side by side,
-    and the matrix ``[k W C, W D]`` holds the kernel once for every column. Most of it is
-    zero, but it moves W times fewer, larger pieces than patches do.
-    """
-    _check_odd(weights.shape[:2])
-    width, channels = field.shape[-2:]
-    taps = np.arange(weights.shape[1])[:, None, None] - weights.shape[1] // 2
-    source, target = np.arange(width)[:, None], np.arange(width)
-    # One where column `target` feels column `source` through a tap.
-    band = jnp.asarray((target + taps - source) % width == 0, weights.dtype)
-    matrix = jnp.einsum("bij,abcd->aicjd", band, weights, precision="highest")
-    rows = field.reshape(*field.shape[:-2], 1, width * channels)
-    near = _patches(rows, (weights.shape[0], 1))
-    sums = _product(near, matrix.reshape(near.shape[-1], -1))
+        return product(field, weights)
+    if topology not in TOPOLOGIES:
+        raise UserError(f"unknown topology {topology!r}; choose one of {TOPOLOGIES}")
+    sizes = weights.shape[:-2]
+    if any(size % 2 == 0 for size in sizes):
+        raise UserError(f"kernel sizes must be odd, got {sizes}")
+    if implementation == "xla":
+        return _convolve(field, weights)
+    q = block(field.shape, len(sizes))
+    sums = product(windows(field, sizes, q), banded(weights, q))
     return sums.reshape(*field.shape[:-1], weights.shape[-1])
 
 
-def _check_odd(sizes: tuple[int, ...]) -> None:
-    """Raises UserError if a kernel has no middle."""
-    if any(size % 2 == 0 for size in sizes):
-        raise UserError(f"kernel sizes must be odd, got {sizes}")
+def check_implementation(name: str) -> None:
+    """Raises UserError for a name that is not one of `IMPLEMENTATIONS`."""
+    if name not in IMPLEMENTATIONS:
+        raise unknown("implementation", name, IMPLEMENTATIONS)
 
 
-def _patches(field: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
-    """The periodic neighbourhood of every cell, side by side on the last axis.
+def product(rows: jax.Array, weights: jax.Array) -> jax.Array:
+    """``rows @ weights`` over the last and the first axis, in full precision.
 
-    Patches and one matmul serve any number of channels, and their gradient is again a
-    matmul; XLA's own convolution is slow on CPU inside a scan for such small kernels.
+    An oscillator integrates over hundreds of steps and a wave carries its input as long:
+    no accelerator may round what moves them to bfloat16 or TF32 on the way.
+
+    Args:
+      rows: ``[..., F]``.
+      weights: ``[F, ...]``.
     """
-    _check_odd(sizes)
-    channel = field.ndim - 1
-    columns = [field]
-    for axis, size in zip(range(channel - len(sizes), channel), sizes):
-        length = field.shape[axis]
-        columns = [
-            jax.lax.slice_in_dim(wrapped, tap, tap + length, axis=axis)
-            for wrapped in (_wrap(column, axis, size // 2) for column in columns)
-            for tap in range(size)
-        ]
-    return jnp.concatenate(columns, axis=-1)
+    return jnp.tensordot(rows, weights, 1, precision=jax.lax.Precision.HIGHEST)
 
 
-def _wrap(field: jax.Array, axis: int, amount: int) -> jax.Array:
-    """Repeats the last cells before the first and the first after the last."""
-    if amount == 0:
-        return field
-    widths = [(amount, amount) if i == axis else (0, 0) for i in range(field.ndim)]
-    return jnp.pad(field, widths, mode="wrap")
+def block(shape: tuple[int, ...], rank: int) -> int:
+    """How many cells of a row are best taken together: q, a divisor of their number.
+
+    Args:
+      shape: of the field, ``(..., W, C)``.
+      rank: spatial axes of the kernel: 1 (ring) or 2 (torus).
+    """
+    cells, channels = shape[-2:]
+    wanted = max(2, _BLOCK[rank] // channels)
+    divisors = [q for q in range(1, cells + 1) if cells % q == 0]
+    return min(divisors, key=lambda q: max(q, wanted) / min(q, wanted))
+
+
+def windows(field: jax.Array, sizes: tuple[int, ...], q: int) -> jax.Array:
+    """What every block of a row hears.
+
+    Args:
+      field: ``[..., W, C]`` (ring) or ``[..., H, W, C]`` (torus).
+      sizes: of the kernel, ``(k,)`` or ``(k, k)``, odd.
+      q: cells of a block, a divisor of W.
+
+    Returns:
+      ``[..., W / q, (q + k - 1) C]`` or ``[..., H, W / q, k (q + k - 1) C]``.
+    """
+    *lead, cells, channels = field.shape
+    size = sizes[-1]
+    reach = q + size - 1
+    pieces = [
+        jnp.roll(field, size // 2 - start, axis=-2).reshape(
+            *lead, cells // q, q * channels
+        )
+        for start in range(0, reach, q)
+    ]
+    near = jnp.concatenate(pieces, axis=-1)[..., : reach * channels]
+    if len(sizes) == 1:
+        return near
+    rows = [jnp.roll(near, sizes[0] // 2 - i, axis=-3) for i in range(sizes[0])]
+    return jnp.concatenate(rows, axis=-1)
+
+
+def banded(kernel: jax.Array, q: int) -> jax.Array:
+    """The matrix that takes a window to its block.
+
+    Args:
+      kernel: ``[k, C, D]`` or ``[k, k, C, D]``.
+      q: cells of a block.
+
+    Returns:
+      ``[(q + k - 1) C, q D]`` or ``[k (q + k - 1) C, q D]``.
+    """
+    size, _, outputs = kernel.shape[-3:]
+    heard, cell, tap = np.ogrid[: q + size - 1, :q, :size]
+    band = jnp.asarray(heard == cell + tap, kernel.dtype)
+    matrix = jnp.einsum("wpj,...jcd->...wcpd", band, kernel, precision="highest")
+    return matrix.reshape(-1, q * outputs)
+
+
+def turned(kernel: jax.Array) -> jax.Array:
+    """The kernel that takes cotangents of sums to cotangents of the field.
+
+    Args:
+      kernel: ``[k, C, D]`` or ``[k, k, C, D]``.
+
+    Returns:
+      ``[k, D, C]`` or ``[k, k, D, C]``, every spatial axis reversed.
+    """
+    return jnp.flip(kernel, range(kernel.ndim - 2)).swapaxes(-1, -2)
+
+
+def _convolve(field: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A ring's or torus' coupling by XLA's convolution."""
+    rank = kernel.ndim - 2
+    flat = field.reshape(-1, *field.shape[-rank - 1 :])
+    wraps = [(size // 2, size // 2) for size in kernel.shape[:rank]]
+    wrapped = jnp.pad(flat, ((0, 0), *wraps, (0, 0)), mode="wrap")
+    axes = "HW"[-rank:]
+    sums = jax.lax.conv_general_dilated(
+        wrapped,
+        kernel,
+        (1,) * rank,
+        "VALID",
+        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        precision=jax.lax.Precision.HIGHEST,
+    )
+    return sums.reshape(*field.shape[:-1], kernel.shape[-1])

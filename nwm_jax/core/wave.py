@@ -21,6 +21,7 @@ state is ordered by channel, then place.
 """
 
 import dataclasses
+import functools
 import math
 from typing import NamedTuple
 
@@ -28,10 +29,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nwm_jax.core.unroll import unroll
+from nwm_jax.core import coupling, scans
+from nwm_jax.core.unroll import unroll, unroll_scan
 from nwm_jax.errors import UserError
 
-ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "identity": lambda z: z}
 TOPOLOGIES = ("ring", "local", "dense")
 COUPLING_INITS = ("shift", "identity", "random")
 INPUT_INITS = ("single", "normal", "uniform")
@@ -80,7 +81,7 @@ class WaveHParams:
         object.__setattr__(self, "frozen", tuple(self.frozen))
         for word, value, known in [
             ("topology", self.topology, TOPOLOGIES),
-            ("activation", self.activation, tuple(ACTIVATIONS)),
+            ("activation", self.activation, tuple(scans.ACTIVATIONS)),
             ("coupling_init", self.coupling_init, COUPLING_INITS),
             ("input_init", self.input_init, INPUT_INITS),
             *(("part to freeze", part, FREEZABLE) for part in self.frozen),
@@ -215,11 +216,15 @@ def drive(hparams: WaveHParams, params: WaveParams, inputs: jax.Array) -> jax.Ar
       ``[..., *field_shape]``.
     """
     forcing, bias = _thaw(hparams, "input", (params.forcing, params.bias))
-    return _product(inputs, forcing) + bias
+    return coupling.product(inputs, forcing) + bias
 
 
 def step(
-    hparams: WaveHParams, params: WaveParams, state: jax.Array, drive: jax.Array
+    hparams: WaveHParams,
+    params: WaveParams,
+    state: jax.Array,
+    drive: jax.Array,
+    implementation: str = "auto",
 ) -> jax.Array:
     """One time step (the equation at the top of this file).
 
@@ -228,14 +233,17 @@ def step(
       params: its weights.
       state: h, ``[B, *field_shape]``.
       drive: what `drive` returned for this time, ``[B, *field_shape]``.
+      implementation: of the coupling on a ring, see `coupling.couple`.
 
     Returns:
       The next state.
     """
-    coupling, bias = _thaw(hparams, "coupling", (params.coupling, params.coupling_bias))
-    near = {"ring": _couple_ring, "local": _couple_local, "dense": _product}
-    moved = near[hparams.topology](state, coupling)
-    return ACTIVATIONS[hparams.activation](drive + moved + bias)
+    weights, bias = _thaw(hparams, "coupling", (params.coupling, params.coupling_bias))
+    if hparams.topology == "local":
+        moved = _couple_local(state, weights)
+    else:
+        moved = coupling.couple(hparams.topology, state, weights, implementation)
+    return scans.ACTIVATIONS[hparams.activation](drive + moved + bias)
 
 
 def run(
@@ -245,11 +253,9 @@ def run(
     inputs: jax.Array,
     *,
     remat: int = 0,
+    implementation: str = "auto",
 ) -> tuple[jax.Array, jax.Array]:
     """All steps of a sequence.
-
-    The drive is computed inside the loop: an input is shorter than the state that it
-    drives, and drives of all times would be written and read again as whole fields.
 
     Args:
       hparams: the description of the RNN.
@@ -257,13 +263,37 @@ def run(
       state: h before the first step, ``[B, *field_shape]``.
       inputs: ``[B, T, F]``.
       remat: as in `core.unroll.unroll`.
+      implementation: "auto", or "xla" for the plain formulation to compare with: all
+        drives before the loop, XLA's convolution on rings, automatic gradients. They
+        agree to rounding; on rings "auto" has no forward-mode derivatives.
 
     Returns:
       The last state, and the state after every step, ``[B, T, *field_shape]``.
-    """
 
+    Raises:
+      UserError: unknown implementation, or a negative `remat`.
+    """
+    coupling.check_implementation(implementation)
+    if implementation == "xla":
+        drives = drive(hparams, params, inputs)
+        advance = functools.partial(
+            step, hparams, params, implementation=implementation
+        )
+        return unroll(advance, state, drives, remat=remat)
+    if hparams.topology == "ring":
+        forcing, bias = _thaw(hparams, "input", (params.forcing, params.bias))
+        kernel, more = _thaw(
+            hparams, "coupling", (params.coupling, params.coupling_bias)
+        )
+        weights = scans.Weights(forcing, bias + more, kernel)
+        scan = functools.partial(scans.scan_wave, hparams.activation, weights)
+        return unroll_scan(scan, state, inputs, remat=remat)
+
+    # The drive is computed inside the loop: an input is shorter than the state that it
+    # drives, and drives of all times would be written and read again as whole fields.
     def advance(state: jax.Array, inputs: jax.Array) -> jax.Array:
-        return step(hparams, params, state, drive(hparams, params, inputs))
+        driven = drive(hparams, params, inputs)
+        return step(hparams, params, state, driven, implementation)
 
     return unroll(advance, state, inputs, remat=remat)
 
@@ -275,30 +305,8 @@ def _thaw(
     return jax.lax.stop_gradient(weights) if part in hparams.frozen else weights
 
 
-def _product(rows: jax.Array, weights: jax.Array) -> jax.Array:
-    # A wave carries its input over hundreds of steps: no accelerator may round it to
-    # bfloat16 or TF32 on the way.
-    return jnp.tensordot(rows, weights, 1, precision=jax.lax.Precision.HIGHEST)
-
-
-def _couple_ring(state: jax.Array, kernel: jax.Array) -> jax.Array:
-    """``y_p = sum_j h_{p + j - k // 2} u_j``, places modulo n.
-
-    One product gives all taps at every place; each is then rolled to where it belongs.
-    That moves less memory than laying out every neighbourhood before a product, and
-    XLA's convolution is many times slower on CPUs. One channel needs no product.
-    """
-    size, channels, outputs = kernel.shape
-    if channels == 1:
-        taps = [state * kernel[j, 0] for j in range(size)]
-    else:
-        side_by_side = jnp.moveaxis(kernel, 0, 1).reshape(channels, size * outputs)
-        taps = jnp.split(_product(state, side_by_side), size, axis=-1)
-    return sum(jnp.roll(tap, size // 2 - j, axis=-2) for j, tap in enumerate(taps))
-
-
 def _couple_local(state: jax.Array, kernels: jax.Array) -> jax.Array:
-    """As `_couple_ring`, with the kernel ``[k, C, C]`` of every place."""
+    """As `coupling.couple`, with the kernel ``[k, C, C]`` of every place."""
     size = kernels.shape[1]
     near = [jnp.roll(state, size // 2 - j, axis=-2) for j in range(size)]
     return jnp.einsum(

@@ -58,7 +58,8 @@ def simulate_chunk(
     """
     size = chunk_size(num_frames)
     count = size if count is None else min(count, size)
-    rows = min(size, -(-count // _ROWS) * _ROWS)
+    # After a whole block its program is there, and another costs more than some rows.
+    rows = size if chunk else min(size, -(-count // _ROWS) * _ROWS)
     first, settings = chunk * size, {"num_frames": num_frames, "dt": dt}
     arrays = spec.simulate(_drawn(spec, split, first, rows, seed, 0), **settings)
     together = min(_REDRAWN, rows)

@@ -69,7 +69,7 @@ def draw_snapshots(
                 f"{first_frame} ... {first_frame + len(field) - 1}"
             )
     block = max(1, -(-max(field.shape[1:]) // _ARROWS))
-    places, arrows = _mean_blocks(velocity[indices], block)
+    places, arrows = mean_blocks(velocity[indices], block)
     lengths = np.hypot(arrows[..., 0], arrows[..., 1])
     longest = float(np.nanmax(lengths, initial=0.0))
     width, height = _cell_size(field.shape[1:], len(indices))
@@ -99,7 +99,7 @@ def draw_snapshots(
         turned = axes.imshow(
             angle[k], cmap=style.CYCLIC, vmin=-np.pi, vmax=np.pi, **look
         )
-        _draw_arrows(axes, *places, arrows[column], longest, block)
+        draw_arrows(axes, *places, arrows[column], longest, block)
     for row, picture, ticks, names in (
         (
             rows[0],
@@ -109,7 +109,7 @@ def draw_snapshots(
         ),
         (rows[1], turned, [-np.pi, 0, np.pi], ["\N{MINUS SIGN}π", "0", "π"]),
     ):
-        _add_scale(figure, picture, (bar, row, 0.08, height), ticks, names)
+        add_scale(figure, picture, (bar, row, 0.08, height), ticks, names)
     if longest:
         words = f"arrows: ν = −grad φ, the longest {longest:.2g} rad/cell"
         place = (_LEFT, rows[1] + height + 0.17)
@@ -172,7 +172,7 @@ def draw_space_time(
     axes.set_ylabel(f"column (cell of row {row})", size=style.LABEL)
     names = [f"\N{MINUS SIGN}{limit:.2g}", "0", f"{limit:.2g}"]
     box = (5.55, top, 0.1, 2.4)
-    _add_scale(figure, picture, box, [-limit, 0, limit], names, "x")
+    add_scale(figure, picture, box, [-limit, 0, limit], names, "x")
     return style.save_png(figure, path)
 
 
@@ -196,7 +196,7 @@ def _cell_size(shape: tuple[int, int], count: int) -> tuple[float, float]:
     return width, width / aspect
 
 
-def _mean_blocks(
+def mean_blocks(
     velocity: np.ndarray, block: int
 ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
     """Averages [T, H, W, 2] over square blocks of cells.
@@ -220,7 +220,7 @@ def _mean_blocks(
     return (place_rows, place_columns), np.stack(means, axis=1)
 
 
-def _draw_arrows(
+def draw_arrows(
     axes: Axes,
     rows: np.ndarray,
     columns: np.ndarray,
@@ -254,7 +254,7 @@ def _draw_arrows(
     )
 
 
-def _add_scale(
+def add_scale(
     figure: Figure,
     picture: AxesImage,
     box: tuple[float, float, float, float],

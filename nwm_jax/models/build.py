@@ -25,9 +25,9 @@ def build(
 
     Args:
       model: the config's `model`: name, conv_channels, num_observed, num_target and
-        the fields of its family. Oscillators: grid, channels, num_ic and decode ("xv",
-        or "x": positions only). Autoregressive: latent, units, layers and num_ic.
-        Latent dynamics: see `models.latent_dynamics.build`.
+        the fields of its family. Oscillators: grid, channels, num_ic, decode ("xv",
+        or "x": positions only) and, on rings and tori, kernel_size (1: no coupling).
+        Autoregressive: latent, units, layers and num_ic. Latent dynamics: see `models.latent_dynamics.build`.
       image_shape: (H, W, C) of the data.
       conv: implementation of the convolutions, see `modules.conv.conv`.
       remat: block length of rematerialisation in time; 0 = off.
@@ -74,4 +74,9 @@ def _oscillators(model: Any, rngs: nnx.Rngs) -> OscillatorCell:
     if model.name == "cornn":
         return CoRNNCell(math.prod(model.grid) * model.channels, rngs=rngs)
     kind = NWM2DCell if model.name == "nwm2d" else NWM1DCell
-    return kind(tuple(model.grid), channels=model.channels, rngs=rngs)
+    return kind(
+        tuple(model.grid),
+        channels=model.channels,
+        kernel_size=model.kernel_size,
+        rngs=rngs,
+    )

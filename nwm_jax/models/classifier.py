@@ -47,6 +47,7 @@ class SequenceClassifier(nnx.Module):
       hidden: units of a ReLU layer before the last; 0: the readout is linear.
       every_step: answer after every step.
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
+      implementation: "auto" or "xla", see `core.wave.run`.
       rngs: draws the readout.
     """
 
@@ -58,11 +59,12 @@ class SequenceClassifier(nnx.Module):
         hidden: int = 0,
         every_step: bool = False,
         remat: int = 0,
+        implementation: str = "auto",
         rngs: nnx.Rngs,
     ) -> None:
         self.cell = cell
         self.every_step = every_step
-        self.remat = remat
+        self._options = {"remat": remat, "implementation": implementation}
         widths = [cell.num_outputs, *([hidden] if hidden else []), outputs]
         self.readout = nnx.List(
             Affine(before, after, rngs=rngs)
@@ -105,7 +107,7 @@ class SequenceClassifier(nnx.Module):
 
     def _run(self, inputs: jax.Array) -> tuple[Any, Any]:
         start = self.cell.initialize_carry((inputs.shape[0], inputs.shape[-1]))
-        return self.cell.unroll(start, inputs, remat=self.remat)
+        return self.cell.unroll(start, inputs, **self._options)
 
 
 def build(
@@ -115,6 +117,7 @@ def build(
     *,
     every_step: bool = False,
     remat: int = 0,
+    implementation: str = "auto",
     rngs: nnx.Rngs,
 ) -> SequenceClassifier:
     """Builds the sequence model that a config describes.
@@ -129,6 +132,7 @@ def build(
       outputs: n_out, length of an answer.
       every_step: answer after every step.
       remat: block length of rematerialisation in time; 0 = off.
+      implementation: "auto" or "xla", see `core.wave.run`.
       rngs: draws the weights.
 
     Returns:
@@ -150,6 +154,7 @@ def build(
         hidden=model.readout_hidden,
         every_step=every_step,
         remat=remat,
+        implementation=implementation,
         rngs=rngs,
     )
 

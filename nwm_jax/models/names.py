@@ -11,3 +11,7 @@ PAIRED = ("hgn", "lgn")
 
 #: What the decoder of the oscillators sees, in the words of `Forecaster`.
 DECODE = {"xv": "state", "x": "output"}
+
+#: Which frame is the first input of a variational NWM: frame 0, from which also the first
+#: state is drawn, as in the reference program, or frame 1, as the paper counts.
+STARTS = ("repeat", "next")

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from nwm_jax.errors import UserError
-from nwm_jax.modules.layers import Conv, Linear, leaky_relu
+from nwm_jax.modules.layers import Conv, Linear, leaky_relu, run_convs
 
 NUM_BLOCKS = 3
 
@@ -62,6 +62,7 @@ class Encoder(nnx.Module):
             Conv(inputs, outputs, stride=stride, implementation=conv, rngs=rngs)
             for inputs, outputs, stride in sizes
         )
+        self.largest = (*image_shape[:2], channels)
         # No activation lies between the last convolution and this projection.
         self.project = Linear(height * width * features, features, rngs=rngs)
 
@@ -69,9 +70,7 @@ class Encoder(nnx.Module):
         """Encodes ``[..., H, W, C]`` in [0, 1] as ``[..., features]``."""
         leading = images.shape[:-3]
         x = images.reshape(-1, *images.shape[-3:])
-        for conv in self.convs[:-1]:
-            x = leaky_relu(conv(x))
-        x = self.convs[-1](x)
+        x = run_convs(self.convs, x, leaky_relu, self.largest)
         return self.project(x.reshape(x.shape[0], -1)).reshape(*leading, -1)
 
 
@@ -98,6 +97,7 @@ class PlanesDecoder(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         self.activation = activation
+        self.largest = (*image_shape[:2], channels)
         self.constant = nnx.Param(jnp.ones((*coarse_shape(image_shape), 2)))
         # (inputs, outputs, upsample first?) of the seven convolutions.
         sizes = [(planes + 2, channels, True), (channels, channels, False)]
@@ -115,9 +115,7 @@ class PlanesDecoder(nnx.Module):
         constant = self.constant[...]
         constant = jnp.broadcast_to(constant, (x.shape[0], *constant.shape))
         x = jnp.concatenate([constant, x], axis=-1)
-        for conv in self.convs[:-1]:
-            x = self.activation(conv(x))
-        images = nnx.sigmoid(self.convs[-1](x))
+        images = nnx.sigmoid(run_convs(self.convs, x, self.activation, self.largest))
         return images.reshape(*leading, *images.shape[1:])
 
 

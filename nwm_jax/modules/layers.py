@@ -1,11 +1,15 @@
 """Linear and convolution layers with the benchmark's initial weights."""
 
+import functools
+from collections.abc import Callable, Iterable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from nwm_jax.core import init
 from nwm_jax.modules import conv
+from nwm_jax.modules.images import over_images
 
 SLOPE = 0.01
 
@@ -100,3 +104,52 @@ class Conv(nnx.Module):
                 implementation=self.implementation,
             )
         return y + self.bias[...]
+
+
+def run_convs(
+    convs: nnx.List,
+    x: jax.Array,
+    activation: Callable[[jax.Array], jax.Array],
+    largest: tuple[int, int, int],
+) -> jax.Array:
+    """Applies convolutions one after the other, an activation between them.
+
+    Args:
+      convs: of `Conv`, all of the same implementation.
+      x: images ``[N, H, W, C]``.
+      activation: after every convolution but the last.
+      largest: height, width and channels of the largest image on the way.
+
+    Returns:
+      ``[N, H', W', O]``.
+    """
+
+    def apply(layers: Iterable[Conv], x: jax.Array, last: Conv) -> jax.Array:
+        for layer in layers:
+            x = layer(x) if layer is last else activation(layer(x))
+        return x
+
+    if conv.resolve(convs[0].implementation) != "fast":
+        return apply(convs, x, convs[-1])
+    graphdef, weights = nnx.split(convs)
+
+    def apply_few(weights: nnx.State, x: jax.Array) -> jax.Array:
+        convs = nnx.merge(graphdef, weights)
+        for group in _groups(convs):
+            # An image that is upsampled is four times as large as what it was made of,
+            # and made soon: it is not kept, but made once more for the gradient.
+            part = functools.partial(apply, group, last=convs[-1])
+            x = jax.checkpoint(part)(x) if len(group) > 1 else part(x)
+        return x
+
+    return over_images(apply_few, weights, x, largest)
+
+
+def _groups(convs: nnx.List) -> list[list[Conv]]:
+    """Those that upsample together with the next one, the others alone."""
+    groups = [[]]
+    for layer in convs:
+        groups[-1].append(layer)
+        if not layer.upsample:
+            groups.append([])
+    return [group for group in groups if group]

@@ -15,7 +15,6 @@ from flax import nnx
 
 from nwm_jax.core import oscillator, wave
 from nwm_jax.core.oscillator import OscillatorHParams, OscillatorParams, OscillatorState
-from nwm_jax.core.unroll import unroll
 from nwm_jax.core.wave import WaveHParams, WaveParams
 from nwm_jax.errors import UserError
 from nwm_jax.modules.cells import CoreCell, OscillatorCell, draw_carry
@@ -78,7 +77,12 @@ class WaveRNNCell(CoreCell):
         return draw_carry(shape, rngs, carry_init)
 
     def unroll(
-        self, state: jax.Array, inputs: jax.Array, *, remat: int = 0
+        self,
+        state: jax.Array,
+        inputs: jax.Array,
+        *,
+        remat: int = 0,
+        implementation: str = "auto",
     ) -> tuple[jax.Array, jax.Array]:
         """All steps of a sequence, see `core.wave.run`.
 
@@ -86,7 +90,14 @@ class WaveRNNCell(CoreCell):
           UserError: inputs of another length.
         """
         _check_inputs(self, inputs, self.hparams.inputs)
-        return wave.run(self.hparams, self.params, state, inputs, remat=remat)
+        return wave.run(
+            self.hparams,
+            self.params,
+            state,
+            inputs,
+            remat=remat,
+            implementation=implementation,
+        )
 
     def field(self, state: jax.Array) -> jax.Array:
         """States as places and channels: ``[..., n, C]``."""
@@ -184,29 +195,27 @@ class SequenceOscillatorCell(OscillatorCell):
         return math.prod(self.hparams.field_shape)
 
     def unroll(
-        self, state: OscillatorState, inputs: jax.Array, *, remat: int = 0
+        self,
+        state: OscillatorState,
+        inputs: jax.Array,
+        *,
+        remat: int = 0,
+        implementation: str = "auto",
     ) -> tuple[OscillatorState, OscillatorState]:
-        """All steps of a sequence of inputs ``[B, T, F]``.
-
-        Args:
-          state: the state before the first step.
-          inputs: ``[B, T, F]``.
-          remat: as in `core.unroll.unroll`.
-
-        Returns:
-          The last state, and the states after every step, ``[B, T, ...]``.
+        """All steps of a sequence, see `core.oscillator.run`.
 
         Raises:
           UserError: inputs of another length.
         """
         _check_inputs(self, inputs, self.hparams.input_channels)
-        hparams, params = self.hparams, self.params
-
-        def advance(state: OscillatorState, inputs: jax.Array) -> OscillatorState:
-            drive = oscillator.drive(hparams, params, inputs)
-            return oscillator.step(hparams, params, state, drive)
-
-        return unroll(advance, state, inputs, remat=remat)
+        return oscillator.run(
+            self.hparams,
+            self.params,
+            state,
+            inputs,
+            remat=remat,
+            implementation=implementation,
+        )
 
     def field(self, state: OscillatorState) -> jax.Array:
         """Positions as they lie in space: ``[..., H, W, C]`` or ``[..., N]``."""

@@ -12,7 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from nwm_jax.errors import UserError, nearest
-from nwm_jax.presets import forecasting, grammar, sequences, spatial
+from nwm_jax.presets import forecasting, grammar, sequences, spatial, topography
 
 __all__ = ["definitions", "from_dict", "load", "summary", "template"]
 
@@ -26,7 +26,7 @@ def definitions() -> dict[str, Callable[[str], ConfigDict]]:
     }
     others = {
         name: functools.partial(kind.get_config, name)
-        for kind in (sequences, spatial)
+        for kind in (sequences, spatial, topography)
         for name in kind.EXPERIMENTS
     }
     return forecasts | others
@@ -38,7 +38,7 @@ def summary() -> str:
     return (
         f"DATASET_MODEL, where DATASET is one of {', '.join(datasets)} and "
         f"MODEL one of {', '.join(forecasting.MODELS)}; or one of "
-        f"{', '.join([*sequences.EXPERIMENTS, *spatial.EXPERIMENTS])}"
+        f"{', '.join([*sequences.EXPERIMENTS, *spatial.EXPERIMENTS, *topography.EXPERIMENTS])}"
     )
 
 
@@ -51,7 +51,7 @@ def template(config: Mapping[str, Any]) -> ConfigDict | None:
     Returns:
       The plain config; None if the task or the model is unknown.
     """
-    kinds = (forecasting, sequences, spatial)
+    kinds = (forecasting, sequences, spatial, topography)
     return next(filter(None, (kind.template(config) for kind in kinds)), None)
 
 

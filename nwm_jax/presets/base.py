@@ -12,9 +12,10 @@ def common() -> ConfigDict:
 
     Returns:
       A new, unlocked config. Times are in steps (`num_steps`, `log_every`, ...), the
-      gradient's `clip` is a global norm (0: off), `remat` the number of time steps
-      between two kept states (0: all are kept), `steps_per_dispatch` 0 lets the backend
-      choose, `wandb` the name of a project (empty: off), `eval.every` 0: no
+      gradient's `clip` is a global norm (0: off), `momentum` is of "sgd" alone, `remat`
+      the number of time steps between two kept states (0: all are kept; -1: about the
+      root of all steps, which needs the least memory), `steps_per_dispatch` 0 lets the
+      backend choose, `wandb` the name of a project (empty: off), `eval.every` 0: no
       evaluation while training, but the one before the first step. The schedule "step"
       multiplies the learning rate by `drop_factor` after every `drop_every` of the run,
       a part of it; the others have no use for these two.
@@ -42,6 +43,7 @@ def common() -> ConfigDict:
                 "drop_factor": 0.1,
                 "clip": 0.0,
                 "weight_decay": 0.0,
+                "momentum": 0.0,
             },
             "tensorboard": False,
             "wandb": "",

@@ -38,6 +38,8 @@ _OSCILLATORS = {
     "num_target": 60,
     "decode": "xv",
 }
+# A kernel of 1 leaves every oscillator alone: a field without coupling.
+_FIELD = _OSCILLATORS | {"kernel_size": 3}
 _LAYERS = {
     "latent": 32,
     "units": 250,
@@ -57,8 +59,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "hgn": _LAYERS | _BOTH_WAYS | {"dt": 0.125, "integrator": "leapfrog", "beta": 0.1},
     "ode": _LAYERS | _BOTH_WAYS | {"dt": 0.125, "integrator": "dopri5", "beta": 1.0},
     "cornn": _OSCILLATORS,
-    "nwm2d": _OSCILLATORS,
-    "nwm1d": _OSCILLATORS,
+    "nwm2d": _FIELD,
+    "nwm1d": _FIELD,
     "ar_gru": _GATED,
     "ar_vanilla": _GATED,
     "lgn": _LAYERS | _FORWARD | {"dt": 0.125, "integrator": "midpoint", "beta": 1.0},

@@ -286,7 +286,6 @@ def _plain(name: str) -> ConfigDict:
     """The papers' protocol."""
     model = name.rpartition("_")[2]
     config = base.common()
-    del config.conv  # these models have no images to convolve
     config.update(name=name, data={}, eval={}, model={"name": model, **MODELS[model]})
     _set(config, EXPERIMENTS[name])
     if name in _BEST:

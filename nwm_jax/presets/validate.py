@@ -6,45 +6,57 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from nwm_jax import presets
-from nwm_jax.core import readouts, wave
+from nwm_jax.core import coupling, readouts, scans, wave
+from nwm_jax.data.rotation import PERIOD
 from nwm_jax.data.sequences import copy_memory
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.models import names, solvers, splits
 from nwm_jax.modules.conv import IMPLEMENTATIONS
-from nwm_jax.presets import base, forecasting, grammar, sequences, spatial
+from nwm_jax.presets import (
+    base,
+    forecasting,
+    grammar,
+    sequences,
+    spatial,
+    topography,
+)
 
 # Smallest value allowed, and what to call it.
 _AT_LEAST = {
     1: "batch_size num_steps log_every checkpoint_every "
     "data.num_frames data.pool model.channels "
-    "model.conv_channels model.num_observed model.units model.layers "
+    "model.conv_channels model.kernel_size model.num_observed model.units model.layers "
     "eval.num_windows eval.num_mean_windows eval.num_vpt eval.batch_size eval.horizon "
-    "eval.num_examples data.side data.zoom data.most model.num_steps model.width "
-    "model.features",
+    "eval.num_examples eval.num_waves data.size data.side data.zoom data.most "
+    "model.num_steps model.width model.features",
     2: "data.cell model.depth",
-    0: "model.hidden_layers seed remat steps_per_dispatch data.seed data.T data.length data.num_valid "
+    0: "model.hidden_layers seed steps_per_dispatch data.seed data.T data.length "
+    "data.num_valid "
     "data.num_train data.num_test eval.every model.num_ic model.num_target model.beta "
     "model.kappa model.readout_hidden optimizer.warmup_steps optimizer.clip "
-    "optimizer.weight_decay",
+    "optimizer.weight_decay optimizer.momentum",
+    -1: "remat",
 }
 _ABOVE_ZERO = (
     "optimizer.learning_rate",
     "optimizer.drop_every",
     "optimizer.drop_factor",
     "data.dt",
+    "data.wavelength",
 )
 _SEEDS = ("seed", "data.seed")
 
 _CHOICES = {
-    "task": ("forecasting", *sequences.TASKS, spatial.TASK),
+    "task": ("forecasting", *sequences.TASKS, spatial.TASK, topography.TASK),
     "conv": IMPLEMENTATIONS,
     "optimizer.name": base.OPTIMIZERS,
     "optimizer.schedule": base.SCHEDULES,
     "data.layout": copy_memory.LAYOUTS,
-    "model.activation": tuple(wave.ACTIVATIONS),
+    "model.activation": tuple(scans.ACTIVATIONS),
     "model.coupling_init": wave.COUPLING_INITS,
     "model.input_init": wave.INPUT_INITS,
     "model.decode": tuple(names.DECODE),
+    "model.start": names.STARTS,
     "model.readout": readouts.READOUTS,
     "model.training": splits.TRAINING,
     "model.split": splits.SPLITS,
@@ -85,14 +97,24 @@ def validate(config: ConfigDict) -> ConfigDict:
             _refuse(field, flat[field], "below 2**32")
     if "optimizer.warmup_steps" in flat:
         _check_order(flat, "optimizer.warmup_steps", "num_steps")
+    if flat.get("task") in (*sequences.TASKS, topography.TASK):
+        # No images are convolved here, but fields coupled.
+        if flat["conv"] not in coupling.IMPLEMENTATIONS:
+            raise unknown("conv", flat["conv"], coupling.IMPLEMENTATIONS)
     if flat.get("task") == "forecasting":
         _check_forecasting(flat)
+    if flat.get("task") == topography.TASK:
+        _check_variational(flat)
     return config
 
 
 def _check_names(flat: dict[str, Any]) -> None:
     """Tells why no experiment of ours has this task, model and dataset."""
-    kinds = {"forecasting": forecasting, spatial.TASK: spatial}
+    kinds = {
+        "forecasting": forecasting,
+        spatial.TASK: spatial,
+        topography.TASK: topography,
+    }
     known = kinds.get(flat["task"], sequences).MODELS
     if "model.name" not in flat:
         raise UserError("the config has no field model.name")
@@ -163,9 +185,7 @@ def _check_forecasting(flat: dict[str, Any]) -> None:
 
 def _check_model(flat: dict[str, Any], model: dict[str, Any]) -> None:
     if "grid" in model:
-        grid = model["grid"]
-        if len(grid) != 2 or any(type(n) is not int or n < 1 for n in grid):
-            _refuse("model.grid", grid, "two integers of at least 1, (height, width)")
+        _check_grid(model["grid"], model.get("kernel_size", 1))
     # The decoder has half as many planes.
     for field in ("latent", "latent_channels"):
         paired = field == "latent_channels" or model["name"] in names.PAIRED
@@ -187,6 +207,30 @@ def _check_model(flat: dict[str, Any], model: dict[str, Any]) -> None:
         separable = model["name"] in ("hgn", "hgn_conv")
         solvers.check(model["integrator"], separable)
     forecasting.cut(model)  # refuses a split that does not fit
+
+
+def _check_grid(grid: tuple, kernel_size: int) -> None:
+    if len(grid) != 2 or any(type(n) is not int or n < 1 for n in grid):
+        _refuse("model.grid", grid, "two integers of at least 1, (height, width)")
+    if kernel_size % 2 == 0:
+        _refuse("model.kernel_size", kernel_size, "odd")
+
+
+def _check_variational(flat: dict[str, Any]) -> None:
+    _check_grid(flat["model.grid"], flat["model.kernel_size"])
+    for field in ("data.num_frames", "eval.num_frames"):
+        if flat[field] < PERIOD or flat[field] % PERIOD:
+            _refuse(
+                field,
+                flat[field],
+                f"whole periods, a multiple of {PERIOD} frames: after the last frame the "
+                "first one is predicted",
+            )
+    if not 0 < flat["model.dt"] < 1:
+        _refuse("model.dt", flat["model.dt"], "between 0 and 1")
+    for field in ("model.encoder", "model.decoder"):
+        if any(type(width) is not int or width < 1 for width in flat[field]):
+            _refuse(field, flat[field], "widths of layers, integers of at least 1")
 
 
 def _check_order(flat: dict[str, Any], small: str, large: str) -> None:

@@ -76,6 +76,7 @@ KINDS = {
     "adding": ("adding", "Adding"),
     "classification": ("classification", "Classification"),
     "segmentation": ("segmentation", "Segmentation"),
+    "variational": ("variational", "Variational"),
 }
 
 

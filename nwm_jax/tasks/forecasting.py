@@ -23,6 +23,7 @@ from nwm_jax.errors import UserError, unknown
 from nwm_jax.evaluation import Evaluation, mse
 from nwm_jax.evaluation.energy import EnergyDrift, readable
 from nwm_jax.evaluation.vpt import ValidPredictionTime
+from nwm_jax.evaluation.wave_statistics import WaveStatistics
 from nwm_jax.figures import animation, strip, waves
 from nwm_jax.models import ForecastModel
 from nwm_jax.models.build import build
@@ -31,7 +32,7 @@ from nwm_jax.modules import functional
 from nwm_jax.modules.cells import OscillatorCell
 
 # What `--metrics` knows.
-METRICS = ("mse", "vpt", "energy", "symetric")
+METRICS = ("mse", "vpt", "energy", "waves", "symetric")
 
 
 class Forecasting:
@@ -172,7 +173,8 @@ class Forecasting:
 
         Args:
           metrics: of `METRICS`; none: the usual ones, which are "mse" (the task
-            itself), "vpt", and "energy" where images can be read.
+            itself), "vpt", "energy" where images can be read, and "waves" (of the
+            forecast frames) where oscillators move.
 
         Returns:
           The evaluations by name, in this order.
@@ -182,10 +184,16 @@ class Forecasting:
         """
         if not metrics:
             tells = readable(self.source, self.config.eval.horizon)
-            metrics = METRICS[: 3 if tells else 2]
+            metrics = ["mse", "vpt"] + ["energy"] * tells
+            metrics += ["waves"] * self._oscillates
         for name in metrics:
             if name not in METRICS:
                 raise unknown("metric", name, METRICS)
+            if name == "waves" and not self._oscillates:
+                raise UserError(
+                    f"the model {self.config.model.name} has no field of oscillators: "
+                    "leave the metric waves away"
+                )
         made: dict[str, Evaluation] = {}
         for name in metrics:
             if name == "mse":
@@ -194,12 +202,25 @@ class Forecasting:
                 made[name] = ValidPredictionTime(self)
             elif name == "energy":
                 made[name] = EnergyDrift(self)
+            elif name == "waves":
+                made[name] = WaveStatistics(
+                    self,
+                    lambda model, batch: model.states(self.source.images(batch)),
+                    rings=self.model.cell.hparams.topology == "ring",
+                    skip=self.model.num_observed,
+                )
             else:
                 # scikit-learn takes a second to load.
                 from nwm_jax.evaluation.symetric import SyMetric
 
                 made[name] = SyMetric(self)
         return made
+
+    @property
+    def _oscillates(self) -> bool:
+        """Whether the hidden state is a field of oscillators."""
+        cell = getattr(self.model, "cell", None)
+        return isinstance(cell, OscillatorCell)
 
     @functools.cached_property
     def mean_image(self) -> np.ndarray:

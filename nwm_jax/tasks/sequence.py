@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from nwm_jax.errors import unknown
 from nwm_jax.evaluation import Evaluation
 from nwm_jax.evaluation.wave_line import WaveLine
+from nwm_jax.evaluation.wave_statistics import WaveStatistics
 from nwm_jax.figures import hidden
 from nwm_jax.models import classifier
 from nwm_jax.models.classifier import SequenceClassifier
@@ -24,8 +25,8 @@ class SequenceTask(abc.ABC):
     """A classifier, its inputs and what it shows of itself; see `tasks.Task`.
 
     Args:
-      config: a resolved config. Read are `name`, `seed`, `batch_size`, `remat`, `model`
-        (see `models.classifier.build`) and `eval.batch_size`.
+      config: a resolved config. Read are `name`, `seed`, `batch_size`, `remat`, `conv`,
+        `model` (see `models.classifier.build`) and `eval.batch_size`.
       length: T, steps of a sequence.
       inputs: F, numbers of a step.
       outputs: numbers of an answer.
@@ -68,6 +69,7 @@ class SequenceTask(abc.ABC):
             "outputs": outputs,
             "every_step": every_step,
             "remat": config.remat,
+            "implementation": config.conv,
         }
         self.graphdef, params, _ = functional.split(
             nnx.eval_shape(lambda: self.init(jax.random.key(0)))
@@ -144,8 +146,9 @@ class SequenceTask(abc.ABC):
         """What metrics are computed by.
 
         Args:
-          metrics: of the task's own and "wave_line", which only states on rings have;
-            none: both, or the one that there is.
+          metrics: of the task's own, "wave_line", which only states on rings have, and
+            "waves", which all have but the identity RNN, whose units have no place;
+            none: all that there are.
 
         Raises:
           UserError: another metric.
@@ -153,6 +156,12 @@ class SequenceTask(abc.ABC):
         made: dict[str, Evaluation] = {self.metric: self}
         if self.config.model.name in ("wrnn", "irnn"):
             made["wave_line"] = WaveLine(self, self.config.model.speed)
+        if self.config.model.name != "irnn":
+            made["waves"] = WaveStatistics(
+                self,
+                lambda model, batch: model.states(self.inputs(batch)),
+                rings=self.config.model.name in ("nwm1d", "uncoupled"),
+            )
         for name in metrics:
             if name not in made:
                 raise unknown("metric", name, made)

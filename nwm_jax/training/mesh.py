@@ -144,7 +144,15 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
 
     What is there already is not copied: do not donate the result.
     """
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    sharding = NamedSharding(mesh, PartitionSpec())
+
+    def put(leaf: Any) -> jax.Array:
+        # From a device of one process nothing can be sent to those of another.
+        if jax.process_count() > 1 and getattr(leaf, "is_fully_addressable", False):
+            leaf = np.asarray(leaf)
+        return jax.device_put(leaf, sharding)
+
+    return jax.tree.map(put, tree)
 
 
 def shard_batch(tree: Any, mesh: Mesh, axis: int = 0) -> Any:

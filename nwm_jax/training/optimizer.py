@@ -20,7 +20,8 @@ def build(config: Any, num_steps: int) -> optax.GradientTransformation:
     clipped gradient in the others.
 
     Args:
-      config: has `name`, `clip`, `weight_decay` and what `learning_rate` reads.
+      config: has `name`, `clip`, `weight_decay` and what `learning_rate` reads, and
+        maybe `momentum` (of "sgd": the sum of gradients forgets at this rate a step).
       num_steps: the length of the run, by which schedules are measured.
 
     Returns:
@@ -33,6 +34,10 @@ def build(config: Any, num_steps: int) -> optax.GradientTransformation:
     _check_number("optimizer.learning_rate", config.learning_rate, positive=True)
     for field in ("warmup_steps", "clip", "weight_decay"):
         _check_number(f"optimizer.{field}", config[field])
+    if config.get("momentum") and config.name != "sgd":
+        raise UserError(
+            f"optimizer.momentum={config.momentum} is of sgd, not of {config.name}"
+        )
     rate = learning_rate(config, num_steps)
     parts = []
     if config.clip > 0:
@@ -42,7 +47,8 @@ def build(config: Any, num_steps: int) -> optax.GradientTransformation:
         return optax.chain(*parts)
     if config.weight_decay > 0:
         parts.append(optax.add_decayed_weights(config.weight_decay))
-    parts.append(getattr(optax, config.name)(rate))
+    options = {"momentum": config.momentum} if config.get("momentum") else {}
+    parts.append(getattr(optax, config.name)(rate, **options))
     return optax.chain(*parts)
 
 

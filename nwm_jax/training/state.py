@@ -55,6 +55,12 @@ def init_key(data: jax.Array) -> jax.Array:
     return jax.random.fold_in(jax.random.wrap_key_data(data), np.uint32(2**32 - 1))
 
 
+def untrained(task: Task, seed: int) -> tuple[Any, Any]:
+    """Gives the parameters and the other state that a run with this seed starts with."""
+    make = jax.jit(lambda data: functional.split(task.init(init_key(data)))[1:])
+    return make(key_data(seed))
+
+
 def _create(
     task: Task, optimizer: optax.GradientTransformation, data: jax.Array
 ) -> TrainState:

@@ -17,6 +17,7 @@ from nwm_jax.waves.correlation import (
 from nwm_jax.waves.filters import band_pass, z_score
 from nwm_jax.waves.fronts import Fronts, find_fronts
 from nwm_jax.waves.generalized import generalized_signal, negative_epochs
+from nwm_jax.waves.induced import roll_rings, slope
 from nwm_jax.waves.phase import analytic_signal, phase
 from nwm_jax.waves.pipeline import ORIGINAL_BAND, wave_signal
 from nwm_jax.waves.plane_wave import PlaneWave, fit_plane_wave
@@ -74,9 +75,11 @@ __all__ = [
     "phase_gradient",
     "phase_speed",
     "pinwheels",
+    "roll_rings",
     "same_label_fraction",
     "selectivity_map",
     "signal_statistics",
+    "slope",
     "space_time_spectrum",
     "spatial_autocorrelation",
     "statistics",

@@ -33,17 +33,24 @@ def test_lattices_match_loops(
     )
 
 
+# Rows whose cells are taken one by one, some together, and all together.
+@pytest.mark.parametrize(
+    ("cells", "channels", "together"), [(7, 16, 1), (20, 8, 4), (6, 2, 6)]
+)
 @pytest.mark.parametrize("size", [1, 3, 5])
-def test_wide_rows_match_loops(size: int) -> None:
-    """A torus takes another way where rows are long; the answer is the same."""
-    field = oracles.fill((2, 5, 20, 8), 0)
-    weights = oracles.fill((size, size, 8, 1), 1)
-    assert field.shape[-2] * field.shape[-1] > coupling._SMALL_ROW
-    np.testing.assert_allclose(
-        couple("torus", field, weights),
-        couple_by_loops("torus", field, weights),
-        atol=1e-5,
-    )
+@pytest.mark.parametrize("topology", ["ring", "torus"])
+def test_blocks_of_cells_match_loops(
+    topology: str, size: int, cells: int, channels: int, together: int
+) -> None:
+    field = oracles.fill((2, 5, cells, channels), 0)
+    rank = {"ring": 1, "torus": 2}[topology]
+    weights = oracles.fill((size,) * rank + (channels, 3), 1)
+    if topology == "torus":
+        assert coupling.block(field.shape, rank) == together
+    expected = couple_by_loops(topology, field, weights)
+    for implementation in coupling.IMPLEMENTATIONS:
+        found = coupling.couple(topology, field, weights, implementation)
+        np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_dense_matches_loops() -> None:

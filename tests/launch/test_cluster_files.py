@@ -85,7 +85,8 @@ def test_local_starts_one_process_per_rank(cluster):
 
 
 def test_local_reports_the_process_that_failed(cluster):
-    assert cluster("local.sh", "2", "--config=c", FAILS="1")[0] == 3
+    code, err, _ = cluster("local.sh", "2", "--config=c", FAILS="1")
+    assert code == 3 and err.startswith("process 1 ended with code 3; ")
 
 
 @pytest.mark.parametrize("arguments", [(), ("2",), ("0", "--config=c"), ("two", "x")])

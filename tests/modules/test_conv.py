@@ -7,6 +7,8 @@ import pytest
 
 from nwm_jax import errors
 from nwm_jax.modules import conv as conv_lib
+from nwm_jax.modules import fast_conv
+from nwm_jax.modules import images as image_lib
 from nwm_jax.training import mesh
 
 # N, H, W, C, kh, kw, O, stride, padding
@@ -15,7 +17,9 @@ SHAPES = [
     (5, 8, 8, 64, 3, 3, 64, 2, "SAME"),
     (13, 4, 4, 66, 3, 3, 64, 1, "SAME"),
     (7, 32, 32, 64, 3, 3, 64, 1, "SAME"),
-    (10, 32, 32, 16, 3, 3, 3, 1, "SAME"),  # the decoder's last
+    (10, 32, 32, 64, 3, 3, 3, 1, "SAME"),  # the decoder's last
+    (2, 6, 4, 12, 2, 3, 1, 1, "VALID"),  # few outputs
+    (3, 9, 7, 2, 2, 2, 3, 3, "VALID"),
     (1, 32, 32, 8, 3, 3, 8, 1, "SAME"),
     (3, 7, 5, 4, 3, 3, 6, 1, "SAME"),
     (7, 7, 5, 4, 3, 3, 6, 2, "SAME"),
@@ -71,14 +75,16 @@ CASES = [(s, True) for s in SHAPES] + [(s, False) for s in SHAPES[:5]]
 UPSAMPLED_CASES = [(s, True) for s in UPSAMPLED] + [(s, False) for s in UPSAMPLED[:3]]
 
 
-@pytest.fixture
-def always_fast(monkeypatch):
-    """Small images take the fast way too."""
-    monkeypatch.setattr(conv_lib, "_FAST_PIXELS", 1)
+@pytest.fixture(params=["patches", "winograd"])
+def any_way(monkeypatch, request):
+    """Small images of even sides go by patches, then as large ones do."""
+    if request.param == "winograd":
+        monkeypatch.setattr(fast_conv, "_WINOGRAD_PIXELS", 1)
+        monkeypatch.setattr(fast_conv, "_WINOGRAD_CHANNELS", 1)
 
 
 @pytest.mark.parametrize(("shape", "x64"), CASES, ids=str)
-def test_equals_xla(shape, x64, always_fast):
+def test_equals_xla(shape, x64):
     n, h, w, c, kh, kw, o, stride, padding = shape
     with jax.enable_x64(x64):
         x, kernel = arrays(0, (n, h, w, c), (kh, kw, c, o))
@@ -108,7 +114,7 @@ def test_upsample_conv_equals_repeat_and_conv(shape, x64):
         conv_lib.upsample_conv,
     ],
 )
-def test_gradients_equal_finite_differences(function, always_fast):
+def test_gradients_equal_finite_differences(function, any_way):
     with jax.enable_x64(True):
         x, kernel, dx, dkernel = arrays(
             2, (5, 4, 6, 3), (3, 3, 3, 2), (5, 4, 6, 3), (3, 3, 3, 2)
@@ -124,7 +130,7 @@ def test_gradients_equal_finite_differences(function, always_fast):
         assert abs(jnp.vdot(gx, dx) + jnp.vdot(gk, dkernel) - slope) < 1e-6
 
 
-def test_inside_scan_and_checkpoint(always_fast):
+def test_inside_scan_and_checkpoint(any_way):
     x, kernel, up = arrays(3, (5, 4, 4, 6), (3, 3, 6, 6), (3, 3, 6, 2))
 
     def loss(x, kernel, up, implementation):
@@ -152,8 +158,8 @@ def test_unknown_implementation_is_named(call):
 
 
 @pytest.mark.parametrize("images", [2, 5, 7])
-def test_chunks_that_do_not_divide_the_images(images, monkeypatch, always_fast):
-    monkeypatch.setattr(conv_lib, "_CHUNK_BYTES", 3 * 8 * 8 * 4 * 9 * 4)
+def test_chunks_that_do_not_divide_the_images(images, monkeypatch):
+    monkeypatch.setattr(image_lib, "_CHUNK_BYTES", 3 * 8 * 8 * 4 * 4)
     x, kernel = arrays(4, (images, 8, 8, 4), (3, 3, 4, 4))
     for function, other in (
         (conv_lib.conv, reference),
@@ -163,7 +169,7 @@ def test_chunks_that_do_not_divide_the_images(images, monkeypatch, always_fast):
         assert_close(got, wanted, 1e-5)
 
 
-def test_second_derivatives_in_reverse_mode(always_fast):
+def test_second_derivatives_in_reverse_mode(any_way):
     def loss(x, kernel, up, implementation):
         y = jnp.tanh(conv_lib.conv(x, kernel, implementation=implementation))
         return jnp.sum(conv_lib.upsample_conv(y, up, implementation) ** 3)
@@ -189,8 +195,8 @@ def test_unknown_padding_is_named():
 
 
 @pytest.mark.parametrize("images", [8, 6])  # 6: not to be dealt out to 4 devices
-def test_every_device_works_on_its_own_images(images, monkeypatch, always_fast):
-    monkeypatch.setattr(conv_lib, "_CHUNK_BYTES", 3 * 8 * 8 * 4 * 9 * 4)
+def test_every_device_works_on_its_own_images(images, monkeypatch):
+    monkeypatch.setattr(image_lib, "_CHUNK_BYTES", 3 * 8 * 8 * 4 * 4)
     assert jax.device_count() == 4
     devices = mesh.make_mesh()
     x, kernel, up = arrays(6, (images, 8, 8, 4), (3, 3, 4, 4), (3, 3, 4, 2))

@@ -9,18 +9,27 @@ import pytest
 from nwm_jax import presets
 from nwm_jax.data import suite
 from nwm_jax.errors import UserError
-from nwm_jax.presets import budgets, forecasting, grammar, sequences, spatial
+from nwm_jax.presets import (
+    budgets,
+    forecasting,
+    grammar,
+    sequences,
+    spatial,
+    topography,
+)
 from nwm_jax.presets.validate import validate
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 FILES = sorted(CONFIGS.glob("*.py"))
-# The experiments that remember sequences or segment have presets of their own.
-OTHERS = {*sequences.EXPERIMENTS, *spatial.EXPERIMENTS}
-FORECASTS = [file for file in FILES if file.stem not in OTHERS]
+# The other experiments have presets of their own.
+KINDS = {
+    name: kind for kind in (sequences, spatial, topography) for name in kind.EXPERIMENTS
+}
+FORECASTS = [file for file in FILES if file.stem not in KINDS]
 EACH = [
     pytest.param(file, preset, id=f"{file.stem}:{preset}")
     for file in FILES
-    for preset in (forecasting if file in FORECASTS else sequences).PRESETS
+    for preset in KINDS.get(file.stem, forecasting).PRESETS
 ]
 
 
@@ -76,6 +85,7 @@ def test_paper_is_the_papers():
         "num_ic": 31,
         "num_target": 60,
         "decode": "xv",
+        "kernel_size": 3,
     }
     data = config.data
     assert (data.num_train, data.num_test, data.num_frames) == (50_000, 20_000, 256)

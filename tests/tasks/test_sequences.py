@@ -40,6 +40,7 @@ def make_config(data, model=None, num_examples=6):
             "seed": 0,
             "batch_size": 4,
             "remat": 0,
+            "conv": "auto",
             "stop_when_solved": True,
             "data": {"name": "", "path": "", "cache_dir": "", "seed": 0, **data},
             "model": model or WRNN,

@@ -37,7 +37,7 @@ def start(workdir, *options, program=("-m", "tests.training.toy"), **environment
 
 
 def end(process, code=0):
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == code, out + err
     return out, err
 
@@ -228,16 +228,25 @@ def test_two_processes_equal_one(straight, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_process_lost_while_saving_ends_the_other_at_once(tmp_path):
+@pytest.mark.parametrize("lost", [1, 0])
+def test_a_process_lost_while_saving_ends_the_other_at_once(lost, tmp_path):
     # Most of the time goes into checkpoints.
     options = ("checkpoint_every=1", "log_every=2", "num_steps=400")
-    first, second = start_two(tmp_path, *options)
-    wait_for_rows(tmp_path, 4, first)
-    second.kill()
-    second.communicate()
-    _, err = end(first, code=2)
-    assert err.startswith("another process of this run is gone")
-    assert "start all of them again with the same command to go on at step" in err
+    processes = start_two(tmp_path, *options)
+    wait_for_rows(tmp_path, 4, processes[0])
+    processes[lost].kill()
+    processes[lost].communicate()
+    other = processes[1 - lost]
+    _, err = other.communicate(timeout=60)
+    if lost == 1:
+        assert err.startswith("another process of this run is gone")
+    # With process 0 the service is gone that JAX keeps in touch by; it may be faster.
+    told = "start all of them again with the same command to go on at step"
+    if lost == 1 or other.returncode == 2:
+        assert other.returncode == 2 and told in err
+    else:
+        assert other.returncode == -signal.SIGABRT
+        assert "This most likely indicates that another task died" in err
     # Nothing is lost.
     again = ("checkpoint_every=400", "log_every=2", "num_steps=400")
     (out, _), _ = [end(process) for process in start_two(tmp_path, *again)]

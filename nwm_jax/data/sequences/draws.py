@@ -4,6 +4,7 @@ import numpy as np
 
 # Streams of random numbers: never renumber, or every seeded run changes.
 COPY, COPY_EVAL, ADDING, ADDING_EVAL, SPLIT, NOISE, TEST = range(100, 107)
+GRATING, GRATING_EVAL, STATIC, STATIC_EVAL = range(120, 124)
 
 
 def generator(seed: int, *stream: int) -> np.random.Generator:

@@ -1,0 +1,105 @@
+"""What a variational NWM sees, thinks and predicts of single test sequences."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nwm_jax.data.rotation import PERIOD
+from nwm_jax.models.variational import VariationalNWM
+from nwm_jax.waves import ORIGINAL_BAND, maximum_activating, wave_signal, wave_velocity
+
+
+class Watched(NamedTuple):
+    """Test sequences, inputs at the means of their posteriors.
+
+    Attributes:
+      images: the frames, ``[n, T, h, w]`` in [0, 1].
+      means: the prediction at every step, of the next frame, the same shape.
+      states: positions after every step, ``[n, T, H, W]``.
+    """
+
+    images: np.ndarray
+    means: np.ndarray
+    states: np.ndarray
+
+
+def watch(
+    task: Any, model: VariationalNWM, indices: np.ndarray, num_frames: int
+) -> Watched:
+    """Runs a model on test sequences.
+
+    Args:
+      task: a `tasks.variational.Variational` that starts with frame 0.
+      model: its model.
+      indices: of the test sequences.
+      num_frames: T.
+    """
+
+    @jax.jit
+    def run(batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        images = task.source.sequences(batch, num_frames)
+        found = model.run(images)
+        return images, jax.nn.sigmoid(found.logits), found.states.x
+
+    arrays = run(task.source.test(np.asarray(indices)))
+    return Watched(*(np.asarray(array)[..., 0] for array in arrays))
+
+
+def signal(states: np.ndarray) -> np.ndarray:
+    """The complex signal of a state ``[T, H, W]`` as the paper filters it."""
+    return wave_signal(states, band=ORIGINAL_BAND, setting="original")
+
+
+def mean_velocity(found: np.ndarray, boundary: Any) -> np.ndarray:
+    """The mean of nu over all frames but the first period's, ``[H, W, 2]``."""
+    return wave_velocity(found[PERIOD:], boundary=boundary).mean(axis=0)
+
+
+def favourites(
+    task: Any, model: VariationalNWM, count: int, absolute: bool = False
+) -> np.ndarray:
+    """The input that moves every cell most, of many digits at all angles.
+
+    The second turn of every digit gives 18 samples: the position of a cell after a step
+    and the frame that was its input.
+
+    Args:
+      task: a `tasks.variational.Variational` of rotating images.
+      model: its model.
+      count: how many test digits.
+      absolute: whether strong negative positions count too.
+
+    Returns:
+      ``[H, W, h, w]`` in [0, 1].
+    """
+    most = None
+    for start in range(0, count, 50):
+        found = watch(task, model, np.arange(start, min(start + 50, count)), 2 * PERIOD)
+        images = found.images[:, PERIOD:].reshape(-1, *found.images.shape[2:])
+        states = found.states[:, PERIOD:].reshape(-1, *found.states.shape[2:])
+        best, value = maximum_activating(states, absolute=absolute)
+        shown, rank = images[best], np.abs(value) if absolute else value
+        if most is None:
+            most, record = shown, rank
+        better = rank > record
+        most = np.where(better[..., None, None], shown, most)
+        record = np.maximum(rank, record)
+    return most
+
+
+def turned_back(
+    task: Any,
+    model: VariationalNWM,
+    indices: np.ndarray,
+    num_frames: int,
+    velocity: float = 1.0,
+) -> np.ndarray:
+    """Induced waves of test digits, ``[n, num_frames, h, w]``; see `evaluation.induced`."""
+    from nwm_jax.evaluation.induced import induce
+
+    batch = task.source.test(np.asarray(indices))
+    images = task.source.sequences(batch, PERIOD)
+    run = jax.jit(lambda images: induce(model, images, velocity, num_frames))
+    return np.asarray(run(jnp.asarray(images)))[..., 0]

@@ -1,0 +1,258 @@
+"""Convolutions as matrix products, for CPUs: fast, and so are their gradients.
+
+On CPUs XLA's convolution is slow where it is differentiated, and slower by far inside of
+loops. Here every convolution is one of
+
+- Winograd's F(2x2, 3x3) (Lavin & Gray, arXiv:1509.09308): 16 products for 4 pixels in place
+  of 36, for large images with many channels;
+- patches of the image times the kernel, or, where there are few outputs, the image times the
+  kernel and then the sum of shifted results;
+- strides are made into channels first, and upsampling by 2 followed by a 3x3 convolution is
+  one transposed convolution of stride 2 with a 4x4 kernel: 16 products for 4 pixels in
+  place of 36.
+
+Functions take all images at once: `modules.images.over_images` gives them a few at a
+time. Reverse-mode derivatives only, of any order.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+Pads = tuple[tuple[int, int], tuple[int, int]]
+
+# Winograd's transforms are worth their while from here on (measured at 8 to 64 channels and
+# 8x8 to 32x32 pixels).
+_WINOGRAD_PIXELS = 32 * 32
+_WINOGRAD_CHANNELS = 32
+
+
+def conv(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
+    """Cross-correlates images with a kernel, without a bias.
+
+    Args:
+      x: images ``[N, H, W, C]``.
+      kernel: ``[kh, kw, C, O]``.
+      stride: s >= 1, along both axes.
+      pads: rows of zeros above and below, columns left and right.
+
+    Returns:
+      ``[N, H', W', O]``.
+    """
+    if stride > 1:
+        x, kernel = _stride_to_channels(x, kernel, stride, pads)
+        return _conv(x, kernel, ((0, 0), (0, 0)))
+    same = kernel.shape[:2] == (3, 3) and pads == ((1, 1), (1, 1))
+    height, width = x.shape[1:3]
+    large = height * width >= _WINOGRAD_PIXELS and not (height % 2 or width % 2)
+    if same and large and min(kernel.shape[2:]) >= _WINOGRAD_CHANNELS:
+        return _winograd(x, kernel)
+    return _conv(x, kernel, pads)
+
+
+def _stride_to_channels(x, kernel, stride, pads):
+    """The same convolution without a stride, of stride² as many channels."""
+    kh, kw, c, o = kernel.shape
+    grow = [(0, -k % stride) for k in (kh, kw)]
+    kernel = jnp.pad(kernel, (*grow, (0, 0), (0, 0)))
+    config = []
+    for n, k, (low, high), (_, more) in zip(x.shape[1:3], (kh, kw), pads, grow):
+        out = (n + low + high - k) // stride + 1
+        config.append((low, (out - 1) * stride + k + more - n - low, 0))
+    zero = jnp.zeros((), x.dtype)
+    x = lax.pad(x, zero, ((0, 0, 0), *config, (0, 0, 0)))
+    n, h, w, _ = x.shape
+    x = x.reshape(n, h // stride, stride, w // stride, stride, c)
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(*x.shape[:2], w // stride, -1)
+    kernel = kernel.reshape(-1, stride, kernel.shape[1] // stride, stride, c, o)
+    kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
+    return x, kernel.reshape(*kernel.shape[:2], -1, o)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv(x: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
+    kh, kw, c, o = kernel.shape
+    if kh * kw * o >= c:
+        return patches(x, (kh, kw), 1, pads) @ kernel.reshape(-1, o)
+    # Products of all taps at every pixel, each then moved to where it belongs.
+    taps = x @ kernel.transpose(2, 0, 1, 3).reshape(c, -1)
+    taps = jnp.pad(taps, ((0, 0), *pads, (0, 0)))
+    h, w = taps.shape[1] - kh + 1, taps.shape[2] - kw + 1
+    parts = [
+        taps[:, u : u + h, v : v + w, (u * kw + v) * o :][..., :o]
+        for u in range(kh)
+        for v in range(kw)
+    ]
+    return functools.reduce(jnp.add, parts)
+
+
+def _conv_forward(x, kernel, pads):
+    return _conv(x, kernel, pads), (x, kernel)
+
+
+def _conv_backward(pads, residuals, g):
+    x, kernel = residuals
+    kh, kw, c, o = kernel.shape
+    back = tuple((k - 1 - low, k - 1 - high) for k, (low, high) in zip((kh, kw), pads))
+    dx, dkernel = _gradients_from_patches(x, g, kernel, 1, back)
+    if c < o:  # patches of x are the smaller ones; if nobody wants dx, the only ones
+        near = patches(x, (kh, kw), 1, pads)
+        dkernel = jnp.einsum("nhwp,nhwo->po", near, g).reshape(kernel.shape)
+    return dx, dkernel
+
+
+_conv.defvjp(_conv_forward, _conv_backward)
+
+
+@jax.custom_vjp
+def upsample_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Repeats every pixel twice along both axes, then convolves 3x3 with zero padding.
+
+    Args:
+      x: images ``[N, H, W, C]``.
+      kernel: ``[3, 3, C, O]``.
+
+    Returns:
+      ``[N, 2 H, 2 W, O]``.
+    """
+    _, h, w, c = x.shape
+    o = kernel.shape[-1]
+    # Rows 2 i - 1 and 2 i of y read rows i - 1 and i of x: [4 C, 4 O] takes a window
+    # of 2x2 pixels of x to the 2x2 pixels of y around its middle. Row 2 i - 1 + a of
+    # y reads row i - 1 + p of x through row 2 p + 1 - a of the 4x4 kernel.
+    weights = _spread(kernel).reshape(2, 2, 2, 2, c, o)[:, ::-1, :, ::-1]
+    weights = weights.transpose(0, 2, 4, 1, 3, 5).reshape(4 * c, 4 * o)
+    windows = patches(x, (2, 2), 1, ((1, 1), (1, 1)))
+    y = (windows @ weights).reshape(-1, h + 1, w + 1, 2, 2, o)
+    y = y.transpose(0, 1, 3, 2, 4, 5).reshape(-1, 2 * h + 2, 2 * w + 2, o)
+    return y[:, 1:-1, 1:-1]
+
+
+def _upsample_forward(x, kernel):
+    return upsample_conv(x, kernel), (x, kernel)
+
+
+def _upsample_backward(residuals, g):
+    x, kernel = residuals
+    spread, pull = jax.vjp(_spread, kernel)
+    dx, dspread = _gradients_from_patches(x, g, spread, 2, ((1, 1), (1, 1)))
+    return dx, *pull(dspread)
+
+
+upsample_conv.defvjp(_upsample_forward, _upsample_backward)
+
+
+def _spread(kernel):
+    """[3, 3, C, O] to [4, 4, C, O]: the kernel convolved with 2x2 ones."""
+    k = jnp.pad(kernel, ((1, 1), (1, 1), (0, 0), (0, 0)))
+    k = k[1:] + k[:-1]
+    return k[:, 1:] + k[:, :-1]
+
+
+def _gradients_from_patches(x, g, kernel, stride, pads):
+    """Both gradients of a convolution (stride 1) or transposed one, from patches of g.
+
+    dx[n, i] = sum over u, o of g[n, stride i + u - low, o] kernel[kh - 1 - u, :, o]
+    (in both directions), and the gradient at the kernel is the same sum over n and i,
+    with x in the place of the kernel: the patches of g serve both.
+    """
+    kh, kw, c, o = kernel.shape
+    turned = kernel[::-1, ::-1].swapaxes(2, 3).reshape(kh * kw * o, c)
+    near = patches(g, (kh, kw), stride, pads)
+    total = jnp.einsum("nhwc,nhwp->cp", x, near)
+    total = total.reshape(c, kh, kw, o)[:, ::-1, ::-1]
+    return near @ turned, total.transpose(1, 2, 0, 3)
+
+
+def patches(
+    x: jax.Array, window: tuple[int, int], stride: int, pads: Pads
+) -> jax.Array:
+    """What each position of a window sees, side by side on the last axis.
+
+    Args:
+      x: ``[N, H, W, C]``.
+      window: kh, kw.
+      stride: pixels between two positions.
+      pads: rows of zeros above and below, columns left and right.
+
+    Returns:
+      ``[N, H', W', kh kw C]``.
+    """
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    kh, kw = window
+    rows, columns = x.shape[1] - kh + 1, x.shape[2] - kw + 1
+    # One axis after the other: as fast as both at once, and compiles sooner.
+    x = [x[:, :, v : v + columns : stride] for v in range(kw)]
+    x = jnp.concatenate(x, axis=-1)
+    x = [x[:, u : u + rows : stride] for u in range(kh)]
+    return jnp.concatenate(x, axis=-1)
+
+
+# Winograd's F(2x2, 3x3): y = A' [(G k G') * (B' d B)] A for tiles d of 4x4 pixels, two
+# apart, and y of 2x2, where * multiplies each of the 16 places as a matrix.
+_B = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
+_G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+_A = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
+
+
+@jax.custom_vjp
+def _winograd(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    products = [d @ k for d, k in zip(_transform(x), _transform_kernel(kernel))]
+    rows = [[_combine(row, products[j::4]) for j in range(4)] for row in _A]
+    y = [jnp.stack([_combine(column, row) for column in _A], axis=3) for row in rows]
+    y = jnp.stack(y, axis=2)
+    n, h, _, w, _, o = y.shape
+    return y.reshape(n, 2 * h, 2 * w, o)
+
+
+def _winograd_forward(x, kernel):
+    return _winograd(x, kernel), (x, kernel)
+
+
+def _winograd_backward(residuals, g):
+    x, kernel = residuals
+    dx = _winograd(g, kernel[::-1, ::-1].swapaxes(2, 3))
+    n, h, w, o = g.shape
+    tiles = g.reshape(n, h // 2, 2, w // 2, 2, o)
+    rows = [_combine(row, [tiles[:, :, 0], tiles[:, :, 1]]) for row in _A.T]
+    spread = [_combine(c, [r[..., 0, :], r[..., 1, :]]) for r in rows for c in _A.T]
+    products = [
+        jnp.einsum("nhwc,nhwo->co", d, s) for d, s in zip(_transform(x), spread)
+    ]
+    _, pull = jax.vjp(_transform_kernel, kernel)
+    return dx, *pull(jnp.stack(products))
+
+
+_winograd.defvjp(_winograd_forward, _winograd_backward)
+
+
+def _transform(x):
+    """``B' d B`` of all tiles: 16 arrays ``[N, H / 2, W / 2, C]``."""
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    lines = [x[:, i : i + x.shape[1] - 3 : 2] for i in range(4)]
+    rows = [_combine(row, lines) for row in _B]
+    return [
+        _combine(column, [row[:, :, j : j + x.shape[2] - 3 : 2] for j in range(4)])
+        for row in rows
+        for column in _B
+    ]
+
+
+def _transform_kernel(kernel):
+    """``G k G'``: ``[16, C, O]``."""
+    g = jnp.asarray(_G, kernel.dtype)
+    taps = jnp.einsum("iu,jv,uvco->ijco", g, g, kernel, precision="highest")
+    return taps.reshape(16, *kernel.shape[2:])
+
+
+def _combine(factors, arrays):
+    """The sum of arrays, each times 1, 0 or -1."""
+    total = None
+    for factor, array in zip(factors, arrays, strict=True):
+        if factor:
+            array = array if factor > 0 else -array
+            total = array if total is None else total + array
+    return total
