@@ -12,6 +12,7 @@ from nwm_jax.data import cache
 from nwm_jax.data.sequences import images as permutations
 from nwm_jax.data.sequences import mnist
 from nwm_jax.data.shapes import multi_mnist, polygons, tetrominoes
+from nwm_jax.data.shapes.enlarge import enlarge
 from nwm_jax.errors import UserError, unknown
 
 DATASETS = ("tetrominoes", "mnist", "multimnist", "polygons")
@@ -95,17 +96,18 @@ class StoredShapes:
 
 
 class EnlargedDigits:
-    """MNIST, enlarged on the device; what is bright belongs to the digit.
+    """MNIST, enlarged while it is read; what is bright belongs to the digit.
 
     Args:
       found: images and digits of every split, uint8 ``[N, 28, 28]`` and ``[N]``.
-      zoom: how many times larger; bilinear, with pixels at half numbers.
+      zoom: how many times larger, see `data.shapes.enlarge.enlarge`.
     """
 
     def __init__(
         self, found: Mapping[str, tuple[np.ndarray, np.ndarray]], zoom: int
     ) -> None:
         self._found = found
+        self._zoom = zoom
         height, width = found["train"][0].shape[1:]
         self.image_shape = (zoom * height, zoom * width, 1)
         self.class_names = _DIGITS
@@ -115,22 +117,19 @@ class EnlargedDigits:
         return len(self._found[split][1])
 
     def rows(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """ "digits" uint8 ``[n, 28, 28]`` and "classes" uint8 ``[n]``."""
-        digits, classes = self._found[split]
-        return {"digits": digits[indices], "classes": classes[indices]}
+        """ "images" float32 ``[n, H, W, 1]`` and "labels" uint8 ``[n, H, W]``."""
+        digits, classes = (array[indices] for array in self._found[split])
+        images = enlarge(digits, self._zoom)
+        labels = (images > 0.5) * (classes[:, None, None] + np.uint8(1))
+        return {"images": images[..., None], "labels": labels.astype(np.uint8)}
 
     def images(self, batch: Mapping[str, jax.Array]) -> jax.Array:
         """The enlarged image, grey."""
-        digits = jnp.asarray(batch["digits"], jnp.float32) / 255.0
-        shape = (digits.shape[0], *self.image_shape[:2])
-        return jax.image.resize(digits, shape, "bilinear")[..., None]
+        return jnp.asarray(batch["images"], jnp.float32)
 
     def labels(self, batch: Mapping[str, jax.Array]) -> jax.Array:
         """The digit plus one where the enlarged image is brighter than a half."""
-        on = self.images(batch)[..., 0] > 0.5
-        return jnp.where(
-            on, jnp.asarray(batch["classes"], jnp.int32)[:, None, None] + 1, 0
-        )
+        return jnp.asarray(batch["labels"], jnp.int32)
 
 
 def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
