@@ -133,23 +133,17 @@ def run_convs(
         return apply(convs, x, convs[-1])
     graphdef, weights = nnx.split(convs)
 
+    # The last image that is upsampled is as large as all before it together, and soon
+    # made: it is not kept, but made once more for the gradient.
+    upsampled = [i for i, layer in enumerate(convs) if layer.upsample]
+    start = upsampled[-1] if upsampled else len(convs)
+
     def apply_few(weights: nnx.State, x: jax.Array) -> jax.Array:
         convs = nnx.merge(graphdef, weights)
-        for group in _groups(convs):
-            # An image that is upsampled is four times as large as what it was made of,
-            # and made soon: it is not kept, but made once more for the gradient.
-            part = functools.partial(apply, group, last=convs[-1])
-            x = jax.checkpoint(part)(x) if len(group) > 1 else part(x)
-        return x
+        x = apply(convs[:start], x, convs[-1])
+        # In the scan over images nothing can be merged with the forward pass.
+        again = functools.partial(apply, convs[start : start + 2], last=convs[-1])
+        x = jax.checkpoint(again, prevent_cse=False)(x)
+        return apply(convs[start + 2 :], x, convs[-1])
 
     return over_images(apply_few, weights, x, largest)
-
-
-def _groups(convs: nnx.List) -> list[list[Conv]]:
-    """Those that upsample together with the next one, the others alone."""
-    groups = [[]]
-    for layer in convs:
-        groups[-1].append(layer)
-        if not layer.upsample:
-            groups.append([])
-    return [group for group in groups if group]

@@ -97,10 +97,9 @@ def validate(config: ConfigDict) -> ConfigDict:
             _refuse(field, flat[field], "below 2**32")
     if "optimizer.warmup_steps" in flat:
         _check_order(flat, "optimizer.warmup_steps", "num_steps")
-    if flat.get("task") in (*sequences.TASKS, topography.TASK):
-        # No images are convolved here, but fields coupled.
-        if flat["conv"] not in coupling.IMPLEMENTATIONS:
-            raise unknown("conv", flat["conv"], coupling.IMPLEMENTATIONS)
+    coupled = flat.get("task") in (*sequences.TASKS, topography.TASK)
+    if coupled and flat["conv"] not in coupling.IMPLEMENTATIONS:
+        raise unknown("conv", flat["conv"], coupling.IMPLEMENTATIONS)
     if flat.get("task") == "forecasting":
         _check_forecasting(flat)
     if flat.get("task") == topography.TASK:
