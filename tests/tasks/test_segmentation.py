@@ -178,7 +178,20 @@ def test_mnist_that_is_too_small(tmp_path, monkeypatch):
     monkeypatch.setattr(sources.mnist, "read", lambda *args: found)
     data = presets.load("mnist_nwm").data
     source = open_source(data)
+    assert source.image_shape == (56, 56, 1)
     assert [source.size(split) for split in sources.SPLITS] == [17, 3, 5]
     data.num_valid = 4
     with pytest.raises(UserError, match="num_valid=4 is more than the 3"):
         open_source(data)
+
+
+@pytest.mark.parametrize("spec", ("mnist_cnn:smoke", "multimnist_cnn:smoke"))
+def test_smoke_needs_no_files(spec, make):
+    task = make(spec)
+    batch = task.batch(0, slice(None))
+    images = np.asarray(task.source.images(batch))
+    labels = np.asarray(task.source.labels(batch))
+    assert images.shape == (8, *task.source.image_shape)
+    assert 0 <= images.min() and images.max() == 1
+    assert 1 < len(np.unique(labels)) <= 11 == len(task.source.class_names)
+    assert np.all(images[..., 0][labels > 0] > 0.5)

@@ -11,6 +11,7 @@ import numpy as np
 from nwm_jax.data import cache
 from nwm_jax.data.sequences import images as permutations
 from nwm_jax.data.sequences import mnist
+from nwm_jax.data.sequences.images import LabelledImages
 from nwm_jax.data.shapes import multi_mnist, polygons, tetrominoes
 from nwm_jax.data.shapes.enlarge import enlarge
 from nwm_jax.errors import UserError, unknown
@@ -118,8 +119,8 @@ class EnlargedDigits:
 
     def rows(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
         """ "images" float32 ``[n, H, W, 1]`` and "labels" uint8 ``[n, H, W]``."""
-        digits, classes = (array[indices] for array in self._found[split])
-        images = enlarge(digits, self._zoom)
+        small, classes = (array[indices] for array in self._found[split])
+        images = enlarge(small, self._zoom)
         labels = (images > 0.5) * (classes[:, None, None] + np.uint8(1))
         return {"images": images[..., None], "labels": labels.astype(np.uint8)}
 
@@ -139,8 +140,8 @@ def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
       data: the config's `data`: name (of `DATASETS`), cache_dir, num_train, num_valid and
         num_test (of MNIST 0: all). Tetrominoes, Multi-MNIST and polygons: side and seed.
         Tetrominoes: cell. Polygons: corners, most, radius and equal_area, see
-        `data.shapes.polygons.draw`. MNIST: zoom. Both MNISTs: path, see
-        `data.sequences.mnist.read`.
+        `data.shapes.polygons.draw`. MNIST: zoom. Both MNISTs: digits ("mnist", or
+        "sklearn" for the small ones that come with scikit-learn), and path, see `data.sequences.mnist.read`.
       progress: called as progress(done, total) while images are drawn or downloaded.
 
     Returns:
@@ -174,7 +175,7 @@ def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
             return tetrominoes.draw(sizes, **settings, progress=progress)
         if data.name == "polygons":
             return polygons.draw(sizes, **settings)
-        found = mnist.read(data.path, data.cache_dir, progress)
+        found = _read_digits(data, progress)
         return multi_mnist.draw(
             found.train, found.train_labels, sizes, **settings, progress=progress
         )
@@ -188,8 +189,9 @@ def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
         return files
 
     told = {"format": FORMAT, "dataset": data.name, "sizes": sizes, **settings}
-    if data.name == "multimnist" and data.path:
-        told["path"] = data.path  # one's own digits may be others
+    if data.name == "multimnist":
+        # One's own digits may be others.
+        told |= {"digits": data.digits, "path": data.path}
     return StoredShapes(
         (data.side, data.side, channels),
         names,
@@ -203,8 +205,16 @@ def _polygon_names(corners: tuple[int, ...]) -> tuple[str, ...]:
     return ("background", *named)
 
 
+def _read_digits(data: Any, progress: Progress | None) -> LabelledImages:
+    if data.digits == "sklearn":
+        from nwm_jax.data.sequences import digits  # takes a second
+
+        return digits.read()
+    return mnist.read(data.path, data.cache_dir, progress)
+
+
 def _open_mnist(data: Any, progress: Progress | None) -> EnlargedDigits:
-    found = mnist.read(data.path, data.cache_dir, progress)
+    found = _read_digits(data, progress)
     order = permutations.permutation(len(found.train), _MNIST_SEED)
     # Of other files than MNIST's the same parts.
     edge = len(found.train) * _MNIST_TRAIN // (_MNIST_TRAIN + _MNIST_VALID)
@@ -214,7 +224,7 @@ def _open_mnist(data: Any, progress: Progress | None) -> EnlargedDigits:
         "test": (found.test, found.test_labels, np.arange(len(found.test))),
     }
     kept = {}
-    for split, (digits, classes, indices) in parts.items():
+    for split, (images, classes, indices) in parts.items():
         wanted = data[f"num_{split}"]
         if wanted > len(indices):
             raise UserError(
@@ -222,5 +232,5 @@ def _open_mnist(data: Any, progress: Progress | None) -> EnlargedDigits:
                 f"that there are"
             )
         indices = indices[: wanted or len(indices)]
-        kept[split] = digits[indices], classes[indices]
+        kept[split] = images[indices], classes[indices]
     return EnlargedDigits(kept, data.zoom)
