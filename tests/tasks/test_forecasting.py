@@ -13,7 +13,7 @@ from nwm_jax.data.source import FramesSource
 from nwm_jax.errors import UserError
 from nwm_jax.evaluation import symetric
 from nwm_jax.models.forecaster import Forecaster
-from nwm_jax.modules import conv, functional
+from nwm_jax.modules import functional
 from nwm_jax.tasks import build, forecasting
 from nwm_jax.tasks.forecasting import Forecasting
 from nwm_jax.training import evaluating, loop
@@ -275,9 +275,8 @@ def test_clear_errors(clips):
         build(config)
 
 
-def test_fast_gradients_on_four_devices_are_those_on_one(task, clips, monkeypatch):
+def test_fast_gradients_on_four_devices_are_those_on_one(task, clips):
     """The convolutions' own gradients, on images that XLA shards."""
-    monkeypatch.setattr(conv, "_FAST_PIXELS", 0)
     task = Forecasting(own_clips.config(clips, conv="fast"), task.source)
     _, params, state = functional.split(task.init(jax.random.key(0)))
     batch = task.batch(0, slice(None))

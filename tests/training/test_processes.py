@@ -44,7 +44,7 @@ def end(process, code=0):
 
 def wait_for_rows(workdir, count, process):
     """Waits until a run has logged `count` rows."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(writers.read_metrics(workdir)) < count:
         assert process.poll() is None and time.monotonic() < deadline, end(process)
         time.sleep(0.01)
