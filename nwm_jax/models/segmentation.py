@@ -31,7 +31,8 @@ def build(
       image_shape: (H, W, C).
       classes: K.
       conv: implementation of the convolutions, see `models.segmenter.Segmenter`.
-      remat: time steps between two kept states, see `models.segmenter.TimeReadout`.
+      remat: time steps between two kept states, see
+        `modules.time_readout.TimeReadout`.
       rngs: draws the weights.
 
     Returns:
