@@ -3,7 +3,7 @@
 Reproduces: Keller & Welling, "Neural Wave Machines", ICML 2023, figure 2 (left).
 Plain (`paper`): 18,750 updates at batch 128, SGD with momentum; a linear encoder, 36 x 36
 oscillators, a linear decoder, 3,052,894 parameters.
-Presets: `:laptop` (batch 32, 500 updates of Adam), `:smoke` (8 x 8, some seconds: it
+Presets: `:laptop` (batch 16, 500 updates of Adam), `:smoke` (8 x 8, some seconds: it
 shows that everything runs).
 
     python -m nwm_jax.train --config=configs/noise_nwm2d.py:laptop --workdir=runs/noise_nwm2d

@@ -5,10 +5,9 @@ figures 1, 3 (right), 4, 6, 7 and 8: travelling waves and a topographic map.
 Plain (`paper`): 50 epochs of 375 updates at batch 128, SGD with momentum; a linear
 encoder, 36 x 36 oscillators, a linear decoder, 3,052,894 parameters. MNIST is
 downloaded once, unless `data.path=...` names a folder with its IDX files.
-Presets: `:laptop` (the same network at batch 16, with Adam and a larger first
-`dt`), `:smoke` (scikit-learn's
-digits and 8 x 8 oscillators, some seconds: it shows that everything runs, not that it
-learns).
+Presets: `:laptop` (the same network at batch 16, with Adam and a larger first `dt`),
+`:smoke` (scikit-learn's digits and 8 x 8 oscillators, some seconds: it shows that
+everything runs, not that it learns).
 
     python -m nwm_jax.train --config=configs/rotating_mnist_nwm2d.py:laptop --workdir=runs/rotating_mnist_nwm2d
 """

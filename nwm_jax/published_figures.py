@@ -21,7 +21,7 @@ from nwm_jax.modules import functional
 from nwm_jax.runs import Run
 from nwm_jax.training import evaluating, mesh
 from nwm_jax.training import state as states
-from nwm_jax.waves import direction_coherence, wave_velocity
+from nwm_jax.waves import direction_coherence
 from nwm_jax.waves.tracking import track_crest
 
 _FRAMES = 4 * PERIOD
@@ -96,7 +96,7 @@ def _overview(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
     seen = _watch(run, [0])
     signal = watching.signal(seen.states[0])
     chosen = np.arange(_FRAMES - PERIOD, _FRAMES, 3)
-    velocity = wave_velocity(signal, boundary=_boundary(run))
+    velocity = watching.velocity(signal, _boundary(run))
     rows = [
         Row("input", seen.images[0, chosen]),
         Row("prediction of\nthe next", seen.means[0, chosen]),
@@ -161,7 +161,7 @@ def _wave(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
     signal = watching.signal(seen.states[0])
     chosen = np.arange(_FRAMES - 4, _FRAMES)
     stars = track_crest(signal[chosen], boundary=boundary)
-    velocity = wave_velocity(signal, boundary=boundary)[chosen]
+    velocity = watching.velocity(signal, boundary)[chosen]
     marks = {"stars": stars, "triangle": stars[0]}
     rows = [
         Row("hidden state,\nfiltered", signal.real[chosen], "field", **marks),
@@ -174,7 +174,8 @@ def _wave(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
     columns, average = [], []
     for name, each in (("before", before), ("after", run)):
         shown = _watch(each, [0])
-        mean = watching.mean_velocity(watching.signal(shown.states[0]), boundary)
+        moving = watching.velocity(watching.signal(shown.states[0]), boundary)
+        mean = moving[PERIOD:].mean(axis=0)
         average.append(mean)
         columns.append(f"{name} training, R = {float(direction_coherence(mean)):.2f}")
     rows = [Row("mean\nvelocity", np.stack(average), "velocity")]

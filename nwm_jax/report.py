@@ -113,7 +113,14 @@ def scores(report: dict[str, Any]) -> str:
     if "model_drift" in energy:
         lines.append(_line("own energy", {"drift": energy["model_drift"]}))
     if waves := report.get("waves"):
-        told = ("coherence", "travelling_index", "wave_number", "frequency", "speed")
+        told = (
+            "coherence",
+            "one_sided_coherence",
+            "travelling_index",
+            "wave_number",
+            "frequency",
+            "speed",
+        )
         lines.append(_line("waves", {k: waves[k] for k in told if k in waves}))
     if found := report.get("orientation"):
         told = ("same_label", "chance", "unselective", "pinwheels")

@@ -142,7 +142,8 @@ def run(arguments, action=lambda config: None, **kwargs):
             (
                 "unknown config field 'optimizer.lr'; choose from optimizer.clip, "
                 "optimizer.drop_every, optimizer.drop_factor, "
-                "optimizer.learning_rate, optimizer.name, optimizer.schedule, "
+                "optimizer.learning_rate, optimizer.momentum, "
+                "optimizer.name, optimizer.schedule, "
                 "optimizer.warmup_steps, optimizer.weight_decay"
             ),
         ),
@@ -170,7 +171,8 @@ def run(arguments, action=lambda config: None, **kwargs):
             (
                 "optimizer is a group of fields; set one of optimizer.clip, "
                 "optimizer.drop_every, optimizer.drop_factor, "
-                "optimizer.learning_rate, optimizer.name, optimizer.schedule, "
+                "optimizer.learning_rate, optimizer.momentum, "
+                "optimizer.name, optimizer.schedule, "
                 "optimizer.warmup_steps, optimizer.weight_decay"
             ),
         ),

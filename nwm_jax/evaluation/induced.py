@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nwm_jax.data.rotation import PERIOD
+from nwm_jax.data.rotation import PERIOD, STEP
+from nwm_jax.evaluation import sampling
 from nwm_jax.models.variational import VariationalNWM
 from nwm_jax.waves.induced import roll_rings, slope
 
@@ -16,7 +17,11 @@ _EXAMPLES = 100
 
 
 def induce(
-    model: VariationalNWM, images: jax.Array, velocity: float, num_frames: int = PERIOD
+    model: VariationalNWM,
+    images: jax.Array,
+    indices: jax.Array,
+    velocity: float,
+    num_frames: int = PERIOD,
 ) -> jax.Array:
     """Decodes the last state of sequences as a wave carries it round its rings.
 
@@ -28,6 +33,7 @@ def induce(
     Args:
       model: whose positions lie on rings (or a torus: along its rows).
       images: the sequences that give x_T, ``[B, T, h, w, 1]``.
+      indices: a number for every sequence, of its draws, ``[B]``.
       velocity: cells per step, of any sign; between whole cells it is blended.
       num_frames: how many pictures.
 
@@ -37,7 +43,7 @@ def induce(
     Source: Keller & Welling, "Neural Wave Machines", ICML 2023 (PMLR 202), section 4.4
     and figures 5 and 9.
     """
-    last = model.states(images)[:, -1]
+    last = sampling.each(model.states, images, indices)[:, -1]
     rolled = roll_rings(last[..., 0], velocity, num_frames, xp=jnp)
     return jax.nn.sigmoid(model.decode(rolled[..., None]))
 
@@ -52,7 +58,8 @@ class InducedWave:
 
     Args:
       task: a `tasks.variational.Variational` of rotating images.
-      velocity: cells per step.
+      velocity: cells per step. The slopes of half and of twice this velocity are told
+        too: a wave that turns the digit turns it in proportion.
     """
 
     def __init__(self, task: Any, velocity: float = 1.0) -> None:
@@ -68,34 +75,49 @@ class InducedWave:
     def score(
         self, model: VariationalNWM, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The best angle of every picture, degrees, and its correlation ``[n, 18]``."""
+        """The best angle of every picture, degrees, and its correlation ``[n, 18]``.
+
+        "angle_half" and "angle_twice" are those at half and twice the velocity.
+        """
         source = self._task.source
         images = source.sequences(batch, PERIOD)
-        shown = _centred(induce(model, images, self._velocity))
-        best = jnp.full(shown.shape[:2], -jnp.inf)
-        angle = jnp.zeros(shown.shape[:2])
         # A few starts, 20 degrees apart in themselves, make all angles.
-        for start in np.arange(0.0, 20.0, GRAIN):
-            turned = _centred(source.sequences(batch, PERIOD, start))
-            match = jnp.einsum("btp,brp->btr", shown, turned)
-            place = jnp.argmax(match, axis=-1)
-            value = jnp.max(match, axis=-1)
-            angle = jnp.where(value > best, 20.0 * place + start, angle)
-            best = jnp.maximum(best, value)
-        return {"angle": angle, "correlation": best}
+        starts = np.arange(0.0, 20.0, GRAIN)
+        turned = [_centred(source.sequences(batch, PERIOD, start)) for start in starts]
+        rotations = jnp.concatenate(turned, axis=1)
+        degrees = (starts[:, None] + STEP * np.arange(PERIOD)).ravel()
+
+        def read(velocity: float) -> tuple[jax.Array, jax.Array]:
+            shown = _centred(induce(model, images, batch["index"], velocity))
+            match = jnp.einsum("btp,brp->btr", shown, rotations)
+            best = jnp.argmax(match, axis=-1)
+            return jnp.asarray(degrees, jnp.float32)[best], jnp.max(match, axis=-1)
+
+        angle, correlation = read(self._velocity)
+        return {
+            "angle": angle,
+            "correlation": correlation,
+            "angle_half": read(self._velocity / 2)[0],
+            "angle_twice": read(self._velocity * 2)[0],
+        }
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
         """The slopes of all digits.
 
         Returns:
           {"induced": {"velocity", "examples", "slope" (median, degrees per step),
-          "slope_mean", "slope_std", "slope_quartiles", "backward" (part of the digits
+          "slope_mean", "slope_std", "slope_quartiles", "slope_half" and "slope_twice" (medians
+          at half and twice the velocity), "backward" (part of the digits
           that turn back, whose slope is negative), "monotonic" (part of the digits of
           whose 17 steps at least 15 turn back), "correlation" (of the pictures with
           the digit at the best angle)}}.
         """
         angles = np.asarray(scores["angle"], np.float64)
         slopes = np.array([slope(each) for each in angles])
+        half, twice = (
+            float(np.median([slope(each) for each in scores[f"angle_{name}"]]))
+            for name in ("half", "twice")
+        )
         steps = (np.diff(angles, axis=1) + 180) % 360 - 180
         return {
             "induced": {
@@ -105,6 +127,8 @@ class InducedWave:
                 "slope_mean": float(slopes.mean()),
                 "slope_std": float(slopes.std(ddof=1)) if len(slopes) > 1 else None,
                 "slope_quartiles": np.quantile(slopes, [0.25, 0.75]).tolist(),
+                "slope_half": half,
+                "slope_twice": twice,
                 "backward": float(np.mean(slopes < 0)),
                 "monotonic": float(np.mean(np.sum(steps < 0, axis=1) >= 15)),
                 "correlation": float(np.mean(scores["correlation"])),

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from nwm_jax.data.gratings import evenly_spaced
+from nwm_jax.evaluation import sampling
 from nwm_jax.models.variational import VariationalNWM
 from nwm_jax.waves.selectivity import (
     chance_same_label,
@@ -66,13 +67,8 @@ class Orientation:
     ) -> dict[str, jax.Array]:
         """The responses ``[n, H, W]`` and their labels."""
         images = self._task.source.standing(batch, FRAMES)
-
-        def one(images: jax.Array, index: jax.Array) -> jax.Array:
-            key = jax.random.fold_in(jax.random.key(self._task.config.seed), index)
-            return model.states(images[None], key)[0, ..., 0].mean(axis=0)
-
-        responses = jax.vmap(one)(images, batch["index"])
-        return {"responses": responses, "label": batch["label"]}
+        states = sampling.each(model.states, images, batch["index"])
+        return {"responses": states[..., 0].mean(axis=1), "label": batch["label"]}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
         """How smooth and how clear the map is.

@@ -3,16 +3,17 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nwm_jax.data.rotation import PERIOD
+from nwm_jax.evaluation import sampling
+from nwm_jax.evaluation.induced import induce
 from nwm_jax.models.variational import VariationalNWM
 from nwm_jax.waves import ORIGINAL_BAND, maximum_activating, wave_signal, wave_velocity
 
 
 class Watched(NamedTuple):
-    """Test sequences, inputs at the means of their posteriors.
+    """Test sequences.
 
     Attributes:
       images: the frames, ``[n, T, h, w]`` in [0, 1].
@@ -40,10 +41,10 @@ def watch(
     @jax.jit
     def run(batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         images = task.source.sequences(batch, num_frames)
-        found = model.run(images)
+        found = sampling.each(model.run, images, batch["index"])
         return images, jax.nn.sigmoid(found.logits), found.states.x
 
-    arrays = run(task.source.test(np.asarray(indices)))
+    arrays = run(task.eval_batch(np.asarray(indices)))
     return Watched(*(np.asarray(array)[..., 0] for array in arrays))
 
 
@@ -52,9 +53,12 @@ def signal(states: np.ndarray) -> np.ndarray:
     return wave_signal(states, band=ORIGINAL_BAND, setting="original")
 
 
-def mean_velocity(found: np.ndarray, boundary: Any) -> np.ndarray:
-    """The mean of nu over all frames but the first period's, ``[H, W, 2]``."""
-    return wave_velocity(found[PERIOD:], boundary=boundary).mean(axis=0)
+def velocity(found: np.ndarray, boundary: Any) -> np.ndarray:
+    """nu of a signal, ``[T, H, W, 2]``, by one-sided differences.
+
+    Learned waves may be shorter than 4 cells, where central ones turn their sign.
+    """
+    return wave_velocity(found, boundary=boundary, difference="forward")
 
 
 def favourites(
@@ -97,9 +101,10 @@ def turned_back(
     velocity: float = 1.0,
 ) -> np.ndarray:
     """Induced waves of test digits, ``[n, num_frames, h, w]``; see `evaluation.induced`."""
-    from nwm_jax.evaluation.induced import induce
 
-    batch = task.source.test(np.asarray(indices))
-    images = task.source.sequences(batch, PERIOD)
-    run = jax.jit(lambda images: induce(model, images, velocity, num_frames))
-    return np.asarray(run(jnp.asarray(images)))[..., 0]
+    @jax.jit
+    def run(batch: dict[str, jax.Array]) -> jax.Array:
+        images = task.source.sequences(batch, PERIOD)
+        return induce(model, images, batch["index"], velocity, num_frames)
+
+    return np.asarray(run(task.eval_batch(np.asarray(indices))))[..., 0]

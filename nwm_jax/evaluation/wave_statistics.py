@@ -18,6 +18,7 @@ PLACELESS = ("frequency", "travelling_index", "synchrony", "temporal_length")
 NUMBERS = (
     *PLACELESS,
     "coherence",
+    "one_sided_coherence",
     "momentary_coherence",
     "gradient_coherence",
     "plane_wave",

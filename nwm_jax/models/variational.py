@@ -185,7 +185,7 @@ def build(
 
     Args:
       model: the config's `model`: name ("nwm2d" or "nwm1d"), grid, kernel_size,
-        state_norm, dt (the first), encoder, decoder, start.
+        state_norm, dt and kernel_fill (at first), encoder, decoder, start.
       image_shape: (h, w, 1).
       conv: implementation of the couplings, see `core.coupling.couple`.
       remat: block length of rematerialisation in time; 0 = off.
@@ -203,6 +203,7 @@ def build(
         kernel_size=model.kernel_size,
         state_norm=model.state_norm,
         dt=model.dt,
+        kernel_fill=model.kernel_fill,
         conv=conv,
     )
     return VariationalNWM(

@@ -26,8 +26,8 @@ class TopographicCell(OscillatorCell):
         v' = v + dt (tanh(Wx * x + Wv * v + V * z + b) - gamma x - alpha v)
         x' = x + dt v'                    (with `state_norm`: LayerNorm(x + dt v'))
 
-    "nwm2d": a torus; the three kernels are k x k, all taps 1/(H W) at first, and b is a
-    number per oscillator. "nwm1d": rings on which every oscillator hears its next
+    "nwm2d": a torus; the three kernels are k x k, all taps 1/(H W) or `kernel_fill` at
+    first, and b is a number per oscillator. "nwm1d": rings on which every oscillator hears its next
     neighbour alone, never itself: the kernels are (0, 0, m) with one number m each, 1 at
     first, and b is one profile along the ring, the same on all rings. So activity
     travels towards lower indices. The norm is over all positions of a state together,
@@ -39,6 +39,7 @@ class TopographicCell(OscillatorCell):
       kernel_size: k, odd; of "nwm2d" only.
       state_norm: whether positions are normalised after every step.
       dt: first step size, in (0, 1).
+      kernel_fill: first taps of "nwm2d"; 0: 1/(H W).
       conv: implementation of the couplings, see `core.coupling.couple`.
 
     Raises:
@@ -56,6 +57,7 @@ class TopographicCell(OscillatorCell):
         kernel_size: int = 3,
         state_norm: bool = False,
         dt: float = DEFAULT_DT,
+        kernel_fill: float = 0.0,
         conv: str = "auto",
     ) -> None:
         if kind not in KINDS:
@@ -74,7 +76,7 @@ class TopographicCell(OscillatorCell):
         for name in ("coupling_x", "coupling_v", "forcing"):
             if kind == "nwm2d":
                 kernel = (*self.hparams.kernel_shape, 1, 1)
-                value = jnp.full(kernel, 1.0 / (grid[0] * grid[1]))
+                value = jnp.full(kernel, kernel_fill or 1.0 / (grid[0] * grid[1]))
             else:
                 value = jnp.ones(())
             setattr(self, name, nnx.Param(value))

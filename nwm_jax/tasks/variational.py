@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from nwm_jax.data.periodic import Gratings, RotatingImages, open_periodic
 from nwm_jax.data.rotation import PERIOD
 from nwm_jax.errors import UserError, unknown
-from nwm_jax.evaluation import Evaluation, watching
+from nwm_jax.evaluation import Evaluation, sampling, watching
 from nwm_jax.evaluation.induced import InducedWave
 from nwm_jax.evaluation.orientation import Orientation
 from nwm_jax.evaluation.wave_statistics import WaveStatistics
@@ -109,14 +109,9 @@ class Variational:
         "last_nll" is the mean of "nll" over the last period.
         """
         images = self.source.sequences(batch, self.config.eval.num_frames)
-
-        def one(images: jax.Array, index: jax.Array) -> dict[str, jax.Array]:
-            key = jax.random.fold_in(jax.random.key(self.config.data.seed), index)
-            terms = model.terms(images[None], key)
-            means = {name: jnp.mean(values) for name, values in terms.items()}
-            return means | {"last_nll": jnp.mean(terms["nll"][:, -PERIOD:])}
-
-        return jax.vmap(one)(images, batch["index"])
+        terms = sampling.each(model.terms, images, batch["index"])
+        means = {name: jnp.mean(values, axis=1) for name, values in terms.items()}
+        return means | {"last_nll": jnp.mean(terms["nll"][:, -PERIOD:], axis=1)}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
         """Means over the sequences, nats per frame."""
@@ -154,9 +149,10 @@ class Variational:
         return {name: made[name] for name in metrics} if metrics else made
 
     def states(self, model: VariationalNWM, batch: dict[str, jax.Array]) -> jax.Array:
-        """Positions over test sequences, inputs at their means, ``[n, T, H, W, 1]``."""
+        """Positions over test sequences, ``[n, T, H, W, 1]``, of inputs that are drawn."""
         frames = max(self.config.eval.num_frames, 2 * PERIOD)
-        return model.states(self.source.sequences(batch, frames))
+        images = self.source.sequences(batch, frames)
+        return sampling.each(model.states, images, batch["index"])
 
     def figures(
         self, model: VariationalNWM, folder: pathlib.Path

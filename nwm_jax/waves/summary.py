@@ -90,6 +90,8 @@ def signal_statistics(
           in noisy recordings it is too low; `find_fronts` is less affected.
         coherence: of the directions of the time-averaged nu, in [0, 1]: do all cells
           agree on the way that waves go on average.
+        one_sided_coherence: the same of one-sided differences, which also waves of 2 to
+          4 cells do not confuse; where it differs, velocity and speed are aliases.
         momentary_coherence: mean over frames of the coherence over cells, in [0, 1].
         gradient_coherence: mean over frames of |mean nu| / mean |nu|, in [0, 1].
         plane_wave: mean over frames of the goodness of the best plane wave, in [0, 1].
@@ -127,6 +129,7 @@ def signal_statistics(
     # Cells in synchrony differ by roundings, which have a direction but no meaning.
     number = np.hypot(velocity[..., 0], velocity[..., 1])
     velocity[number < _MIN_WAVE_NUMBER] = 0
+    one_sided = wave_velocity(some, boundary=boundary, difference="forward")
     valid = np.isfinite(signal).all(axis=0)
     real = signal.real
     with warnings.catch_warnings():
@@ -146,6 +149,9 @@ def signal_statistics(
             "wave_number": np.nanmedian(number),
             "speed": np.nanmedian(np.abs(phase_speed(omega, velocity))) * fs,
             "coherence": direction_coherence(average),
+            "one_sided_coherence": direction_coherence(
+                np.nanmean(one_sided, axis=0, dtype=np.float64)
+            ),
             "momentary_coherence": np.nanmean(direction_coherence(velocity, space)),
             "gradient_coherence": np.nanmean(gradient_coherence(velocity, space)),
             "plane_wave": np.nanmean(fit_plane_wave(some).goodness),

@@ -51,7 +51,8 @@ def track_crest(
     if not all(0 <= place < size for place, size in zip(start, shape)):
         raise UserError(f"start {tuple(start)} is not in a sheet of {shape}")
     kinds = boundary_pair(boundary, shape)
-    velocity = wave_velocity(signal, boundary=boundary)
+    # One-sided, so that waves shorter than 4 cells are followed too.
+    velocity = wave_velocity(signal, boundary=boundary, difference="forward")
     omega = temporal_frequency(signal)
     turn = signal[0][tuple(start)]
     places = [np.array(start, int)]

@@ -22,7 +22,7 @@ class Task:
         self.config = load("sine_nwm2d:smoke")
 
     def eval_batch(self, indices):
-        return self.source.test(indices)
+        return self.source.test(indices) | {"index": np.asarray(indices)}
 
 
 class Angles:
@@ -32,7 +32,7 @@ class Angles:
         self.turned = rotation.rotate(digits, 360 / cells * np.arange(cells))
         self.cells = cells
 
-    def states(self, images):
+    def states(self, images, key):
         # Cell i is high if the angle is -20 i degrees; at the end all are at 340.
         one = jnp.zeros((len(images), 1, 1, self.cells)).at[..., 1].set(1.0)
         return one[..., None]
@@ -64,6 +64,9 @@ def test_it_turns_back_a_step_a_step(task):
         np.median(scores["angle"][:, :3], axis=0), [340, 320, 300]
     )
     assert found["slope"] == pytest.approx(-20, abs=1)
+    # Twice as fast it skips every other angle; half as fast pictures are blends.
+    assert found["slope_twice"] == pytest.approx(-40, abs=2)
+    assert found["slope_half"] == pytest.approx(-10, abs=2)
     assert found["backward"] == 1.0 and found["monotonic"] > 0.8
     assert found["correlation"] > 0.9
     _, found = scored(task, model, velocity=-1.0)
@@ -73,7 +76,7 @@ def test_it_turns_back_a_step_a_step(task):
 def test_pictures(task):
     model = Angles(jnp.asarray(task.eval_batch(np.arange(6))["pixels"] / 255.0))
     images = jnp.zeros((6, 18, 8, 8, 1))
-    assert induce(model, images, 0.5, 25).shape == (6, 25, 8, 8, 1)
+    assert induce(model, images, jnp.arange(6), 0.5, 25).shape == (6, 25, 8, 8, 1)
 
 
 class Detectors:

@@ -21,6 +21,7 @@ def test_paper_is_the_papers():
         "grid": (36, 36),
         "kernel_size": 3,
         "state_norm": False,
+        "kernel_fill": 0.0,
         "dt": pytest.approx(0.12455335818741645),
         "encoder": (),
         "decoder": (),

@@ -24,6 +24,7 @@ def test_plane_wave_on_a_torus():
         "wave_number": number,
         "speed": 100 * fields.OMEGA / number,
         "coherence": 1,
+        "one_sided_coherence": 1,
         "momentary_coherence": 1,
         "gradient_coherence": 1,
         "plane_wave": 1,
@@ -37,6 +38,16 @@ def test_plane_wave_on_a_torus():
     # cos falls to 1/e within a fifth of its period of 0.1.
     np.testing.assert_allclose(found["temporal_length"], 0.0193, atol=1e-3)
     assert json.loads(json.dumps(found)) == found
+
+
+def test_waves_shorter_than_4_cells():
+    """Half of the cells longer, half shorter: central differences see two directions."""
+    j = np.arange(16)
+    phase = np.cumsum(np.where(j < 8, 1.2, 2.0))
+    t = np.arange(60)[:, None, None]
+    field = np.cos(fields.OMEGA * t - phase) * np.ones((1, 12, 1))
+    found = waves.statistics(field, boundary="open")
+    assert found["coherence"] < 0.3 and found["one_sided_coherence"] > 0.99
 
 
 def test_other_fields():
