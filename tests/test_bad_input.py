@@ -138,7 +138,7 @@ CASES = [
     ("train", [NWM, OUT, "--config.eval.batch_size=0"], "at least 1"),
     ("train", [NWM, OUT, "--config.eval.every=-5"], "at least 0"),
     ("train", [NWM, OUT, "--config.model.units=4"], "unknown config field"),
-    ("train", [COPY, OUT, "--config.conv=xla"], "unknown config field 'conv'"),
+    ("train", [COPY, OUT, "--config.conv=bf16"], "unknown conv 'bf16'"),
     ("train", ["--config=pendulum_hgn:smoke,model.integrator=rk9", OUT], "rk9"),
     ("train", ["--config=pendulum_hgn:smoke,model.latent=7", OUT], "even"),
     # Data.
@@ -206,7 +206,6 @@ CASES = [
     ("benchmark data", ["--repeats=0"], "repeats is 0"),
     ("benchmark train", [], "--config is required"),
     ("benchmark train", [NWM, "--repeats=0"], "--repeats=0"),
-    ("benchmark train", [COPY, "--compare"], "has one formulation only"),
     ("benchmark train", [NWM, "--config.batch_size=5"], "does not divide"),
     ("benchmark train", [NWM, "--config.data.path={f}/float.npy"], "not uint8"),
     ("waves", ["--out={new}"], "give one recording"),

@@ -76,7 +76,7 @@ def scan_chunks(
     if number <= most:
         return body(carry, images)
     size = max(n for n in range(1, most + 1) if number % n == 0)
-    if 2 * size <= most:  # no good divisor
+    if size < 0.8 * most:  # no good divisor
         size = -(-number // -(-number // most))
     missing = -number % size
 
