@@ -109,8 +109,8 @@ _FAST = {
 }
 _LAPTOP = {
     "rotating_mnist_nwm2d": {"num_steps": 4_000, "optimizer.learning_rate": 2e-3},
-    # With hidden layers of 512 the likelihood was still that of a mean image after 234
-    # steps, where this had left it.
+    # With hidden layers of 512 the likelihood was still that of a mean image when this one
+    # had left it.
     "rotating_mnist_nwm1d": {
         "num_steps": 6_000,
         "optimizer.learning_rate": 2e-3,
