@@ -5,8 +5,9 @@ Reproduces: arXiv:2502.06034, foreground accuracy 0.903 ± 0.024 with `readout=l
 Plain (`paper`): 238,800 steps (300 epochs) at batch 64, images of 56 x 56, 176,545
 parameters; `readout=` last, mean_time, max_time, fft or linear. MNIST is downloaded
 once, unless `data.path=...` names a folder with its IDX files.
-Presets: `:laptop` (images of 28 x 28, 2,000 steps at batch 32), `:smoke` (some seconds:
-it shows that everything runs, not that it learns).
+Presets: `:laptop` (images of 28 x 28, 2,000 steps at batch 32), `:smoke`
+(scikit-learn's digits, some seconds: it shows that everything runs, not that it
+learns).
 
     python -m nwm_jax.train --config=configs/mnist_nwm.py:laptop --workdir=runs/mnist_nwm
 """

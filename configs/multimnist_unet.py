@@ -5,8 +5,9 @@ and 0.979 with `width=2`, 3, 4 and 5.
 Plain (`paper`): 46,800 steps (300 epochs) at batch 64, images of 128 x 128, 30,745
 parameters; `width=2` to 5: channels at the finest scale. MNIST is downloaded once,
 unless `data.path=...` names a folder with its IDX files.
-Presets: `:laptop` (images of 64 x 64, 2,000 steps at batch 32), `:smoke` (some seconds:
-it shows that everything runs, not that it learns).
+Presets: `:laptop` (images of 64 x 64, 2,000 steps at batch 32), `:smoke`
+(scikit-learn's digits, some seconds: it shows that everything runs, not that it
+learns).
 
     python -m nwm_jax.train --config=configs/multimnist_unet.py:laptop --workdir=runs/multimnist_unet
 """

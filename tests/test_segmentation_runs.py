@@ -43,7 +43,8 @@ def several(run, tmp_path):
         config["config"]["data"]["name"] = "tetrominoes"
         (folder / "config.json").write_text(json.dumps(config))
         found = json.loads((run.workdir / "eval.json").read_text())
-        found |= {"seed": seed, "protocol": f"quick + model.readout={readout}"}
+        protocol = f"quick + model.readout={readout} + model.units=4"
+        found |= {"seed": seed, "protocol": protocol}
         found["test"]["accuracy_foreground"] = score
         found["collapsed"] = int(score < 0.01)
         (folder / "eval.json").write_text(json.dumps(found))
@@ -109,6 +110,7 @@ def test_table(several, capsys):
     rows = list(csv.reader(io.StringIO(captured.out)))
     head, linear, published, last = rows[:4]
     found = dict(zip(head, linear))
+    assert found["model"] == "nwm linear, units=4"
     assert found["seeds"] == "2"
     assert found["collapsed"] == "0 of 2"
     assert found["foreground accuracy"] == "0.8500 ± 0.0707"

@@ -2,7 +2,8 @@
 
 With --compare also the plain formulation (XLA's convolution and its automatic
 gradient, everything else equal) in turn with it: both must give the same loss and
-gradients, to 1e-5 in the norm of every array, or the exit code is 1 and they are named.
+gradients, to 1e-5 in the norm of every array or to what single precision costs the plain
+one, or the exit code is 1 and they are named.
 
 Operations are those of the plain formulation's loss and gradient without
 rematerialisation, so that a program that computes something twice gains nothing by it.
@@ -27,6 +28,10 @@ from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 
 TOLERANCE = 1e-5
+
+# Times the rounding error of the plain formulation: two sums of the same numbers in
+# another order differ by about as much.
+_ALLOWED = 1.5
 
 FLAGS = flags.FlagValues()
 CONFIG = cli.config_flag(FLAGS)
@@ -85,18 +90,13 @@ def run(
       "plain_compile_s", "ratio" (plain over ours), "errors" (of the loss and, in the
       norm, of every array of the gradient, relative, absolute where it is zero) and
       "disagree", the names of those above `TOLERANCE`. The plain formulation loses up to
-      five digits in single precision; where the two differ by more than the tolerance
-      it is computed again in double precision, and the nearer one counts.
+      five digits in single precision. So where the two differ by more than the tolerance
+      it is computed again in double precision: the nearer one counts, and what single
+      precision costs the plain formulation is allowed to ours, "rounding" by name.
 
     Raises:
-      UserError: no plain formulation to compare with, a step that is not finite, or
-        what `tasks.build` finds wrong.
+      UserError: a step that is not finite, or what `tasks.build` finds wrong.
     """
-    if compare and "conv" not in config:
-        raise UserError(
-            f"the task {config.task} has one formulation only, without convolutions of "
-            "images: leave --compare away"
-        )
     mesh = meshes.make_mesh()
     meshes.check_batch_size(config.batch_size, mesh)
     task = build(config, counter)
@@ -135,14 +135,20 @@ def run(
         "machine": machine,
     }
     if plain:
-        errors, plain_ms = _errors(config, task, plain.task), plain.times("seconds")
+        errors, rounding = _errors(config, task, plain.task)
+        plain_ms = plain.times("seconds")
         result |= {
             "plain_step_ms": plain_ms.median,
             "plain_temp_mb": plain.temp_mb,
             "plain_compile_s": plain.compile_s,
             "ratio": plain_ms.median / step_ms.median,
             "errors": errors,
-            "disagree": [k for k, error in errors.items() if not error <= TOLERANCE],
+            "rounding": rounding,
+            "disagree": [
+                name
+                for name, error in errors.items()
+                if not error <= max(TOLERANCE, _ALLOWED * rounding.get(name, 0.0))
+            ],
         }
     return result
 
@@ -170,12 +176,14 @@ def describe(result: dict[str, Any]) -> str:
     if "ratio" in result:
         wrong, errors = result["disagree"], result["errors"]
         worst = max(errors, key=errors.get)
+        limit = f"{TOLERANCE:g}"
+        if errors[worst] > TOLERANCE:
+            limit = "the rounding of the plain formulation"
         told |= {
             "plain step": f"{result['plain_step_ms']:.4g} ms, "
             f"{memory('plain_temp_mb')}, compiled in {result['plain_compile_s']:.3g} s",
             "ratio": f"{result['ratio']:.2f}",
-            "loss, gradients": f"equal to {TOLERANCE:g}: at most {errors[worst]:.2g} "
-            f"({worst})",
+            "loss, gradients": f"equal to {limit}: at most {errors[worst]:.2g} ({worst})",
         }
         if wrong:
             named = ", ".join(f"{name} {errors[name]:.2g}" for name in wrong)
@@ -265,17 +273,25 @@ def _operations(config: ConfigDict) -> int:
     return flops.count(gradient, *arguments)
 
 
-def _errors(config: ConfigDict, task: Task, plain: Task) -> dict[str, float]:
-    """How far loss and gradients are from the plain ones, see `run`."""
+def _errors(
+    config: ConfigDict, task: Task, plain: Task
+) -> tuple[dict[str, float], dict[str, float]]:
+    """How far loss and gradients are from the plain ones, and those from exact ones.
+
+    The latter is empty where the former are within the tolerance, see `run`.
+    """
     ours, theirs = (_named(*_gradient(config, each)) for each in (task, plain))
     errors = {name: _distance(ours[name], theirs[name]) for name in theirs}
-    if max(errors.values()) > TOLERANCE:
-        gradient, arguments = _gradient(config, plain)
-        with jax.enable_x64(True):
-            exact = _named(gradient, jax.tree.map(_in_double, arguments))
-        for name, error in errors.items():
-            errors[name] = min(error, _distance(ours[name], exact[name]))
-    return errors
+    if max(errors.values()) <= TOLERANCE:
+        return errors, {}
+    gradient, arguments = _gradient(config, plain)
+    with jax.enable_x64(True):
+        exact = _named(gradient, jax.tree.map(_in_double, arguments))
+    nearer = {
+        name: min(error, _distance(ours[name], exact[name]))
+        for name, error in errors.items()
+    }
+    return nearer, {name: _distance(theirs[name], exact[name]) for name in theirs}
 
 
 def _named(gradient: Callable, arguments: tuple) -> dict[str, np.ndarray]:

@@ -32,7 +32,8 @@ class Entry(NamedTuple):
     Attributes:
       dataset: its dataset.
       model: model and what was varied of it, such as "nwm linear" or "cnn 8".
-      protocol: the protocol of the evaluation, without what `model` tells.
+      settings: what else of the model is not the preset's, such as "units=48".
+      protocol: the protocol of the evaluation, without what is the model's.
       seed: the seed of the run.
       scores: of the test.
       background: scores without skill.
@@ -42,6 +43,7 @@ class Entry(NamedTuple):
 
     dataset: str
     model: str
+    settings: str
     protocol: str
     seed: int
     scores: dict[str, float]
@@ -52,8 +54,11 @@ class Entry(NamedTuple):
 
 def variant(model: dict[str, Any]) -> str:
     """Names a model by what is varied of it: "nwm linear", "cnn 8", "unet 3"."""
-    kind = {"cnn": "depth", "unet": "width"}.get(model["name"], "readout")
-    return f"{model['name']} {model[kind]}"
+    return f"{model['name']} {model[_varied(model['name'])]}"
+
+
+def _varied(name: str) -> str:
+    return {"cnn": "depth", "unet": "width"}.get(name, "readout")
 
 
 def collect(folders: Sequence[pathlib.Path]) -> tuple[list[Entry], list[str]]:
@@ -71,12 +76,12 @@ def collect(folders: Sequence[pathlib.Path]) -> tuple[list[Entry], list[str]]:
         except (UserError, OSError) as error:
             notes.append(f"skipped {folder}: {error}")
             continue
-        same = (entry.dataset, entry.model, entry.protocol, entry.seed)
+        same = entry[:5]
         if same in entries:
             notes.append(f"skipped {folder}: the same as another, seed and all")
             continue
         entries[same] = entry
-    return list(entries.values()), notes
+    return sorted(entries.values(), key=_order), notes
 
 
 def read(folder: pathlib.Path) -> Entry:
@@ -87,10 +92,13 @@ def read(folder: pathlib.Path) -> Entry:
     """
     config, found = workdirs.read(folder), workdirs.scores(folder)
     try:
+        known = _varied(config["model"]["name"])
+        protocol, settings = _split(str(found["protocol"]), known)
         return Entry(
             dataset=str(config["data"]["name"]),
             model=variant(config["model"]),
-            protocol=_shared(str(found["protocol"])),
+            settings=settings,
+            protocol=protocol,
             seed=int(found["seed"]),
             scores={name: _number(found["test"][name]) for name in COLUMNS},
             background={k: _number(v) for k, v in found["background"].items()},
@@ -115,8 +123,9 @@ def build(entries: Sequence[Entry]) -> list[Grid]:
         head = ["model", "runs", "seeds", "collapsed", *COLUMNS.values()]
         head[5:5] = ["median", "least"]
         rows = []
-        for model in dict.fromkeys(entry.model for entry in mine):
-            rows.append(_row(model, [e for e in mine if e.model == model]))
+        for model, settings in dict.fromkeys((e.model, e.settings) for e in mine):
+            runs = [e for e in mine if (e.model, e.settings) == (model, settings)]
+            rows.append(_row(f"{model}, {settings}" if settings else model, runs))
             if known := published_shapes.scores(dataset, model):
                 told = [_told(*known[name]) for name in COLUMNS]
                 rows.append(
@@ -139,7 +148,7 @@ def build(entries: Sequence[Entry]) -> list[Grid]:
 def by_model(
     folders: Sequence[pathlib.Path], score: str = _MAIN
 ) -> dict[str, list[float]]:
-    """A score of every run, by model, in the order of the folders.
+    """A score of every run, by model.
 
     Args:
       folders: workdirs of one dataset and protocol.
@@ -155,9 +164,14 @@ def by_model(
             f"of several datasets or protocols: {'; '.join(kinds)}" if kinds else "none"
         )
         raise UserError(f"evaluated runs to compare: {told}")
+    kinds = dict.fromkeys((entry.model, entry.settings) for entry in entries)
+    names = [model for model, _ in kinds]
     found: dict[str, list[float]] = {}
     for entry in entries:
-        found.setdefault(entry.model, []).append(entry.scores[score])
+        # Settings are told where the model alone is not enough.
+        several = names.count(entry.model) > 1 and entry.settings
+        name = f"{entry.model}, {entry.settings}" if several else entry.model
+        found.setdefault(name, []).append(entry.scores[score])
     return found
 
 
@@ -193,11 +207,19 @@ def _legend(rows: Sequence[list[str]]) -> list[str]:
     return lines
 
 
-def _shared(protocol: str) -> str:
-    """A protocol without what tells models apart."""
-    own = ("model.readout=", "model.depth=", "model.width=", "model.num_steps=")
+def _order(entry: Entry) -> tuple[Any, ...]:
+    """By model, where depths and widths are numbers; else as they were found."""
+    name, _, varied = entry.model.partition(" ")
+    return name, int(varied) if varied.isdigit() else 0
+
+
+def _split(protocol: str, known: str) -> tuple[str, str]:
+    """What a protocol says of the run, and of the model beside its field `known`."""
     parts = protocol.split(" + ")
-    return " + ".join(part for part in parts if not part.startswith(own))
+    own = [part for part in parts if part.startswith("model.")]
+    shared = " + ".join(part for part in parts if part not in own)
+    told = [part for part in own if not part.startswith(f"model.{known}=")]
+    return shared, ", ".join(part.removeprefix("model.") for part in told)
 
 
 def _number(value: Any) -> float:

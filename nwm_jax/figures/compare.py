@@ -29,7 +29,7 @@ def draw_comparison(
       runs: name -> metrics file, as in `draw_training`. A run without the number is
         left out of its panel.
       keys: kind of the rows ("train", "eval") -> which number of them. The vertical
-        axis is logarithmic as in `draw_training`.
+        axis is logarithmic as in `draw_training`, but for accuracies.
       title: one line above the panels.
 
     Returns:
@@ -67,7 +67,8 @@ def draw_comparison(
             axes.plot(steps, values, color=colors[name], label=name, **look)
         finite = np.concatenate([values for _, values in lines.values()])
         finite = finite[np.isfinite(finite)]
-        if finite.min() > 0 and finite.max() > 10 * finite.min():
+        spread = finite.min() > 0 and finite.max() > 10 * finite.min()
+        if spread and not keys[kind].endswith("accuracy"):
             axes.set_yscale("log")
         words = keys[kind].replace("_", " ").replace("/", ", ")
         axes.set_ylabel(f"{words} ({_SAID[kind]})", size=style.LABEL)

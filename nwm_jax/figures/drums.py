@@ -147,7 +147,7 @@ def _map(figure, membrane, areas, box) -> None:
 def _ladder(figure, ladder, shape: str, here: float) -> None:
     true, predicted = ladder
     axes = style.add_axes_inches(figure, 7.1, 2.5, 2.6, 1.35)
-    ends = [0, 1.08 * max(true)]
+    ends = [0, 1.08 * max(*true, *predicted)]
     axes.plot(ends, ends, color=style.FAINT, lw=0.9)
     axes.plot(true, predicted, "o", ms=4, color=style.FORECAST)
     axes.axhline(here, color=style.ACCENT, lw=0.8, linestyle=(0, (4, 2)))

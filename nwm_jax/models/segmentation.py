@@ -27,11 +27,12 @@ def build(
     Args:
       model: the config's `model`: name (of `MODELS`) and width. "nwm" and "convlstm":
         readout, num_steps, channels, units and hidden_layers (of the perceptron); "nwm"
-        also dt. "cnn": depth, channels, features, units and hidden_layers.
+        also dt. "cnn": depth, channels, features, he, units and hidden_layers.
       image_shape: (H, W, C).
       classes: K.
       conv: implementation of the convolutions, see `models.segmenter.Segmenter`.
-      remat: time steps between two kept states, see `models.segmenter.TimeReadout`.
+      remat: time steps between two kept states, see
+        `modules.time_readout.TimeReadout`.
       rngs: draws the weights.
 
     Returns:
@@ -60,6 +61,7 @@ def build(
             features=model.features,
             hidden=hidden,
             classes=classes,
+            he=model.he,
             conv=conv,
             rngs=rngs,
         )

@@ -22,6 +22,7 @@ from nwm_jax.modules.chunks import chunk_size, sum_over_chunks
 from nwm_jax.modules.devices import on_each_device
 from nwm_jax.modules.pixels import ConvStack, PixelConv, PixelMLP
 from nwm_jax.modules.spatial_cells import ConvLSTM, WaveSheet
+from nwm_jax.modules.time_readout import TimeReadout
 
 Measure = Callable[[Layout, jax.Array, jax.Array], Sums]
 
@@ -156,70 +157,6 @@ def _read_out(
     return total, jax.tree.map(lambda s: s.sum(axis=0), sums)
 
 
-class TimeReadout(nnx.Module):
-    """A readout of any recurrent sheet's time series, see `core.readouts`.
-
-    Args:
-      name: one of `core.readouts.READOUTS`.
-      num_steps: T, length of the series.
-      rngs: draws V of "linear", uniform in ±1/sqrt(T).
-    """
-
-    def __init__(self, name: str, num_steps: int, *, rngs: nnx.Rngs) -> None:
-        self.name = name
-        self.num_steps = num_steps
-        if name == "linear":
-            self.basis = nnx.Param(
-                readouts.uniform_basis(rngs.params(), num_steps),
-            )
-
-    def gather(
-        self,
-        step: Callable[[Any], Any],
-        read: Callable[[Any], jax.Array],
-        layout: Layout,
-        state: Any,
-        *,
-        remat: int = 0,
-    ) -> jax.Array:
-        """Runs a recurrence for T steps and gives the features of every cell.
-
-        Args:
-          step: one time step of a state.
-          read: the field of a state of which the series is read.
-          layout: of the fields.
-          state: the state before the first step.
-          remat: r > 0: the series is never kept: r steps at a time are added to the
-            features and, for the gradient, run once more. 0: all of it is kept.
-
-        Returns:
-          The features as a field in `layout`.
-        """
-        name, num_steps = self.name, self.num_steps
-        basis = self.basis[...] if name == "linear" else None
-
-        def stretch(carry: Any, begin: Any, length: int) -> Any:
-            def one(state: Any, _: None) -> tuple[Any, jax.Array]:
-                state = step(state)
-                return state, read(state)
-
-            state, gathered = carry
-            state, series = jax.lax.scan(one, state, None, length=length)
-            return state, readouts.add(name, num_steps, gathered, series, begin, basis)
-
-        carry = state, readouts.start(name, num_steps, read(state), basis)
-        blocks, rest = divmod(num_steps, remat) if remat else (0, num_steps)
-        if blocks:
-            block = jax.checkpoint(
-                lambda carry, begin: (stretch(carry, begin, remat), None),
-                prevent_cse=False,
-            )
-            carry, _ = jax.lax.scan(block, carry, remat * jnp.arange(blocks))
-        if rest:
-            carry = stretch(carry, blocks * remat, rest)
-        return readouts.finish(name, layout, carry[1])
-
-
 class RecurrentSegmenter(Segmenter):
     """A recurrent sheet that sees the image once, and a readout of its time series.
 
@@ -300,6 +237,10 @@ class ConvSegmenter(Segmenter):
       features: features of a pixel.
       hidden: widths of the perceptron's hidden layers.
       classes: K.
+      he: an ablation of ours: the convolutions are drawn for ReLU (He et al.,
+        arXiv:1502.01852) and nothing is cut off at the narrow place. As the original
+        draws them, deep networks begin with signals that vanish, some with both narrow
+        channels dead.
       conv: see `Segmenter`.
       rngs: draws the weights.
     """
@@ -314,17 +255,25 @@ class ConvSegmenter(Segmenter):
         features: int,
         hidden: tuple[int, ...],
         classes: int,
+        he: bool = False,
         conv: str = "auto",
         rngs: nnx.Rngs,
     ) -> None:
         sizes = [inputs, *[width] * (depth - 1), channels]
         self.convs = ConvStack(sizes, implementation=conv, rngs=rngs)
+        self.he = he
+        if he:
+            draw = nnx.initializers.he_normal()
+            for layer in self.convs.convs:
+                layer.kernel[...] = draw(rngs.params(), layer.kernel.shape)
+                layer.bias[...] = jnp.zeros(layer.bias.shape)
         self.widen = PixelConv(channels, features, size=1, rngs=rngs)
         super().__init__(PixelMLP([features, *hidden, classes], rngs=rngs), conv)
 
     def encode(self, images: jax.Array) -> jax.Array:
         """The narrow place, ``[N, H, W, channels]``."""
-        return jax.nn.relu(self.convs(images))
+        narrow = self.convs(images)
+        return narrow if self.he else jax.nn.relu(narrow)
 
     def features(self, layout: Layout, fields: jax.Array) -> jax.Array:
         """The features, linear in the narrow place."""

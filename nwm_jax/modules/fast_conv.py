@@ -12,7 +12,8 @@ loops. Here every convolution is one of
   place of 36.
 
 Functions take all images at once: `modules.images.over_images` gives them a few at a
-time. Reverse-mode derivatives only, of any order.
+time. Where there are few channels, products are small, and XLA's convolution is the faster
+one but for its gradients: `narrow_conv`. Reverse-mode derivatives only, of any order.
 """
 
 import functools
@@ -21,6 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+from nwm_jax.modules.images import scan_chunks
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
@@ -96,7 +99,7 @@ def _conv_forward(x, kernel, pads):
 def _conv_backward(pads, residuals, g):
     x, kernel = residuals
     kh, kw, c, o = kernel.shape
-    back = tuple((k - 1 - low, k - 1 - high) for k, (low, high) in zip((kh, kw), pads))
+    back = _turned_pads(kernel, pads)
     dx, dkernel = _gradients_from_patches(x, g, kernel, 1, back)
     if c < o:  # patches of x are the smaller ones; if nobody wants dx, the only ones
         near = patches(x, (kh, kw), 1, pads)
@@ -105,6 +108,48 @@ def _conv_backward(pads, residuals, g):
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
+
+
+def _turned_pads(kernel, pads):
+    """The zeros around the cotangent, for the gradient at the images."""
+    sizes = kernel.shape[:2]
+    return tuple((k - 1 - low, k - 1 - high) for k, (low, high) in zip(sizes, pads))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def narrow_conv(x: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
+    """As `conv` without a stride, by XLA; gradients from patches of a few images.
+
+    Args:
+      x: images ``[N, H, W, C]``.
+      kernel: ``[kh, kw, C, O]``.
+      pads: rows of zeros above and below, columns left and right.
+
+    Returns:
+      ``[N, H', W', O]``.
+    """
+    layout = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, (1, 1), pads, dimension_numbers=layout)
+
+
+def _narrow_forward(x, kernel, pads):
+    return narrow_conv(x, kernel, pads), (x, kernel)
+
+
+def _narrow_backward(pads, residuals, g):
+    x, kernel = residuals
+    back = _turned_pads(kernel, pads)
+
+    def body(total, chunk):
+        dx, dkernel = _gradients_from_patches(*chunk, kernel, 1, back)
+        return total + dkernel, dx
+
+    shape = (*x.shape[1:3], kernel.shape[0] * kernel.shape[1] * kernel.shape[3])
+    total, dx = scan_chunks(body, jnp.zeros_like(kernel), (x, g), shape)
+    return dx, total
+
+
+narrow_conv.defvjp(_narrow_forward, _narrow_backward)
 
 
 @jax.custom_vjp

@@ -45,16 +45,46 @@ def over_images(
 
 
 def _in_chunks(function, weights, images, shape):
-    number = len(images)
-    largest = math.prod(shape) * images.dtype.itemsize
-    count = -(-number // max(1, _CHUNK_BYTES // largest))
-    if count <= 1:
-        return function(weights, images)
-    size = -(-number // count)
+    def body(_, images):
+        return None, function(weights, images)
+
+    return scan_chunks(body, None, images, shape)[1]
+
+
+def scan_chunks(
+    body: Callable[[Any, Any], tuple[Any, Any]],
+    carry: Any,
+    images: Any,
+    shape: tuple[int, ...],
+) -> tuple[Any, Any]:
+    """A scan over so many images at a time as stay in a CPU's cache.
+
+    Args:
+      body: ``(carry, images [n, ...]) -> carry, results [n, ...]``.
+      carry: what goes from one call to the next.
+      images: a pytree of ``[N, ...]``. Where the last images are too few, images of zeros
+        are put behind them, and their results thrown away.
+      shape: of the largest array that the body makes of one image.
+
+    Returns:
+      The last carry, and the results ``[N, ...]``.
+    """
+    leaves = jax.tree.leaves(images)
+    number = len(leaves[0])
+    largest = math.prod(shape) * leaves[0].dtype.itemsize
+    most = max(1, _CHUNK_BYTES // largest)
+    if number <= most:
+        return body(carry, images)
+    size = max(n for n in range(1, most + 1) if number % n == 0)
+    if 2 * size <= most:  # no good divisor
+        size = -(-number // -(-number // most))
     missing = -number % size
-    if missing:
-        nothing = jnp.zeros((missing, *images.shape[1:]), images.dtype)
-        images = jnp.concatenate([images, nothing])
-    chunks = images.reshape(-1, size, *images.shape[1:])
-    _, out = lax.scan(lambda _, chunk: (None, function(weights, chunk)), None, chunks)
-    return out.reshape(-1, *out.shape[2:])[:number]
+
+    def cut(images: jax.Array) -> jax.Array:
+        if missing:
+            nothing = jnp.zeros((missing, *images.shape[1:]), images.dtype)
+            images = jnp.concatenate([images, nothing])
+        return images.reshape(-1, size, *images.shape[1:])
+
+    carry, out = lax.scan(body, carry, jax.tree.map(cut, images))
+    return carry, jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:number], out)

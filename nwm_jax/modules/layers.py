@@ -129,7 +129,8 @@ def run_convs(
             x = layer(x) if layer is last else activation(layer(x))
         return x
 
-    if conv.resolve(convs[0].implementation) != "fast":
+    fast = conv.resolve(convs[0].implementation) == "fast"
+    if not fast or not conv.is_wide(largest[-1]):
         return apply(convs, x, convs[-1])
     graphdef, weights = nnx.split(convs)
 

@@ -15,6 +15,8 @@ from nwm_jax.presets import base, grammar
 
 PRESETS = ("paper", "laptop", "smoke")
 TASK = "segmentation"
+#: Whose digits are enlarged or put on a canvas.
+DIGITS = ("mnist", "sklearn")
 
 #: What an argument may say for short.
 SHORT = {
@@ -43,7 +45,14 @@ MODELS: dict[str, dict[str, Any]] = {
         **_PERCEPTRON,
     },
     # 49 features of each of two channels: the original's T // 2 - 1.
-    "cnn": {"depth": 8, "channels": 2, "width": 16, "features": 98, **_PERCEPTRON},
+    "cnn": {
+        "depth": 8,
+        "channels": 2,
+        "width": 16,
+        "features": 98,
+        "he": False,
+        **_PERCEPTRON,
+    },
     "unet": {"width": 2},
 }
 
@@ -52,6 +61,7 @@ _THOUSAND = {"num_valid": 1_000, "num_test": 1_000}
 _DATA: dict[str, dict[str, Any]] = {
     "tetrominoes": _DRAWN | _THOUSAND | {"side": 64, "cell": 7, "seed": 42},
     "mnist": {
+        "digits": "mnist",
         "path": "",
         "cache_dir": "",
         "zoom": 2,
@@ -59,7 +69,9 @@ _DATA: dict[str, dict[str, Any]] = {
         "num_valid": 0,
         "num_test": 0,
     },
-    "multimnist": _DRAWN | _THOUSAND | {"path": "", "side": 128, "seed": 50},
+    "multimnist": _DRAWN
+    | _THOUSAND
+    | {"digits": "mnist", "path": "", "side": 128, "seed": 50},
     "polygons": _DRAWN
     | {
         "num_train": 2_000,
@@ -137,8 +149,9 @@ _SMOKE = {
 }
 _SMOKE_DATA: dict[str, dict[str, Any]] = {
     "tetrominoes": {"data.side": 32, "data.cell": 3},
-    "mnist": {"data.zoom": 1},
-    "multimnist": {"data.side": 64},
+    # The digits that come with scikit-learn, of 8 x 8 pixels.
+    "mnist": {"data.digits": "sklearn", "data.zoom": 4},
+    "multimnist": {"data.digits": "sklearn", "data.side": 64},
     "polygons": {},
 }
 _SMOKE_MODEL: dict[str, dict[str, Any]] = {
@@ -189,7 +202,6 @@ def table(name: str) -> dict[str, dict[str, Any]]:
     if data == "mnist" and model == "unet":
         # 56 and 28 cannot be halved four times; 112 can.
         laptop |= {"data.zoom": 4}
-        smoke |= {"data.zoom": 4}
     return {"paper": {}, "laptop": laptop, "smoke": smoke}
 
 

@@ -58,6 +58,7 @@ _CHOICES = {
     "model.decode": tuple(names.DECODE),
     "model.start": names.STARTS,
     "model.readout": readouts.READOUTS,
+    "data.digits": spatial.DIGITS,
     "model.training": splits.TRAINING,
     "model.split": splits.SPLITS,
 }

@@ -171,8 +171,15 @@ GRADIENTS = {
 }
 
 
-@pytest.mark.parametrize("remat", (0, 4))
-@pytest.mark.parametrize("readout", GRADIENTS)
+@pytest.mark.parametrize(
+    ("readout", "remat"),
+    [
+        ("linear", 4),
+        ("fft", 4),
+        pytest.param("linear", 0, marks=pytest.mark.slow),
+        pytest.param("fft", 0, marks=pytest.mark.slow),
+    ],
+)
 def test_gradients_of_the_nwm(readout, remat):
     model = load_nwm(readout)
     model.remat = remat

@@ -131,6 +131,10 @@ def test_drawn_images_are_drawn_once(make, monkeypatch):
         make("polygons_nwm:smoke,data.seed=1").source.rows("train", np.arange(3))
 
 
+def resize(x):
+    return jax.image.resize(x, (len(x), 56, 56), "bilinear")
+
+
 def test_digits_are_enlarged():
     rng = np.random.default_rng(0)
     digits = rng.integers(0, 256, (3, 28, 28), np.uint8)
@@ -145,6 +149,8 @@ def test_digits_are_enlarged():
     pixel = 0.75 * row[:, 5] + 0.25 * row[:, 6]
     np.testing.assert_allclose(images[:, 6, 11, 0], pixel, atol=1e-6)
     np.testing.assert_allclose(images[:, 0, 0, 0], x[:, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(images[:, -1, -1, 0], x[:, -1, -1], atol=1e-6)
+    np.testing.assert_allclose(images[..., 0], resize(x.astype(np.float32)), atol=1e-6)
     expected = np.where(images[..., 0] > 0.5, np.array([9, 1, 4])[:, None, None], 0)
     np.testing.assert_array_equal(labels, expected)
 
@@ -172,7 +178,20 @@ def test_mnist_that_is_too_small(tmp_path, monkeypatch):
     monkeypatch.setattr(sources.mnist, "read", lambda *args: found)
     data = presets.load("mnist_nwm").data
     source = open_source(data)
+    assert source.image_shape == (56, 56, 1)
     assert [source.size(split) for split in sources.SPLITS] == [17, 3, 5]
     data.num_valid = 4
     with pytest.raises(UserError, match="num_valid=4 is more than the 3"):
         open_source(data)
+
+
+@pytest.mark.parametrize("spec", ("mnist_cnn:smoke", "multimnist_cnn:smoke"))
+def test_smoke_needs_no_files(spec, make):
+    task = make(spec)
+    batch = task.batch(0, slice(None))
+    images = np.asarray(task.source.images(batch))
+    labels = np.asarray(task.source.labels(batch))
+    assert images.shape == (8, *task.source.image_shape)
+    assert 0 <= images.min() and images.max() == 1
+    assert 1 < len(np.unique(labels)) <= 11 == len(task.source.class_names)
+    assert np.all(images[..., 0][labels > 0] > 0.5)

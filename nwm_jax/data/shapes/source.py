@@ -11,7 +11,9 @@ import numpy as np
 from nwm_jax.data import cache
 from nwm_jax.data.sequences import images as permutations
 from nwm_jax.data.sequences import mnist
+from nwm_jax.data.sequences.images import LabelledImages
 from nwm_jax.data.shapes import multi_mnist, polygons, tetrominoes
+from nwm_jax.data.shapes.enlarge import enlarge
 from nwm_jax.errors import UserError, unknown
 
 DATASETS = ("tetrominoes", "mnist", "multimnist", "polygons")
@@ -95,17 +97,18 @@ class StoredShapes:
 
 
 class EnlargedDigits:
-    """MNIST, enlarged on the device; what is bright belongs to the digit.
+    """MNIST, enlarged while it is read; what is bright belongs to the digit.
 
     Args:
       found: images and digits of every split, uint8 ``[N, 28, 28]`` and ``[N]``.
-      zoom: how many times larger; bilinear, with pixels at half numbers.
+      zoom: how many times larger, see `data.shapes.enlarge.enlarge`.
     """
 
     def __init__(
         self, found: Mapping[str, tuple[np.ndarray, np.ndarray]], zoom: int
     ) -> None:
         self._found = found
+        self._zoom = zoom
         height, width = found["train"][0].shape[1:]
         self.image_shape = (zoom * height, zoom * width, 1)
         self.class_names = _DIGITS
@@ -115,22 +118,19 @@ class EnlargedDigits:
         return len(self._found[split][1])
 
     def rows(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """ "digits" uint8 ``[n, 28, 28]`` and "classes" uint8 ``[n]``."""
-        digits, classes = self._found[split]
-        return {"digits": digits[indices], "classes": classes[indices]}
+        """ "images" float32 ``[n, H, W, 1]`` and "labels" uint8 ``[n, H, W]``."""
+        small, classes = (array[indices] for array in self._found[split])
+        images = enlarge(small, self._zoom)
+        labels = (images > 0.5) * (classes[:, None, None] + np.uint8(1))
+        return {"images": images[..., None], "labels": labels.astype(np.uint8)}
 
     def images(self, batch: Mapping[str, jax.Array]) -> jax.Array:
         """The enlarged image, grey."""
-        digits = jnp.asarray(batch["digits"], jnp.float32) / 255.0
-        shape = (digits.shape[0], *self.image_shape[:2])
-        return jax.image.resize(digits, shape, "bilinear")[..., None]
+        return jnp.asarray(batch["images"], jnp.float32)
 
     def labels(self, batch: Mapping[str, jax.Array]) -> jax.Array:
         """The digit plus one where the enlarged image is brighter than a half."""
-        on = self.images(batch)[..., 0] > 0.5
-        return jnp.where(
-            on, jnp.asarray(batch["classes"], jnp.int32)[:, None, None] + 1, 0
-        )
+        return jnp.asarray(batch["labels"], jnp.int32)
 
 
 def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
@@ -140,8 +140,8 @@ def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
       data: the config's `data`: name (of `DATASETS`), cache_dir, num_train, num_valid and
         num_test (of MNIST 0: all). Tetrominoes, Multi-MNIST and polygons: side and seed.
         Tetrominoes: cell. Polygons: corners, most, radius and equal_area, see
-        `data.shapes.polygons.draw`. MNIST: zoom. Both MNISTs: path, see
-        `data.sequences.mnist.read`.
+        `data.shapes.polygons.draw`. MNIST: zoom. Both MNISTs: digits ("mnist", or
+        "sklearn" for the small ones that come with scikit-learn), and path, see `data.sequences.mnist.read`.
       progress: called as progress(done, total) while images are drawn or downloaded.
 
     Returns:
@@ -175,7 +175,7 @@ def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
             return tetrominoes.draw(sizes, **settings, progress=progress)
         if data.name == "polygons":
             return polygons.draw(sizes, **settings)
-        found = mnist.read(data.path, data.cache_dir, progress)
+        found = _read_digits(data, progress)
         return multi_mnist.draw(
             found.train, found.train_labels, sizes, **settings, progress=progress
         )
@@ -189,8 +189,9 @@ def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
         return files
 
     told = {"format": FORMAT, "dataset": data.name, "sizes": sizes, **settings}
-    if data.name == "multimnist" and data.path:
-        told["path"] = data.path  # one's own digits may be others
+    if data.name == "multimnist":
+        # One's own digits may be others.
+        told |= {"digits": data.digits, "path": data.path}
     return StoredShapes(
         (data.side, data.side, channels),
         names,
@@ -204,8 +205,16 @@ def _polygon_names(corners: tuple[int, ...]) -> tuple[str, ...]:
     return ("background", *named)
 
 
+def _read_digits(data: Any, progress: Progress | None) -> LabelledImages:
+    if data.digits == "sklearn":
+        from nwm_jax.data.sequences import digits  # takes a second
+
+        return digits.read()
+    return mnist.read(data.path, data.cache_dir, progress)
+
+
 def _open_mnist(data: Any, progress: Progress | None) -> EnlargedDigits:
-    found = mnist.read(data.path, data.cache_dir, progress)
+    found = _read_digits(data, progress)
     order = permutations.permutation(len(found.train), _MNIST_SEED)
     # Of other files than MNIST's the same parts.
     edge = len(found.train) * _MNIST_TRAIN // (_MNIST_TRAIN + _MNIST_VALID)
@@ -215,7 +224,7 @@ def _open_mnist(data: Any, progress: Progress | None) -> EnlargedDigits:
         "test": (found.test, found.test_labels, np.arange(len(found.test))),
     }
     kept = {}
-    for split, (digits, classes, indices) in parts.items():
+    for split, (images, classes, indices) in parts.items():
         wanted = data[f"num_{split}"]
         if wanted > len(indices):
             raise UserError(
@@ -223,5 +232,5 @@ def _open_mnist(data: Any, progress: Progress | None) -> EnlargedDigits:
                 f"that there are"
             )
         indices = indices[: wanted or len(indices)]
-        kept[split] = digits[indices], classes[indices]
+        kept[split] = images[indices], classes[indices]
     return EnlargedDigits(kept, data.zoom)

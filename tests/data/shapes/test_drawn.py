@@ -9,6 +9,7 @@ import pytest
 from nwm_jax.data.sequences import mnist
 from nwm_jax.data.sequences.images import permutation
 from nwm_jax.data.shapes import multi_mnist, polygons, tetrominoes
+from nwm_jax.data.shapes.enlarge import enlarge
 from nwm_jax.errors import UserError
 
 ALL = {"train": 10_000, "valid": 1_000, "test": 1_000}
@@ -143,6 +144,11 @@ def test_the_published_digits_where_mnist_is_at_hand():
     if not folder.is_dir():
         pytest.skip("MNIST is not in the cache")
     found = mnist.read(folder)
+    labels = (enlarge(found.test, 2) > 0.5) * (found.test_labels[:, None, None] + 1)
+    assert np.bincount(labels.ravel()).tolist() == [
+        *(27200919, 532355, 270464, 486648, 452866, 376244),
+        *(367519, 433438, 368791, 472690, 398066),
+    ]
     drawn = multi_mnist.draw(found.train, found.train_labels, ALL)
     expected = {
         "train": ("d3b7cf221f26e935", "c72b05e85dadb279"),
