@@ -6,9 +6,9 @@ Plain (`paper`): 50 epochs of 6,000 updates at batch 8, SGD with momentum; encod
 decoder of three layers, 24 rings of 54 oscillators that hear one neighbour each,
 76,354,684 parameters. MNIST is downloaded once, unless `data.path=...` names a folder
 with its IDX files.
-Presets: `:laptop` (hidden layers of 512, batch 16, Adam, a larger first `dt`), `:smoke`
-(scikit-learn's digits and 4 rings of 9, some seconds: it shows that everything runs, not
-that it learns).
+Presets: `:laptop` (linear encoder and decoder, batch 16, Adam, a larger first `dt`),
+`:smoke` (scikit-learn's digits and 4 rings of 9, some seconds: it shows that everything
+runs, not that it learns).
 
     python -m nwm_jax.train --config=configs/rotating_mnist_nwm1d.py:laptop --workdir=runs/rotating_mnist_nwm1d
 """
