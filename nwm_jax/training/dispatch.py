@@ -139,15 +139,26 @@ def make_dispatch(
         if length == 1:
             state, metrics, finite = one(state, 0)
             rows = {k: value[None] for k, value in metrics.items()}
-            return state, Outcome(jnp.int32(finite), rows, jnp.min(wishes))
+            done = jnp.int32(finite)
+            return state, Outcome(done, rows, _smallest(wishes, done))
         names = jax.eval_shape(one, state, jnp.int32(0))[1]
         rows = {k: jnp.zeros(length, jnp.float32) for k in names}
         start = (jnp.int32(0), jnp.bool_(True), state, rows)
         i, finite, state, rows = jax.lax.while_loop(going, body, start)
         done = jnp.where(finite, i, i - 1)
-        return state, Outcome(done, rows, jnp.min(wishes))
+        return state, Outcome(done, rows, _smallest(wishes, done))
 
     return dispatch
+
+
+def _smallest(wishes: jax.Array, done: jax.Array) -> jax.Array:
+    """The smallest wish, asked for when the steps are done.
+
+    XLA's CPU devices begin what does not depend on each other in any order: one that
+    waited for the others' wishes before the step, while they wait for its gradient, would
+    wait forever.
+    """
+    return jnp.min(jnp.where(done < 0, 0, wishes))
 
 
 def make_batches(
