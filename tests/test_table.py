@@ -1,7 +1,6 @@
 """The verb that prints the table of many runs."""
 
 import pytest
-from absl.testing import flagsaver
 
 from nwm_jax import cli, table
 from tests.comparison import made
@@ -9,9 +8,7 @@ from tests.comparison import made
 
 @pytest.fixture
 def folder(tmp_path):
-    saved = flagsaver.save_flag_values(table.FLAGS)
-    yield made.several(tmp_path)
-    flagsaver.restore_flag_values(saved, table.FLAGS)
+    return made.several(tmp_path)
 
 
 def test_verb(folder, tmp_path, capsys):

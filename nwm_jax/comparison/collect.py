@@ -69,27 +69,17 @@ def collect(
     Raises:
       UserError: no run could be read.
     """
-    folders = workdirs.find(patterns)
-    entries: list[Entry] = []
-    notes: list[str] = []
-    first: dict[tuple[Any, ...], pathlib.Path] = {}
-    for folder in folders:
-        try:
-            entry = read(folder, measure)
-        except (UserError, OSError) as error:  # OSError: a folder that is locked
-            notes.append(f"skipped {folder}: {error}")
-            continue
-        same = (entry.protocol, entry.dataset, entry.model, entry.seed)
-        if same in first:
-            notes.append(f"skipped {folder}: the same as {first[same]}, seed and all")
-            continue
-        first[same] = folder
-        entries.append(entry)
-        if entry.step != entry.num_steps:
-            notes.append(
-                f"note: {folder} was evaluated at step {entry.step:,} of "
-                f"{entry.num_steps:,}"
-            )
+    entries, notes = workdirs.collect(
+        workdirs.find(patterns),
+        lambda folder: read(folder, measure),
+        lambda entry: (entry.protocol, entry.dataset, entry.model, entry.seed),
+    )
+    notes += [
+        f"note: {entry.workdir} was evaluated at step {entry.step:,} of "
+        f"{entry.num_steps:,}"
+        for entry in entries
+        if entry.step != entry.num_steps
+    ]
     if not entries:
         why = f" ({'; '.join(notes)})" if notes else ", nothing matches"
         raise UserError(
@@ -107,7 +97,7 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
     """
     config, found = workdirs.read(workdir), workdirs.scores(workdir)
     group, key, ending = MEASURES[measure]
-    try:
+    with workdirs.understood():
         if found.get(group) is None:
             raise UserError(f"its eval.json has no {group}; evaluate it again")
         return Entry(
@@ -127,12 +117,6 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
                 if who + ending in found[group]
             },
         )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"its config.json or eval.json is not that of a run ({error!r})"
-        ) from None
 
 
 def _dataset(data: Mapping[str, Any]) -> str:

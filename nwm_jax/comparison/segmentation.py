@@ -68,20 +68,8 @@ def collect(folders: Sequence[pathlib.Path]) -> tuple[list[Entry], list[str]]:
       The runs; and a line for each that is left out: not evaluated, damaged, or the
       same experiment with the same seed once more.
     """
-    entries: dict[tuple[Any, ...], Entry] = {}
-    notes: list[str] = []
-    for folder in folders:
-        try:
-            entry = read(folder)
-        except (UserError, OSError) as error:
-            notes.append(f"skipped {folder}: {error}")
-            continue
-        same = entry[:5]
-        if same in entries:
-            notes.append(f"skipped {folder}: the same as another, seed and all")
-            continue
-        entries[same] = entry
-    return sorted(entries.values(), key=_order), notes
+    entries, notes = workdirs.collect(folders, read, lambda entry: entry[:5])
+    return sorted(entries, key=_order), notes
 
 
 def read(folder: pathlib.Path) -> Entry:
@@ -91,7 +79,7 @@ def read(folder: pathlib.Path) -> Entry:
       UserError: it has not been evaluated, or is damaged.
     """
     config, found = workdirs.read(folder), workdirs.scores(folder)
-    try:
+    with workdirs.understood():
         known = _varied(config["model"]["name"])
         protocol, settings = _split(str(found["protocol"]), known)
         return Entry(
@@ -105,10 +93,6 @@ def read(folder: pathlib.Path) -> Entry:
             collapsed=bool(found["collapsed"]),
             parameters=int(found["num_parameters"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UserError(
-            f"its config.json or eval.json is not that of a run ({error!r})"
-        ) from None
 
 
 def build(entries: Sequence[Entry]) -> list[Grid]:

@@ -2,14 +2,13 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from nwm_jax import tasks
 from nwm_jax.comparison import workdirs
 from nwm_jax.comparison.grid import Grid
-from nwm_jax.errors import UserError
 from nwm_jax.training import evaluating, writers
 
 _WAVE = "wave_line/fraction"
@@ -49,20 +48,9 @@ def collect(folders: Sequence[pathlib.Path]) -> tuple[list[Entry], list[str]]:
       The runs; and a line for each that is left out: not evaluated, damaged, or the
       same experiment with the same seed once more.
     """
-    entries: dict[tuple[Any, ...], Entry] = {}
-    notes: list[str] = []
-    for folder in folders:
-        try:
-            entry = read(folder)
-        except (UserError, OSError) as error:  # OSError: a folder that is locked
-            notes.append(f"skipped {folder}: {error}")
-            continue
-        same = (entry.experiment, entry.protocol, entry.seed)
-        if same in entries:
-            notes.append(f"skipped {folder}: the same as another, seed and all")
-            continue
-        entries[same] = entry
-    return list(entries.values()), notes
+    return workdirs.collect(
+        folders, read, lambda entry: (entry.experiment, entry.protocol, entry.seed)
+    )
 
 
 def read(folder: pathlib.Path) -> Entry:
@@ -72,7 +60,7 @@ def read(folder: pathlib.Path) -> Entry:
       UserError: it has not been evaluated, or is damaged.
     """
     config, found = workdirs.read(folder), workdirs.scores(folder)
-    try:
+    with workdirs.understood():
         length = config["data"].get("T")
         name = str(config["name"])
         return Entry(
@@ -86,10 +74,6 @@ def read(folder: pathlib.Path) -> Entry:
             parameters=int(found["num_parameters"]),
             weights=int(found["num_weights"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UserError(
-            f"its config.json or eval.json is not that of a run ({error!r})"
-        ) from None
 
 
 def _solved(folder: pathlib.Path) -> int | None:

@@ -46,12 +46,11 @@ def collect(folders: Sequence[pathlib.Path]) -> tuple[list[Entry], list[str]]:
     Raises:
       UserError: none has them.
     """
-    entries, notes = [], []
-    for folder in folders:
-        try:
-            entries.append(read(folder))
-        except (UserError, OSError) as error:
-            notes.append(f"skipped {folder}: {error}")
+    entries, notes = workdirs.collect(
+        folders,
+        read,
+        lambda entry: (entry.protocol, entry.dataset, entry.model, entry.seed),
+    )
     if not entries:
         why = f" ({'; '.join(notes)})" if notes else ""
         raise UserError(
@@ -70,7 +69,7 @@ def read(folder: pathlib.Path) -> Entry:
     config, found = workdirs.read(folder), workdirs.scores(folder)
     if not isinstance(found.get("waves"), Mapping):
         raise UserError("its eval.json has no waves")
-    try:
+    with workdirs.understood():
         flat = evaluating.flatten(found)
         measure = next((name for name in ERRORS if name in flat), None)
         if measure is None:
@@ -88,12 +87,6 @@ def read(folder: pathlib.Path) -> Entry:
                 if f"waves/{name}" in flat
             },
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"its config.json or eval.json is not that of a run ({error!r})"
-        ) from None
 
 
 def _model(model: Mapping[str, Any]) -> str:

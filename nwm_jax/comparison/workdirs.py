@@ -1,13 +1,16 @@
 """Folders of runs, by pattern and by the kind of their task."""
 
+import contextlib
 import glob
 import os
 import pathlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from nwm_jax import files
 from nwm_jax.errors import UserError
+
+Entry = TypeVar("Entry")
 
 
 def find(patterns: Sequence[str]) -> list[pathlib.Path]:
@@ -56,3 +59,52 @@ def task(folder: pathlib.Path) -> str:
         return str(read(folder).get("task", ""))
     except (UserError, OSError):
         return ""
+
+
+@contextlib.contextmanager
+def understood() -> Iterator[None]:
+    """Tells in one line that a field of config.json or eval.json is not a run's.
+
+    Raises:
+      UserError: in the place of what reading such a field raises.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise UserError(
+            f"its config.json or eval.json is not that of a run ({error!r})"
+        ) from None
+
+
+def collect(
+    folders: Iterable[pathlib.Path],
+    read: Callable[[pathlib.Path], Entry],
+    same: Callable[[Entry], Hashable],
+) -> tuple[list[Entry], list[str]]:
+    """Reads runs, each only once.
+
+    Args:
+      folders: workdirs.
+      read: reads one of them; what it cannot read is left out.
+      same: what two runs have in common if one of them is superfluous.
+
+    Returns:
+      The runs, in the order of their folders; and one line for each that is left out.
+    """
+    entries: list[Entry] = []
+    notes: list[str] = []
+    first: dict[Hashable, pathlib.Path] = {}
+    for folder in folders:
+        try:
+            entry = read(folder)
+        except (UserError, OSError) as error:  # OSError: a folder that is locked
+            notes.append(f"skipped {folder}: {error}")
+            continue
+        other = first.setdefault(same(entry), folder)
+        if other == folder:
+            entries.append(entry)
+        else:
+            notes.append(f"skipped {folder}: the same as {other}, seed and all")
+    return entries, notes

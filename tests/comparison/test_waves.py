@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from absl.testing import flagsaver
 
 from nwm_jax import cli, table
 from nwm_jax.comparison import waves, workdirs
@@ -61,13 +60,9 @@ def test_refuses(tmp_path):
 
 
 def test_verb(folder, capsys):
-    saved = flagsaver.save_flag_values(table.FLAGS)
-    try:
-        with pytest.raises(SystemExit) as end:
-            argv = ["table", f"--runs={folder}/*", "--waves"]
-            cli.run(table.main, table.FLAGS, argv=argv)
-    finally:
-        flagsaver.restore_flag_values(saved, table.FLAGS)
+    with pytest.raises(SystemExit) as end:
+        argv = ["table", f"--runs={folder}/*", "--waves"]
+        cli.run(table.main, table.FLAGS, argv=argv)
     out, err = capsys.readouterr()
     assert end.value.code == 0
     assert "### Waves and errors, spring" in out

@@ -100,8 +100,6 @@ def test_data_that_do_not_fit(run, tmp_path):
 
 
 def test_the_flag_goes_alone(capsys):
-    for name in evaluate.FLAGS:
-        evaluate.FLAGS[name].unparse()
     arguments = ["evaluate", "--workdir=w", "--data=pendulum", "--metrics=mse"]
     with pytest.raises(SystemExit) as end:
         cli.run(evaluate.main, evaluate.FLAGS, argv=arguments)
