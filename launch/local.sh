@@ -18,6 +18,9 @@ shift
 port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 export JAX_COORDINATOR_ADDRESS=127.0.0.1:$port JAX_NUM_PROCESSES=$number
 
+# On CPUs a step takes up to a quarter less time with huge pages.
+export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}
+
 pids=()
 trap 'interrupted=1; kill -TERM "${pids[@]}" 2> /dev/null || true' TERM INT
 for ((i = 0; i < number; i++)); do

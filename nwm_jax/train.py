@@ -32,8 +32,9 @@ def main(argv: list[str]) -> int:
         config.data.path = os.path.abspath(os.path.expanduser(config.data.path))
     task = build(config, report.counter)
     report.say(report.describe(config, task))
-    if warning := report.forewarn(config, task):
-        report.say(warning)
+    for note in (report.forewarn(config, task), report.advise()):
+        if note:
+            report.say(note)
     result = loop.train(config, task, workdir)
     if result.finished:
         run = runs.open_run(workdir, runs.scored(task), task=task)

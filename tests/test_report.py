@@ -1,6 +1,9 @@
 """What the verbs tell on the screen."""
 
+import pytest
+
 from nwm_jax import presets, report
+from nwm_jax.benchmarks import measure
 from nwm_jax.tasks import build
 
 SMALL = "model.grid=(3,4),model.conv_channels=2,model.num_target=33"
@@ -17,6 +20,32 @@ def test_the_cost_of_a_paper_preset_is_told_without_making_data(tmp_path):
         else:
             assert told is None
     assert not cache.exists() or not list(cache.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "tunables", "told"),
+    [
+        ("always [madvise] never", None, True),
+        ("always [madvise] never", "glibc.malloc.hugetlb=1", False),
+        ("always [madvise] never", "glibc.malloc.check=1", True),
+        ("[always] madvise never", None, False),
+        ("always madvise [never]", None, False),
+        (None, None, False),  # not Linux
+    ],
+)
+def test_huge_pages_are_advised_where_they_are_missing(
+    tmp_path, monkeypatch, given, tunables, told
+):
+    setting = tmp_path / "enabled"
+    if given:
+        setting.write_text(given)
+    monkeypatch.setattr(measure, "_HUGE_PAGES", setting)
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if tunables:
+        monkeypatch.setenv("GLIBC_TUNABLES", tunables)
+    note = report.advise()
+    assert (note is not None) == told
+    assert not told or measure.ASK_FOR_HUGE_PAGES in note
 
 
 def test_every_metric_has_its_line():

@@ -15,6 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
+_HUGE_PAGES = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
+#: What makes glibc (2.35 and later) ask for huge pages, in the environment of a program.
+ASK_FOR_HUGE_PAGES = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"
+
 
 class Times(NamedTuple):
     """How long repetitions took, all in one unit.
@@ -88,7 +92,25 @@ def machine() -> dict[str, Any]:
         "jax": jax.__version__,
         "python": platform.python_version(),
         "load": round(os.getloadavg()[0], 2),
+        "huge_pages": huge_pages(),
     }
+
+
+def huge_pages() -> str:
+    """Whether large arrays of this program are in huge pages: yes, no or "if asked".
+
+    Linux gives them to every program, to none, or to those that ask for them
+    (`ASK_FOR_HUGE_PAGES`). With small pages, looking up addresses takes a good part of
+    a step on a CPU.
+    """
+    try:
+        given = _HUGE_PAGES.read_text()
+    except OSError:  # not Linux
+        return "no"
+    if "[madvise]" in given:
+        variable, _, value = ASK_FOR_HUGE_PAGES.partition("=")
+        return "yes" if value in os.environ.get(variable, "") else "if asked"
+    return "yes" if "[always]" in given else "no"
 
 
 def describe(machine: dict[str, Any]) -> str:
@@ -96,7 +118,8 @@ def describe(machine: dict[str, Any]) -> str:
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['device']}, "
         f"jax {machine['jax']}, Python {machine['python']}, "
-        f"load before: {machine['load']}"
+        f"load before: {machine['load']}, "
+        f"huge pages: {machine['huge_pages']}"
     )
 
 

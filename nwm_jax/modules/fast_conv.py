@@ -78,7 +78,7 @@ def _stride_to_channels(x, kernel, stride, pads):
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _conv(x: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
     kh, kw, c, o = kernel.shape
-    if kh * kw * o >= c:
+    if 2 * o > c:
         return patches(x, (kh, kw), 1, pads) @ kernel.reshape(-1, o)
     # Products of all taps at every pixel, each then moved to where it belongs.
     taps = x @ kernel.transpose(2, 0, 1, 3).reshape(c, -1)
@@ -100,11 +100,12 @@ def _conv_backward(pads, residuals, g):
     x, kernel = residuals
     kh, kw, c, o = kernel.shape
     back = _turned_pads(kernel, pads)
-    dx, dkernel = _gradients_from_patches(x, g, kernel, 1, back)
-    if c < o:  # patches of x are the smaller ones; if nobody wants dx, the only ones
-        near = patches(x, (kh, kw), 1, pads)
-        dkernel = _summed_products(near, g).reshape(kernel.shape)
-    return dx, dkernel
+    if c >= o:
+        return _gradients_from_patches(x, g, kernel, 1, back)
+    # Patches of x are the smaller ones; if nobody wants dx, the only ones.
+    near = patches(x, (kh, kw), 1, pads)
+    dkernel = _summed_products(near, g).reshape(kernel.shape)
+    return _conv(g, kernel[::-1, ::-1].swapaxes(2, 3), back), dkernel
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
