@@ -17,7 +17,7 @@ from nwm_jax.training.progress import duration
 
 # A training step is about three forward passes, and on a CPU the convolutions of this
 # program reach about this part of the machine's matrix product (docs/results/speed.md).
-_PASSES, _EFFICIENCY = 3.0, 0.43
+_PASSES, _EFFICIENCY = 3.0, 0.54
 _LINE_SECONDS = 5.0
 # Numbers of eval.json that are no scores, or stand in the first line.
 _TOLD = (
