@@ -6,7 +6,7 @@ Plain (`paper`): 18,750 updates at batch 128, SGD with momentum (the paper gives
 for the gratings: they are those of the digits); a linear encoder, 72 x 72 oscillators, a
 linear decoder, 12,209,134 parameters. `data.wavelength` and `model.kernel_size` change
 the map.
-Presets: `:laptop` (36 x 36 oscillators, batch 32, 1,000 updates, first kernels of 0.005),
+Presets: `:laptop` (36 x 36 oscillators, 1,000 updates, first kernels of 0.006),
 `:smoke` (8 x 8, some seconds: it shows that everything runs, not that it learns).
 
     python -m nwm_jax.train --config=configs/sine_nwm2d.py:laptop --workdir=runs/sine_nwm2d
