@@ -15,6 +15,7 @@ from nwm_jax.modules import functional
 from nwm_jax.tasks import build
 from nwm_jax.training import loop
 from tests import own_clips
+from tests.quick import quick_to_compile  # noqa: F401 (a fixture)
 
 
 @pytest.fixture(scope="module")

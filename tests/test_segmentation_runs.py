@@ -12,6 +12,7 @@ from PIL import Image
 from nwm_jax import cli, drawing, evaluate, plot, presets, report, runs, table, tasks
 from nwm_jax.comparison import published_shapes, segmentation
 from nwm_jax.training import loop
+from tests.quick import quick_to_compile  # noqa: F401 (a fixture)
 
 TINY = (
     "smoke,num_steps=4,checkpoint_every=2,eval.every=2,T=6,model.units=4,model.width=2,"

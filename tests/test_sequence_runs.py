@@ -11,6 +11,7 @@ from nwm_jax import cli, drawing, evaluate, plot, presets, report, runs, table, 
 from nwm_jax.comparison import grid, sequences
 from nwm_jax.errors import UserError
 from nwm_jax.training import loop
+from tests.quick import quick_to_compile  # noqa: F401 (a fixture)
 
 TINY = "smoke,T=6,model.units=8,eval.num_examples=6,eval.batch_size=6,eval.every=2"
 
