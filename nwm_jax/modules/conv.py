@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nwm_jax import errors
+from nwm_jax.core.coupling import turned
 from nwm_jax.modules import fast_conv
 from nwm_jax.modules.devices import on_each_device
 from nwm_jax.modules.images import over_images
@@ -164,8 +165,8 @@ def _bf16_backward(stride, padding, residuals, g):
         (k - 1 - low, n + low - (out - 1) * stride - 1)
         for (n, k, out), (low, _) in zip(sizes, pads, strict=True)
     ]
-    turned = kernel[::-1, ::-1].swapaxes(2, 3)
-    dx = _bf16_product(g, turned, (1, 1), outer, _LAYOUT, lhs_dilation=(stride,) * 2)
+    back = turned(kernel)
+    dx = _bf16_product(g, back, (1, 1), outer, _LAYOUT, lhs_dilation=(stride,) * 2)
     inner = [
         (low, (out - 1) * stride + k - n - low)
         for (n, k, out), (low, _) in zip(sizes, pads, strict=True)

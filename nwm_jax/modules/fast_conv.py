@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nwm_jax.core.coupling import turned
 from nwm_jax.modules.images import scan_chunks
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
@@ -105,7 +106,7 @@ def _conv_backward(pads, residuals, g):
     # Patches of x are the smaller ones; if nobody wants dx, the only ones.
     near = patches(x, (kh, kw), 1, pads)
     dkernel = _summed_products(near, g).reshape(kernel.shape)
-    return _conv(g, kernel[::-1, ::-1].swapaxes(2, 3), back), dkernel
+    return _conv(g, turned(kernel), back), dkernel
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
@@ -206,11 +207,11 @@ def _gradients_from_patches(x, g, kernel, stride, pads):
     with x in the place of the kernel: the patches of g serve both.
     """
     kh, kw, c, o = kernel.shape
-    turned = kernel[::-1, ::-1].swapaxes(2, 3).reshape(kh * kw * o, c)
     near = patches(g, (kh, kw), stride, pads)
     total = _summed_products(x, near)
     total = total.reshape(c, kh, kw, o)[:, ::-1, ::-1]
-    return near @ turned, total.transpose(1, 2, 0, 3)
+    dx = near @ turned(kernel).reshape(kh * kw * o, c)
+    return dx, total.transpose(1, 2, 0, 3)
 
 
 def _summed_products(a, b):
@@ -267,16 +268,13 @@ def _winograd_forward(x, kernel):
 
 def _winograd_backward(residuals, g):
     x, kernel = residuals
-    dx = _winograd(g, kernel[::-1, ::-1].swapaxes(2, 3))
+    dx = _winograd(g, turned(kernel))
     # F(2, 3) along the rows only, with what three columns see side by side: products with
     # 3 O columns are so much faster than with O that more of them take less time.
-    lines = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)))
-    lines = [lines[:, i : i + lines.shape[1] - 3 : 2] for i in range(4)]
+    rows = _transform_rows(jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0))))
     near = patches(g, (1, 3), 1, ((0, 0), (1, 1)))
     near = [_combine(row, [near[:, 0::2], near[:, 1::2]]) for row in _A.T]
-    products = [
-        _summed_products(_combine(row, lines), spread) for row, spread in zip(_B, near)
-    ]
+    products = [_summed_products(row, spread) for row, spread in zip(rows, near)]
     taps = jnp.stack(products).reshape(4, kernel.shape[2], 3, kernel.shape[3])
     gains = jnp.asarray(_G, g.dtype)
     dkernel = jnp.einsum("iu,icvo->uvco", gains, taps[:, :, ::-1], precision="highest")
@@ -289,13 +287,17 @@ _winograd.defvjp(_winograd_forward, _winograd_backward)
 def _transform(x):
     """``B' d B`` of all tiles: 16 arrays ``[N, H / 2, W / 2, C]``."""
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    lines = [x[:, i : i + x.shape[1] - 3 : 2] for i in range(4)]
-    rows = [_combine(row, lines) for row in _B]
     return [
         _combine(column, [row[:, :, j : j + x.shape[2] - 3 : 2] for j in range(4)])
-        for row in rows
+        for row in _transform_rows(x)
         for column in _B
     ]
+
+
+def _transform_rows(x):
+    """``B' d`` of images with their zeros around: 4 arrays ``[N, H / 2, ...]``."""
+    lines = [x[:, i : i + x.shape[1] - 3 : 2] for i in range(4)]
+    return [_combine(row, lines) for row in _B]
 
 
 def _transform_kernel(kernel):
