@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nwm_jax.core.coupling import turned
+
 # Up to this many products C D of a kernel, sums of shifted planes are faster on a CPU
 # than a matrix product over patches.
 _SHIFTED_PRODUCTS = 16
@@ -121,7 +123,6 @@ def _couple_forward(planes, kernel):
 
 def _couple_backward(residuals, gradient):
     planes, kernel = residuals
-    turned = kernel[::-1, ::-1].swapaxes(2, 3)
     windows = _windows(planes, kernel)
     if math.prod(kernel.shape[2:]) <= _SHIFTED_PRODUCTS:
         # Summed over examples last: what is left of a vector is added once.
@@ -133,7 +134,7 @@ def _couple_backward(residuals, gradient):
         dkernel = dkernel.sum(axis=-1)
     else:
         dkernel = jnp.einsum("phwn,dhwn->pd", jnp.concatenate(windows), gradient)
-    return _couple_planes(gradient, turned), dkernel.reshape(kernel.shape)
+    return _couple_planes(gradient, turned(kernel)), dkernel.reshape(kernel.shape)
 
 
 _couple_planes.defvjp(_couple_forward, _couple_backward)
