@@ -5,10 +5,28 @@ import re
 
 import setuptools
 
+try:
+    import jax.ffi
+except ImportError:  # the convolutions will be XLA's
+    headers = None
+else:
+    headers = jax.ffi.include_dir()
+
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(
     r'^__version__ = "(.+)"$', (HERE / "nwm_jax/__init__.py").read_text(), re.MULTILINE
 )[1]
+
+# Convolutions for CPUs. Where they cannot be compiled the package works without them.
+CONVOLUTIONS = setuptools.Extension(
+    "nwm_jax.native._conv",
+    ["nwm_jax/native/conv.cc"],
+    depends=["nwm_jax/native/products.h"],
+    include_dirs=[headers],
+    language="c++",
+    extra_compile_args=["-std=c++17", "-O3", "-ffp-contract=fast"],
+    optional=True,
+)
 
 setuptools.setup(
     name="nwm_jax",
@@ -28,7 +46,8 @@ setuptools.setup(
         "Typing :: Typed",
     ],
     packages=setuptools.find_packages(include=["nwm_jax", "nwm_jax.*"]),
-    package_data={"nwm_jax": ["py.typed"]},
+    package_data={"nwm_jax": ["py.typed"], "nwm_jax.native": ["*.cc", "*.h"]},
+    ext_modules=[CONVOLUTIONS] if headers else [],
     python_requires=">=3.11",
     # Floors, never caps: a cap makes the package uninstallable within a year.
     install_requires=[

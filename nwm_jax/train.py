@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
         config.data.path = os.path.abspath(os.path.expanduser(config.data.path))
     task = build(config, report.counter)
     report.say(report.describe(config, task))
-    for note in (report.forewarn(config, task), report.advise()):
+    for note in (report.forewarn(config, task), *report.advice()):
         if note:
             report.say(note)
     result = loop.train(config, task, workdir)

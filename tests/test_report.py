@@ -43,9 +43,9 @@ def test_huge_pages_are_advised_where_they_are_missing(
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     if tunables:
         monkeypatch.setenv("GLIBC_TUNABLES", tunables)
-    note = report.advise()
-    assert (note is not None) == told
-    assert not told or measure.ASK_FOR_HUGE_PAGES in note
+    notes = report.advice()
+    assert len(notes) == told
+    assert not told or measure.ASK_FOR_HUGE_PAGES in notes[0]
 
 
 def test_every_metric_has_its_line():

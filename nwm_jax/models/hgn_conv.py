@@ -193,7 +193,7 @@ class ConvHGN(LatentModel):
             image_shape,
             planes=half,
             channels=channels,
-            activation=_steep_leaky_relu,
+            slope=0.2,
             conv=conv,
             rngs=rngs,
         )
@@ -260,7 +260,3 @@ class ConvHGN(LatentModel):
             [half.reshape(*half.shape[:-1], *self.coarse_shape, -1) for half in halves],
             axis=-1,
         )
-
-
-def _steep_leaky_relu(x: jax.Array) -> jax.Array:
-    return nnx.leaky_relu(x, 0.2)

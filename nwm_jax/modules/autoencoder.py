@@ -5,16 +5,16 @@ of 3x3 convolutions with leaky ReLU (slope 0.01), halving or doubling the image 
 """
 
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from nwm_jax.errors import UserError
-from nwm_jax.modules.layers import Conv, Linear, leaky_relu, run_convs
+from nwm_jax.modules.layers import Conv, Linear, run_convs
 
 NUM_BLOCKS = 3
+SLOPE = 0.01
 
 
 def coarse_shape(image_shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -59,10 +59,16 @@ class Encoder(nnx.Module):
         sizes += [(channels, channels, 2), (channels, channels, 1)] * (NUM_BLOCKS - 1)
         sizes += [(channels, features, 1)]
         self.convs = nnx.List(
-            Conv(inputs, outputs, stride=stride, implementation=conv, rngs=rngs)
-            for inputs, outputs, stride in sizes
+            Conv(
+                inputs,
+                outputs,
+                stride=stride,
+                slope=SLOPE if i < len(sizes) - 1 else 1.0,
+                implementation=conv,
+                rngs=rngs,
+            )
+            for i, (inputs, outputs, stride) in enumerate(sizes)
         )
-        self.largest = (*image_shape[:2], channels)
         # No activation lies between the last convolution and this projection.
         self.project = Linear(height * width * features, features, rngs=rngs)
 
@@ -70,7 +76,7 @@ class Encoder(nnx.Module):
         """Encodes ``[..., H, W, C]`` in [0, 1] as ``[..., features]``."""
         leading = images.shape[:-3]
         x = images.reshape(-1, *images.shape[-3:])
-        x = run_convs(self.convs, x, leaky_relu, self.largest)
+        x = run_convs(self.convs, x)
         return self.project(x.reshape(x.shape[0], -1)).reshape(*leading, -1)
 
 
@@ -81,7 +87,7 @@ class PlanesDecoder(nnx.Module):
       image_shape: (H, W, C), sides multiples of 8.
       planes: P, channels of the coarsest image.
       channels: channels of the hidden convolutions (64 in the benchmark).
-      activation: between the convolutions.
+      slope: of the leaky ReLU between the convolutions, in (0, 1).
       conv: implementation of the convolution, see `modules.conv.conv`.
       rngs: draws the weights.
     """
@@ -92,20 +98,25 @@ class PlanesDecoder(nnx.Module):
         *,
         planes: int,
         channels: int = 64,
-        activation: Callable[[jax.Array], jax.Array] = leaky_relu,
+        slope: float = SLOPE,
         conv: str = "auto",
         rngs: nnx.Rngs,
     ) -> None:
-        self.activation = activation
-        self.largest = (*image_shape[:2], channels)
         self.constant = nnx.Param(jnp.ones((*coarse_shape(image_shape), 2)))
         # (inputs, outputs, upsample first?) of the seven convolutions.
         sizes = [(planes + 2, channels, True), (channels, channels, False)]
         sizes += [(channels, channels, up) for up in (True, False) * (NUM_BLOCKS - 1)]
         sizes += [(channels, image_shape[-1], False)]
         self.convs = nnx.List(
-            Conv(inputs, outputs, upsample=up, implementation=conv, rngs=rngs)
-            for inputs, outputs, up in sizes
+            Conv(
+                inputs,
+                outputs,
+                upsample=up,
+                slope=slope if i < len(sizes) - 1 else 1.0,
+                implementation=conv,
+                rngs=rngs,
+            )
+            for i, (inputs, outputs, up) in enumerate(sizes)
         )
 
     def __call__(self, planes: jax.Array) -> jax.Array:
@@ -115,7 +126,7 @@ class PlanesDecoder(nnx.Module):
         constant = self.constant[...]
         constant = jnp.broadcast_to(constant, (x.shape[0], *constant.shape))
         x = jnp.concatenate([constant, x], axis=-1)
-        images = nnx.sigmoid(run_convs(self.convs, x, self.activation, self.largest))
+        images = nnx.sigmoid(run_convs(self.convs, x))
         return images.reshape(*leading, *images.shape[1:])
 
 

@@ -10,18 +10,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nwm_jax import errors
+from nwm_jax import errors, native
 from nwm_jax.core.coupling import turned
 from nwm_jax.modules import fast_conv
 from nwm_jax.modules.devices import on_each_device
-from nwm_jax.modules.images import over_images
 
 IMPLEMENTATIONS = ("auto", "xla", "fast", "bf16")
-
-# Measured on two cores: with 8 channels XLA's convolution is as fast as products, and so
-# are its gradients of small images.
-_WIDE = 32
-_NARROW_PIXELS = 16 * 16
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -29,23 +23,30 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 def conv(
     x: jax.Array,
     kernel: jax.Array,
+    bias: jax.Array | None = None,
     *,
     stride: int = 1,
     padding: str = "SAME",
+    slope: float = 1.0,
     implementation: str = "auto",
 ) -> jax.Array:
-    """Cross-correlates images with a kernel, without a bias.
+    """Cross-correlates images with a kernel; a bias and a leaky ReLU may follow.
 
-    y[n, i, j, o] = sum over u, v, c of x[n, s i + u - top, s j + v - left, c]
-    kernel[u, v, c, o], with zeros outside of the image.
+        z[n, i, j, o] = bias[o] + sum over u, v, c of
+            x[n, s i + u - top, s j + v - left, c] kernel[u, v, c, o]
+        y = max(z, slope z)
+
+    with zeros outside of the image.
 
     Args:
       x: images [N, H, W, C], float32 or float64.
       kernel: [kh, kw, C, O].
+      bias: [O], or None for zeros.
       stride: s >= 1, the same along both axes.
       padding: "SAME" (output ceil(H / s); an odd number of rows to pad puts the
         larger half below and to the right: 3x3 with stride 2 on an even side pads
         0 and 1) or "VALID" (none).
+      slope: in (0, 1]; 1 changes nothing.
       implementation: "xla" (XLA's convolution and its automatic gradient), "fast"
         (made for CPUs; no forward-mode derivatives, which raise a TypeError), "auto"
         ("fast" on a CPU, "xla" elsewhere): these agree to rounding. Or "bf16", for
@@ -63,39 +64,35 @@ def conv(
             f"unknown padding {padding!r} of a convolution; choose SAME or VALID"
         )
     implementation = resolve(implementation)
-    if implementation == "bf16":
-        return _bf16_conv(x, kernel, stride, padding)
-    if implementation == "xla":
-        return _xla_conv(x, kernel, stride, padding)
-    _, h, w, c = x.shape
-    pads = lax.padtype_to_pads((h, w), kernel.shape[:2], (stride,) * 2, padding)
-    pads = tuple(tuple(pair) for pair in pads)
-    if is_wide(*kernel.shape[2:]):
-        # About the largest array on the way: what is read, or what is made.
-        shape = (h, w, max(c, -(-kernel.shape[3] // stride**2)))
-        return over_images(
-            lambda k, x: fast_conv.conv(x, k, stride, pads), kernel, x, shape
+    if implementation == "fast":
+        layer = fast_conv.correlation(
+            x.shape[1:3], kernel.shape[:2], stride, padding, slope
         )
-    if stride == 1 and h * w >= _NARROW_PIXELS:
-        return on_each_device(lambda x, k: fast_conv.narrow_conv(x, k, pads), x, kernel)
-    return _xla_conv(x, kernel, stride, padding)
-
-
-def is_wide(*channels: int) -> bool:
-    """Whether layers of so many channels are faster as products of a few images."""
-    return max(channels) >= _WIDE
+        return _fast(x, kernel, bias, layer)
+    product = _bf16_conv if implementation == "bf16" else _xla_conv
+    y = product(x, kernel, stride, padding)
+    y = y if bias is None else y + bias
+    return y if slope == 1 else leaky_relu(y, slope)
 
 
 def upsample_conv(
-    x: jax.Array, kernel: jax.Array, implementation: str = "auto"
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array | None = None,
+    *,
+    slope: float = 1.0,
+    implementation: str = "auto",
 ) -> jax.Array:
     """Repeats every pixel twice along both axes, then convolves 3x3 with zero padding.
 
-    y = conv(repeat(repeat(x, 2, axis=1), 2, axis=2), kernel), to rounding.
+    y = conv(repeat(repeat(x, 2, axis=1), 2, axis=2), kernel, bias, slope=slope), to
+    rounding.
 
     Args:
       x: images [N, H, W, C], float32 or float64.
       kernel: [3, 3, C, O].
+      bias: as for `conv`.
+      slope: as for `conv`.
       implementation: as for `conv`.
 
     Returns:
@@ -110,28 +107,61 @@ def upsample_conv(
         )
     implementation = resolve(implementation)
     if implementation == "fast":
-        _, h, w, c = x.shape
-        o = kernel.shape[-1]
-        # The images that are made, or where they are small, the patches of others.
-        wide = is_wide(c, o)
-        shape = (2 * h, 2 * w, max(c, o)) if wide else (h + 1, w + 1, 4 * (c + o))
-        return over_images(lambda k, x: fast_conv.upsample_conv(x, k), kernel, x, shape)
-    return conv(_repeat(x), kernel, implementation=implementation)
+        layer, kernel = fast_conv.upsampling(x.shape[1:3], kernel, slope)
+        return _fast(x, kernel, bias, layer)
+    return conv(_repeat(x), kernel, bias, slope=slope, implementation=implementation)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def leaky_relu(x: jax.Array, slope: float) -> jax.Array:
+    """``max(x, slope x)`` with 0 < slope < 1, any shape.
+
+    Its gradient is read off the result, which the next layer keeps anyway: keeping the
+    argument too, as the automatic gradient does, costs a third of a decoder's memory.
+    """
+    return jnp.maximum(x, slope * x)
+
+
+def _leaky_relu_forward(x, slope):
+    y = leaky_relu(x, slope)
+    return y, y
+
+
+def _leaky_relu_backward(slope, y, g):
+    return (jnp.where(y >= 0, g, slope * g),)
+
+
+leaky_relu.defvjp(_leaky_relu_forward, _leaky_relu_backward)
+
+
+def _fast(x, kernel, bias, layer):
+    if bias is None:
+        bias = jnp.zeros(kernel.shape[3], kernel.dtype)
+    return on_each_device(
+        lambda x, weights: fast_conv.convolve(x, *weights, layer), x, (kernel, bias)
+    )
 
 
 def resolve(implementation: str) -> str:
     """Returns what "auto" means here, or the name itself.
 
     Raises:
-      UserError: unknown implementation.
+      UserError: unknown implementation, or "fast" where it cannot be had.
     """
     if implementation not in IMPLEMENTATIONS:
         raise errors.UserError(
             f"unknown convolution {implementation!r}; "
             f"choose one of {', '.join(IMPLEMENTATIONS)}"
         )
+    on_cpu = jax.default_backend() == "cpu"
     if implementation == "auto":
-        return "fast" if jax.default_backend() == "cpu" else "xla"
+        return "fast" if on_cpu and native.AVAILABLE else "xla"
+    if implementation == "fast" and not on_cpu:
+        raise errors.UserError(
+            f"conv=fast is made for CPUs, this is a {jax.default_backend()}; take auto"
+        )
+    if implementation == "fast" and not native.AVAILABLE:
+        raise errors.UserError(f"conv=fast is missing: {native.REMEDY}; or take auto")
     return implementation
 
 

@@ -46,11 +46,11 @@ class PixelConv(nnx.Module):
         """Maps ``[N, H, W, C]`` to ``[N, H, W, O]``."""
         kernel = self.kernel[...]
         x = x.astype(jnp.promote_types(x.dtype, kernel.dtype))
+        bias = self.bias[...] if self.has_bias else None
         if kernel.shape[:2] == (1, 1):
             y = x @ kernel[0, 0]
-        else:
-            y = conv.conv(x, kernel, implementation=self.implementation)
-        return y + self.bias[...] if self.has_bias else y
+            return y if bias is None else y + bias
+        return conv.conv(x, kernel, bias, implementation=self.implementation)
 
 
 class ConvStack(nnx.Module):

@@ -42,9 +42,9 @@ def group_size(steps_per_dispatch: int) -> int:
     """Gives the most steps in one dispatch.
 
     Accelerators gain from several, for a step of a small model takes no longer than
-    its dispatch. On CPUs XLA (jax 0.10) brings the gradient of a convolution into its
-    fast form only outside of loops: inside it is 10 to 50 times slower, and a
-    forecaster's step 4 times.
+    its dispatch. On a CPU there is nothing to gain, and XLA (jax 0.10) brings the gradient
+    of its own convolution into its fast form only outside of loops: inside it is 10 to
+    50 times slower.
 
     Args:
       steps_per_dispatch: the config's field; 0 leaves the choice to the backend.

@@ -7,9 +7,10 @@ import pytest
 from flax import nnx
 
 from nwm_jax.errors import UserError
-from nwm_jax.modules import functional, images
+from nwm_jax.modules import functional
 from nwm_jax.modules.autoencoder import Decoder, Encoder
-from nwm_jax.modules.layers import Conv, Linear, leaky_relu
+from nwm_jax.modules.conv import leaky_relu
+from nwm_jax.modules.layers import Conv, Linear
 
 
 @pytest.mark.parametrize("features", [32, 529])
@@ -65,8 +66,8 @@ def test_first_weights_are_cut_normals():
 
 def test_leaky_relu_and_its_gradient_are_the_usual_ones():
     x = jnp.array([-2.0, -1e-8, 0.0, 1e-8, 3.0])
-    np.testing.assert_array_equal(leaky_relu(x), jax.nn.leaky_relu(x, 0.01))
-    ours = jax.grad(lambda x: jnp.sum(leaky_relu(x) ** 2))(x)
+    np.testing.assert_array_equal(leaky_relu(x, 0.01), jax.nn.leaky_relu(x, 0.01))
+    ours = jax.grad(lambda x: jnp.sum(leaky_relu(x, 0.01) ** 2))(x)
     usual = jax.grad(lambda x: jnp.sum(jax.nn.leaky_relu(x, 0.01) ** 2))(x)
     np.testing.assert_allclose(ours, usual, rtol=1e-6)
 
@@ -79,27 +80,27 @@ def test_upsampling_repeats_pixels_before_the_convolution():
     np.testing.assert_allclose(layer(x), plain(large), atol=1e-5)
 
 
-def test_a_few_images_at_a_time_give_the_same_gradients(monkeypatch):
-    """And upsampled images are not kept: the decoder needs less than half the memory."""
-    codes = jax.random.normal(jax.random.key(1), (21, 3))
-
+def test_compiled_convolutions_give_the_same_gradients_in_half_the_memory():
     def gradient(conv):
         decoder = Decoder(
             3, (32, 32, 2), planes=2, channels=32, conv=conv, rngs=nnx.Rngs(0)
         )
         graphdef, params, _ = functional.split(decoder)
+        params = jax.tree.map(lambda leaf: leaf.astype(float), params)
 
-        def loss(params):
+        def loss(params, codes):
             means = functional.merge(graphdef, params, {})(codes)
             return jnp.sum(jnp.sin(5 * means))
 
-        compiled = jax.jit(jax.value_and_grad(loss)).lower(params).compile()
-        return compiled(params), compiled.memory_analysis().temp_size_in_bytes
+        codes = jax.random.normal(jax.random.key(1), (21, 3))
+        compiled = jax.jit(jax.value_and_grad(loss)).lower(params, codes).compile()
+        return compiled(params, codes), compiled.memory_analysis().temp_size_in_bytes
 
-    monkeypatch.setattr(images, "_CHUNK_BYTES", 2 * 32 * 32 * 32 * 4)
-    found, memory = gradient("fast")
-    expected, plain_memory = gradient("xla")
+    # In single precision a value that rounds to the other side of zero has another slope.
+    with jax.enable_x64(True):
+        found, memory = gradient("fast")
+        expected, plain_memory = gradient("xla")
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected)):
-        norm = np.linalg.norm(other)
-        assert np.linalg.norm(one - other) <= 2e-5 * norm
+        assert one.dtype == float
+        assert np.linalg.norm(one - other) <= 1e-12 * np.linalg.norm(other)
     assert memory < 0.5 * plain_memory

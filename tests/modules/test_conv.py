@@ -7,8 +7,6 @@ import pytest
 
 from nwm_jax import errors
 from nwm_jax.modules import conv as conv_lib
-from nwm_jax.modules import fast_conv
-from nwm_jax.modules import images as image_lib
 from nwm_jax.training import mesh
 
 # N, H, W, C, kh, kw, O, stride, padding
@@ -26,6 +24,12 @@ SHAPES = [
     (4, 6, 7, 2, 1, 1, 3, 1, "SAME"),
     (4, 6, 7, 2, 5, 2, 3, 1, "SAME"),
     (5, 9, 8, 2, 3, 3, 3, 1, "VALID"),
+    (2, 7, 5, 20, 3, 3, 70, 1, "SAME"),  # more channels than are taken at once
+    (31, 2, 1, 17, 3, 3, 16, 1, "SAME"),
+    (2, 6, 6, 33, 3, 3, 18, 1, "VALID"),
+    (1, 5, 6, 130, 1, 1, 66, 1, "SAME"),
+    (2, 9, 8, 40, 5, 2, 3, 1, "VALID"),
+    (3, 8, 7, 70, 3, 3, 5, 2, "SAME"),
 ]
 UPSAMPLED = [
     (13, 4, 4, 66, 64),
@@ -75,14 +79,6 @@ CASES = [(s, True) for s in SHAPES] + [(s, False) for s in SHAPES[:5]]
 UPSAMPLED_CASES = [(s, True) for s in UPSAMPLED] + [(s, False) for s in UPSAMPLED[:3]]
 
 
-@pytest.fixture(params=["patches", "winograd"])
-def any_way(monkeypatch, request):
-    """Small images of even sides go by patches, then as large ones do."""
-    if request.param == "winograd":
-        monkeypatch.setattr(fast_conv, "_WINOGRAD_PIXELS", 1)
-        monkeypatch.setattr(fast_conv, "_WINOGRAD_CHANNELS", 1)
-
-
 @pytest.mark.parametrize(("shape", "x64"), CASES, ids=str)
 def test_equals_xla(shape, x64):
     n, h, w, c, kh, kw, o, stride, padding = shape
@@ -114,7 +110,7 @@ def test_upsample_conv_equals_repeat_and_conv(shape, x64):
         conv_lib.upsample_conv,
     ],
 )
-def test_gradients_equal_finite_differences(function, any_way):
+def test_gradients_equal_finite_differences(function):
     with jax.enable_x64(True):
         x, kernel, dx, dkernel = arrays(
             2, (5, 4, 6, 3), (3, 3, 3, 2), (5, 4, 6, 3), (3, 3, 3, 2)
@@ -130,7 +126,7 @@ def test_gradients_equal_finite_differences(function, any_way):
         assert abs(jnp.vdot(gx, dx) + jnp.vdot(gk, dkernel) - slope) < 1e-6
 
 
-def test_inside_scan_and_checkpoint(any_way):
+def test_inside_scan_and_checkpoint():
     x, kernel, up = arrays(3, (5, 4, 4, 6), (3, 3, 6, 6), (3, 3, 6, 2))
 
     def loss(x, kernel, up, implementation):
@@ -139,7 +135,9 @@ def test_inside_scan_and_checkpoint(any_way):
             return jnp.tanh(conv_lib.conv(x, kernel, implementation=implementation)), 0
 
         x, _ = jax.lax.scan(step, x, None, length=3)
-        return jnp.sum(conv_lib.upsample_conv(x, up, implementation) ** 2)
+        return jnp.sum(
+            conv_lib.upsample_conv(x, up, implementation=implementation) ** 2
+        )
 
     grad = jax.jit(jax.grad(loss, (0, 1, 2)), static_argnums=3)
     assert_close(grad(x, kernel, up, "fast"), grad(x, kernel, up, "xla"), 1e-5)
@@ -149,7 +147,7 @@ def test_inside_scan_and_checkpoint(any_way):
     "call",
     [
         lambda x, k: conv_lib.conv(x, k, implementation="winograd"),
-        lambda x, k: conv_lib.upsample_conv(x, k, "winograd"),
+        lambda x, k: conv_lib.upsample_conv(x, k, implementation="winograd"),
     ],
 )
 def test_unknown_implementation_is_named(call):
@@ -157,22 +155,12 @@ def test_unknown_implementation_is_named(call):
         call(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)))
 
 
-@pytest.mark.parametrize("images", [2, 5, 7])
-def test_chunks_that_do_not_divide_the_images(images, monkeypatch):
-    monkeypatch.setattr(image_lib, "_CHUNK_BYTES", 3 * 8 * 8 * 4 * 4)
-    x, kernel = arrays(4, (images, 8, 8, 4), (3, 3, 4, 4))
-    for function, other in (
-        (conv_lib.conv, reference),
-        (conv_lib.upsample_conv, reference_upsample),
-    ):
-        got, wanted = values_and_gradients((function, other), x, kernel)
-        assert_close(got, wanted, 1e-5)
-
-
-def test_second_derivatives_in_reverse_mode(any_way):
+def test_second_derivatives_in_reverse_mode():
     def loss(x, kernel, up, implementation):
         y = jnp.tanh(conv_lib.conv(x, kernel, implementation=implementation))
-        return jnp.sum(conv_lib.upsample_conv(y, up, implementation) ** 3)
+        return jnp.sum(
+            conv_lib.upsample_conv(y, up, implementation=implementation) ** 3
+        )
 
     def second(x, kernel, up, implementation):
         slope = jax.grad(loss, 1)(x, kernel, up, implementation)
@@ -195,15 +183,16 @@ def test_unknown_padding_is_named():
 
 
 @pytest.mark.parametrize("images", [8, 6])  # 6: not to be dealt out to 4 devices
-def test_every_device_works_on_its_own_images(images, monkeypatch):
-    monkeypatch.setattr(image_lib, "_CHUNK_BYTES", 3 * 8 * 8 * 4 * 4)
+def test_every_device_works_on_its_own_images(images):
     assert jax.device_count() == 4
     devices = mesh.make_mesh()
     x, kernel, up = arrays(6, (images, 8, 8, 4), (3, 3, 4, 4), (3, 3, 4, 2))
 
     def loss(x, kernel, up, implementation):
         y = jnp.tanh(conv_lib.conv(x, kernel, implementation=implementation))
-        return jnp.sum(conv_lib.upsample_conv(y, up, implementation) ** 2)
+        return jnp.sum(
+            conv_lib.upsample_conv(y, up, implementation=implementation) ** 2
+        )
 
     grad = jax.jit(jax.value_and_grad(loss, (0, 1, 2)), static_argnums=3)
     wanted = grad(x, kernel, up, "xla")

@@ -1,0 +1,131 @@
+// Images, kernels, and the layouts in which they stay in the cache.
+
+#ifndef NWM_JAX_NATIVE_ARRAYS_H_
+#define NWM_JAX_NATIVE_ARRAYS_H_
+
+#include <algorithm>
+
+#include "cpu.h"
+
+// [n, h, w, c]
+template <class T>
+struct Images {
+  T* data;
+  Size n, h, w, c;
+  Size size() const { return h * w * c; }
+  T* image(Size i) const { return data + i * size(); }
+};
+
+// [h, w, c, o]
+template <class T>
+struct Kernel {
+  const T* data;
+  Size h, w, c, o;
+};
+
+// Image i reads row `stride` i + u - low[0] through row u of the kernel; columns alike.
+struct Geometry {
+  Size stride, low[2];
+};
+
+// What becomes of a sum. Either y = max(z, slope z), z = sum + bias; or, without a bias,
+// the gradient before that function, y = sum (x >= 0 ? 1 : slope) with x that stood in y.
+template <class T>
+struct Ending {
+  const T* bias;
+  T slope;
+
+  void operator()(const T* sum, Size wide, Size pixels, Size channel, Size used, T* y,
+                  Size step) const {
+    if (bias)
+      cpu<T>.activate(sum, wide, pixels, bias + channel, slope, used, y, step);
+    else
+      cpu<T>.pull_back(sum, wide, pixels, slope, used, y, step);
+  }
+};
+
+// Channels in panels of at most 64, the last one filled up with zeros: what is multiplied
+// with a part of a panel can stay in the cache.
+template <class T>
+struct Panels {
+  static constexpr Size kMost = 64;
+  Size channels;
+  Size number() const { return ceil_div(channels, kMost); }
+  Size first(Size panel) const { return panel * kMost; }
+  Size used(Size panel) const { return std::min(kMost, channels - first(panel)); }
+  Size width(Size panel) const { return round_up(used(panel), 16 / sizeof(T)); }
+  Size total() const { return round_up(channels, 16 / sizeof(T)); }
+};
+
+// So many rows of a panel stay in the cache.
+template <class T>
+Size most_rows(Size width) {
+  return 24576 / (width * sizeof(T));
+}
+
+// Rows of `used` numbers, `step` apart, become rows of `width`.
+template <class T>
+void widen(const T* from, Size step, Size used, Size width, Size rows, T* to) {
+  for (Size i = 0; i < rows; ++i, from += step, to += width)
+    std::fill(std::copy(from, from + used, to), to + width, T(0));
+}
+
+// An image becomes one of height x width pixels, with low[0] rows and low[1] columns of
+// zeros before it.
+template <class T>
+void pad(const Images<const T>& x, Size n, const Size low[2], Size height, Size width,
+         T* to) {
+  const Size from = std::clamp<Size>(low[1], 0, width);
+  const Size end = std::clamp<Size>(low[1] + x.w, from, width);
+  for (Size r = 0; r < height; ++r, to += width * x.c) {
+    if (r < low[0] || r >= low[0] + x.h) {
+      std::fill(to, to + width * x.c, T(0));
+      continue;
+    }
+    const T* row = x.image(n) + ((r - low[0]) * x.w - low[1]) * x.c;
+    std::fill(to, to + from * x.c, T(0));
+    std::copy(row + from * x.c, row + end * x.c, to + from * x.c);
+    std::fill(to + end * x.c, to + width * x.c, T(0));
+  }
+}
+
+// Images are summed in so many shares, each by itself: the same number on every machine,
+// so that sums round alike.
+inline Size number_of_shares(Size panels, Size images) {
+  return std::clamp<Size>(16 / panels, 1, std::max<Size>(1, images));
+}
+
+template <class T>
+void add_shares(T* sums, Size shares, Size size) {
+  for (Size share = 1; share < shares; ++share)
+    for (Size i = 0; i < size; ++i) sums[i] += sums[share * size + i];
+}
+
+// Adds the pixels of an image to `total`: those of a row first, which rounds less.
+template <class T>
+void add_pixels(const T* image, Size height, Size width, Size channels, T* total) {
+  T* sum = workspace<T>(3, channels);
+  for (Size i = 0; i < height; ++i) {
+    std::fill(sum, sum + channels, T(0));
+    for (Size j = 0; j < width; ++j, image += channels)
+      for (Size c = 0; c < channels; ++c) sum[c] += image[c];
+    for (Size c = 0; c < channels; ++c) total[c] += sum[c];
+  }
+}
+
+// The sum of all pixels: [c].
+template <class T>
+void sum_pixels(xla::ffi::ThreadPool& pool, const Images<const T>& x, T* total) {
+  const Size shares = number_of_shares(1, x.n);
+  Array<T> sums(shares * x.c);
+  parallel(pool, shares, [&](Size share) {
+    T* sum = sums.data() + share * x.c;
+    std::fill(sum, sum + x.c, T(0));
+    for (Size n = share * x.n / shares; n < (share + 1) * x.n / shares; ++n)
+      add_pixels(x.image(n), x.h, x.w, x.c, sum);
+  });
+  add_shares(sums.data(), shares, x.c);
+  std::copy_n(sums.data(), x.c, total);
+}
+
+#endif  // NWM_JAX_NATIVE_ARRAYS_H_

@@ -1,0 +1,242 @@
+// Products of small matrices for one kind of CPU. cpu.h includes this file once for each
+// kind, in a namespace of its own, with
+//   TARGET  the attribute that lets the compiler use this CPU's instructions
+//   BYTES   of its widest vectors
+//   MOST    vectors of columns that are summed at once: with ROWS rows each they, and the
+//           numbers to multiply them with, must fit the registers
+// No include guard for that reason.
+
+template <class T, int SIZE>
+struct Vector {
+  typedef T type __attribute__((vector_size(SIZE), aligned(alignof(T)), may_alias));
+};
+
+constexpr int rows_at_once(int vectors) {
+  return vectors == 1 ? 12 : vectors == 2 && MOST > 2 ? 12 : vectors == 3 ? 8 : 6;
+}
+
+// ROWS rows and COLUMNS vectors of c, which stay in registers.
+template <class T, int SIZE, int ROWS, int COLUMNS>
+TARGET static void tile(const T* a, const T* b, T* c, const Steps& s) {
+  using V = typename Vector<T, SIZE>::type;
+  constexpr int WIDTH = SIZE / sizeof(T);
+  V sum[ROWS][COLUMNS];
+#pragma GCC unroll 16
+  for (int m = 0; m < ROWS; ++m)
+#pragma GCC unroll 4
+    for (int n = 0; n < COLUMNS; ++n)
+      sum[m][n] = s.add ? *(const V*)(c + m * s.c_row + n * WIDTH) : V{};
+  for (Size i = 0; i < s.count[0]; ++i)
+    for (Size j = 0; j < s.count[1]; ++j) {
+      const T* from = a + i * s.a[0] + j * s.a[1];
+      const T* by = b + i * s.b[0] + j * s.b[1];
+      for (Size k = 0; k < s.depth; ++k, from += s.a_step, by += s.b_step) {
+        V right[COLUMNS];
+#pragma GCC unroll 4
+        for (int n = 0; n < COLUMNS; ++n) right[n] = *(const V*)(by + n * WIDTH);
+#pragma GCC unroll 16
+        for (int m = 0; m < ROWS; ++m) {
+          const V left = from[m * s.a_row] - V{};
+#pragma GCC unroll 4
+          for (int n = 0; n < COLUMNS; ++n) sum[m][n] += left * right[n];
+        }
+      }
+    }
+#pragma GCC unroll 16
+  for (int m = 0; m < ROWS; ++m)
+#pragma GCC unroll 4
+    for (int n = 0; n < COLUMNS; ++n)
+      *(V*)(c + m * s.c_row + n * WIDTH) = sum[m][n];
+}
+
+template <class T, int SIZE, int ROWS, int COLUMNS>
+TARGET static void all_rows(const T* a, const T* b, T* c, const Steps& s, Size rows) {
+  for (; rows >= ROWS; rows -= ROWS, a += ROWS * s.a_row, c += ROWS * s.c_row)
+    tile<T, SIZE, ROWS, COLUMNS>(a, b, c, s);
+  constexpr int FEWER = ROWS > 8 ? 8 : ROWS > 4 ? 4 : ROWS / 2;
+  if constexpr (FEWER > 0)
+    if (rows) all_rows<T, SIZE, FEWER, COLUMNS>(a, b, c, s, rows);
+}
+
+template <class T, int SIZE, int COLUMNS>
+TARGET static void all_columns(const T* a, const T* b, T* c, const Steps& s, Size rows,
+                               Size columns) {
+  constexpr int WIDTH = COLUMNS * SIZE / sizeof(T);
+  for (; columns >= WIDTH; columns -= WIDTH, b += WIDTH, c += WIDTH)
+    all_rows<T, SIZE, rows_at_once(COLUMNS), COLUMNS>(a, b, c, s, rows);
+  if (!columns) return;
+  if constexpr (COLUMNS > 1)
+    all_columns<T, SIZE, COLUMNS - 1>(a, b, c, s, rows, columns);
+  else if constexpr (SIZE > 16)
+    all_columns<T, SIZE / 2, 1>(a, b, c, s, rows, columns);
+}
+
+// c[m, n] = (c[m, n] if `add`) + sum over i, j, k of a[i, j, m, k] b[i, j, k, n]: `columns`
+// is a multiple of the numbers in 16 bytes.
+template <class T>
+TARGET static void product(const T* a, const T* b, T* c, const Steps& s, Size rows,
+                           Size columns) {
+  all_columns<T, BYTES, MOST>(a, b, c, s, rows, columns);
+}
+
+// Winograd's F(2x2, 3x3): y = A' [(G k G') * (B' d B)] A for tiles d of 4x4 pixels, two
+// apart, and y of 2x2, where * multiplies each of the 16 places as a matrix. Three of the
+// transforms are here; that of the kernel, made once, is in winograd.h.
+
+// Each goes through a row of tiles, `tiles` times the channels that V holds at once: V is
+// a vector, or a number for what is left of the channels.
+
+// B' d B of an image with `line` numbers in a row: [16][tiles, channels], the 16 places
+// `place` numbers apart.
+template <class V, class T>
+TARGET static void image_transform_of(const T* image, Size line, Size channels,
+                                      Size tiles, T* to, Size place) {
+  for (Size t = 0; t < tiles; ++t, image += 2 * channels, to += channels) {
+    V rows[4][4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const T* d = image + j * channels;
+      const V d0 = *(const V*)d, d1 = *(const V*)(d + line),
+              d2 = *(const V*)(d + 2 * line), d3 = *(const V*)(d + 3 * line);
+      rows[0][j] = d0 - d2;
+      rows[1][j] = d1 + d2;
+      rows[2][j] = d2 - d1;
+      rows[3][j] = d1 - d3;
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      T* v = to + 4 * i * place;
+      *(V*)v = rows[i][0] - rows[i][2];
+      *(V*)(v + place) = rows[i][1] + rows[i][2];
+      *(V*)(v + 2 * place) = rows[i][2] - rows[i][1];
+      *(V*)(v + 3 * place) = rows[i][1] - rows[i][3];
+    }
+  }
+}
+
+// A g A' of tiles of 2x2 pixels: what the gradient at the kernel needs of the cotangent.
+template <class V, class T>
+TARGET static void cotangent_transform_of(const T* image, Size line, Size channels,
+                                          Size tiles, T* to, Size place) {
+  for (Size t = 0; t < tiles; ++t, image += 2 * channels, to += channels) {
+    V rows[4][2];
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      const T* g = image + j * channels;
+      const V g0 = *(const V*)g, g1 = *(const V*)(g + line);
+      rows[0][j] = g0;
+      rows[1][j] = g0 + g1;
+      rows[2][j] = g0 - g1;
+      rows[3][j] = -g1;
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      T* v = to + 4 * i * place;
+      *(V*)v = rows[i][0];
+      *(V*)(v + place) = rows[i][0] + rows[i][1];
+      *(V*)(v + 2 * place) = rows[i][0] - rows[i][1];
+      *(V*)(v + 3 * place) = -rows[i][1];
+    }
+  }
+}
+
+// A' m A of the products, to two rows of pixels that are `line` numbers apart.
+template <class V, class T>
+TARGET static void product_transform_of(const T* products, Size line, Size channels,
+                                        Size tiles, T* to, Size place) {
+  for (Size t = 0; t < tiles; ++t, products += channels, to += 2 * channels) {
+    V rows[2][4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const T* m = products + j * place;
+      const V m0 = *(const V*)m, m1 = *(const V*)(m + 4 * place),
+              m2 = *(const V*)(m + 8 * place), m3 = *(const V*)(m + 12 * place);
+      rows[0][j] = m0 + m1 + m2;
+      rows[1][j] = m1 - m2 - m3;
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+      T* y = to + i * line;
+      *(V*)y = rows[i][0] + rows[i][1] + rows[i][2];
+      *(V*)(y + channels) = rows[i][1] - rows[i][2] - rows[i][3];
+    }
+  }
+}
+
+// y = max(z, slope z), z = sum + bias: sums of pixels are `wide` apart, their y `step`.
+template <class V, class T>
+TARGET static void activate_of(const T* sum, Size wide, Size pixels, const T* bias,
+                               T slope, T* y, Size step) {
+  const V more = *(const V*)bias;
+  for (; pixels; --pixels, sum += wide, y += step) {
+    const V z = *(const V*)sum + more, low = z * slope;
+    *(V*)y = z > low ? z : low;
+  }
+}
+
+// y = sum (x >= 0 ? 1 : slope), with x that stood in the place of y.
+template <class V, class T>
+TARGET static void pull_back_of(const T* sum, Size wide, Size pixels, T slope, T* y,
+                                Size step) {
+  for (; pixels; --pixels, sum += wide, y += step) {
+    const V x = *(const V*)y, g = *(const V*)sum, low = g * slope;
+    *(V*)y = x >= V{} ? g : low;
+  }
+}
+
+// CALL with every V of the channels c.
+#define OVER_CHANNELS(CHANNELS, CALL)                                   \
+  Size c = 0;                                                           \
+  for (; c + Size(BYTES / sizeof(T)) <= CHANNELS; c += BYTES / sizeof(T)) { \
+    using V = typename Vector<T, BYTES>::type;                          \
+    CALL;                                                               \
+  }                                                                     \
+  for (; c + Size(16 / sizeof(T)) <= CHANNELS; c += 16 / sizeof(T)) {   \
+    using V = typename Vector<T, 16>::type;                             \
+    CALL;                                                               \
+  }                                                                     \
+  for (; c < CHANNELS; ++c) {                                           \
+    using V = T;                                                        \
+    CALL;                                                               \
+  }
+
+template <class T>
+TARGET static void activate(const T* sum, Size wide, Size pixels, const T* bias, T slope,
+                            Size used, T* y, Size step) {
+  OVER_CHANNELS(used,
+                activate_of<V>(sum + c, wide, pixels, bias + c, slope, y + c, step))
+}
+
+template <class T>
+TARGET static void pull_back(const T* sum, Size wide, Size pixels, T slope, Size used,
+                             T* y, Size step) {
+  OVER_CHANNELS(used, pull_back_of<V>(sum + c, wide, pixels, slope, y + c, step))
+}
+
+template <class T>
+TARGET static void image_transform(const T* image, Size line, Size channels, Size tiles,
+                                   T* to, Size place) {
+  OVER_CHANNELS(channels,
+                image_transform_of<V>(image + c, line, channels, tiles, to + c, place))
+}
+
+template <class T>
+TARGET static void cotangent_transform(const T* image, Size line, Size channels,
+                                       Size tiles, T* to, Size place) {
+  OVER_CHANNELS(channels,
+                cotangent_transform_of<V>(image + c, line, channels, tiles, to + c, place))
+}
+
+template <class T>
+TARGET static void product_transform(const T* products, Size line, Size channels,
+                                     Size tiles, T* to, Size place) {
+  OVER_CHANNELS(channels,
+                product_transform_of<V>(products + c, line, channels, tiles, to + c, place))
+}
+
+#undef OVER_CHANNELS
+
+template <class T>
+constexpr Functions<T> functions = {
+    product<T>,         activate<T>,            pull_back<T>,
+    image_transform<T>, cotangent_transform<T>, product_transform<T>};

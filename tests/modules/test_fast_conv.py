@@ -1,0 +1,152 @@
+"""Stacks of compiled convolutions, and machines that have none."""
+
+import importlib.util
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nwm_jax import errors, native, report
+from nwm_jax.modules import conv, fast_conv
+
+SIZES = ((6, 5), (3, 3), (6, 6), (6, 6))  # before, between and after the layers
+SLOPES = 0.1, 0.2, 1.0
+
+
+def example(dtype):
+    """Images, weights and layers: a stride, an upsampling, many and few channels."""
+    rng = np.random.default_rng(3)
+
+    def draw(*shape):
+        return jnp.asarray(rng.normal(size=shape) / np.sqrt(np.prod(shape[:-1])), dtype)
+
+    x = draw(7, *SIZES[0], 2) * 20
+    kernels = draw(3, 3, 2, 20), draw(3, 3, 20, 17), draw(3, 3, 17, 3)
+    return x, [(kernel, draw(kernel.shape[3])) for kernel in kernels]
+
+
+def stacked(x, weights):
+    (first, b1), (second, b2), (third, b3) = weights
+    layers = [fast_conv.correlation(SIZES[0], (3, 3), 2, "SAME", SLOPES[0])]
+    layer, second = fast_conv.upsampling(SIZES[1], second, SLOPES[1])
+    layers += [layer, fast_conv.correlation(SIZES[2], (3, 3), 1, "SAME", SLOPES[2])]
+    weights = [(first, b1), (second, b2), (third, b3)]
+    return fast_conv.stack(x, weights, tuple(layers))
+
+
+def plain(x, weights):
+    (first, b1), (second, b2), (third, b3) = weights
+    like = {"implementation": "xla"}
+    x = conv.conv(x, first, b1, stride=2, slope=SLOPES[0], **like)
+    x = conv.upsample_conv(x, second, b2, slope=SLOPES[1], **like)
+    return conv.conv(x, third, b3, **like)
+
+
+def assert_all_close(got, wanted, tolerance):
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        assert np.linalg.norm(a - b) <= tolerance * np.linalg.norm(b), a.shape
+
+
+@pytest.mark.parametrize(("x64", "tolerance"), [(True, 1e-12), (False, 2e-6)])
+def test_a_stack_is_its_layers_one_after_the_other(x64, tolerance):
+    with jax.enable_x64(x64):
+        x, weights = example(float if x64 else np.float32)
+
+        @jax.jit
+        def both(x, weights):
+            return [
+                jax.value_and_grad(lambda *a, f=f: jnp.sum(jnp.sin(f(*a))), (0, 1))(
+                    x, weights
+                )
+                for f in (stacked, plain)
+            ]
+
+        assert stacked(x, weights).shape == (7, *SIZES[3], 3)
+        assert_all_close(*both(x, weights), tolerance)
+
+
+def test_second_derivatives_of_a_stack():
+    with jax.enable_x64(True):
+        x, weights = example(float)
+
+        def slopes(function, x, weights):
+            loss = lambda *a: jnp.sum(jnp.sin(function(*a)))
+            slope = jax.grad(loss, (0, 1))(x, weights)
+            return sum(jnp.sum(jnp.cos(leaf)) for leaf in jax.tree.leaves(slope))
+
+        @jax.jit
+        def both(x, weights):
+            return [
+                jax.grad(lambda *a, f=f: slopes(f, *a), (0, 1))(x, weights)
+                for f in (stacked, plain)
+            ]
+
+        assert_all_close(*both(x, weights), 1e-10)
+
+
+def test_what_is_still_needed_is_not_overwritten():
+    """Gradients take the place of images, but not of those that are read again."""
+    x, weights = example(np.float32)
+    y, pull = jax.vjp(stacked, x, weights)
+    once, again = pull(jnp.ones_like(y)), pull(jnp.ones_like(y))
+    assert_all_close(again, once, 0)
+    assert_all_close(stacked(x, weights), y, 0)
+
+    @jax.jit
+    def twice(x, weights):
+        y, pull = jax.vjp(stacked, x, weights)
+        return pull(jnp.ones_like(y)), pull(2 * jnp.ones_like(y))
+
+    one, two = twice(x, weights)
+    assert_all_close(jax.tree.map(lambda a: 2 * a, one), two, 1e-6)
+    assert_all_close(one, once, 1e-6)
+
+
+def test_the_same_bits_every_time():
+    """However the threads share the work out, sums keep their order."""
+    x, weights = example(np.float32)
+    x = jnp.tile(x, (20, 1, 1, 1))
+    gradient = jax.jit(jax.grad(lambda *a: jnp.sum(jnp.sin(stacked(*a))), (0, 1)))
+    first = gradient(x, weights)
+    for _ in range(5):
+        assert_all_close(gradient(x, weights), first, 0)
+
+
+def test_examples_mapped_over():
+    x, weights = example(np.float32)
+    parts = x[:6].reshape(2, 3, *x.shape[1:])
+    y = jax.vmap(lambda part: stacked(part, weights))(parts)
+    assert_all_close(y.reshape(6, *y.shape[2:]), stacked(x[:6], weights), 1e-6)
+
+
+def test_without_a_compiler_convolutions_are_those_of_xla(monkeypatch):
+    assert native.AVAILABLE and conv.resolve("auto") == "fast"
+    assert not any("compiler" in note for note in report.advice())
+    monkeypatch.setattr(native, "AVAILABLE", False)
+    assert conv.resolve("auto") == "xla"
+    with pytest.raises(errors.UserError, match="conv=fast is missing.*compiler"):
+        conv.resolve("fast")
+    assert any("compiler" in note for note in report.advice())
+
+
+def test_accelerators_have_no_compiled_convolutions(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert conv.resolve("auto") == "xla"
+    with pytest.raises(errors.UserError, match="made for CPUs, this is a gpu"):
+        conv.resolve("fast")
+
+
+def test_an_older_library_is_named(tmp_path):
+    assert not native.load(tmp_path)
+    other = shutil.copy(importlib.util.find_spec("_ctypes").origin, tmp_path)
+    (tmp_path / other).rename(tmp_path / "_conv.so")
+    with pytest.raises(ImportError, match="install nwm_jax again"):
+        native.load(tmp_path)
+
+
+def test_other_types_are_refused():
+    with pytest.raises(Exception, match="float32 or float64"):
+        conv.conv(jnp.ones((1, 4, 4, 1), jnp.float16), jnp.ones((3, 3, 1, 1), "f2"))
