@@ -21,7 +21,7 @@ VERSION = re.search(
 CONVOLUTIONS = setuptools.Extension(
     "nwm_jax.native._conv",
     ["nwm_jax/native/conv.cc"],
-    depends=["nwm_jax/native/products.h"],
+    depends=[str(path) for path in pathlib.Path("nwm_jax/native").glob("*.h")],
     include_dirs=[headers],
     language="c++",
     extra_compile_args=["-std=c++17", "-O3", "-ffp-contract=fast"],

@@ -18,6 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+# From so many channels on upsampling has Winograd's transform too.
+_WINOGRAD_CHANNELS = 16
+
 Pair = tuple[int, int]
 Weights = tuple[jax.Array, jax.Array]
 
@@ -27,12 +30,13 @@ class Layer(NamedTuple):
 
         correlate: z[i] = bias + sum over u of x[stride i + u - low] kernel[u]
         spread, its transpose: z[stride i + u - low] = bias + sum over u of x[i] kernel[u]
+        upsample: z[i] = bias + sum over u of x[(i + u - 1) // 2] kernel[u]
         y = max(z, slope z)
 
     with i and u along both axes, and zeros outside of the images.
 
     Attributes:
-      operation: "correlate" or "spread".
+      operation: "correlate", "spread" or "upsample".
       stride: >= 1, along both axes.
       low: rows of zeros above the larger images, columns left of them.
       size: height and width of the result.
@@ -60,17 +64,14 @@ def correlation(
     """
     pads = lax.padtype_to_pads(size, window, (stride,) * 2, padding)
     out = tuple(
-        (n + sum(both) - k) // stride + 1
+        max(0, (n + sum(both) - k) // stride + 1)
         for n, both, k in zip(size, pads, window, strict=True)
     )
     return Layer("correlate", stride, tuple(low for low, _ in pads), out, slope)
 
 
 def upsampling(size: Pair, kernel: jax.Array, slope: float) -> tuple[Layer, jax.Array]:
-    """ "Repeat every pixel 2x2, then convolve 3x3" as one spread, and its kernel.
-
-    16 products for 4 pixels take the place of 36: pixel 2 i + e of the result reads pixel
-    (2 i + e + u - 1) // 2 through row u of the kernel, and rows that meet are added.
+    """ "Repeat every pixel 2x2, then convolve 3x3", and the kernel to do it with.
 
     Args:
       size: height and width of the images.
@@ -78,12 +79,23 @@ def upsampling(size: Pair, kernel: jax.Array, slope: float) -> tuple[Layer, jax.
       slope: in (0, 1]; 1 changes nothing.
 
     Returns:
-      The layer; its kernel, ``[4, 4, C, O]``.
+      The layer; the kernel, or with few channels that of a spread, ``[4, 4, C, O]``.
+    """
+    layer = Layer("upsample", 2, (1, 1), (2 * size[0], 2 * size[1]), slope)
+    if min(kernel.shape[2:]) < _WINOGRAD_CHANNELS:
+        return layer._replace(operation="spread"), _as_spread(kernel)
+    return layer, kernel
+
+
+def _as_spread(kernel):
+    """The kernel of an upsampling as that of a spread with the same stride and zeros.
+
+    16 products for 4 pixels take the place of 36: pixel 2 i + e of the result reads pixel
+    (2 i + e + u - 1) // 2 through row u of the kernel, and rows that meet are added.
     """
     k = jnp.pad(kernel[::-1, ::-1], ((1, 1), (1, 1), (0, 0), (0, 0)))
     k = k[1:] + k[:-1]
-    k = k[:, 1:] + k[:, :-1]
-    return Layer("spread", 2, (1, 1), (2 * size[0], 2 * size[1]), slope), k
+    return k[:, 1:] + k[:, :-1]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -121,10 +133,11 @@ def _stack_backward(layers, residuals, g):
         before = layers[i - 1].slope
         g, *pair = _gradients(images[i], kernels[i], g, layers[i], before)
         gradients.append(tuple(pair))
-    # Apart from each other: often nobody wants the first one.
-    dx = _transpose(g, kernels[0], images[0], layers[0])
-    pair = _kernel_gradient(images[0], g, kernels[0], layers[0]), g.sum((0, 1, 2))
-    return dx, [pair, *reversed(gradients)]
+    # Gradients that are not in one call, for often nobody wants that at the images.
+    first = _plain_gradients if layers[0].operation == "correlate" else _gradients
+    dx, *pair = first(images[0], kernels[0], g, layers[0], 1.0)
+    gradients.append(tuple(pair))
+    return dx, gradients[::-1]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -154,8 +167,7 @@ def _convolve_forward(x, kernel, bias, layer):
 def _convolve_backward(layer, residuals, g):
     x, kernel, y = residuals
     g = _before_slope(g, y, layer.slope)
-    dkernel = _kernel_gradient(x, g, kernel, layer)
-    return _transpose(g, kernel, x, layer), dkernel, g.sum((0, 1, 2))
+    return _plain_gradients(x, kernel, g, layer, 1.0)
 
 
 convolve.defvjp(_convolve_forward, _convolve_backward)
@@ -167,14 +179,6 @@ def _transpose(g, kernel, x, layer):
     back = layer._replace(operation=other, size=x.shape[1:3], slope=1.0)
     kernel = kernel.swapaxes(2, 3)
     return convolve(g, kernel, jnp.zeros(kernel.shape[3], g.dtype), back)
-
-
-def _kernel_gradient(x, g, kernel, layer):
-    """What a convolution without a slope gives back to its kernel."""
-    window = kernel.shape[:2]
-    if layer.operation == "correlate":
-        return _sum_over_images(x, g, layer.stride, layer.low, window)
-    return _sum_over_images(g, x, layer.stride, layer.low, window).swapaxes(2, 3)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -217,8 +221,19 @@ def _gradients(x, kernel, g, layer, slope):
 
 
 def _plain_gradients(x, kernel, g, layer, slope):
+    """The same from functions that have derivatives themselves."""
+    geometry = layer.stride, layer.low, kernel.shape[:2]
+    if layer.operation == "upsample":
+        layer = layer._replace(operation="spread")
+        kernel, pull = jax.vjp(_as_spread, kernel)
+        dx, dkernel, dbias = _plain_gradients(x, kernel, g, layer, slope)
+        return dx, *pull(dkernel), dbias
+    if layer.operation == "correlate":
+        dkernel = _sum_over_images(x, g, *geometry)
+    else:
+        dkernel = _sum_over_images(g, x, *geometry).swapaxes(2, 3)
     dx = _before_slope(_transpose(g, kernel, x, layer), x, slope)
-    return dx, _kernel_gradient(x, g, kernel, layer), g.sum((0, 1, 2))
+    return dx, dkernel, g.sum((0, 1, 2))
 
 
 def _gradients_forward(x, kernel, g, layer, slope):

@@ -15,12 +15,11 @@ REMEDY = (
     "(pip install --force-reinstall --no-deps ...)"
 )
 
+_OPERATIONS = ("correlate", "spread", "upsample")
 _FUNCTIONS = (
-    "correlate",
-    "spread",
+    *_OPERATIONS,
+    *(f"{name}_gradients" for name in _OPERATIONS),
     "kernel_gradient",
-    "correlate_gradients",
-    "spread_gradients",
 )
 
 

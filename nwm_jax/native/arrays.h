@@ -14,6 +14,7 @@ struct Images {
   Size n, h, w, c;
   Size size() const { return h * w * c; }
   T* image(Size i) const { return data + i * size(); }
+  bool empty() const { return n * size() == 0; }
 };
 
 // [h, w, c, o]
@@ -28,8 +29,9 @@ struct Geometry {
   Size stride, low[2];
 };
 
-// What becomes of a sum. Either y = max(z, slope z), z = sum + bias; or, without a bias,
-// the gradient before that function, y = sum (x >= 0 ? 1 : slope) with x that stood in y.
+// What becomes of a sum. Either y = max(z, slope z), z = sum + bias; or, without a
+// bias, the gradient before that function, y = sum (x >= 0 ? 1 : slope) with x that
+// stood in y.
 template <class T>
 struct Ending {
   const T* bias;
@@ -44,8 +46,8 @@ struct Ending {
   }
 };
 
-// Channels in panels of at most 64, the last one filled up with zeros: what is multiplied
-// with a part of a panel can stay in the cache.
+// Channels in panels of at most 64, the last one filled up with zeros: what is
+// multiplied with a part of a panel can stay in the cache.
 template <class T>
 struct Panels {
   static constexpr Size kMost = 64;
@@ -89,8 +91,8 @@ void pad(const Images<const T>& x, Size n, const Size low[2], Size height, Size 
   }
 }
 
-// Images are summed in so many shares, each by itself: the same number on every machine,
-// so that sums round alike.
+// Images are summed in so many shares, each by itself: the same number on every
+// machine, so that sums round alike.
 inline Size number_of_shares(Size panels, Size images) {
   return std::clamp<Size>(16 / panels, 1, std::max<Size>(1, images));
 }

@@ -27,9 +27,11 @@ Geometry turned(const Geometry& g, Size kh, Size kw) {
 template <class T>
 void correlate(ffi::ThreadPool& pool, const Images<const T>& x, const Kernel<T>& k,
                const Geometry& g, const Ending<T>& ending, const Images<T>& y) {
+  if (y.empty()) return;
   if (suits_winograd(g, k.h, k.w, k.c, k.o))
-    correlate_winograd(pool, x, k, g, ending, y);
-  else if (g.stride == 1 && k.o <= kFew && k.c >= 8 && k.h * k.w * k.o <= Panels<T>::kMost)
+    correlate_winograd<T, Plain<T>>(pool, x, k, g, ending, y);
+  else if (g.stride == 1 && k.o <= kFew && k.c >= 8 &&
+           k.h * k.w * k.o <= Panels<T>::kMost)
     correlate_to_few(pool, x, k, g, ending, y);
   else
     correlate_directly(pool, x, k, g, ending, y);
@@ -38,6 +40,7 @@ void correlate(ffi::ThreadPool& pool, const Images<const T>& x, const Kernel<T>&
 template <class T>
 void spread(ffi::ThreadPool& pool, const Images<const T>& x, const Kernel<T>& k,
             const Geometry& g, const Ending<T>& ending, const Images<T>& y) {
+  if (y.empty()) return;
   if (g.stride > 1) return spread_directly(pool, x, k, g, ending, y);
   const Size taps = k.h * k.w, size = k.c * k.o;
   const Array<T> space(taps * size);
@@ -49,13 +52,18 @@ void spread(ffi::ThreadPool& pool, const Images<const T>& x, const Kernel<T>& k,
 
 template <class T>
 void kernel_gradient(ffi::ThreadPool& pool, const Images<const T>& x,
-                     const Images<const T>& g, const Geometry& geometry, Size kh, Size kw,
-                     T* dk) {
+                     const Images<const T>& g, const Geometry& geometry, Size kh,
+                     Size kw, T* dk) {
+  if (x.empty() || g.empty()) {
+    std::fill_n(dk, kh * kw * x.c * g.c, T(0));
+    return;
+  }
   if (suits_winograd(geometry, kh, kw, x.c, g.c))
-    return kernel_gradient_winograd(pool, x, g, geometry, dk);
+    return kernel_gradient_winograd<T, Plain<T>>(pool, x, g, geometry, dk);
   // The channels of g are those that vectors hold: with the roles exchanged those of x.
   constexpr Size kVector = 64 / sizeof(T);
-  if (geometry.stride > 1 || g.c * ceil_div(x.c, kVector) >= x.c * ceil_div(g.c, kVector))
+  if (geometry.stride > 1 ||
+      g.c * ceil_div(x.c, kVector) >= x.c * ceil_div(g.c, kVector))
     return kernel_gradient_directly(pool, x, g, geometry, kh, kw, dk);
   const Size taps = kh * kw;
   const Array<T> space(taps * x.c * g.c);
@@ -63,7 +71,48 @@ void kernel_gradient(ffi::ThreadPool& pool, const Images<const T>& x,
   for (Size tap = 0; tap < taps; ++tap)
     for (Size c = 0; c < x.c; ++c)
       for (Size o = 0; o < g.c; ++o)
-        dk[(tap * x.c + c) * g.c + o] = space.data()[((taps - 1 - tap) * g.c + o) * x.c + c];
+        dk[(tap * x.c + c) * g.c + o] =
+            space.data()[((taps - 1 - tap) * g.c + o) * x.c + c];
+}
+
+template <class T>
+void upsample(ffi::ThreadPool& pool, const Images<const T>& x, const Kernel<T>& k,
+              const Geometry& g, const Ending<T>& ending, const Images<T>& y) {
+  if (!y.empty()) correlate_winograd<T, Upsampled<T>>(pool, x, k, g, ending, y);
+}
+
+// All gradients of a convolution whose images x come out of a leaky ReLU: that of what
+// went into it takes the place of x, which is not needed any more. `back` is the kernel
+// with its last two axes exchanged.
+template <class T>
+void correlate_gradients(ffi::ThreadPool& pool, const Images<const T>& x,
+                         const Kernel<T>& back, const Images<const T>& g,
+                         const Geometry& geometry, const Ending<T>& ending,
+                         const Images<T>& dx, T* dk) {
+  kernel_gradient(pool, x, g, geometry, back.h, back.w, dk);
+  spread(pool, g, back, geometry, ending, dx);
+}
+
+template <class T>
+void spread_gradients(ffi::ThreadPool& pool, const Images<const T>& x,
+                      const Kernel<T>& back, const Images<const T>& g,
+                      const Geometry& geometry, const Ending<T>& ending,
+                      const Images<T>& dx, T* dk) {
+  kernel_gradient(pool, g, x, geometry, back.h, back.w, dk);
+  correlate(pool, g, back, geometry, ending, dx);
+}
+
+template <class T>
+void upsample_gradients(ffi::ThreadPool& pool, const Images<const T>& x,
+                        const Kernel<T>& back, const Images<const T>& g,
+                        const Geometry& geometry, const Ending<T>& ending,
+                        const Images<T>& dx, T* dk) {
+  if (x.empty()) {
+    std::fill_n(dk, back.h * back.w * back.c * back.o, T(0));
+    return;
+  }
+  kernel_gradient_winograd<T, Upsampled<T>>(pool, x, g, geometry, dk);
+  transpose_upsampled(pool, g, back, ending, dx);
 }
 
 template <class T>
@@ -105,48 +154,49 @@ ffi::Error with_type(std::initializer_list<ffi::DataType> types, const F& f) {
 
 }  // namespace
 
-#define CONVOLUTION(NAME)                                                               \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(                                                        \
-      nwm_##NAME,                                                                       \
-      [](ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer k, ffi::AnyBuffer bias, \
-         ffi::Result<ffi::AnyBuffer> y, int64_t stride, int64_t top, int64_t left,      \
-         double slope) {                                                                \
-        return with_type(                                                               \
-            {x.element_type(), k.element_type(), bias.element_type(),                   \
-             y->element_type()},                                                        \
-            [&](auto type) {                                                            \
-              using T = decltype(type);                                                 \
-              const Ending<T> ending{bias.typed_data<T>(), static_cast<T>(slope)};      \
-              NAME<T>(pool, images<T>(x), kernel<T>(k), geometry(stride, top, left),    \
-                      ending, images<T>(y));                                            \
-            });                                                                         \
-      },                                                                                \
-      ffi::Ffi::Bind()                                                                  \
-          .Ctx<ffi::ThreadPool>()                                                       \
-          .Arg<ffi::AnyBuffer>()                                                        \
-          .Arg<ffi::AnyBuffer>()                                                        \
-          .Arg<ffi::AnyBuffer>()                                                        \
-          .Ret<ffi::AnyBuffer>()                                                        \
-          .Attr<int64_t>("stride")                                                      \
-          .Attr<int64_t>("top")                                                         \
-          .Attr<int64_t>("left")                                                        \
+#define CONVOLUTION(NAME)                                                              \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(                                                       \
+      nwm_##NAME,                                                                      \
+      [](ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer k,                     \
+         ffi::AnyBuffer bias, ffi::Result<ffi::AnyBuffer> y, int64_t stride,           \
+         int64_t top, int64_t left, double slope) {                                    \
+        return with_type({x.element_type(), k.element_type(), bias.element_type(),     \
+                          y->element_type()},                                          \
+                         [&](auto type) {                                              \
+                           using T = decltype(type);                                   \
+                           const Ending<T> ending{bias.typed_data<T>(),                \
+                                                  static_cast<T>(slope)};              \
+                           NAME<T>(pool, images<T>(x), kernel<T>(k),                   \
+                                   geometry(stride, top, left), ending, images<T>(y)); \
+                         });                                                           \
+      },                                                                               \
+      ffi::Ffi::Bind()                                                                 \
+          .Ctx<ffi::ThreadPool>()                                                      \
+          .Arg<ffi::AnyBuffer>()                                                       \
+          .Arg<ffi::AnyBuffer>()                                                       \
+          .Arg<ffi::AnyBuffer>()                                                       \
+          .Ret<ffi::AnyBuffer>()                                                       \
+          .Attr<int64_t>("stride")                                                     \
+          .Attr<int64_t>("top")                                                        \
+          .Attr<int64_t>("left")                                                       \
           .Attr<double>("slope"))
 
 CONVOLUTION(correlate);
 CONVOLUTION(spread);
+CONVOLUTION(upsample);
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(
     nwm_kernel_gradient,
     [](ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer g,
        ffi::Result<ffi::AnyBuffer> dk, int64_t stride, int64_t top, int64_t left) {
-      return with_type(
-          {x.element_type(), g.element_type(), dk->element_type()}, [&](auto type) {
-            using T = decltype(type);
-            const auto d = dk->dimensions();
-            kernel_gradient<T>(pool, images<T>(x), images<T>(g),
-                               geometry(stride, top, left), d[0], d[1],
-                               dk->typed_data<T>());
-          });
+      return with_type({x.element_type(), g.element_type(), dk->element_type()},
+                       [&](auto type) {
+                         using T = decltype(type);
+                         const auto d = dk->dimensions();
+                         kernel_gradient<T>(pool, images<T>(x), images<T>(g),
+                                            geometry(stride, top, left), d[0], d[1],
+                                            dk->typed_data<T>());
+                       });
     },
     ffi::Ffi::Bind()
         .Ctx<ffi::ThreadPool>()
@@ -157,41 +207,37 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
         .Attr<int64_t>("top")
         .Attr<int64_t>("left"));
 
-// All gradients of a convolution whose images x come out of a leaky ReLU: that of what
-// went into it takes the place of x, which is not needed any more. `back` is the kernel
-// with its last two axes exchanged.
-#define GRADIENTS(NAME, BACK, X, G)                                                   \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(                                                      \
-      nwm_##NAME##_gradients,                                                         \
-      [](ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer back,                 \
-         ffi::AnyBuffer g, ffi::Result<ffi::AnyBuffer> dx,                            \
-         ffi::Result<ffi::AnyBuffer> dk, ffi::Result<ffi::AnyBuffer> db,              \
-         int64_t stride, int64_t top, int64_t left, double slope) {                   \
-        return with_type(                                                             \
-            {x.element_type(), back.element_type(), g.element_type()},                \
-            [&](auto type) {                                                          \
-              using T = decltype(type);                                               \
-              const Geometry shape = geometry(stride, top, left);                     \
-              const Kernel<T> k = kernel<T>(back);                                    \
-              sum_pixels<T>(pool, images<T>(g), db->typed_data<T>());                 \
-              kernel_gradient<T>(pool, images<T>(X), images<T>(G), shape, k.h, k.w,   \
-                                 dk->typed_data<T>());                                \
-              const Ending<T> ending{nullptr, static_cast<T>(slope)};                 \
-              BACK<T>(pool, images<T>(g), k, shape, ending, images<T>(dx));           \
-            });                                                                       \
-      },                                                                              \
-      ffi::Ffi::Bind()                                                                \
-          .Ctx<ffi::ThreadPool>()                                                     \
-          .Arg<ffi::AnyBuffer>()                                                      \
-          .Arg<ffi::AnyBuffer>()                                                      \
-          .Arg<ffi::AnyBuffer>()                                                      \
-          .Ret<ffi::AnyBuffer>()                                                      \
-          .Ret<ffi::AnyBuffer>()                                                      \
-          .Ret<ffi::AnyBuffer>()                                                      \
-          .Attr<int64_t>("stride")                                                    \
-          .Attr<int64_t>("top")                                                       \
-          .Attr<int64_t>("left")                                                      \
+#define GRADIENTS(NAME)                                                             \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(                                                    \
+      nwm_##NAME##_gradients,                                                       \
+      [](ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer back,               \
+         ffi::AnyBuffer g, ffi::Result<ffi::AnyBuffer> dx,                          \
+         ffi::Result<ffi::AnyBuffer> dk, ffi::Result<ffi::AnyBuffer> db,            \
+         int64_t stride, int64_t top, int64_t left, double slope) {                 \
+        return with_type({x.element_type(), back.element_type(), g.element_type()}, \
+                         [&](auto type) {                                           \
+                           using T = decltype(type);                                \
+                           const Ending<T> ending{nullptr, static_cast<T>(slope)};  \
+                           sum_pixels<T>(pool, images<T>(g), db->typed_data<T>());  \
+                           NAME##_gradients<T>(pool, images<T>(x), kernel<T>(back), \
+                                               images<T>(g),                        \
+                                               geometry(stride, top, left), ending, \
+                                               images<T>(dx), dk->typed_data<T>()); \
+                         });                                                        \
+      },                                                                            \
+      ffi::Ffi::Bind()                                                              \
+          .Ctx<ffi::ThreadPool>()                                                   \
+          .Arg<ffi::AnyBuffer>()                                                    \
+          .Arg<ffi::AnyBuffer>()                                                    \
+          .Arg<ffi::AnyBuffer>()                                                    \
+          .Ret<ffi::AnyBuffer>()                                                    \
+          .Ret<ffi::AnyBuffer>()                                                    \
+          .Ret<ffi::AnyBuffer>()                                                    \
+          .Attr<int64_t>("stride")                                                  \
+          .Attr<int64_t>("top")                                                     \
+          .Attr<int64_t>("left")                                                    \
           .Attr<double>("slope"))
 
-GRADIENTS(correlate, spread, x, g);
-GRADIENTS(spread, correlate, g, x);
+GRADIENTS(correlate);
+GRADIENTS(spread);
+GRADIENTS(upsample);

@@ -25,15 +25,22 @@ struct Steps {
   Size count[2], a[2], b[2];  // i and j
 };
 
+// Those of Winograd's scheme.
+template <class T>
+struct Transforms {
+  void (*image)(const T*, Size, Size, Size, T*, Size);
+  void (*cotangent)(const T*, Size, Size, Size, T*, Size);
+  void (*product)(const T*, Size, Size, Size, T*, Size);
+};
+
 // What products.h gives for each kind of CPU.
 template <class T>
 struct Functions {
   void (*product)(const T*, const T*, T*, const Steps&, Size, Size);
   void (*activate)(const T*, Size, Size, const T*, T, Size, T*, Size);
   void (*pull_back)(const T*, Size, Size, T, Size, T*, Size);
-  void (*image_transform)(const T*, Size, Size, Size, T*, Size);
-  void (*cotangent_transform)(const T*, Size, Size, Size, T*, Size);
-  void (*product_transform)(const T*, Size, Size, Size, T*, Size);
+  void (*give_back)(const T*, const T*, const T*, const T*, const T*, Size, T*);
+  Transforms<T> transforms, small_transforms;
 };
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -95,7 +102,8 @@ class Array {
 
   T* resize(Size size) {
     if (size > size_) {
-      data_.reset(static_cast<T*>(std::aligned_alloc(64, round_up(size * sizeof(T), 64))));
+      data_.reset(
+          static_cast<T*>(std::aligned_alloc(64, round_up(size * sizeof(T), 64))));
       if (!data_) throw std::bad_alloc();
       size_ = size;
     }

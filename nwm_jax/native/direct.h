@@ -1,4 +1,4 @@
-// Convolutions and their gradients as products of rows of pixels with taps of the kernel.
+// Convolutions and their gradients as products of rows of pixels with taps of kernels.
 
 #ifndef NWM_JAX_NATIVE_DIRECT_H_
 #define NWM_JAX_NATIVE_DIRECT_H_
@@ -52,13 +52,19 @@ void correlate_parts(xla::ffi::ThreadPool& pool, const Images<const T>& x,
               for (Size n = 0; n < images; ++n)
                 for (Size r = 0; r < rows; ++r) {
                   const Size row = part.start[0] + (from + r) * part.stride + u;
-                  const Steps steps{u + k > 0, std::min(piece, depth - k),
-                                    part.stride * x.c, 1, wide, wide,
+                  const Steps steps{u + k > 0,
+                                    std::min(piece, depth - k),
+                                    part.stride * x.c,
+                                    1,
+                                    wide,
+                                    wide,
                                     {std::min(taps, part.taps[0] - u), 1},
-                                    {line, 0}, {depth * wide, 0}};
+                                    {line, 0},
+                                    {depth * wide, 0}};
                   cpu<T>.product(p + n * image + row * line + part.start[1] * x.c + k,
                                  part.kernels[panel] + (u * depth + k) * wide,
-                                 sum + (n * rows + r) * width * wide, steps, width, wide);
+                                 sum + (n * rows + r) * width * wide, steps, width,
+                                 wide);
                 }
           for (Size n = 0; n < images; ++n)
             for (Size r = 0; r < rows; ++r) {
@@ -97,7 +103,12 @@ void correlate_directly(xla::ffi::ThreadPool& pool, const Images<const T>& x,
   std::vector<Size> order(k.h * k.w);
   for (Size i = 0; i < k.h * k.w; ++i) order[i] = i;
   const Array<T> space(k.h * k.w * k.c * Panels<T>{k.o}.total());
-  const Part<T> all{{0, 0}, 1, {y.h, y.w}, {0, 0}, g.stride, {k.h, k.w},
+  const Part<T> all{{0, 0},
+                    1,
+                    {y.h, y.w},
+                    {0, 0},
+                    g.stride,
+                    {k.h, k.w},
                     pack(k, order, space.data())};
   const Size padded[2] = {(y.h - 1) * g.stride + k.h, (y.w - 1) * g.stride + k.w};
   correlate_parts<T>(pool, x, g.low, padded, {all}, ending, y);
@@ -157,8 +168,10 @@ void correlate_to_few(xla::ffi::ThreadPool& pool, const Images<const T>& x,
   std::fill(taps.data(), taps.data() + k.c * wide, T(0));
   for (Size tap = 0; tap < k.h * k.w; ++tap)
     for (Size c = 0; c < k.c; ++c)
-      std::copy_n(k.data + (tap * k.c + c) * k.o, k.o, taps.data() + c * wide + tap * k.o);
-  const Size left = std::max<Size>(0, -g.low[1]), right = std::min(x.w, pixels - g.low[1]);
+      std::copy_n(k.data + (tap * k.c + c) * k.o, k.o,
+                  taps.data() + c * wide + tap * k.o);
+  const Size left = std::max<Size>(0, -g.low[1]),
+             right = std::min(x.w, pixels - g.low[1]);
   parallel(pool, x.n, [&](Size n) {
     // The products of the rows that a row of y reads, in a ring.
     T* products = workspace<T>(0, k.h * pixels * wide);
@@ -169,8 +182,8 @@ void correlate_to_few(xla::ffi::ThreadPool& pool, const Images<const T>& x,
       std::fill(ring, ring + pixels * wide, T(0));
       if (from >= 0 && from < x.h)
         for (Size c = 0; c < k.c; c += piece) {
-          const Steps steps{true, std::min(piece, k.c - c), k.c, 1, wide, wide,
-                            {1, 1}, {}, {}};
+          const Steps steps{
+              true, std::min(piece, k.c - c), k.c, 1, wide, wide, {1, 1}, {}, {}};
           cpu<T>.product(x.image(n) + (from * x.w + left) * k.c + c,
                          taps.data() + c * wide, ring + (g.low[1] + left) * wide, steps,
                          right - left, wide);
@@ -195,8 +208,8 @@ void correlate_to_few(xla::ffi::ThreadPool& pool, const Images<const T>& x,
 // [k.h, k.w, x.c, g.c].
 template <class T>
 void kernel_gradient_directly(xla::ffi::ThreadPool& pool, const Images<const T>& x,
-                              const Images<const T>& g, const Geometry& geometry, Size kh,
-                              Size kw, T* dk) {
+                              const Images<const T>& g, const Geometry& geometry,
+                              Size kh, Size kw, T* dk) {
   constexpr Size kPixels = 64;  // are summed in registers
   const Size stride = geometry.stride, depth = kw * x.c;
   const Size height = (g.h - 1) * stride + kh, width = (g.w - 1) * stride + kw;
@@ -224,9 +237,15 @@ void kernel_gradient_directly(xla::ffi::ThreadPool& pool, const Images<const T>&
       }
       for (Size from = 0; from < g.h; from += band)
         for (Size u = 0; u < kh; ++u) {
-          const Steps steps{true, g.w, 1, stride * x.c, wide, wide,
+          const Steps steps{true,
+                            g.w,
+                            1,
+                            stride * x.c,
+                            wide,
+                            wide,
                             {images, std::min(band, g.h - from)},
-                            {image, stride * line}, {near, g.w * wide}};
+                            {image, stride * line},
+                            {near, g.w * wide}};
           cpu<T>.product(p + (from * stride + u) * line, q + from * g.w * wide,
                          sum + u * depth * wide, steps, depth, wide);
         }

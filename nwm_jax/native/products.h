@@ -1,9 +1,9 @@
-// Products of small matrices for one kind of CPU. cpu.h includes this file once for each
-// kind, in a namespace of its own, with
+// Products of small matrices for one kind of CPU. cpu.h includes this file once for
+// each kind, in a namespace of its own, with
 //   TARGET  the attribute that lets the compiler use this CPU's instructions
 //   BYTES   of its widest vectors
-//   MOST    vectors of columns that are summed at once: with ROWS rows each they, and the
-//           numbers to multiply them with, must fit the registers
+//   MOST    vectors of columns that are summed at once, for 6 rows or more each: they
+//           and what they are multiplied with must fit the registers
 // No include guard for that reason.
 
 template <class T, int SIZE>
@@ -45,8 +45,7 @@ TARGET static void tile(const T* a, const T* b, T* c, const Steps& s) {
 #pragma GCC unroll 16
   for (int m = 0; m < ROWS; ++m)
 #pragma GCC unroll 4
-    for (int n = 0; n < COLUMNS; ++n)
-      *(V*)(c + m * s.c_row + n * WIDTH) = sum[m][n];
+    for (int n = 0; n < COLUMNS; ++n) *(V*)(c + m * s.c_row + n * WIDTH) = sum[m][n];
 }
 
 template <class T, int SIZE, int ROWS, int COLUMNS>
@@ -71,8 +70,8 @@ TARGET static void all_columns(const T* a, const T* b, T* c, const Steps& s, Siz
     all_columns<T, SIZE / 2, 1>(a, b, c, s, rows, columns);
 }
 
-// c[m, n] = (c[m, n] if `add`) + sum over i, j, k of a[i, j, m, k] b[i, j, k, n]: `columns`
-// is a multiple of the numbers in 16 bytes.
+// c[m, n] = (c[m, n] if `add`) + sum over i, j, k of a[i, j, m, k] b[i, j, k, n]:
+// `columns` is a multiple of the numbers in 16 bytes.
 template <class T>
 TARGET static void product(const T* a, const T* b, T* c, const Steps& s, Size rows,
                            Size columns) {
@@ -80,11 +79,11 @@ TARGET static void product(const T* a, const T* b, T* c, const Steps& s, Size ro
 }
 
 // Winograd's F(2x2, 3x3): y = A' [(G k G') * (B' d B)] A for tiles d of 4x4 pixels, two
-// apart, and y of 2x2, where * multiplies each of the 16 places as a matrix. Three of the
-// transforms are here; that of the kernel, made once, is in winograd.h.
+// apart, and y of 2x2, where * multiplies each of the 16 places as a matrix. Three of
+// the transforms are here; that of the kernel, made once, is in winograd.h.
 
-// Each goes through a row of tiles, `tiles` times the channels that V holds at once: V is
-// a vector, or a number for what is left of the channels.
+// Each goes through a row of tiles, `tiles` times the channels that V holds at once: V
+// is a vector, or a number for what is left of the channels.
 
 // B' d B of an image with `line` numbers in a row: [16][tiles, channels], the 16 places
 // `place` numbers apart.
@@ -114,7 +113,7 @@ TARGET static void image_transform_of(const T* image, Size line, Size channels,
   }
 }
 
-// A g A' of tiles of 2x2 pixels: what the gradient at the kernel needs of the cotangent.
+// A g A' of cotangents, tiles of 2x2 pixels: for the gradient at the kernel.
 template <class V, class T>
 TARGET static void cotangent_transform_of(const T* image, Size line, Size channels,
                                           Size tiles, T* to, Size place) {
@@ -163,6 +162,96 @@ TARGET static void product_transform_of(const T* products, Size line, Size chann
   }
 }
 
+// The same for images that are upsampled first, every pixel repeated 2x2. Of the rows
+// a, b, b, c that a tile reads one place is always zero: 9 of the 16 are left. Tiles are
+// one pixel of the smaller images apart, and the factor 2 of b is left to the kernel.
+
+template <class V, class T>
+TARGET static void small_image_transform_of(const T* image, Size line, Size channels,
+                                            Size tiles, T* to, Size place) {
+  for (Size t = 0; t < tiles; ++t, image += channels, to += channels) {
+    V rows[3][3];
+#pragma GCC unroll 3
+    for (int j = 0; j < 3; ++j) {
+      const T* d = image + j * channels;
+      const V a = *(const V*)d, b = *(const V*)(d + line),
+              c = *(const V*)(d + 2 * line);
+      rows[0][j] = a - b;
+      rows[1][j] = b;
+      rows[2][j] = b - c;
+    }
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; ++i) {
+      T* v = to + 3 * i * place;
+      *(V*)v = rows[i][0] - rows[i][1];
+      *(V*)(v + place) = rows[i][1];
+      *(V*)(v + 2 * place) = rows[i][1] - rows[i][2];
+    }
+  }
+}
+
+template <class V, class T>
+TARGET static void small_cotangent_transform_of(const T* image, Size line,
+                                                Size channels, Size tiles, T* to,
+                                                Size place) {
+  for (Size t = 0; t < tiles; ++t, image += 2 * channels, to += channels) {
+    V rows[3][2];
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      const T* g = image + j * channels;
+      const V g0 = *(const V*)g, g1 = *(const V*)(g + line);
+      rows[0][j] = g0;
+      rows[1][j] = g0 + g1;
+      rows[2][j] = -g1;
+    }
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; ++i) {
+      T* v = to + 3 * i * place;
+      *(V*)v = rows[i][0];
+      *(V*)(v + place) = rows[i][0] + rows[i][1];
+      *(V*)(v + 2 * place) = -rows[i][1];
+    }
+  }
+}
+
+template <class V, class T>
+TARGET static void small_product_transform_of(const T* products, Size line,
+                                              Size channels, Size tiles, T* to,
+                                              Size place) {
+  for (Size t = 0; t < tiles; ++t, products += channels, to += 2 * channels) {
+    V rows[2][3];
+#pragma GCC unroll 3
+    for (int j = 0; j < 3; ++j) {
+      const T* m = products + j * place;
+      const V m0 = *(const V*)m, m1 = *(const V*)(m + 3 * place),
+              m2 = *(const V*)(m + 6 * place);
+      rows[0][j] = m0 + m1;
+      rows[1][j] = m1 - m2;
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+      T* y = to + i * line;
+      *(V*)y = rows[i][0] + rows[i][1];
+      *(V*)(y + channels) = rows[i][1] - rows[i][2];
+    }
+  }
+}
+
+// What three places give back to a pixel, along one axis: place 0 of the tile after it
+// and of its own, the others of its own, place 2 of the tile before it.
+template <class T>
+TARGET static void give_back(const T* next0, const T* own0, const T* own1,
+                             const T* own2, const T* before2, Size count, T* to) {
+  using V = typename Vector<T, BYTES>::type;
+  constexpr Size WIDTH = BYTES / sizeof(T);
+  Size i = 0;
+  for (; i + WIDTH <= count; i += WIDTH)
+    *(V*)(to + i) = *(const V*)(next0 + i) - *(const V*)(own0 + i) +
+                    *(const V*)(own1 + i) + *(const V*)(own2 + i) -
+                    *(const V*)(before2 + i);
+  for (; i < count; ++i) to[i] = next0[i] - own0[i] + own1[i] + own2[i] - before2[i];
+}
+
 // y = max(z, slope z), z = sum + bias: sums of pixels are `wide` apart, their y `step`.
 template <class V, class T>
 TARGET static void activate_of(const T* sum, Size wide, Size pixels, const T* bias,
@@ -185,58 +274,55 @@ TARGET static void pull_back_of(const T* sum, Size wide, Size pixels, T slope, T
 }
 
 // CALL with every V of the channels c.
-#define OVER_CHANNELS(CHANNELS, CALL)                                   \
-  Size c = 0;                                                           \
+#define OVER_CHANNELS(CHANNELS, CALL)                                       \
+  Size c = 0;                                                               \
   for (; c + Size(BYTES / sizeof(T)) <= CHANNELS; c += BYTES / sizeof(T)) { \
-    using V = typename Vector<T, BYTES>::type;                          \
-    CALL;                                                               \
-  }                                                                     \
-  for (; c + Size(16 / sizeof(T)) <= CHANNELS; c += 16 / sizeof(T)) {   \
-    using V = typename Vector<T, 16>::type;                             \
-    CALL;                                                               \
-  }                                                                     \
-  for (; c < CHANNELS; ++c) {                                           \
-    using V = T;                                                        \
-    CALL;                                                               \
+    using V = typename Vector<T, BYTES>::type;                              \
+    CALL;                                                                   \
+  }                                                                         \
+  for (; c + Size(16 / sizeof(T)) <= CHANNELS; c += 16 / sizeof(T)) {       \
+    using V = typename Vector<T, 16>::type;                                 \
+    CALL;                                                                   \
+  }                                                                         \
+  for (; c < CHANNELS; ++c) {                                               \
+    using V = T;                                                            \
+    CALL;                                                                   \
   }
 
 template <class T>
-TARGET static void activate(const T* sum, Size wide, Size pixels, const T* bias, T slope,
-                            Size used, T* y, Size step) {
+TARGET static void activate(const T* sum, Size wide, Size pixels, const T* bias,
+                            T slope, Size used, T* y, Size step) {
   OVER_CHANNELS(used,
                 activate_of<V>(sum + c, wide, pixels, bias + c, slope, y + c, step))
 }
 
 template <class T>
 TARGET static void pull_back(const T* sum, Size wide, Size pixels, T slope, Size used,
-                             T* y, Size step) {
-  OVER_CHANNELS(used, pull_back_of<V>(sum + c, wide, pixels, slope, y + c, step))
-}
+                             T* y, Size step){
+    OVER_CHANNELS(used, pull_back_of<V>(sum + c, wide, pixels, slope, y + c, step))}
 
-template <class T>
-TARGET static void image_transform(const T* image, Size line, Size channels, Size tiles,
-                                   T* to, Size place) {
-  OVER_CHANNELS(channels,
-                image_transform_of<V>(image + c, line, channels, tiles, to + c, place))
-}
+#define TRANSFORM(NAME)                                                               \
+  template <class T>                                                                  \
+  TARGET static void NAME(const T* from, Size line, Size channels, Size tiles, T* to, \
+                          Size place) {                                               \
+    OVER_CHANNELS(channels,                                                           \
+                  NAME##_of<V>(from + c, line, channels, tiles, to + c, place))       \
+  }
 
-template <class T>
-TARGET static void cotangent_transform(const T* image, Size line, Size channels,
-                                       Size tiles, T* to, Size place) {
-  OVER_CHANNELS(channels,
-                cotangent_transform_of<V>(image + c, line, channels, tiles, to + c, place))
-}
+TRANSFORM(image_transform) TRANSFORM(cotangent_transform) TRANSFORM(product_transform)
+    TRANSFORM(small_image_transform) TRANSFORM(small_cotangent_transform)
+        TRANSFORM(small_product_transform)
 
-template <class T>
-TARGET static void product_transform(const T* products, Size line, Size channels,
-                                     Size tiles, T* to, Size place) {
-  OVER_CHANNELS(channels,
-                product_transform_of<V>(products + c, line, channels, tiles, to + c, place))
-}
-
+#undef TRANSFORM
 #undef OVER_CHANNELS
 
-template <class T>
-constexpr Functions<T> functions = {
-    product<T>,         activate<T>,            pull_back<T>,
-    image_transform<T>, cotangent_transform<T>, product_transform<T>};
+            template <class T>
+            constexpr Functions<T> functions = {
+              product<T>,
+              activate<T>,
+              pull_back<T>,
+              give_back<T>,
+              {image_transform<T>, cotangent_transform<T>, product_transform<T>},
+              {small_image_transform<T>, small_cotangent_transform<T>,
+               small_product_transform<T>}
+            };

@@ -122,6 +122,22 @@ def test_examples_mapped_over():
     assert_all_close(y.reshape(6, *y.shape[2:]), stacked(x[:6], weights), 1e-6)
 
 
+@pytest.mark.parametrize("shape", [(0, 4, 4, 2), (3, 2, 4, 2)], ids=str)
+@pytest.mark.parametrize("outputs", [2, 20])
+def test_no_images_or_no_pixels(shape, outputs):
+    x, kernel = jnp.ones(shape), jnp.ones((3, 3, 2, outputs))
+
+    def loss(x, kernel):
+        return jnp.sum(conv.conv(x, kernel, padding="VALID"))
+
+    value, slopes = jax.value_and_grad(loss, (0, 1))(x, kernel)
+    assert value == 0
+    assert_all_close(slopes, (jnp.zeros_like(x), jnp.zeros_like(kernel)), 0)
+    if not shape[0]:
+        up = jax.grad(lambda x, k: jnp.sum(conv.upsample_conv(x, k)), 1)(x, kernel)
+        assert_all_close(up, jnp.zeros_like(kernel), 0)
+
+
 def test_without_a_compiler_convolutions_are_those_of_xla(monkeypatch):
     assert native.AVAILABLE and conv.resolve("auto") == "fast"
     assert not any("compiler" in note for note in report.advice())
