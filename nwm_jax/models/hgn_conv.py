@@ -110,10 +110,13 @@ class ConvEnergy(ConvStack):
     Args:
       inputs: c.
       channels: channels of the widest convolutions.
+      conv: implementation of the convolutions, see `modules.conv.conv`; "bf16" is "auto".
       rngs: draws the weights.
     """
 
-    def __init__(self, inputs: int, channels: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, inputs: int, channels: int, *, conv: str = "auto", rngs: nnx.Rngs
+    ) -> None:
         layers = [
             (channels // 2, 3, 1, "SAME"),
             (channels, 2, 2, "VALID"),
@@ -121,8 +124,9 @@ class ConvEnergy(ConvStack):
             (channels, 2, 2, "VALID"),
             (1, 2, 1, "SAME"),
         ]
-        # Tiny images, differentiated twice: XLA's own convolution.
-        super().__init__(inputs, layers, nnx.softplus, conv="xla", rngs=rngs)
+        # A force is a difference of energies: no energy of rounded products.
+        conv = "auto" if conv == "bf16" else conv
+        super().__init__(inputs, layers, nnx.softplus, conv=conv, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[..., h, w, c]`` to ``[...]``."""
@@ -188,7 +192,9 @@ class ConvHGN(LatentModel):
             conv=conv,
             rngs=rngs,
         )
-        kinetic, potential = (ConvEnergy(half, channels, rngs=rngs) for _ in range(2))
+        kinetic, potential = (
+            ConvEnergy(half, channels, conv=conv, rngs=rngs) for _ in range(2)
+        )
         decoder = PlanesDecoder(
             image_shape,
             planes=half,
