@@ -7,9 +7,9 @@ parameters; about 1.6 TFLOP a step, so this is a job for accelerators.
 Presets: `:laptop` (a smaller network, made for two CPU cores), `:smoke` (half a minute:
 it shows that everything runs, not that it learns), `:fair` and `:fair_laptop` (the same
 frames and parameter counts for all models).
-Measured with `:laptop` (4,000 steps at 6.1 a second, about 12 minutes in all on two
-cores of an AMD EPYC; 512 test windows, one seed): relative MSE 0.035, where the mean
-image has 0.082 and the last observed frame 0.16; see docs/results/README.md.
+Measured with `:laptop` (4,000 steps at 8 a second, 9 minutes in all on two cores of an
+Intel Xeon; 512 test windows, one seed): relative MSE 0.035, where the mean image has
+0.082 and the last observed frame 0.16; see docs/results/README.md.
 
     python -m nwm_jax.train --config=configs/pendulum_nwm2d.py:laptop --workdir=runs/pendulum_nwm2d
 """

@@ -7,6 +7,7 @@ zeros as initial state, `*_drive`, `*_step`); the drive is the input's part of t
 pre-activations, so that it is computed for all times at once.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -92,13 +93,70 @@ def gru_step(params: GRUParams, h: jax.Array, drive: jax.Array) -> jax.Array:
     Returns:
       The next state ``[B, N]``.
     """
+    return _gru_step(params.w_h, h, drive)
+
+
+def _gru_step(w_h, h, drive):
+    z, r = jnp.split(_gru_gates(w_h, h, drive), 2, axis=-1)
     units = h.shape[-1]
-    gates = jax.nn.sigmoid(
-        drive[..., : 2 * units] + h @ params.w_h[:, : 2 * units],
-    )
-    z, r = jnp.split(gates, 2, axis=-1)
-    a = jnp.tanh(drive[..., 2 * units :] + (r * h) @ params.w_h[:, 2 * units :])
+    a = jnp.tanh(drive[..., 2 * units :] + (r * h) @ w_h[:, 2 * units :])
     return (1.0 - z) * h + z * a
+
+
+def _gru_gates(w_h, h, drive):
+    """z and r, side by side."""
+    units = h.shape[-1]
+    return jax.nn.sigmoid(drive[..., : 2 * units] + h @ w_h[:, : 2 * units])
+
+
+def gru_scan(
+    params: GRUParams, h: jax.Array, drives: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Many steps of the GRU; the gradient at its weights is made for all at once.
+
+    Only what is sequential is in the scan back in time. In reverse mode only.
+
+    Args:
+      params: the weights.
+      h: state before the first step, ``[B, N]``.
+      drives: ``[T, B, 3N]`` from `gru_drive`, times first.
+
+    Returns:
+      The last state, ``[B, N]``; the states after each step, ``[T, B, N]``.
+    """
+    return _gru_scan(params.w_h, h, drives)
+
+
+def _plain_gru_scan(w_h, h, drives):
+    def step(h, drive):
+        h = _gru_step(w_h, h, drive)
+        return h, h
+
+    return jax.lax.scan(step, h, drives)
+
+
+_gru_scan = jax.custom_vjp(_plain_gru_scan)
+
+
+def _gru_scan_forward(w_h, h, drives):
+    scan = functools.partial(_plain_gru_scan, w_h)
+    (last, states), pull = jax.vjp(scan, h, drives)
+    before = jnp.concatenate([h[None], states[:-1]])
+    return (last, states), (pull, w_h, before, drives)
+
+
+def _gru_scan_backward(residuals, cotangents):
+    pull, w_h, before, drives = residuals
+    dh, ddrives = pull(cotangents)
+    # Drives are added to the products with w_h: their gradients are those of both.
+    units = before.shape[-1]
+    r = _gru_gates(w_h, before, drives)[..., units:]
+    gates = jnp.einsum("tbn,tbm->nm", before, ddrives[..., : 2 * units])
+    candidate = jnp.einsum("tbn,tbm->nm", r * before, ddrives[..., 2 * units :])
+    return jnp.concatenate([gates, candidate], axis=1), dh, ddrives
+
+
+_gru_scan.defvjp(_gru_scan_forward, _gru_scan_backward)
 
 
 def init_lstm(key: jax.Array, inputs: int, units: int) -> LSTMParams:

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from nwm_jax.core.unroll import unroll
+from nwm_jax.core.unroll import unroll, unroll_scan
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.models import Latents
 from nwm_jax.models.likelihood import negative_log_likelihood
@@ -249,7 +249,7 @@ class Forecaster(nnx.Module):
             return self.cell.initialize_carry(shape)
         drives = self.initial.drive(codes[:, self.num_ic - 1 :: -1])
         rest = jnp.zeros((codes.shape[0], self.initial.units), codes.dtype)
-        flat, _ = unroll(self.initial.step, rest, drives, remat=self.remat)
+        flat, _ = unroll_scan(self.initial.scan, rest, drives, remat=self.remat)
         return self.cell.unflatten(flat)
 
     def _run_freely(self, state: State, steps: int) -> tuple[jax.Array, State]:

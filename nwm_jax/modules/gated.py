@@ -120,6 +120,10 @@ class GRUCell(_GatedCell):
     _drive = staticmethod(gated.gru_drive)
     _step = staticmethod(gated.gru_step)
 
+    def scan(self, h: jax.Array, drives: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Many steps, for `core.unroll.unroll_scan`, see `core.gated.gru_scan`."""
+        return gated.gru_scan(self.params, h, drives)
+
 
 class LSTMCell(_GatedCell):
     """The benchmark's LSTM (`core.gated.lstm_step`): ``[..., F] -> [..., N]``.

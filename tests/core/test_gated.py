@@ -1,5 +1,6 @@
 """GRU, LSTM and the plain network: numbers of the original program, and gradients."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -37,6 +38,31 @@ def test_gru_number() -> None:
     params = gru()
     h = gated.gru_step(params, STATE, gated.gru_drive(params, INPUT))
     np.testing.assert_allclose(h[0], [0.0862761, -0.5527020, 0.3430354], atol=2e-5)
+
+
+@pytest.mark.parametrize("remat", [0, 3])
+def test_gradients_of_many_gru_steps_are_those_of_single_ones(remat: int) -> None:
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(0)
+        params = gated.GRUParams(
+            *(jnp.asarray(rng.normal(size=s) / 2) for s in ((2, 12), (4, 12), 12))
+        )
+        h, inputs = jnp.asarray(rng.normal(size=(5, 4))), rng.normal(size=(5, 7, 2))
+
+        def loss(params, h, scan):
+            drives = gated.gru_drive(params, inputs)
+            if scan:
+                scan = functools.partial(gated.gru_scan, params)
+                found = unroll.unroll_scan(scan, h, drives, remat=remat)
+            else:
+                step = functools.partial(gated.gru_step, params)
+                found = unroll.unroll(step, h, drives)
+            return sum(jnp.sum(jnp.sin(2 * each)) for each in found)
+
+        slope = jax.jit(jax.value_and_grad(loss, (0, 1)), static_argnums=2)
+        together, single = (jax.tree.leaves(slope(params, h, s)) for s in (True, False))
+        for one, other in zip(together, single, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
 def test_lstm_number() -> None:
