@@ -105,6 +105,26 @@ def test_upsample_conv_equals_repeat_and_conv(shape, x64):
         assert_close(got, wanted, 1e-10 if x64 else 1e-5)
 
 
+@pytest.mark.parametrize("upsample", [False, True])
+@pytest.mark.parametrize("channels", [8, 64])  # directly, by Winograd's transform
+def test_single_precision_against_double(channels, upsample):
+    """Value and gradients of the largest layers are off by less than 1e-6 of the norm."""
+    size = 16 if upsample else 32
+    shapes = (2, size, size, channels), (3, 3, channels, channels)
+    function = conv_lib.upsample_conv if upsample else conv_lib.conv
+    plain = reference_upsample if upsample else reference
+    with jax.enable_x64(True):
+        x, kernel = arrays(8, *shapes)
+        (wanted,) = values_and_gradients([plain], x, kernel)
+    (got,) = values_and_gradients(
+        [function], x.astype(np.float32), kernel.astype(np.float32)
+    )
+    for a, b in zip(got, wanted, strict=True):
+        assert a.dtype == np.float32 and b.dtype == np.float64
+        a, b = np.asarray(a, float), np.asarray(b)
+        assert np.linalg.norm(a - b) <= 1e-6 * np.linalg.norm(b), a.shape
+
+
 @pytest.mark.parametrize(
     "function",
     [
