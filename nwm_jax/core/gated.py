@@ -112,9 +112,9 @@ def _gru_gates(w_h, h, drive):
 def gru_scan(
     params: GRUParams, h: jax.Array, drives: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Many steps of the GRU; the gradient at its weights is made for all at once.
+    """Many steps of the GRU, `gru_step`; the gradient at `w_h` is made for all at once.
 
-    Only what is sequential is in the scan back in time. In reverse mode only.
+    The scan back in time holds only what is sequential. Reverse mode only.
 
     Args:
       params: the weights.

@@ -12,8 +12,8 @@ def on_each_device(
 ) -> Any:
     """Calls ``function(examples, weights)``, on every device with its own examples.
 
-    Where a mesh is set (`jax.set_mesh`), loops over examples would else make XLA gather
-    them all. Without one, or where the devices do not divide the examples, it is a
+    Where a mesh is set (`jax.set_mesh`), a loop over examples, or a call of compiled code
+    with them, would else make XLA gather them all. Without one, or where the devices do not divide the examples, it is a
     plain call.
 
     Args:

@@ -104,8 +104,8 @@ def stack(
 ) -> jax.Array:
     """Convolutions one after the other.
 
-    The gradient of what a layer is given takes the memory of what it was given: beside
-    the images between the layers, no more are ever there at a time than one's.
+    On the way back the gradient at the images between two layers takes the memory of
+    those images: no others of their size are made.
 
     Args:
       x: ``[N, H, W, C]``.
@@ -133,7 +133,7 @@ def _stack_backward(layers, residuals, g):
         before = layers[i - 1].slope
         g, *pair = _gradients(images[i], kernels[i], g, layers[i], before)
         gradients.append(tuple(pair))
-    # Gradients that are not in one call, for often nobody wants that at the images.
+    # In calls of their own: often nobody wants the gradient at the first images.
     first = _plain_gradients if layers[0].operation == "correlate" else _gradients
     dx, *pair = first(images[0], kernels[0], g, layers[0], 1.0)
     gradients.append(tuple(pair))
