@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <new>
@@ -25,7 +26,7 @@ struct Steps {
   Size count[2], a[2], b[2];  // i and j
 };
 
-// Those of Winograd's scheme.
+// Of one of the schemes in winograd.h.
 template <class T>
 struct Transforms {
   void (*image)(const T*, Size, Size, Size, T*, Size);
@@ -80,6 +81,7 @@ namespace any {
 template <class T>
 Functions<T> of_this_cpu() {
 #if defined(__x86_64__) && defined(__GNUC__)
+  __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f")) return avx512::functions<T>;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     return avx2::functions<T>;

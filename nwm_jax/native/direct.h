@@ -4,6 +4,7 @@
 #define NWM_JAX_NATIVE_DIRECT_H_
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -160,8 +161,7 @@ template <class T>
 void correlate_to_few(xla::ffi::ThreadPool& pool, const Images<const T>& x,
                       const Kernel<T>& k, const Geometry& g, const Ending<T>& ending,
                       const Images<T>& y) {
-  typedef T Few __attribute__((vector_size(kFew * sizeof(T)), aligned(alignof(T)),
-                               may_alias));  // what is behind the outputs is lost
+  typedef T Few __attribute__((vector_size(kFew * sizeof(T))));
   const Size wide = round_up(k.h * k.w * k.o + kFew - k.o, 64 / sizeof(T));
   const Size pixels = y.w + k.w - 1;  // of a row that are read, zeros on both sides
   const Array<T> taps(k.c * wide);
@@ -191,13 +191,15 @@ void correlate_to_few(xla::ffi::ThreadPool& pool, const Images<const T>& x,
       const Size i = row - k.h + 1;
       if (i < 0) continue;
       for (Size j = 0; j < y.w; ++j) {
-        Few total = {};
+        Few total = {}, one;  // what stands behind the outputs is lost
         for (Size u = 0; u < k.h; ++u) {
           const T* pixel = products + ((i + u) % k.h * pixels + j) * wide;
-          for (Size v = 0; v < k.w; ++v, pixel += wide)
-            total += *(const Few*)(pixel + (u * k.w + v) * k.o);
+          for (Size v = 0; v < k.w; ++v, pixel += wide) {
+            std::memcpy(&one, pixel + (u * k.w + v) * k.o, sizeof(Few));
+            total += one;
+          }
         }
-        *(Few*)(sum + j * kFew) = total;
+        std::memcpy(sum + j * kFew, &total, sizeof(Few));
       }
       ending(sum, kFew, y.w, 0, k.o, y.image(n) + i * y.w * k.o, k.o);
     }

@@ -8,8 +8,21 @@
 
 template <class T, int SIZE>
 struct Vector {
-  typedef T type __attribute__((vector_size(SIZE), aligned(alignof(T)), may_alias));
+  typedef T type __attribute__((vector_size(SIZE)));
 };
+
+// Numbers from and to where no alignment is known.
+template <class V>
+TARGET static inline V load(const void* from) {
+  V v;
+  std::memcpy(&v, from, sizeof(V));
+  return v;
+}
+
+template <class V>
+TARGET static inline void store(void* to, V v) {
+  std::memcpy(to, &v, sizeof(V));
+}
 
 constexpr int rows_at_once(int vectors) {
   return vectors == 1 ? 12 : vectors == 2 && MOST > 2 ? 12 : vectors == 3 ? 8 : 6;
@@ -25,7 +38,7 @@ TARGET static void tile(const T* a, const T* b, T* c, const Steps& s) {
   for (int m = 0; m < ROWS; ++m)
 #pragma GCC unroll 4
     for (int n = 0; n < COLUMNS; ++n)
-      sum[m][n] = s.add ? *(const V*)(c + m * s.c_row + n * WIDTH) : V{};
+      sum[m][n] = s.add ? load<V>(c + m * s.c_row + n * WIDTH) : V{};
   for (Size i = 0; i < s.count[0]; ++i)
     for (Size j = 0; j < s.count[1]; ++j) {
       const T* from = a + i * s.a[0] + j * s.a[1];
@@ -33,7 +46,7 @@ TARGET static void tile(const T* a, const T* b, T* c, const Steps& s) {
       for (Size k = 0; k < s.depth; ++k, from += s.a_step, by += s.b_step) {
         V right[COLUMNS];
 #pragma GCC unroll 4
-        for (int n = 0; n < COLUMNS; ++n) right[n] = *(const V*)(by + n * WIDTH);
+        for (int n = 0; n < COLUMNS; ++n) right[n] = load<V>(by + n * WIDTH);
 #pragma GCC unroll 16
         for (int m = 0; m < ROWS; ++m) {
           const V left = from[m * s.a_row] - V{};
@@ -45,7 +58,7 @@ TARGET static void tile(const T* a, const T* b, T* c, const Steps& s) {
 #pragma GCC unroll 16
   for (int m = 0; m < ROWS; ++m)
 #pragma GCC unroll 4
-    for (int n = 0; n < COLUMNS; ++n) *(V*)(c + m * s.c_row + n * WIDTH) = sum[m][n];
+    for (int n = 0; n < COLUMNS; ++n) store<V>(c + m * s.c_row + n * WIDTH, sum[m][n]);
 }
 
 template <class T, int SIZE, int ROWS, int COLUMNS>
@@ -95,8 +108,8 @@ TARGET static void image_transform_of(const T* image, Size line, Size channels,
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
       const T* d = image + j * channels;
-      const V d0 = *(const V*)d, d1 = *(const V*)(d + line),
-              d2 = *(const V*)(d + 2 * line), d3 = *(const V*)(d + 3 * line);
+      const V d0 = load<V>(d), d1 = load<V>(d + line), d2 = load<V>(d + 2 * line),
+              d3 = load<V>(d + 3 * line);
       rows[0][j] = d0 - d2;
       rows[1][j] = d1 + d2;
       rows[2][j] = d2 - d1;
@@ -105,10 +118,10 @@ TARGET static void image_transform_of(const T* image, Size line, Size channels,
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
       T* v = to + 4 * i * place;
-      *(V*)v = rows[i][0] - rows[i][2];
-      *(V*)(v + place) = rows[i][1] + rows[i][2];
-      *(V*)(v + 2 * place) = rows[i][2] - rows[i][1];
-      *(V*)(v + 3 * place) = rows[i][1] - rows[i][3];
+      store<V>(v, rows[i][0] - rows[i][2]);
+      store<V>(v + place, rows[i][1] + rows[i][2]);
+      store<V>(v + 2 * place, rows[i][2] - rows[i][1]);
+      store<V>(v + 3 * place, rows[i][1] - rows[i][3]);
     }
   }
 }
@@ -122,7 +135,7 @@ TARGET static void cotangent_transform_of(const T* image, Size line, Size channe
 #pragma GCC unroll 2
     for (int j = 0; j < 2; ++j) {
       const T* g = image + j * channels;
-      const V g0 = *(const V*)g, g1 = *(const V*)(g + line);
+      const V g0 = load<V>(g), g1 = load<V>(g + line);
       rows[0][j] = g0;
       rows[1][j] = g0 + g1;
       rows[2][j] = g0 - g1;
@@ -131,10 +144,10 @@ TARGET static void cotangent_transform_of(const T* image, Size line, Size channe
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
       T* v = to + 4 * i * place;
-      *(V*)v = rows[i][0];
-      *(V*)(v + place) = rows[i][0] + rows[i][1];
-      *(V*)(v + 2 * place) = rows[i][0] - rows[i][1];
-      *(V*)(v + 3 * place) = -rows[i][1];
+      store<V>(v, rows[i][0]);
+      store<V>(v + place, rows[i][0] + rows[i][1]);
+      store<V>(v + 2 * place, rows[i][0] - rows[i][1]);
+      store<V>(v + 3 * place, -rows[i][1]);
     }
   }
 }
@@ -148,23 +161,24 @@ TARGET static void product_transform_of(const T* products, Size line, Size chann
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
       const T* m = products + j * place;
-      const V m0 = *(const V*)m, m1 = *(const V*)(m + 4 * place),
-              m2 = *(const V*)(m + 8 * place), m3 = *(const V*)(m + 12 * place);
+      const V m0 = load<V>(m), m1 = load<V>(m + 4 * place), m2 = load<V>(m + 8 * place),
+              m3 = load<V>(m + 12 * place);
       rows[0][j] = m0 + m1 + m2;
       rows[1][j] = m1 - m2 - m3;
     }
 #pragma GCC unroll 2
     for (int i = 0; i < 2; ++i) {
       T* y = to + i * line;
-      *(V*)y = rows[i][0] + rows[i][1] + rows[i][2];
-      *(V*)(y + channels) = rows[i][1] - rows[i][2] - rows[i][3];
+      store<V>(y, rows[i][0] + rows[i][1] + rows[i][2]);
+      store<V>(y + channels, rows[i][1] - rows[i][2] - rows[i][3]);
     }
   }
 }
 
 // The same for images that are upsampled first, every pixel repeated 2x2. Of the rows
-// a, b, b, c that a tile reads one place is always zero: 9 of the 16 are left. Tiles are
-// one pixel of the smaller images apart, and the factor 2 of b is left to the kernel.
+// a, b, b, c that a tile reads one place is always zero: 9 of the 16 are left. Tiles
+// are one pixel of the smaller images apart, and the factor 2 of b is left to the
+// kernel.
 
 template <class V, class T>
 TARGET static void small_image_transform_of(const T* image, Size line, Size channels,
@@ -174,8 +188,7 @@ TARGET static void small_image_transform_of(const T* image, Size line, Size chan
 #pragma GCC unroll 3
     for (int j = 0; j < 3; ++j) {
       const T* d = image + j * channels;
-      const V a = *(const V*)d, b = *(const V*)(d + line),
-              c = *(const V*)(d + 2 * line);
+      const V a = load<V>(d), b = load<V>(d + line), c = load<V>(d + 2 * line);
       rows[0][j] = a - b;
       rows[1][j] = b;
       rows[2][j] = b - c;
@@ -183,9 +196,9 @@ TARGET static void small_image_transform_of(const T* image, Size line, Size chan
 #pragma GCC unroll 3
     for (int i = 0; i < 3; ++i) {
       T* v = to + 3 * i * place;
-      *(V*)v = rows[i][0] - rows[i][1];
-      *(V*)(v + place) = rows[i][1];
-      *(V*)(v + 2 * place) = rows[i][1] - rows[i][2];
+      store<V>(v, rows[i][0] - rows[i][1]);
+      store<V>(v + place, rows[i][1]);
+      store<V>(v + 2 * place, rows[i][1] - rows[i][2]);
     }
   }
 }
@@ -199,7 +212,7 @@ TARGET static void small_cotangent_transform_of(const T* image, Size line,
 #pragma GCC unroll 2
     for (int j = 0; j < 2; ++j) {
       const T* g = image + j * channels;
-      const V g0 = *(const V*)g, g1 = *(const V*)(g + line);
+      const V g0 = load<V>(g), g1 = load<V>(g + line);
       rows[0][j] = g0;
       rows[1][j] = g0 + g1;
       rows[2][j] = -g1;
@@ -207,9 +220,9 @@ TARGET static void small_cotangent_transform_of(const T* image, Size line,
 #pragma GCC unroll 3
     for (int i = 0; i < 3; ++i) {
       T* v = to + 3 * i * place;
-      *(V*)v = rows[i][0];
-      *(V*)(v + place) = rows[i][0] + rows[i][1];
-      *(V*)(v + 2 * place) = -rows[i][1];
+      store<V>(v, rows[i][0]);
+      store<V>(v + place, rows[i][0] + rows[i][1]);
+      store<V>(v + 2 * place, -rows[i][1]);
     }
   }
 }
@@ -223,16 +236,15 @@ TARGET static void small_product_transform_of(const T* products, Size line,
 #pragma GCC unroll 3
     for (int j = 0; j < 3; ++j) {
       const T* m = products + j * place;
-      const V m0 = *(const V*)m, m1 = *(const V*)(m + 3 * place),
-              m2 = *(const V*)(m + 6 * place);
+      const V m0 = load<V>(m), m1 = load<V>(m + 3 * place), m2 = load<V>(m + 6 * place);
       rows[0][j] = m0 + m1;
       rows[1][j] = m1 - m2;
     }
 #pragma GCC unroll 2
     for (int i = 0; i < 2; ++i) {
       T* y = to + i * line;
-      *(V*)y = rows[i][0] + rows[i][1];
-      *(V*)(y + channels) = rows[i][1] - rows[i][2];
+      store<V>(y, rows[i][0] + rows[i][1]);
+      store<V>(y + channels, rows[i][1] - rows[i][2]);
     }
   }
 }
@@ -246,9 +258,8 @@ TARGET static void give_back(const T* next0, const T* own0, const T* own1,
   constexpr Size WIDTH = BYTES / sizeof(T);
   Size i = 0;
   for (; i + WIDTH <= count; i += WIDTH)
-    *(V*)(to + i) = *(const V*)(next0 + i) - *(const V*)(own0 + i) +
-                    *(const V*)(own1 + i) + *(const V*)(own2 + i) -
-                    *(const V*)(before2 + i);
+    store<V>(to + i, load<V>(next0 + i) - load<V>(own0 + i) + load<V>(own1 + i) +
+                         load<V>(own2 + i) - load<V>(before2 + i));
   for (; i < count; ++i) to[i] = next0[i] - own0[i] + own1[i] + own2[i] - before2[i];
 }
 
@@ -256,10 +267,10 @@ TARGET static void give_back(const T* next0, const T* own0, const T* own1,
 template <class V, class T>
 TARGET static void activate_of(const T* sum, Size wide, Size pixels, const T* bias,
                                T slope, T* y, Size step) {
-  const V more = *(const V*)bias;
+  const V more = load<V>(bias);
   for (; pixels; --pixels, sum += wide, y += step) {
-    const V z = *(const V*)sum + more, low = z * slope;
-    *(V*)y = z > low ? z : low;
+    const V z = load<V>(sum) + more, low = z * slope;
+    store<V>(y, z > low ? z : low);
   }
 }
 
@@ -268,8 +279,8 @@ template <class V, class T>
 TARGET static void pull_back_of(const T* sum, Size wide, Size pixels, T slope, T* y,
                                 Size step) {
   for (; pixels; --pixels, sum += wide, y += step) {
-    const V x = *(const V*)y, g = *(const V*)sum, low = g * slope;
-    *(V*)y = x >= V{} ? g : low;
+    const V x = load<V>(y), g = load<V>(sum), low = g * slope;
+    store<V>(y, x >= V{} ? g : low);
   }
 }
 
