@@ -4,7 +4,9 @@ Both follow Botev et al., arXiv:2111.05458 (appendix on architectures): three bl
 of 3x3 convolutions with leaky ReLU (slope 0.01), halving or doubling the image each.
 """
 
+import itertools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +35,30 @@ def coarse_shape(image_shape: tuple[int, int, int]) -> tuple[int, int]:
     return height // factor, width // factor
 
 
+def _leaky_convs(
+    inputs: int,
+    channels: int,
+    outputs: int,
+    resize: dict[str, Any],
+    *,
+    slope: float,
+    conv: str,
+    rngs: nnx.Rngs,
+) -> nnx.List:
+    """Blocks of two convolutions, the first with the options `resize`, and a last one.
+
+    Leaky ReLUs stand between them, none after the last.
+    """
+    sizes = [inputs] + [channels] * (2 * NUM_BLOCKS) + [outputs]
+    layers = [(resize, slope), ({}, slope)] * NUM_BLOCKS + [({}, 1.0)]
+    return nnx.List(
+        Conv(before, after, slope=slope, implementation=conv, rngs=rngs, **options)
+        for (before, after), (options, slope) in zip(
+            itertools.pairwise(sizes), layers, strict=True
+        )
+    )
+
+
 class Encoder(nnx.Module):
     """Images to vectors: ``[..., H, W, C] -> [..., features]``.
 
@@ -54,20 +80,14 @@ class Encoder(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         height, width = coarse_shape(image_shape)
-        # (inputs, outputs, stride) of the seven convolutions, three blocks in a row.
-        sizes = [(image_shape[-1], channels, 2), (channels, channels, 1)]
-        sizes += [(channels, channels, 2), (channels, channels, 1)] * (NUM_BLOCKS - 1)
-        sizes += [(channels, features, 1)]
-        self.convs = nnx.List(
-            Conv(
-                inputs,
-                outputs,
-                stride=stride,
-                slope=SLOPE if i < len(sizes) - 1 else 1.0,
-                implementation=conv,
-                rngs=rngs,
-            )
-            for i, (inputs, outputs, stride) in enumerate(sizes)
+        self.convs = _leaky_convs(
+            image_shape[-1],
+            channels,
+            features,
+            {"stride": 2},
+            slope=SLOPE,
+            conv=conv,
+            rngs=rngs,
         )
         # No activation lies between the last convolution and this projection.
         self.project = Linear(height * width * features, features, rngs=rngs)
@@ -103,20 +123,14 @@ class PlanesDecoder(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         self.constant = nnx.Param(jnp.ones((*coarse_shape(image_shape), 2)))
-        # (inputs, outputs, upsample first?) of the seven convolutions.
-        sizes = [(planes + 2, channels, True), (channels, channels, False)]
-        sizes += [(channels, channels, up) for up in (True, False) * (NUM_BLOCKS - 1)]
-        sizes += [(channels, image_shape[-1], False)]
-        self.convs = nnx.List(
-            Conv(
-                inputs,
-                outputs,
-                upsample=up,
-                slope=slope if i < len(sizes) - 1 else 1.0,
-                implementation=conv,
-                rngs=rngs,
-            )
-            for i, (inputs, outputs, up) in enumerate(sizes)
+        self.convs = _leaky_convs(
+            planes + 2,
+            channels,
+            image_shape[-1],
+            {"upsample": True},
+            slope=slope,
+            conv=conv,
+            rngs=rngs,
         )
 
     def __call__(self, planes: jax.Array) -> jax.Array:

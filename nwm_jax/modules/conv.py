@@ -128,7 +128,7 @@ def _leaky_relu_forward(x, slope):
 
 
 def _leaky_relu_backward(slope, y, g):
-    return (jnp.where(y >= 0, g, slope * g),)
+    return (fast_conv.before_slope(g, y, slope),)
 
 
 leaky_relu.defvjp(_leaky_relu_forward, _leaky_relu_backward)

@@ -127,7 +127,7 @@ def _stack_forward(x, weights, layers):
 
 def _stack_backward(layers, residuals, g):
     images, kernels = residuals
-    g = _before_slope(g, images[-1], layers[-1].slope)
+    g = before_slope(g, images[-1], layers[-1].slope)
     gradients = []
     for i in range(len(layers) - 1, 0, -1):
         before = layers[i - 1].slope
@@ -166,7 +166,7 @@ def _convolve_forward(x, kernel, bias, layer):
 
 def _convolve_backward(layer, residuals, g):
     x, kernel, y = residuals
-    g = _before_slope(g, y, layer.slope)
+    g = before_slope(g, y, layer.slope)
     return _plain_gradients(x, kernel, g, layer, 1.0)
 
 
@@ -232,7 +232,7 @@ def _plain_gradients(x, kernel, g, layer, slope):
         dkernel = _sum_over_images(x, g, *geometry)
     else:
         dkernel = _sum_over_images(g, x, *geometry).swapaxes(2, 3)
-    dx = _before_slope(_transpose(g, kernel, x, layer), x, slope)
+    dx = before_slope(_transpose(g, kernel, x, layer), x, slope)
     return dx, dkernel, g.sum((0, 1, 2))
 
 
@@ -250,8 +250,17 @@ _gradients.defvjp(_gradients_forward, _gradients_backward)
 stack.defvjp(_stack_forward, _stack_backward)
 
 
-def _before_slope(g, y, slope):
-    """The cotangent of z: y >= 0 exactly where z >= 0, for 0 < slope."""
+def before_slope(g: jax.Array, y: jax.Array, slope: float) -> jax.Array:
+    """The gradient at z of ``y = max(z, slope z)``, 0 < slope <= 1, whose signs are one.
+
+    Args:
+      g: the gradient at y, any shape.
+      y: of the same shape.
+      slope: 1 changes nothing.
+
+    Returns:
+      An array like `g`.
+    """
     return g if slope == 1 else jnp.where(y >= 0, g, slope * g)
 
 

@@ -154,6 +154,8 @@ ffi::Error with_type(std::initializer_list<ffi::DataType> types, const F& f) {
 
 }  // namespace
 
+#define GEOMETRY .Attr<int64_t>("stride").Attr<int64_t>("top").Attr<int64_t>("left")
+
 #define CONVOLUTION(NAME)                                                              \
   XLA_FFI_DEFINE_HANDLER_SYMBOL(                                                       \
       nwm_##NAME,                                                                      \
@@ -175,11 +177,7 @@ ffi::Error with_type(std::initializer_list<ffi::DataType> types, const F& f) {
           .Arg<ffi::AnyBuffer>()                                                       \
           .Arg<ffi::AnyBuffer>()                                                       \
           .Arg<ffi::AnyBuffer>()                                                       \
-          .Ret<ffi::AnyBuffer>()                                                       \
-          .Attr<int64_t>("stride")                                                     \
-          .Attr<int64_t>("top")                                                        \
-          .Attr<int64_t>("left")                                                       \
-          .Attr<double>("slope"))
+          .Ret<ffi::AnyBuffer>() GEOMETRY.Attr<double>("slope"))
 
 CONVOLUTION(correlate);
 CONVOLUTION(spread);
@@ -202,10 +200,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
         .Ctx<ffi::ThreadPool>()
         .Arg<ffi::AnyBuffer>()
         .Arg<ffi::AnyBuffer>()
-        .Ret<ffi::AnyBuffer>()
-        .Attr<int64_t>("stride")
-        .Attr<int64_t>("top")
-        .Attr<int64_t>("left"));
+        .Ret<ffi::AnyBuffer>() GEOMETRY);
 
 #define GRADIENTS(NAME)                                                             \
   XLA_FFI_DEFINE_HANDLER_SYMBOL(                                                    \
@@ -232,11 +227,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
           .Arg<ffi::AnyBuffer>()                                                    \
           .Ret<ffi::AnyBuffer>()                                                    \
           .Ret<ffi::AnyBuffer>()                                                    \
-          .Ret<ffi::AnyBuffer>()                                                    \
-          .Attr<int64_t>("stride")                                                  \
-          .Attr<int64_t>("top")                                                     \
-          .Attr<int64_t>("left")                                                    \
-          .Attr<double>("slope"))
+          .Ret<ffi::AnyBuffer>() GEOMETRY.Attr<double>("slope"))
 
 GRADIENTS(correlate);
 GRADIENTS(spread);

@@ -71,6 +71,21 @@ void kernel_transform(const Kernel<T>& k, T* to) {
       }
 }
 
+// What stands at each place times the kernel's panel there: [tiles, c] by [c, width].
+// From place to place they are `v_place`, `size` and `m_place` numbers apart.
+template <class T, class Scheme>
+void multiply_places(const T* v, Size v_place, const T* taps, Size size, Size c,
+                     Size tiles, Size width, T* m, Size m_place) {
+  const Size piece = most_rows<T>(width);
+  for (Size place = 0; place < Scheme::kPlaces; ++place)
+    for (Size k = 0; k < c; k += piece) {
+      const Steps steps{k > 0, std::min(piece, c - k), c, 1, width, width, {1, 1}, {},
+                        {}};
+      cpu<T>.product(v + place * v_place + k, taps + place * size + k * width,
+                     m + place * m_place, steps, tiles, width);
+    }
+}
+
 // `correlate_directly` of the scheme.
 template <class T, class Scheme>
 void correlate_winograd(xla::ffi::ThreadPool& pool, const Images<const T>& x,
@@ -102,15 +117,8 @@ void correlate_winograd(xla::ffi::ThreadPool& pool, const Images<const T>& x,
             line, x.c, tiling.width, v + (r - from) * tiling.width * x.c, v_place);
       for (Size panel = 0; panel < panels.number(); ++panel) {
         const Size wide = panels.width(panel), m_place = place_size<T>(tiles, wide);
-        const Size piece = most_rows<T>(wide);
-        for (Size place = 0; place < Scheme::kPlaces; ++place)
-          for (Size c = 0; c < k.c; c += piece) {
-            const Steps steps{
-                c > 0, std::min(piece, k.c - c), k.c, 1, wide, wide, {1, 1}, {}, {}};
-            const T* by = taps.data() + place * size + k.c * panels.first(panel);
-            cpu<T>.product(v + place * v_place + c, by + c * wide, m + place * m_place,
-                           steps, tiles, wide);
-          }
+        multiply_places<T, Scheme>(v, v_place, taps.data() + k.c * panels.first(panel),
+                                   size, k.c, tiles, wide, m, m_place);
         for (Size r = from; r < end; ++r) {
           Scheme::transforms().product(m + (r - from) * tiling.width * wide,
                                        2 * tiling.width * wide, wide, tiling.width,
@@ -224,8 +232,7 @@ void transpose_upsampled(xla::ffi::ThreadPool& pool, const Images<const T>& g,
     T* given = workspace<T>(2, 3 * rows * y.w * widest);  // along columns, of 3 places
     T* sum = workspace<T>(3, y.w * widest);
     for (Size panel = 0; panel < panels.number(); ++panel) {
-      const Size wide = panels.width(panel), line = y.w * wide,
-                 piece = most_rows<T>(wide);
+      const Size wide = panels.width(panel), line = y.w * wide;
       for (Size from = 0; from < rows; from += tiling.strip) {
         const Size end = std::min(rows, from + tiling.strip),
                    tiles = (end - from) * y.w;
@@ -235,20 +242,13 @@ void transpose_upsampled(xla::ffi::ThreadPool& pool, const Images<const T>& g,
           Scheme::transforms().cotangent(
               g.image(begin + r / y.h) + r % y.h * 2 * g.w * g.c, g.w * g.c, g.c, y.w,
               v + (r - from) * y.w * g.c, v_place);
-        for (Size place = 0; place < Scheme::kPlaces; ++place)
-          for (Size c = 0; c < k.c; c += piece) {
-            const Steps steps{
-                c > 0, std::min(piece, k.c - c), k.c, 1, wide, wide, {1, 1}, {}, {}};
-            const T* by = taps.data() + place * size + k.c * panels.first(panel);
-            cpu<T>.product(v + place * v_place + c, by + c * wide, m + place * m_place,
-                           steps, tiles, wide);
-          }
+        multiply_places<T, Scheme>(v, v_place, taps.data() + k.c * panels.first(panel),
+                                   size, k.c, tiles, wide, m, m_place);
         for (Size r = from; r < end; ++r)
           for (Size i = 0; i < 3; ++i) {
             const T* own = m + 3 * i * m_place + (r - from) * line;
             T* to = given + (i * rows + r) * line;
-            // The first and the last pixel lack a neighbour, and are the same if y.w
-            // is 1.
+            // The first and the last pixel lack a neighbour; they may be the same.
             for (Size j = 0; j < y.w;) {
               const bool first = j == 0, last = j == y.w - 1;
               const Size pixels = first || last ? 1 : y.w - 2;
