@@ -308,13 +308,14 @@ def _weigh(table: jax.Array, forces: jax.Array) -> jax.Array:
 
 def _compose(after: Transition, before: Transition) -> Transition:
     """The matrix of one step after another; forces are left out."""
+    xx = after.xx * before.xx + after.xv * before.vx
     return Transition(
-        after.xx * before.xx + after.xv * before.vx,
+        xx,
         after.xx * before.xv + after.xv * before.vv,
         after.vx * before.xx + after.vv * before.vx,
         after.vx * before.xv + after.vv * before.vv,
-        jnp.zeros_like(after.xf),
-        jnp.zeros_like(after.vf),
+        jnp.zeros_like(xx),
+        jnp.zeros_like(xx),
     )
 
 
@@ -325,7 +326,7 @@ def _power(step: Transition, exponent: int) -> Transition:
         if exponent % 2:
             power = step if power is None else _compose(step, power)
         step, exponent = _compose(step, step), exponent // 2
-    return power._replace(xf=jnp.zeros_like(power.xf), vf=jnp.zeros_like(power.vf))
+    return power
 
 
 def _powers(step: Transition, times: int) -> Transition:

@@ -293,8 +293,10 @@ def step_sizes(params: LinearWaveParams) -> jax.Array:
 
 
 def transitions(hparams: LinearWaveHParams, params: LinearWaveParams) -> Transition:
-    """Computes the 2 x 2 step of every mode; arrays ``[*modes, C]``."""
-    return transition(hparams.scheme, step_sizes(params), *symbol(hparams, params))
+    """Computes the 2 x 2 step of every mode; arrays broadcast to `mode_shape`."""
+    step = transition(hparams.scheme, step_sizes(params), *symbol(hparams, params))
+    # Rings share their couplings.
+    return Transition(*(a[None] for a in step)) if hparams.rank == 1 else step
 
 
 def drive(

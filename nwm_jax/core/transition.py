@@ -118,7 +118,7 @@ def _exact(dt: jax.Array, a: jax.Array, d: jax.Array) -> Transition:
     the two roots s = m +- sqrt z meet. Near it they are summed as power series; elsewhere
     the roots are apart, and the formulas in them lose no digits and cannot overflow.
     """
-    m, q = -d * dt / 2.0, a * dt**2
+    m, q = _alike(-d * dt / 2.0, a * dt**2)
     z = m**2 - q
     near = jnp.abs(z) < 1.0
 
@@ -141,10 +141,12 @@ def _by_series(m: jax.Array, z: jax.Array, q: jax.Array) -> list[jax.Array]:
     # first loses digits for large |m|, the second for small q.
     small = jnp.abs(m) < 2.0
     m_small = jnp.where(small, m, 0.0)
-    integral = sum(
-        w / 2.0 * s * jnp.exp(m_small * s) * _sum(_SINHC, z * s**2)
-        for s, w in zip((_NODES + 1.0) / 2.0, _WEIGHTS, strict=True)
-    )
+    # The nodes are a first axis: unrolled, they would take XLA minutes to compile.
+    axis = (-1, *[1] * m.ndim)
+    s = jnp.asarray((_NODES + 1.0) / 2.0, z.real.dtype).reshape(axis)
+    weight = jnp.asarray(_WEIGHTS / 2.0, z.real.dtype).reshape(axis)
+    integrand = weight * s * jnp.exp(m_small * s) * _sum(_SINHC, z * s**2)
+    integral = jnp.sum(integrand, axis=0)
     quotient = (1.0 - xx) / jnp.where(small, 1.0, q)
     return [xx, xv, vv, jnp.where(small, integral, quotient)]
 
