@@ -198,7 +198,7 @@ def smoothing(sites: Sites, scale: float):
         return lambda x: _product(x, kernel)
     height, width = sites.shape
     rows, columns = (
-        np.exp(-np.subtract.outer(r, r) ** 2 / (2 * scale**2)).astype(np.float32)
+        np.exp(-(np.subtract.outer(r, r) ** 2) / (2 * scale**2)).astype(np.float32)
         for r in (np.arange(height), np.arange(width))
     )
 

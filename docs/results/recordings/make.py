@@ -210,9 +210,7 @@ def values(results, what) -> str:
     """One cell: the numbers of all seeds."""
     if results and all("error" in result for result in results):
         return results[0]["error"] if what == "speed" else ""
-    return "; ".join(
-        text(result.get(what)) + note(result, what) for result in results
-    )
+    return "; ".join(text(result.get(what)) + note(result, what) for result in results)
 
 
 def note(result, what) -> str:
