@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
+import scipy.special
 
 from nwm_jax.waves.sites import Sites
 
@@ -14,6 +15,8 @@ _CANDIDATES = 17
 _BOOTSTRAPS = 999
 _BLOCK_CYCLES = 4
 _FEWEST_BLOCKS = 4
+_ENDS = (2, 20)  # cycles that are left out at either end, of at least so many
+_PLANE = 0.8  # of the goodness of local waves, from which one wave is as good
 _FASTEST = 1e-3  # radians per spacing, as in `phase_speed`
 
 
@@ -61,7 +64,8 @@ def measure_cycles(signal: np.ndarray, sites: Sites) -> Cycles:
     Returns:
       `Cycles`, of at most 1,024 cycles evenly spread over the record. Neighbourhoods
       are a quarter of a wavelength wide (standard deviation), at least 1.5 spacings, at
-      most a sixth of the array.
+      most a sixth of the array; the whole array is one wherever a single wave has 80 %
+      of the goodness of the many.
     """
     bounds = _cycles(signal, sites)
     products = _products(signal, sites, bounds)
@@ -73,6 +77,12 @@ def measure_cycles(signal: np.ndarray, sites: Sites) -> Cycles:
         wide = sites.extent / 6
         scale = np.clip(np.pi / 2 / mean if mean > 0 else wide, 0, wide)
         scale = max(scale, 1.5 * sites.spacing)
+    # One fit to all sites is surer than the mean of many, wherever it fits.
+    whole = _fit(products, sites, np.inf)
+    plane = whole["goodness"] >= _PLANE * found["goodness"]
+    for name, value in whole.items():
+        at = plane.reshape((-1,) + (1,) * (value.ndim - 1))
+        found[name] = np.where(at, value, found[name])
     return Cycles(bounds[:, 0], **found)
 
 
@@ -100,9 +110,11 @@ def headline(cycles: Cycles, *, fs: float, spacing: float, seed: int = 0) -> Spe
     """Returns the typical speed of the cycles and how sure it is.
 
     The median over cycles of the slowness, each cycle weighted with the power that
-    neighbours share; its inverse is the speed. The interval is that of 999 block
-    bootstraps over runs of 4 cycles (percentiles 2.5 and 97.5), so that it holds for
-    cycles that resemble the next.
+    neighbours share; its inverse is the speed. Of 20 cycles or more the first two and
+    the last two are left out: there filter and Hilbert transform bend the phase. The
+    interval is that of 999 block bootstraps over runs of 4 cycles (percentiles 2.5 and
+    97.5), so that it holds for cycles that resemble the next, widened by the ratio of
+    the quantiles of Student's t for so many blocks and of the normal distribution.
 
     Args:
       cycles: from `measure_cycles`.
@@ -115,38 +127,53 @@ def headline(cycles: Cycles, *, fs: float, spacing: float, seed: int = 0) -> Spe
 
     Source: the block bootstrap of Kuensch 1989, doi:10.1214/aos/1176347265.
     """
+    if len(cycles.frame) >= _ENDS[1]:
+        cycles = Cycles(*(value[_ENDS[0] : -_ENDS[0]] for value in cycles))
     used = cycles.weight > 0
     nothing = float("nan")
     if not used.any():
-        return Speed(
-            nothing, (nothing,) * 2, nothing, np.full(2, nothing), nothing, nothing
-        )
+        none = np.full(2, nothing)
+        return Speed(nothing, (nothing, nothing), nothing, none, nothing, nothing)
     weight = cycles.weight[used]
     share = weight / weight.sum()
-    slowness, number = cycles.slowness[used], cycles.wave_number[used]
-    middle = float(_weighted_median(slowness, weight[None])[0])
-    fast = float(_weighted_median(number, weight[None])[0]) < _FASTEST / spacing
-    low = high = nothing
-    blocks = len(weight) // _BLOCK_CYCLES
-    if blocks >= _FEWEST_BLOCKS and not fast:
-        generator = np.random.default_rng(seed)
-        starts = generator.integers(0, len(weight), (_BOOTSTRAPS, blocks))
-        at = (starts[..., None] + np.arange(_BLOCK_CYCLES)) % len(weight)
-        at = at.reshape(_BOOTSTRAPS, -1)
-        counts = np.zeros((_BOOTSTRAPS, len(weight)))
-        np.add.at(counts, (np.arange(_BOOTSTRAPS)[:, None], at), 1)
-        draws = _weighted_median(slowness, counts * weight)
-        low, high = 1 / np.quantile(draws, [0.975, 0.025])
+
+    def median(values: np.ndarray) -> float:
+        return float(_weighted_median(values[used], weight[None])[0])
+
+    number, middle = median(cycles.wave_number), median(cycles.slowness)
+    moves = number >= _FASTEST / spacing and middle > 0
+    interval = (nothing, nothing)
+    if moves:
+        interval = _interval(cycles.slowness[used], weight, middle, seed)
     return Speed(
-        nothing if fast or not middle > 0 else fs / middle,
-        (fs * float(low), fs * float(high)),
-        float(_weighted_median(number, weight[None])[0]),
+        fs / middle if moves else nothing,
+        (fs * interval[0], fs * interval[1]),
+        number,
         share @ cycles.wave_vector[used],
-        float(_weighted_median(cycles.frequency[used], weight[None])[0])
-        * fs
-        / (2 * np.pi),
+        median(cycles.frequency) * fs / (2 * np.pi),
         float(share @ cycles.goodness[used]),
     )
+
+
+def _interval(
+    slowness: np.ndarray, weight: np.ndarray, middle: float, seed: int
+) -> tuple[float, float]:
+    """The interval of 1 / (weighted median of the slowness); NaN for a few cycles."""
+    length = len(weight)
+    blocks = length // _BLOCK_CYCLES
+    if blocks < _FEWEST_BLOCKS:
+        return float("nan"), float("nan")
+    generator = np.random.default_rng(seed)
+    starts = generator.integers(0, length, (_BOOTSTRAPS, blocks))
+    at = (starts[..., None] + np.arange(_BLOCK_CYCLES)) % length
+    at = at.reshape(_BOOTSTRAPS, -1)
+    counts = np.zeros((_BOOTSTRAPS, length))
+    np.add.at(counts, (np.arange(_BOOTSTRAPS)[:, None], at), 1)
+    draws = _weighted_median(slowness, counts * weight)
+    wider = scipy.special.stdtrit(blocks - 1, 0.975) / scipy.special.ndtri(0.975)
+    wider *= np.sqrt(blocks / (blocks - 1))
+    low, high = middle + wider * (np.quantile(draws, [0.025, 0.975]) - middle)
+    return 1 / high, 1 / low if low > 0 else float("inf")
 
 
 def _cycles(signal: np.ndarray, sites: Sites) -> np.ndarray:
@@ -219,7 +246,7 @@ def _fit(
         "wave_number": (share * number).sum(axis=-1),
         "wave_vector": (share[..., None] * k).sum(axis=1),
         "slowness": (share * number / omega).sum(axis=-1),
-        "weight": total,
+        "weight": total / count,
         "goodness": np.clip(total / np.where(had > 0, had, 1).sum(axis=-1), 0, 1),
     }
 
@@ -246,7 +273,11 @@ def _neighbourhoods(
     low, high = sites.position.min(axis=0), sites.position.max(axis=0)
     centres = []
     for a, b in zip(low, high):
-        n = int(np.clip(np.round((b - a) / (1.5 * scale)), 1, 6))
+        n = (
+            1
+            if np.isinf(scale)
+            else int(np.clip(np.round((b - a) / (1.5 * scale)), 1, 6))
+        )
         centres.append(a + (b - a) * (np.arange(n) + 0.5) / n)
     centres = np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1).reshape(-1, 2)
     rows, columns, values = [], [], []
@@ -256,6 +287,7 @@ def _neighbourhoods(
         rows.append(c * kinds + kind[near])
         columns.append(near)
         values.append(np.exp(-square[near]))
+        values[-1] /= max(values[-1].sum(), 1e-9)  # a mean: scales can be compared
     values = np.concatenate(values).astype(np.float32)
     places = np.concatenate(rows), np.concatenate(columns)
     return scipy.sparse.csr_matrix(

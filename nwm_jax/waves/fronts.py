@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse
 import scipy.sparse.csgraph
 
 from nwm_jax.errors import UserError
@@ -15,6 +16,8 @@ CLASSES = front_fits.CLASSES
 
 _FRAMES = 1024  # for what is measured of the record as a whole
 _CLEAR = 0.95  # of the power of neighbours; if they share less, fronts are smoothed
+_PIECE = 1 << 22  # numbers of a signal in which fronts are found at once
+_OVERLAP = 6.0  # periods
 _REACH = 0.45  # of a period: the longest delay between neighbours of one front
 
 
@@ -173,17 +176,38 @@ def fronts_of(
 ) -> Fronts:
     """Finds the fronts of a signal [T, N] of sites, as `find_fronts`."""
     smooth = smoothing(sites, scale)
-    signal = smooth(signal)
     place = smooth(sites.position.T).T
-    site, time, frequency, amplitude = _passages(signal)
-    if not len(time):
-        return front_fits.empty(Fronts)
-    front = _group(signal, sites, site, time, frequency)
-    least = max(3, min_share * len(sites.position))
-    independent = max(1.0, 4 * np.pi * (scale / sites.spacing) ** 2)
-    return front_fits.fit(
-        Fronts, front, site, time, frequency, amplitude, place, least, independent, fs
-    )
+    some = smooth(np.asarray(signal[spread(len(signal), _FRAMES)]))
+    tree = _tree(some, sites)
+    size, extra = _piece(signal, len(sites.index))
+    parts = []
+    for start in range(0, len(signal), size):
+        low = max(start - extra, 0)
+        block = smooth(np.asarray(signal[low : start + size + extra]))
+        site, time, frequency, amplitude = _passages(block)
+        if not len(time):
+            continue
+        front = _group(sites, tree, site, time, frequency)
+        least = max(3, min_share * len(sites.position))
+        independent = max(1.0, 4 * np.pi * (scale / sites.spacing) ** 2)
+        found = front_fits.fit(
+            Fronts, front, site, time, frequency, amplitude, place, least, independent
+        )
+        middle = found.time + low
+        inside = (middle >= start) & (middle < start + size)
+        found = found._replace(time=middle, start=found.start + low)
+        parts.append(Fronts(*(value[inside] for value in found)))
+    return front_fits.in_units(Fronts, parts, fs)
+
+
+def _piece(signal: np.ndarray, sites: int) -> tuple[int, int]:
+    """Frames of a piece in which fronts are found, and of its overlap at either end."""
+    length = len(signal)
+    pairs = spread(length - 1, 2 * _FRAMES)
+    turn = np.vdot(np.asarray(signal[pairs]), np.asarray(signal[pairs + 1]))
+    period = 2 * np.pi / max(abs(float(np.angle(turn))), 2 * np.pi / length)
+    extra = int(np.ceil(_OVERLAP * period))
+    return max(_PIECE // max(sites, 1), 4 * extra), extra
 
 
 def _passages(signal: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -205,15 +229,8 @@ def _passages(signal: np.ndarray) -> tuple[np.ndarray, ...]:
     return site[order], time, step, np.abs(first[rising])[order].astype(np.float64)
 
 
-def _group(
-    signal: np.ndarray,
-    sites: Sites,
-    site: np.ndarray,
-    time: np.ndarray,
-    frequency: np.ndarray,
-) -> np.ndarray:
-    """The number of the front of every passage."""
-    some = signal[spread(len(signal), _FRAMES)]
+def _tree(some: np.ndarray, sites: Sites) -> np.ndarray:
+    """The pairs [N - 1, 2] of neighbours that hold all sites together and agree best."""
     strength = np.abs(some)
     some = some / np.where(strength > 0, strength, 1)
     agree = [
@@ -225,8 +242,19 @@ def _group(
     tree = scipy.sparse.csgraph.minimum_spanning_tree(
         scipy.sparse.coo_matrix((apart + 1e-3, sites.edges.T), (count, count))
     ).tocoo()
+    return np.stack([tree.row, tree.col], axis=1)
+
+
+def _group(
+    sites: Sites,
+    tree: np.ndarray,
+    site: np.ndarray,
+    time: np.ndarray,
+    frequency: np.ndarray,
+) -> np.ndarray:
+    """The number of the front of every passage."""
     reach = _REACH * 2 * np.pi / max(float(np.median(frequency)), 1e-6)
-    links = _links(np.stack([tree.row, tree.col], axis=1), site, time, reach)
+    links = _links(tree, site, time, reach)
     piece = _components(len(time), links)
     links = _links(sites.edges, site, time, reach)
     return _join(piece, site, piece[links])

@@ -176,6 +176,16 @@ def site_velocity(signal: np.ndarray, sites: Sites) -> np.ndarray:
     return out
 
 
+def on_sheet(signal: np.ndarray, sites: Sites) -> np.ndarray:
+    """Returns [T, H, W] with the values [T, N] of sites of a grid, NaN elsewhere."""
+    height, width = sites.shape
+    if len(sites.index) == height * width:
+        return signal.reshape(-1, height, width)
+    sheet = np.full((len(signal), height * width), np.nan, signal.dtype)
+    sheet[:, sites.index] = signal
+    return sheet.reshape(-1, height, width)
+
+
 def smoothing(sites: Sites, scale: float):
     """Returns a function that smooths [T, N] over the sites by a Gaussian.
 

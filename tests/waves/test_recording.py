@@ -31,8 +31,8 @@ def test_one_of_several_arrays(tmp_path):
         recording.load(tmp_path / "a.npz")
     with pytest.raises(UserError, match="did you mean 'before'"):
         recording.load(tmp_path / "a.npz", "befor")
-    np.savez(tmp_path / "b.npz", flat=X[0])
-    with pytest.raises(UserError, match=r"flat \(3, 4\)"):
+    np.savez(tmp_path / "b.npz", flat=X[0, 0])
+    with pytest.raises(UserError, match=r"flat \(4,\)"):
         recording.load(tmp_path / "b.npz")
     with pytest.raises(UserError, match="without a name"):
         np.save(tmp_path / "a.npy", X)
