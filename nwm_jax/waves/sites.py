@@ -26,6 +26,7 @@ class Sites(NamedTuple):
       spacing: median distance of a site to its nearest neighbour.
       index: int [N], where each is among the channels of the array.
       shape: (H, W) of the grid that they lie on; None for positions of any kind.
+      cell: side of a cell of that grid, in the unit of the positions.
     """
 
     position: np.ndarray
@@ -34,11 +35,22 @@ class Sites(NamedTuple):
     spacing: float
     index: np.ndarray
     shape: tuple[int, int] | None
+    cell: float = 1.0
 
     @property
     def extent(self) -> float:
         """The longer side of the rectangle around all sites."""
         return float(np.ptp(self.position, axis=0).max()) + self.spacing
+
+
+def scaled(sites: Sites, factor: float) -> Sites:
+    """Returns the sites with all lengths multiplied, such as by millimetres per cell."""
+    return sites._replace(
+        position=sites.position * factor,
+        step=sites.step * factor,
+        spacing=sites.spacing * factor,
+        cell=sites.cell * factor,
+    )
 
 
 def grid_sites(

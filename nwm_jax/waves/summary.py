@@ -254,7 +254,9 @@ def _over_space(signal, sites, fs, boundary, rings) -> dict:
             "travelling_index": travelling_index(signal),
             "synchrony": np.nanmean(in_step),
             "singular_fraction": np.nanmean(np.abs(charge)),
-            "spatial_length": correlation_length(lags.distance, lags.radial),
+            "spatial_length": correlation_length(
+                lags.distance * (1.0 if sites.shape is None else sites.cell), lags.radial
+            ),
             "temporal_length": correlation_length(np.arange(len(decay)) / fs, decay),
         }
 
