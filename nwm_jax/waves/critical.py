@@ -53,9 +53,7 @@ def find_critical_points(signal: np.ndarray, sites: Sites) -> CriticalPoints:
     for frame, kind, row, column in zip(*_zeros(velocity)):
         found.append((frame, kind, row, column))
     spirals = find_singularities(on_sheet(signal, sites), boundary="open")
-    for (frame,), place, charge in zip(
-        spirals.index, spirals.position, spirals.charge
-    ):
+    for (frame,), place, charge in zip(spirals.index, spirals.position, spirals.charge):
         found.append((frame, KINDS[3] if charge > 0 else KINDS[4], *place))
     return _follow(found)
 
@@ -103,28 +101,29 @@ def _follow(found: list) -> CriticalPoints:
     for frame, kind, row, column in found:
         by_frame.setdefault(int(frame), []).append((str(kind), row, column))
     for frame in sorted(by_frame):
-        still = []
-        free = by_frame[frame]
-        for life in alive:
-            if life["last"] != frame - 1:
-                continue
-            near = [
-                (np.hypot(row - life["row"], column - life["column"]), k)
-                for k, (kind, row, column) in enumerate(free)
-                if kind == life["kind"]
-            ]
-            distance, k = min(near, default=(np.inf, -1))
-            if distance <= _JUMP:
-                _, row, column = free.pop(k)
-                life.update(last=frame, row=row, column=column)
-                life["places"].append((row, column))
-                still.append(life)
-        for kind, row, column in free:
-            life = {"kind": kind, "start": frame, "last": frame}
-            life |= {"row": row, "column": column, "places": [(row, column)]}
-            lives.append(life)
-            still.append(life)
-        alive = still
+        points = by_frame[frame]
+        free = set(range(len(points)))
+        alive = [life for life in alive if life["last"] == frame - 1]
+        if alive:
+            here = np.array([point[1:] for point in points])
+            there = np.array([life["places"][-1] for life in alive])
+            apart = np.hypot(*(there[:, None] - here).transpose(2, 0, 1))
+            kinds = np.array([point[0] for point in points])
+            apart[np.array([life["kind"] for life in alive])[:, None] != kinds] = np.inf
+            close = np.argwhere(apart <= _JUMP)
+            taken = set()
+            for life, k in close[np.argsort(apart[tuple(close.T)], kind="stable")]:
+                if k in free and life not in taken:
+                    free.remove(k)
+                    taken.add(life)
+                    alive[life]["last"] = frame
+                    alive[life]["places"].append(points[k][1:])
+            alive = [alive[life] for life in taken]
+        for k in sorted(free):
+            kind, *place = points[k]
+            lives.append({"kind": kind, "start": frame, "last": frame})
+            lives[-1]["places"] = [tuple(place)]
+            alive.append(lives[-1])
     return CriticalPoints(
         np.array([life["kind"] for life in lives], "<U8"),
         np.array([life["start"] for life in lives], int),

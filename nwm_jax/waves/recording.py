@@ -64,58 +64,30 @@ def load(path: str | os.PathLike, key: str = "", axes: int = 3) -> np.ndarray:
     return choose(arrays, key, path, axes)
 
 
-def check(recording: np.ndarray) -> np.ndarray:
-    """Checks that a recording can be analysed, channel by channel.
-
-    A channel that is NaN at all times is a missing one, and welcome.
+def check_shape(recording: np.ndarray, positions: np.ndarray | None = None) -> None:
+    """Checks the shape and the numbers of a recording.
 
     Args:
-      recording: [T, H, W], time first.
-
-    Returns:
-      bool [H, W]: which channels are missing.
+      recording: [T, H, W], or [T, N] with positions; time first.
+      positions: [N, 2] or None.
 
     Raises:
-      UserError: not a real [T, H, W] of at least 4 frames, channels with some values
-        that are not finite, constant channels, or no channel at all.
+      UserError: not real, other axes, or fewer than 4 frames.
     """
     if recording.dtype.kind not in "fiub":
         raise UserError(
             f"the recording must hold real numbers and its dtype is {recording.dtype}"
         )
-    if recording.ndim != 3 or not recording.size:
+    if recording.ndim != (3 if positions is None else 2) or not recording.size:
         raise UserError(
-            "the recording must be an array [time, height, width] and its shape is "
-            f"{recording.shape}"
+            "the recording must be an array [time, height, width], or [time, channels] "
+            f"with positions, and its shape is {recording.shape}"
         )
     if len(recording) < 4:
         raise UserError(
             f"the recording has {len(recording)} frames (shape {recording.shape}): "
             "time comes first, and at least 4 frames are needed"
         )
-    finite = np.zeros(recording.shape[1:], int)
-    for frame in recording:
-        finite += np.isfinite(frame)
-    missing = finite == 0
-    broken = ~missing & (finite < len(recording))
-    if broken.any():
-        i, j = np.argwhere(broken)[0]
-        raise UserError(
-            f"{broken.sum()} channel(s) hold NaN or infinity at some times only, the "
-            f"first at row {i}, column {j} ({len(recording) - finite[i, j]} of "
-            f"{len(recording)}): interpolate them, or make all of the channel NaN to "
-            "leave it out"
-        )
-    if missing.all():
-        raise UserError("every channel of the recording is NaN: nothing to analyse")
-    constant = ~missing & (recording.max(axis=0) == recording.min(axis=0))
-    if constant.any():
-        i, j = np.argwhere(constant)[0]
-        raise UserError(
-            f"{constant.sum()} channel(s) are constant and have no phase, the first at "
-            f"row {i}, column {j}: make all of the channel NaN to leave it out"
-        )
-    return missing
 
 
 def _numpy(path: pathlib.Path) -> np.ndarray | dict[str, np.ndarray]:

@@ -46,7 +46,7 @@ class Spectrum(NamedTuple):
             abs(k) / (axis[1] - axis[0]) if len(axis) > 1 else 0.0
             for k, axis in zip(self.peak()[1], (self.rows, self.columns))
         ]
-        return max(bins) < 1.5
+        return bool(max(bins) < 1.5)
 
     def peak(self) -> tuple[float, np.ndarray]:
         """Returns frequency and wave vector (row, column) of the highest power.

@@ -255,7 +255,8 @@ def _over_space(signal, sites, fs, boundary, rings) -> dict:
             "synchrony": np.nanmean(in_step),
             "singular_fraction": np.nanmean(np.abs(charge)),
             "spatial_length": correlation_length(
-                lags.distance * (1.0 if sites.shape is None else sites.cell), lags.radial
+                lags.distance * (1.0 if sites.shape is None else sites.cell),
+                lags.radial,
             ),
             "temporal_length": correlation_length(np.arange(len(decay)) / fs, decay),
         }
