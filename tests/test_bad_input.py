@@ -1,6 +1,5 @@
 """Bad configs, flags and files: one line that says so, exit code 2, nothing half made."""
 
-import fcntl
 import json
 import pickle
 import re
@@ -8,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from nwm_jax import cli, evaluate, generate, plot, presets, table, train
+from nwm_jax import cli, evaluate, folders, generate, plot, presets, table, train
 from nwm_jax.benchmarks import data as benchmark_data
 from nwm_jax.benchmarks import train as benchmark_train
 from nwm_jax.training import workdir
@@ -242,8 +241,7 @@ def test_one_line_and_nothing_left(
         argument.replace("{f}", str(files)).replace("{new}", str(tmp_path / "new"))
         for argument in arguments
     ]
-    with (files / "used" / workdir.LOCK).open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with folders.locked(files / "used" / workdir.LOCK, wait=False):
         code = run(verb, *arguments)
     _, err = capsys.readouterr()
     (line,) = err.splitlines()
