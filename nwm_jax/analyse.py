@@ -155,7 +155,7 @@ def main(argv: list[str]) -> None:
     """Runs the verb."""
     if len(argv) != 2:
         raise UserError(
-            "name one recording: python -m nwm_jax.analyse FILE --out=FOLDER"
+            "give one recording: python -m nwm_jax.analyse FILE --out=FOLDER"
         )
     began = time.perf_counter()
     path, folder = pathlib.Path(argv[1]), pathlib.Path(OUT.value)
@@ -188,7 +188,6 @@ def main(argv: list[str]) -> None:
     )
     shape = " x ".join(map(str, data.shape[1:]))
     print(f"{path.name}: {len(data):,} frames of {shape} channels", flush=True)
-    folder.mkdir(parents=True, exist_ok=True) if data.size > 1 << 24 else None
     found = analysis.analyse(
         data,
         fs=fs,
@@ -202,7 +201,8 @@ def main(argv: list[str]) -> None:
         num_surrogates=SURROGATES.value,
         seed=SEED.value,
         units=units,
-        folder=folder if folder.exists() else None,
+        # Long signals lie on the disk of --out, which need not be there yet.
+        folder=next(place for place in folder.absolute().parents if place.is_dir()),
         progress=_Progress(),
     )
     found.result["notes"] = notes + found.result["notes"]

@@ -15,6 +15,10 @@ from nwm_jax.waves import recording
 EXTRA = "pip install 'nwm_jax[recordings]'"
 
 _TIFF = (".tif", ".tiff")
+_NWB_SERIES = (
+    *("ElectricalSeries", "ImageSeries"),
+    *("OnePhotonSeries", "TwoPhotonSeries", "ImagingSeries"),
+)
 _TEXT = (".csv", ".tsv", ".txt")
 # Readers of these run what the file says.
 _PICKLED = (".pkl", ".pickle")
@@ -291,9 +295,7 @@ def _nwb(path: pathlib.Path, key: str) -> Recording:
         series = {
             item.name: item
             for item in file.read().objects.values()
-            if item.neurodata_type in ("ElectricalSeries", "ImageSeries")
-            or hasattr(item, "imaging_plane")
-            and hasattr(item, "data")
+            if type(item).__name__ in _NWB_SERIES
         }
         if not series:
             raise UserError(
@@ -304,7 +306,7 @@ def _nwb(path: pathlib.Path, key: str) -> Recording:
         if not key and len(series) > 1:
             raise UserError(
                 f"{path.name} holds several series: choose one with --key: "
-                f"{', '.join(series)}"
+                f"{', '.join(sorted(series))}"
             )
         item = series[key or next(iter(series))]
         fs = item.rate
@@ -357,6 +359,15 @@ def _neo(path: pathlib.Path, key: str) -> Recording:
         )
     if key and key not in signals:
         raise unknown(f"signal in {path.name}", key, signals)
+    kinds = {
+        (np.shape(item), str(getattr(item, "sampling_rate", None)))
+        for item in signals.values()
+    }
+    if not key and len(signals) > 1 and len(kinds) == 1:
+        (shape, _) = next(iter(kinds))
+        if len(shape) == 2 and shape[1] == 1:  # a signal for every channel
+            parts = [_signal(item) for item in signals.values()]
+            return parts[0]._replace(data=np.hstack([part.data for part in parts]))
     if not key and len(signals) > 1:
         raise UserError(
             f"{path.name} holds several signals: choose one with --key: "

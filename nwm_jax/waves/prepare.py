@@ -13,6 +13,11 @@ POLICIES = ("refuse", "drop", "interpolate")
 
 _RUN = 3  # samples at the extreme value in a row that make a channel clipped
 _CLIPPED = 1e-3  # of the samples, at the extreme value, too
+_WRONG = {
+    "partly NaN": "partly NaN (they hold NaN or infinity at some times)",
+    "flat": "flat (constant)",
+    "clipped": "clipped (often and repeatedly at their highest or lowest value)",
+}
 _NAMED = 8  # channels that a message names
 _NOTCH_QUALITY = 30.0
 _MOST_FOR_PERCENTILE = 4096  # frames
@@ -237,7 +242,7 @@ def _judge(data, inside, policy, positions, notes):
         for name in serious:
             if bad[name].any():
                 raise UserError(
-                    f"{describe(bad[name])} {name}: leave them out with --bad=drop or "
+                    f"{describe(bad[name])} {_WRONG[name]}: leave them out with --bad=drop or "
                     "fill them from their neighbours with --bad=interpolate"
                 )
         if bad["clipped"].any():
