@@ -8,7 +8,7 @@ import os
 from absl import flags
 
 from nwm_jax.runs import drawing, opened
-from nwm_jax.shell import cli, screen
+from nwm_jax.shell import cli, progress, screen
 from nwm_jax.training import loop, mesh
 from nwm_jax.training.registry import build
 
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     for note in (screen.forewarn(config, task), *screen.advice()):
         if note:
             screen.say(note)
-    result = loop.train(config, task, workdir)
+    result = loop.train(config, task, workdir, display=progress.Progress)
     if result.finished:
         run = opened.open_run(workdir, opened.scored(task), task=task)
         screen.say(screen.scores(opened.evaluate(run, counter=screen.scoring)))

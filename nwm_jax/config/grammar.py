@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from nwm_jax.data import suite
 from nwm_jax.errors import UserError, unknown
+from nwm_jax.training.fields import flatten
 
 DEFAULT_PRESET = "paper"
 
@@ -180,17 +181,6 @@ def coerce(text: str | None, like: Any, field: str) -> Any:
         return reader(text.strip(), like)
     except (ValueError, SyntaxError, TypeError):
         raise UserError(f"{field} takes {_expected(like)}, not {text!r}") from None
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Lists every field of a config by its dotted name, in the order of definition."""
-    flat = {}
-    for key, value in config.items():
-        if isinstance(value, (ConfigDict, dict)):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def nearest_field(config: ConfigDict, field: str) -> str:

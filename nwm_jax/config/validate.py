@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from nwm_jax.config import base, grammar, presets
+from nwm_jax.config import grammar, presets
 from nwm_jax.core import coupling, readouts, scans, wave
 from nwm_jax.data.sequences import copy_memory
 from nwm_jax.data.topography.rotation import PERIOD
@@ -16,6 +16,7 @@ from nwm_jax.experiments.sequences import configs as sequences
 from nwm_jax.experiments.topography import configs as topography
 from nwm_jax.models import names, solvers, splits
 from nwm_jax.modules.conv import IMPLEMENTATIONS
+from nwm_jax.training import optimizer
 
 # Smallest value allowed, and what to call it.
 _AT_LEAST = {
@@ -45,8 +46,8 @@ _SEEDS = ("seed", "data.seed")
 _CHOICES = {
     "task": ("forecasting", *sequences.TASKS, spatial.TASK, topography.TASK),
     "conv": IMPLEMENTATIONS,
-    "optimizer.name": base.OPTIMIZERS,
-    "optimizer.schedule": base.SCHEDULES,
+    "optimizer.name": optimizer.OPTIMIZERS,
+    "optimizer.schedule": optimizer.SCHEDULES,
     "data.layout": copy_memory.LAYOUTS,
     "model.activation": tuple(scans.ACTIVATIONS),
     "model.coupling_init": wave.COUPLING_INITS,
