@@ -11,7 +11,7 @@ neither JAX nor Flax.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from nwm_jax._version import __version__
+from nwm_jax._version import __version__ as __version__
 
 if TYPE_CHECKING:  # for type checkers and editors
     from nwm_jax import core as core
@@ -43,7 +43,7 @@ _HOMES = {
     "waves": "",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

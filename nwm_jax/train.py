@@ -38,8 +38,8 @@ def main(argv: list[str]) -> int:
             screen.say(note)
     result = loop.train(config, task, workdir, display=progress.Progress)
     if result.finished:
-        run = opened.open_run(workdir, opened.scored(task), task=task)
-        screen.say(screen.scores(opened.evaluate(run, counter=screen.scoring)))
+        run = opened.open_run(workdir, task.scored, task=task)
+        screen.say(screen.scores(task, opened.evaluate(run, counter=screen.scoring)))
         if mesh.is_primary():
             screen.say(screen.pictures(drawing.draw(run, screen.say)))
     return 0

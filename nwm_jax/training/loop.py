@@ -26,9 +26,6 @@ from nwm_jax.training.task import Task
 # A dispatch is made about this long: short enough that a signal is heard soon, long
 # enough that the host costs nothing.
 DISPATCH_SECONDS = 1.0
-# Enough to follow a run; the full evaluation comes at its end. A task whose best
-# checkpoint needs more says so in `num_periodic`.
-PERIODIC_EXAMPLES = 64
 
 
 class NonFiniteError(UserError, FloatingPointError):
@@ -254,9 +251,9 @@ class _Run:
         if last or step % config.log_every == 0:
             row = self.log()
         if config.eval.every and (last or step % config.eval.every == 0):
-            summary = self.score(getattr(task, "num_periodic", PERIODIC_EXAMPLES))
+            summary = self.score(task.num_periodic)
             best = self.saver.is_better(summary)
-        if (row or summary) and hasattr(task, "stop") and not last:
+        if (row or summary) and not last:
             self.stopped = task.stop({**row, **summary}) or ""
         ends = last or called or bool(self.stopped)
         if ends or best or step % config.checkpoint_every == 0:

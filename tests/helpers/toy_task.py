@@ -16,6 +16,7 @@ from flax import nnx
 from nwm_jax.errors import UserError
 from nwm_jax.modules import functional
 from nwm_jax.training import loop, mesh
+from nwm_jax.training.task import Task
 
 SIZES = (5, 16, 3)
 
@@ -39,7 +40,7 @@ def _examples(seed, rows):
     return {"x": x.astype(np.float32), "y": np.sin(x[:, :3]).astype(np.float32)}
 
 
-class Toy:
+class Toy(Task):
     best = ("error/mean", "min")
     units_per_example = 4
     num_eval = 10
@@ -47,7 +48,6 @@ class Toy:
     def __init__(self, seed=0, delay=0.0, bad_step=None, noise=0.1):
         self.seed, self.delay, self.bad_step = seed, delay, bad_step
         self.noise = noise
-        self.graphdef = functional.split(nnx.eval_shape(lambda: Net(nnx.Rngs(0))))[0]
 
     def init(self, key):
         return Net(nnx.Rngs(key))
@@ -75,9 +75,6 @@ class Toy:
     def summarise(self, scores):
         error = scores["error"]
         return {"error": {"mean": error.mean(), "each": error.tolist()}, "num": 3}
-
-    def figures(self, model, folder):
-        return []
 
 
 def get_config(**changes):

@@ -109,6 +109,30 @@ _TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "hgn_conv": _convolved(),
 }
 
+
+def usual(fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the presets of a model of which only the fields are known.
+
+    Args:
+      fields: the fields of `config.model`.
+
+    Returns:
+      "laptop" and "smoke" with the lengths of training and clips that all models have.
+    """
+    known = {f"model.{field}" for field in fields}
+
+    def of(preset: Mapping[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in preset.items() if k in known or k[:6] != "model."}
+
+    clips = {"model.num_ic": 5, "model.num_target": 12, "model.grid": (6, 6)}
+    return {"laptop": of(_LAPTOP), "smoke": of(_SMOKE | clips)}
+
+
+def add(model: str, presets: Mapping[str, Mapping[str, Any]]) -> None:
+    """Adds the presets of a model, see `own.register_model`."""
+    _TABLES[model] = {name: dict(fields) for name, fields in presets.items()}
+
+
 PRESETS = ("paper", "laptop", "smoke", "fair", "fair_laptop")
 
 

@@ -19,9 +19,10 @@ from nwm_jax.models import sequences
 from nwm_jax.models.sequences import SequenceClassifier
 from nwm_jax.modules import functional
 from nwm_jax.training.evaluation import Evaluation
+from nwm_jax.training.task import Task
 
 
-class SequenceTask(abc.ABC):
+class SequenceTask(Task):
     """A classifier, its inputs and what it shows of itself; see `training.task.Task`.
 
     Args:
@@ -37,16 +38,7 @@ class SequenceTask(abc.ABC):
       UserError: the model's fields do not fit together.
     """
 
-    #: The name of the task's scores, for `--metrics`.
-    metric: str
-    best: tuple[str, str] | None = None
-    #: The training metric whose curve is drawn.
-    curve: str
-    #: The number of an evaluation by which training is followed.
-    followed: str
-    #: Numbers of an evaluation that stand in tables of many runs.
-    tabulated: tuple[str, ...]
-    preparation = ""
+    extras = (WaveLine, WaveStatistics)
 
     def __init__(
         self,
@@ -58,12 +50,11 @@ class SequenceTask(abc.ABC):
         every_step: bool = False,
         num_eval: int,
     ) -> None:
-        self.config = config
+        super().__init__(config)
         self.units_per_example = length
         self.num_eval = num_eval
         # The choice of the best checkpoint, or whether it is solved, needs them all.
         self.num_periodic = num_eval
-        self.eval_batch_size = config.eval.batch_size
         self._sizes = {
             "inputs": inputs,
             "outputs": outputs,
@@ -98,10 +89,6 @@ class SequenceTask(abc.ABC):
         return length * jax.jit(once).lower(inputs).cost_analysis()["flops"]
 
     @abc.abstractmethod
-    def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """Rows `rows` of the batch of a step: a pure function of (seed, step)."""
-
-    @abc.abstractmethod
     def inputs(self, batch: Mapping[str, jax.Array]) -> jax.Array:
         """What the classifier sees of a batch, float32 ``[n, T, F]``; jittable."""
 
@@ -114,10 +101,6 @@ class SequenceTask(abc.ABC):
     @abc.abstractmethod
     def objective(self, errors: Mapping[str, jax.Array]) -> jax.Array:
         """The loss, from the errors of a batch."""
-
-    @abc.abstractmethod
-    def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Examples `indices` of the fixed evaluation set."""
 
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
