@@ -11,7 +11,7 @@ import sys
 from absl import flags
 
 from nwm_jax import files
-from nwm_jax.runs import tables, waves_table, workdirs
+from nwm_jax.runs import tables, tabulate, waves_table, workdirs
 from nwm_jax.shell import cli
 from nwm_jax.training import registry
 
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
         entries, notes = waves_table.collect(folders)
         parts = [tables.FORMATS[FORMAT.value](waves_table.build(entries), notes)]
     else:
-        parts, notes = workdirs.tabulate(folders, MEASURE.value, FORMAT.value)
+        parts, notes = tabulate.tabulate(folders, MEASURE.value, FORMAT.value)
     for note in notes:
         print(note, file=sys.stderr)
     text = "\n".join(parts)

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from nwm_jax import files
 from nwm_jax.errors import UserError
-from nwm_jax.training import registry
 
 Entry = TypeVar("Entry")
 
@@ -60,50 +59,6 @@ def task(folder: pathlib.Path) -> str:
         return str(read(folder).get("task", ""))
     except (UserError, OSError):
         return ""
-
-
-def tabulate(
-    folders: Sequence[pathlib.Path], measure: str | None, layout: str
-) -> tuple[list[str], list[str]]:
-    """Returns the tables of finished runs, each experiment's by itself.
-
-    Args:
-      folders: workdirs.
-      measure: of those that show several measures; None: their usual ones.
-      layout: a key of `tables.FORMATS`.
-
-    Returns:
-      The tables, and a line for each folder that is left out.
-
-    Raises:
-      UserError: no run could be read.
-    """
-    able = [experiment for experiment in registry.experiments() if experiment.table]
-    kinds = {folder: registry.find(task(folder)) for folder in folders}
-    strangers = [folder for folder, kind in kinds.items() if kind not in able]
-    parts, notes = [], []
-    for experiment in able:
-        mine = [folder for folder in folders if kinds[folder] == experiment]
-        if not mine:
-            continue
-        usual = experiment.measures[0] if experiment.measures else ""
-        chosen = measure if measure in experiment.measures else usual
-        text, more = registry.load(experiment.table)(mine, chosen, layout)
-        parts.append(text)
-        notes += more
-    left_out = [f"skipped {folder}: {_why_not(folder)}" for folder in strangers]
-    if not parts:
-        raise nothing(left_out)
-    return parts, left_out + notes
-
-
-def _why_not(folder: pathlib.Path) -> str:
-    """Why a folder has no place in the tables."""
-    try:
-        found = read(folder).get("task")
-    except (UserError, OSError) as error:
-        return str(error)
-    return f"its task {found!r} has no table"
 
 
 def nothing(notes: Sequence[str] = ()) -> UserError:
