@@ -1,7 +1,6 @@
 """The map of docs/architecture.md: rooms, floors, and what may import what."""
 
 import ast
-import pathlib
 import subprocess
 import sys
 
@@ -9,23 +8,8 @@ import pytest
 
 import nwm_jax.experiments  # noqa: F401 (registers them)
 from nwm_jax.training import registry
+from tests.tools import measure_structure as structure
 
-ROOT = pathlib.Path(__file__).parents[1]
-# Floors from the top; a room imports from its own files and the floors below.
-FLOORS = [
-    ["nwm_jax"],
-    ["train evaluate plot table report generate benchmark analyse drum"],
-    ["shell"],
-    ["interop", "experiments"],
-    ["runs"],
-    ["config"],
-    ["training", "figures"],
-    ["models"],
-    ["modules", "haiku_cores"],
-    ["core", "data", "waves", "native"],
-    ["files"],
-    ["errors", "_version"],
-]
 # Rooms that may import these of ours, and others' packages but the forbidden ones.
 CORE_MAY = {"core", "errors"}
 FORBIDDEN = {
@@ -38,78 +22,42 @@ FRAMEWORK = ("config", "training", "runs", "shell")
 ORDINARY = {"copy", "adding"}
 
 
-def _modules():
-    for path in sorted((ROOT / "nwm_jax").rglob("*.py")):
-        if path.name == "__main__.py":  # shims of verbs
-            continue
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        yield ".".join(parts).removesuffix(".__init__"), ast.parse(path.read_text())
+MODULES = structure.modules(structure.ROOT)
+ARROWS = structure.arrows(MODULES)
 
 
-MODULES = dict(_modules())
-
-
-def _imports(tree):
-    """Every module that a file imports, also inside functions and for types alone."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                yield inner if inner in MODULES else node.module
-
-
-ARROWS = {
-    name: {target for target in _imports(tree) if target in MODULES and target != name}
-    for name, tree in MODULES.items()
-}
-
-
-def _room(module):
-    return (module.split(".") + ["nwm_jax"])[1] if "." in module else module
-
-
-def _floor(module):
-    room = _room(module)
-    for height, rooms in enumerate(FLOORS):
-        if room in " ".join(rooms).split():
-            return height
-    pytest.fail(f"{module} is in no room of docs/architecture.md")
+def _trees(*rooms):
+    """The files of some rooms, parsed."""
+    for module, path in MODULES.items():
+        if structure.room(module) in rooms:
+            yield module, ast.parse(path.read_text())
 
 
 def test_imports_point_downward():
-    for module, targets in ARROWS.items():
-        for target in targets:
-            if _room(module) != _room(target):
-                message = f"{module} imports {target}, which is not below it"
-                assert _floor(module) < _floor(target), message
+    for module, target in structure.upward(ARROWS):
+        pytest.fail(f"{module} imports {target}, which is not on a lower floor")
 
 
-def test_no_circle_of_files():
-    done, path = set(), []
+def test_no_circle_of_files_or_rooms():
+    assert not structure.circles(ARROWS)
+    assert not structure.circles(structure.between_rooms(ARROWS))
 
-    def visit(module):
-        assert module not in path, " imports ".join([*path, module])
-        if module not in done:
-            path.append(module)
-            for target in sorted(ARROWS[module]):
-                visit(target)
-            done.add(path.pop())
 
+def test_every_file_has_a_room():
     for module in MODULES:
-        visit(module)
+        assert structure.floor(module) is not None, (
+            f"{module}: see docs/architecture.md"
+        )
 
 
 @pytest.mark.parametrize("room", FORBIDDEN)
 def test_what_a_room_may_not_import(room):
-    for module, tree in MODULES.items():
-        if _room(module) == room:
-            for target in _imports(tree):
-                bad = {target, target.split(".")[0]} & FORBIDDEN[room]
-                assert not bad, f"{module} imports {target}"
-            if room == "core":
-                assert {_room(target) for target in ARROWS[module]} <= CORE_MAY, module
+    for module, tree in _trees(room):
+        for target in structure.imports(tree, MODULES):
+            bad = {target, target.split(".")[0]} & FORBIDDEN[room]
+            assert not bad, f"{module} imports {target}"
+        if room == "core":
+            assert set(map(structure.room, ARROWS[module])) <= CORE_MAY, module
 
 
 def _words(tree):
@@ -133,23 +81,22 @@ def test_the_framework_names_no_experiment_task_or_model():
     names = set(registry.task_names()) - ORDINARY
     for experiment in registry.experiments():
         names |= {experiment.name, *experiment.models()}
-    for module, tree in MODULES.items():
-        if _room(module) in FRAMEWORK:
-            for word, node in _words(tree):
-                line = getattr(node, "lineno", "?")
-                assert word not in names, f"{module}, line {line} names {word!r}"
+    for module, tree in _trees(*FRAMEWORK):
+        for word, node in _words(tree):
+            line = getattr(node, "lineno", "?")
+            assert word not in names, f"{module}, line {line} names {word!r}"
 
 
 def test_no_file_is_longer_than_400_lines():
-    for name in MODULES:
-        path = ROOT / name.replace(".", "/")
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    for path in MODULES.values():
         assert len(path.read_text().splitlines()) <= 400, f"{path} is two ideas"
 
 
 def _run(program):
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return subprocess.run(
+        command, cwd=structure.ROOT, capture_output=True, text=True, check=True
+    )
 
 
 def _loaded(statement):

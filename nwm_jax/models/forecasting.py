@@ -57,16 +57,17 @@ def build(
     return builder(model, image_shape, conv=conv, remat=remat, rngs=rngs)
 
 
-def from_cell(make_cell: MakeCell) -> Builder:
+def from_cell(make_cell: MakeCell, decode: str | None = None) -> Builder:
     """Returns the builder of a forecaster around a recurrent cell.
 
     Args:
       make_cell: ``(settings, rngs) -> cell``, a `modules.cells.RecurrentCell`.
+      decode: what the decoder sees: "xv", the whole state, or "x", the cell's output;
+        None: the setting "decode" says so, and "xv" where there is none.
 
     Returns:
       A builder whose settings are num_observed, num_target, num_ic (0: the cell starts
-      with `initialize_carry`), conv_channels, and decode ("xv", the whole state, is the
-      default; "x": its output), beside what `make_cell` reads.
+      with `initialize_carry`) and conv_channels, beside what `make_cell` reads.
     """
 
     def build_one(
@@ -77,16 +78,16 @@ def from_cell(make_cell: MakeCell) -> Builder:
         remat: int,
         rngs: nnx.Rngs,
     ) -> ForecastModel:
-        decode = model.get("decode", "xv")
-        if decode not in DECODE:
-            raise unknown("model.decode", decode, DECODE)
+        seen = decode or model.get("decode", "xv")
+        if seen not in DECODE:
+            raise unknown("model.decode", seen, DECODE)
         return Forecaster(
             make_cell(model, rngs),
             image_shape,
             num_observed=model.num_observed,
             num_ic=model.num_ic,
             train_length=model.num_target,
-            decode=DECODE[decode],
+            decode=DECODE[seen],
             conv_channels=model.conv_channels,
             conv=conv,
             remat=remat,
@@ -113,10 +114,6 @@ def _stack(model: Any, rngs: nnx.Rngs) -> StackedCell:
     return StackedCell(GATED[model.name], model.latent, widths, rngs=rngs)
 
 
-def _gated(model: Any, image_shape: tuple[int, int, int], **options: Any) -> Forecaster:
-    return from_cell(_stack)({**model, "decode": "x"}, image_shape, **options)
-
-
 def _latent(
     model: Any, image_shape: tuple[int, int, int], **options: Any
 ) -> ForecastModel:
@@ -129,6 +126,6 @@ def _latent(
 #: What builds a model, by the name that configs call it.
 BUILDERS: dict[str, Builder] = {
     **dict.fromkeys(OSCILLATORS, from_cell(_oscillator)),
-    **dict.fromkeys(GATED, _gated),
+    **dict.fromkeys(GATED, from_cell(_stack, "x")),
     **dict.fromkeys(LATENT, _latent),
 }

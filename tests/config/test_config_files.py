@@ -235,7 +235,7 @@ def test_unknown_parts(dataset, model, message):
 def test_presets_name_existing_fields_with_their_types(preset):
     for model in configs.MODELS:
         plain = grammar.flatten(configs.get_config("pendulum", model))
-        for field, value in budgets.table(model)[preset].items():
+        for field, value in budgets.table(model, {})[preset].items():
             assert type(value) is type(plain[field])
 
 

@@ -71,8 +71,8 @@ def test_every_metric_has_its_line():
     assert lines[4:] == [
         "backward mse 0.5 relative_mse 0.5 table_units 3",
         "combined mse 0.5 relative_mse 0.5 table_units 3",
+        "symetric score 0.5 rsq 0.95",
         "vpt forward 12.5 last_frame 3 (frames of 196, medians of 5)",
         "energy drift forecast 0.02",
         "own energy drift 0.125",
-        "symetric score 0.5 rsq 0.95",
     ]

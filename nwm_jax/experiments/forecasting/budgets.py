@@ -136,11 +136,12 @@ def add(model: str, presets: Mapping[str, Mapping[str, Any]]) -> None:
 PRESETS = ("paper", "laptop", "smoke", "fair", "fair_laptop")
 
 
-def table(model: str) -> dict[str, dict[str, Any]]:
+def table(model: str, fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Gives the presets of a model.
 
     Args:
-      model: a key of `forecasting.MODELS`.
+      model: a key of `configs.MODELS`.
+      fields: its fields, from which follow the presets of a model without any here.
 
     Returns:
       For each of `PRESETS` the dotted fields in which it differs from plain:
@@ -153,4 +154,4 @@ def table(model: str) -> dict[str, dict[str, Any]]:
       - fair_laptop: the same at the cost of laptop (but for hgn_conv, whose
         parameters are those of convolutions, and expensive).
     """
-    return {"paper": {}, **_TABLES[model]}
+    return {"paper": {}, **(_TABLES.get(model) or usual(fields))}

@@ -173,7 +173,9 @@ def get_config(dataset: str, model: str, argument: str = "") -> ConfigDict:
     ):
         if name not in known:
             raise unknown(kind, name, known)
-    return grammar.apply(_plain(dataset, model), argument, budgets.table(model))
+    return grammar.apply(
+        _plain(dataset, model), argument, budgets.table(model, MODELS[model])
+    )
 
 
 def template(config: Mapping[str, Any]) -> ConfigDict | None:

@@ -42,7 +42,8 @@ def register_model(
             raise UserError(f"the model {name!r} needs the field {field!r}")
     configs.MODELS[name] = dict(fields)
     forecasting.BUILDERS[name] = build
-    budgets.add(name, budgets.usual(fields) if presets is None else presets)
+    if presets is not None:
+        budgets.add(name, presets)
 
 
 def register_dataset(name: str, dt: float, read: Callable[..., Source]) -> None:

@@ -34,9 +34,6 @@ from nwm_jax.modules.cells import OscillatorCell
 from nwm_jax.training.evaluation import Evaluation
 from nwm_jax.training.task import Task
 
-# What `--metrics` knows.
-METRICS = ("mse", "vpt", "energy", "waves", "symetric")
-
 
 class Forecasting(Task):
     """The forecasting task of a config, see `training.task.Task`.
@@ -183,26 +180,7 @@ class Forecasting(Task):
                     f"the model {self.config.model.name} has no field of oscillators: "
                     "leave the metric waves away"
                 )
-        return {name: self._evaluation(name) for name in metrics}
-
-    def _evaluation(self, metric: str) -> Evaluation:
-        if metric == "mse":
-            return self
-        if metric == "vpt":
-            return ValidPredictionTime(self.windows)
-        if metric == "energy":
-            return EnergyDrift(self.windows)
-        if metric == "waves":
-            return WaveStatistics(
-                self,
-                lambda model, batch: model.states(self.source.images(batch)),
-                rings=self.model.cell.hparams.topology == "ring",
-                skip=self.model.num_observed,
-            )
-        # scikit-learn takes a second to load.
-        from nwm_jax.experiments.forecasting.symetric import SyMetric
-
-        return SyMetric(self.windows)
+        return {name: METRICS[name](self) for name in metrics}
 
     def evaluation_on(self, data: str) -> dict[str, Evaluation]:
         """Valid prediction times on long trajectories, see `long_clips`."""
@@ -268,3 +246,29 @@ class Forecasting(Task):
                 waves.draw_space_time(lines, sheet, first_frame=first, title=title)
             )
         return paths
+
+
+def _waves(task: Forecasting) -> Evaluation:
+    return WaveStatistics(
+        task,
+        lambda model, batch: model.states(task.source.images(batch)),
+        rings=task.model.cell.hparams.topology == "ring",
+        skip=task.model.num_observed,
+    )
+
+
+def _symetric(task: Forecasting) -> Evaluation:
+    # scikit-learn takes a second to load.
+    from nwm_jax.experiments.forecasting.symetric import SyMetric
+
+    return SyMetric(task.windows)
+
+
+#: What `--metrics` knows, and what computes it.
+METRICS: dict[str, Callable[[Forecasting], Evaluation]] = {
+    "mse": lambda task: task,
+    "vpt": lambda task: ValidPredictionTime(task.windows),
+    "energy": lambda task: EnergyDrift(task.windows),
+    "waves": _waves,
+    "symetric": _symetric,
+}

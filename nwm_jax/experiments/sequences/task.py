@@ -62,9 +62,10 @@ class SequenceTask(Task):
             "remat": config.remat,
             "implementation": config.conv,
         }
-        self.graphdef, params, _ = functional.split(
-            nnx.eval_shape(lambda: self.init(jax.random.key(0)))
-        )
+        # The model's structure, with shapes in place of its weights.
+        model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        self.cell = model.cell
+        self.graphdef, params, _ = functional.split(model)
         self._num_weights = sequences.count_weights(params)
 
     def init(self, key: jax.Array) -> SequenceClassifier:
@@ -137,13 +138,13 @@ class SequenceTask(Task):
           UserError: another metric.
         """
         made: dict[str, Evaluation] = {self.metric: self}
-        if self.config.model.name in ("wrnn", "irnn"):
-            made["wave_line"] = WaveLine(self, self.config.model.speed)
-        if self.config.model.name != "irnn":
+        if self.cell.speed is not None:
+            made["wave_line"] = WaveLine(self, self.cell.speed)
+        if self.cell.speed is None or self.cell.has_neighbours:
             made["waves"] = WaveStatistics(
                 self,
                 lambda model, batch: model.states(self.inputs(batch)),
-                rings=self.config.model.name in ("nwm1d", "uncoupled"),
+                rings=self.cell.hparams.topology == "ring",
             )
         for name in metrics:
             if name not in made:
@@ -178,11 +179,11 @@ class SequenceTask(Task):
             channel = f", channel {chosen}"
             states = states[..., chosen : chosen + 1]
         sheet = states[..., 0]
-        if self.config.model.name in ("irnn", "cornn", "uncoupled"):
+        if not self.cell.has_neighbours:
             sheet = sheet[:, np.argsort(sheet.argmax(axis=0), kind="stable")]
             place = "unit, in the order of maxima"
         title = f"{self.config.name}: hidden state{channel}"
-        waves = self.config.model.name == "wrnn"
+        waves = self.cell.has_neighbours
         return [
             hidden.draw_waterfall(
                 folder / "hidden_state.png", sheet, title=title, place=place
@@ -190,7 +191,7 @@ class SequenceTask(Task):
             hidden.draw_spectrum(
                 folder / "hidden_spectrum.png",
                 sheet,
-                speed=self.config.model.speed if waves else None,
+                speed=self.cell.speed if waves else None,
                 title=title,
                 place=place.partition(" ")[0].rstrip(","),
             ),

@@ -62,9 +62,10 @@ class Variational(Task):
                 f"{self.source.num_test} test sequences of the data"
             )
         self.units_per_example = config.data.num_frames
-        self.graphdef = functional.split(
-            nnx.eval_shape(lambda: self.init(jax.random.key(0)))
-        )[0]
+        # The model's structure, with shapes in place of its weights.
+        model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        self.graphdef = functional.split(model)[0]
+        self._rings = model.cell.hparams.topology == "ring"
 
     def init(self, key: jax.Array) -> VariationalNWM:
         """Draws a new model."""
@@ -132,7 +133,7 @@ class Variational(Task):
         Raises:
           UserError: another metric.
         """
-        rings = self.config.model.name == "nwm1d"
+        rings = self._rings
         made: dict[str, Evaluation] = {"elbo": self}
         made["waves"] = WaveStatistics(
             self,
@@ -180,7 +181,7 @@ class Variational(Task):
         title, look = self.config.name, {"origin": "upper"}
         first = length - len(means) + 1
         times = {"first_frame": first, "num_observed": first + length} | look
-        rings = self.config.model.name == "nwm1d"
+        rings = self._rings
         boundary = ("open", "periodic") if rings else "periodic"
         late = slice(-PERIOD, None)
         filtered = np.nan_to_num(signal.real)
