@@ -111,3 +111,6 @@ def get_config(argument: str = "") -> ConfigDict:
     )
     config.optimizer.learning_rate = 1e-3
     return grammar.apply(config, argument, PRESETS)
+
+
+registry.register(EXPERIMENT)

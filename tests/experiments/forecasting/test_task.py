@@ -189,7 +189,7 @@ def test_what_a_model_changes_in_itself_is_the_next_state(task, monkeypatch):
     monkeypatch.setattr(forecasting, "build", lambda *args, **options: Counter())
     other = Forecasting(task.config, task.source)
     assert other.units_per_example == other.train_length == 7
-    assert other.window == 11
+    assert other.windows.window == 11
     batch = other.batch(0, slice(None))
     assert batch["frames"].shape[:2] == (4, 7)
     _, params, state = functional.split(other.init(jax.random.key(0)))
