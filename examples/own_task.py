@@ -93,7 +93,11 @@ class Denoising(Task):
         return images + self.config.data.noise * jax.random.normal(key, images.shape)
 
 
-registry.register(registry.Experiment(name="denoising", tasks={"denoising": Denoising}))
+EXPERIMENT = registry.Experiment(
+    name="denoising",
+    tasks={"denoising": Denoising},
+    configs=lambda: {"denoising": get_config},
+)
 
 PRESETS = {"paper": {}, "smoke": {"num_steps": 20, "log_every": 10, "batch_size": 16}}
 
