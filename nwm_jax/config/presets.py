@@ -197,4 +197,6 @@ def _told(path: pathlib.Path, error: Exception) -> str:
         lines.append(error.lineno)
     where = f", line {lines[-1]}" if lines else ""
     message = error.msg if isinstance(error, SyntaxError) else error
+    if isinstance(error, ModuleNotFoundError) and "nwm_jax.presets" in str(error):
+        message = f"{error}: its modules are `configs` in nwm_jax.experiments.* now"
     return f"{path}{where}: {type(error).__name__}: {message}"
