@@ -52,7 +52,11 @@ class Evaluation(abc.ABC):
         if cls.part:
             return [line(cls.part, summary)]
         numbers = {k: {"": v} for k, v in summary.items() if is_number(v)}
-        groups = {k: v for k, v in summary.items() if isinstance(v, Mapping)}
+        groups = {
+            name: group
+            for name, group in summary.items()
+            if isinstance(group, Mapping) and any(map(is_number, group.values()))
+        }
         return [line(name, values) for name, values in (numbers | groups).items()]
 
 
