@@ -30,6 +30,7 @@ FLOORS = """
     models
     modules haiku_cores
     core data waves native
+    folders
     files
     errors _version
 """
