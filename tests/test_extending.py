@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 EXAMPLES = {path.stem: path for path in sorted((ROOT / "examples").glob("own_*.py"))}
 TINY = (
-    "smoke,num_steps=2,checkpoint_every=2,data.num_train=4,data.num_test=4,"
+    "smoke,num_steps=3,checkpoint_every=3,data.num_train=4,data.num_test=4,"
     "model.conv_channels=2,eval.num_windows=2,eval.num_mean_windows=2,eval.num_vpt=2,"
     "eval.batch_size=2"
 )
