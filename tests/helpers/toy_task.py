@@ -15,6 +15,7 @@ from flax import nnx
 
 from nwm_jax.errors import UserError
 from nwm_jax.modules import functional
+from nwm_jax.shell import progress
 from nwm_jax.training import loop, mesh
 from nwm_jax.training.task import Task
 
@@ -113,7 +114,9 @@ def main(arguments):
     delay = float(options.pop("delay", 0.0))
     config = get_config(**{k: int(v) for k, v in options.items()})
     try:
-        result = loop.train(config, Toy(config.seed, delay), workdir)
+        result = loop.train(
+            config, Toy(config.seed, delay), workdir, display=progress.Progress
+        )
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
