@@ -258,7 +258,7 @@ def test_a_process_lost_while_saving_ends_the_other_at_once(lost, tmp_path):
 DYING = """
 import os, sys
 from nwm_jax.training import workdir
-from tests.training import toy
+from tests.helpers import toy_task as toy
 if os.environ["JAX_PROCESS_ID"] == "1":
     workdir.claim = lambda *_: os.kill(os.getpid(), 9)
 sys.exit(toy.main(sys.argv[1:]))
