@@ -8,7 +8,7 @@ import os
 from absl import flags
 
 from nwm_jax.runs import drawing, opened
-from nwm_jax.shell import cli, progress, screen
+from nwm_jax.shell import cli, memory, progress, screen
 from nwm_jax.training import loop, mesh
 from nwm_jax.training.registry import build
 
@@ -26,6 +26,7 @@ WORKDIR = flags.DEFINE_string(
 def main(argv: list[str]) -> int:
     """Runs the verb; 0 also when a signal ended the run early, for it can go on."""
     del argv
+    memory.keep_freed()
     mesh.initialize_distributed()
     config, workdir = CONFIG.value, WORKDIR.value
     if config.data.get("path"):

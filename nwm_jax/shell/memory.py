@@ -13,7 +13,8 @@ def keep_freed() -> None:
     On a CPU a step takes and frees its memory anew. glibc returns large arrays to the
     system, which hands them out again as pages of zeros, one fault for 4 kB: with 90 MB
     a seventh of a step's processor time. What the process holds afterwards is what it
-    held at its peak.
+    held at its peak. It must run before anything asks for a device: threads that have
+    memory of their own keep returning it.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -9,8 +9,8 @@ import pytest
 resource = pytest.importorskip("resource")
 
 PROGRAM = """
-import tests.training.test_memory as test
-from nwm_jax.training import memory
+import tests.shell.test_memory as test
+from nwm_jax.shell import memory
 memory.keep_freed()
 test.fill_and_free()
 print(test.faults(test.fill_and_free))
