@@ -34,9 +34,8 @@ def commands():
         text = page.read_text().replace("\\\n", " ")  # continued lines
         for line in text.splitlines():
             for part in line.split("&&") if line.startswith("    ") else []:
-                words = shlex.split(part, comments=True)
-                if words[:2] == ["python", "-m"] and words[2].startswith("nwm_jax."):
-                    yield page, words[2:]
+                if part.strip().startswith("python -m nwm_jax."):
+                    yield page, shlex.split(part, comments=True)[2:]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
