@@ -34,7 +34,9 @@ def commands():
         text = page.read_text().replace("\\\n", " ")  # continued lines
         for line in text.splitlines():
             for part in line.split("&&") if line.startswith("    ") else []:
-                if part.strip().startswith("python -m nwm_jax.") and "$" not in part:
+                if part.strip().startswith("python -m nwm_jax.") and not re.search(
+                    r"\$|\.\.\.", part
+                ):
                     yield page, shlex.split(part, comments=True)[2:]
 
 
