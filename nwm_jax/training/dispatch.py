@@ -1,9 +1,7 @@
 """Several training steps in one call of the device."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
-
-if TYPE_CHECKING:
-    from nwm_jax.training.task import Task
-
+from nwm_jax.training.task import Task
 
 DEFAULT_GROUP = 10
 
