@@ -214,7 +214,9 @@ def _number(value: Any) -> str:
     if isinstance(value, list):
         items = (f"{v:.4g}" if isinstance(v, float) else str(v) for v in value)
         value = ", ".join(items)
-    return f'<td class="number">{html.escape("-" if value is None else str(value))}</td>'
+    return (
+        f'<td class="number">{html.escape("-" if value is None else str(value))}</td>'
+    )
 
 
 def _pictures(folder: pathlib.Path, budget: int) -> str:
