@@ -14,14 +14,22 @@ import time
 import numpy as np
 from absl import flags
 
-import nwm_jax
 from nwm_jax import files
+from nwm_jax._version import __version__
 from nwm_jax.errors import UserError
 from nwm_jax.figures import recording as pictures
 from nwm_jax.figures import recording_report
 from nwm_jax.shell import cli
 from nwm_jax.shell.progress import duration
-from nwm_jax.waves import analysis, describe, formats, prepare, recording
+from nwm_jax.waves import (
+    analysis,
+    describe,
+    formats,
+    lab_formats,
+    prepare,
+    recording,
+    side_files,
+)
 from nwm_jax.waves.arrays import BOUNDARIES
 from nwm_jax.waves.filters import check_band
 from nwm_jax.waves.pipeline import SETTINGS
@@ -176,7 +184,7 @@ def main(argv: list[str]) -> None:
     recording.check_shape(data, positions)
     mask = MASK.value
     if mask not in (None, "auto"):
-        mask = formats.read_mask(mask)
+        mask = side_files.read_mask(mask)
     steps = prepare.Steps(
         mask,
         DFF.value,
@@ -209,7 +217,7 @@ def main(argv: list[str]) -> None:
     settings = {name: FLAGS[name].value for name in FLAGS if name in _SETTINGS} | {
         "fs": fs,
         "band": band,
-        "nwm_jax": nwm_jax.__version__,
+        "nwm_jax": __version__,
     }
     size = {"path": str(path), "shape": list(data.shape)}
     result = {"recording": size, "settings": settings} | found.result
@@ -266,7 +274,7 @@ class _Progress:
             self._last = now
 
 
-def _layout(source: formats.Recording, units: describe.Units):
+def _layout(source: lab_formats.Recording, units: describe.Units):
     """The data with time first, positions, spacing, units, and lines to print."""
     data, notes = source.data, []
     if data.ndim == 3:
@@ -286,7 +294,7 @@ def _layout(source: formats.Recording, units: describe.Units):
         data = np.moveaxis(data, TIME_AXIS.value, 0)
     positions, spacing = source.positions, SPACING.value
     if POSITIONS.value is not None:
-        positions = formats.read_positions(POSITIONS.value)
+        positions = side_files.read_positions(POSITIONS.value)
     elif positions is not None and source.unit == "um":
         # The places are in micrometres.
         spacing = 1e-3 if spacing is None else spacing

@@ -13,7 +13,7 @@ from nwm_jax.waves.correlation import (
     spatial_autocorrelation,
     temporal_autocorrelation,
 )
-from nwm_jax.waves.cycles import Cycles, headline, measure_cycles
+from nwm_jax.waves.cycles import Cycles, measure_cycles
 from nwm_jax.waves.pipeline import wave_signal
 from nwm_jax.waves.plane_wave import fit_plane_wave
 from nwm_jax.waves.singularities import triangle_winding, winding_number
@@ -24,6 +24,7 @@ from nwm_jax.waves.sites import (
     scattered_sites,
     site_velocity,
 )
+from nwm_jax.waves.speed import headline
 from nwm_jax.waves.travelling import travelling_index
 from nwm_jax.waves.velocity import direction, phase_speed, temporal_frequency
 

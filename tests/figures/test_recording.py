@@ -5,7 +5,7 @@ from PIL import Image
 
 from nwm_jax import waves
 from nwm_jax.errors import UserError
-from nwm_jax.figures import recording, style
+from nwm_jax.figures import recording, recording_spectrum, style
 from nwm_jax.waves import analysis, describe
 from nwm_jax.waves.fronts import flatten
 from tests.helpers import wave_fields
@@ -60,7 +60,7 @@ def test_directions_agree_on_map_and_histogram(signal, tmp_path, figures, origin
 def test_the_spectrum_marks_where_the_wave_goes(tmp_path, figures):
     x = wave_fields.plane_wave(VECTOR, (200, 12, 16)) + wave_fields.noise((200, 12, 16))
     found = waves.space_time_spectrum(x, segment=100, num_shuffles=9)
-    recording.draw_spectrum(tmp_path / "a.png", found, origin="upper")
+    recording_spectrum.draw_spectrum(tmp_path / "a.png", found, origin="upper")
     panels = figures[0].axes[:3]
     marks = [axes.lines[0].get_xydata()[0] for axes in panels]
     expected = [(VECTOR[1], 0.1), (VECTOR[0], 0.1), (VECTOR[1], VECTOR[0])]

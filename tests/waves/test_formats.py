@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from nwm_jax.errors import UserError
-from nwm_jax.waves import formats
+from nwm_jax.waves import formats, lab_formats, side_files
 from tests.helpers import wave_fields
 
 X = wave_fields.noise((20, 5, 6)).astype(np.float32)
@@ -121,13 +121,13 @@ def test_what_neo_reads(tmp_path):
     neo.io.AsciiSignalIO(str(tmp_path / "a.txt")).write_block(block)
     found = formats.read(tmp_path / "a.txt")
     np.testing.assert_allclose(found.data, data)
-    direct = formats.as_recording(signal)
+    direct = lab_formats.as_recording(signal)
     np.testing.assert_array_equal(direct.data, data)
     np.testing.assert_allclose(direct.fs, 500)
     movie = neo.ImageSequence(
         X, units="V", sampling_rate=25 * quantities.Hz, spatial_scale=1 * quantities.um
     )
-    found = formats.as_recording(movie)
+    found = lab_formats.as_recording(movie)
     np.testing.assert_array_equal(found.data, X)
     np.testing.assert_allclose(found.fs, 25)
 
@@ -145,16 +145,16 @@ def test_xarray():
         dims=("y", "x", "time"),
         coords={"time": np.arange(20) / 50},
     )
-    found = formats.as_recording(movie)
+    found = lab_formats.as_recording(movie)
     np.testing.assert_array_equal(found.data, X)
     np.testing.assert_allclose(found.fs, 50)
     place = {"row": ("site", np.arange(6.0)), "column": ("site", np.ones(6))}
     sites = xarray.DataArray(X[:, 0], dims=("time", "site"), coords=place)
-    found = formats.as_recording(sites)
+    found = lab_formats.as_recording(sites)
     np.testing.assert_array_equal(found.positions[2], [2, 1])
-    assert formats.as_recording(X).data is X
+    assert lab_formats.as_recording(X).data is X
     with pytest.raises(UserError, match="dimension time"):
-        formats.as_recording(xarray.DataArray(X))
+        lab_formats.as_recording(xarray.DataArray(X))
 
 
 def test_positions(tmp_path):
@@ -168,13 +168,13 @@ def test_positions(tmp_path):
     turned = [f"{column}\t{row}\tc" for row, column in place]
     (tmp_path / "c.tsv").write_text("\n".join(["x\ty\tname", *turned]))
     for name in ("a.npy", "a.json", "b.json", "a.csv", "b.csv", "c.tsv"):
-        np.testing.assert_array_equal(formats.read_positions(tmp_path / name), place)
+        np.testing.assert_array_equal(side_files.read_positions(tmp_path / name), place)
     (tmp_path / "d.csv").write_text("one,two\nthree,four")
     np.save(tmp_path / "d.npy", X)
     for name in ("d.csv", "d.npy", "none.csv", "e.doc"):
         (tmp_path / "e.doc").touch()
         with pytest.raises(UserError, match="--positions"):
-            formats.read_positions(tmp_path / name)
+            side_files.read_positions(tmp_path / name)
 
 
 def test_masks(tmp_path):
@@ -189,10 +189,10 @@ def test_masks(tmp_path):
     names = ["a.npy", "a.png", "a.mat"]
     names += ["a.tif"] if _has("tifffile") else []
     for name in names:
-        np.testing.assert_array_equal(formats.read_mask(tmp_path / name), mask)
+        np.testing.assert_array_equal(side_files.read_mask(tmp_path / name), mask)
     np.save(tmp_path / "b.npy", X)
     with pytest.raises(UserError, match="height, width"):
-        formats.read_mask(tmp_path / "b.npy")
+        side_files.read_mask(tmp_path / "b.npy")
 
 
 @pytest.mark.parametrize(

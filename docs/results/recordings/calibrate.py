@@ -15,9 +15,10 @@ import scipy.fft
 import scipy.ndimage
 
 from nwm_jax.waves import band_pass, surrogates
-from nwm_jax.waves.cycles import headline, measure_cycles
+from nwm_jax.waves.cycles import measure_cycles
 from nwm_jax.waves.pipeline import plain_signal, wave_signal
 from nwm_jax.waves.sites import grid_sites
+from nwm_jax.waves.speed import headline
 
 HERE = pathlib.Path(__file__).parent
 SHAPE, BAND = (1000, 16, 16), (0.05, 0.15)
