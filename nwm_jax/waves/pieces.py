@@ -70,9 +70,9 @@ def piecewise_signal(
     starts = list(range(0, length, step))
     first = prepare.apply(plan, data[:4], fs=fs)
     there = np.isfinite(first).all(axis=0).ravel()
-    place = None if folder is None else pathlib.Path(folder)
+    disk = None if folder is None else pathlib.Path(folder)
     # The file has no name: it vanishes when nothing holds it any more.
-    with tempfile.TemporaryFile(dir=place) as file:
+    with tempfile.TemporaryFile(dir=disk) as file:
         out = np.memmap(file, np.complex64, "w+", shape=(length, int(there.sum())))
 
     def filtered(begin: int, end: int) -> np.ndarray:
@@ -109,9 +109,9 @@ def piecewise_signal(
         signal = analytic_signal(block, remove_mean=False)[extra:-extra]
         t = np.arange(start - extra, stop + extra)
         far = _far_field(t, length)
-        for joint in (0, length):  # what the piece itself has of a break inside of it
-            if start - extra <= joint <= stop + extra:
-                far -= _far_field(t - joint, around)
+        for place in (0, length):  # what the piece itself has of a break inside of it
+            if start - extra <= place <= stop + extra:
+                far -= _far_field(t - place, around)
         signal += 1j * (far[:, None] * jump) - jump / length  # and its mean is none
         inner = signal.real[extra : extra + stop - start]
         squares = np.einsum("tn,tn->n", inner, inner, dtype=np.float64)
