@@ -103,10 +103,11 @@ void add_shares(T* sums, Size shares, Size size) {
     for (Size i = 0; i < size; ++i) sums[i] += sums[share * size + i];
 }
 
-// Adds the pixels of an image to `total`: those of a row first, which rounds less.
+// Adds the pixels of an image to `total`: those of a row first, in `sum`, which rounds
+// less.
 template <class T>
-void add_pixels(const T* image, Size height, Size width, Size channels, T* total) {
-  T* sum = workspace<T>(3, channels);
+void add_pixels(const T* image, Size height, Size width, Size channels, T* sum,
+                T* total) {
   for (Size i = 0; i < height; ++i) {
     std::fill(sum, sum + channels, T(0));
     for (Size j = 0; j < width; ++j, image += channels)
@@ -120,11 +121,11 @@ template <class T>
 void sum_pixels(xla::ffi::ThreadPool& pool, const Images<const T>& x, T* total) {
   const Size shares = number_of_shares(1, x.n);
   Array<T> sums(shares * x.c);
-  parallel(pool, shares, [&](Size share) {
+  parallel<T>(pool, shares, {x.c}, [&](Size share, T* const* arrays) {
     T* sum = sums.data() + share * x.c;
     std::fill(sum, sum + x.c, T(0));
     for (Size n = share * x.n / shares; n < (share + 1) * x.n / shares; ++n)
-      add_pixels(x.image(n), x.h, x.w, x.c, sum);
+      add_pixels(x.image(n), x.h, x.w, x.c, arrays[0], sum);
   });
   add_shares(sums.data(), shares, x.c);
   std::copy_n(sums.data(), x.c, total);

@@ -19,6 +19,13 @@ struct Part {
   std::vector<const T*> kernels;  // of each panel: [taps, c, width]
 };
 
+// Rows of a part that have about so many pixels.
+template <class T>
+Size band_of(const Part<T>& part, Size pixels) {
+  return std::clamp<Size>(pixels / std::max<Size>(1, part.size[1]), 1,
+                          std::max<Size>(1, part.size[0]));
+}
+
 template <class T>
 void correlate_parts(xla::ffi::ThreadPool& pool, const Images<const T>& x,
                      const Size low[2], const Size padded[2],
@@ -29,20 +36,24 @@ void correlate_parts(xla::ffi::ThreadPool& pool, const Images<const T>& x,
   const Size line = padded[1] * x.c, image = padded[0] * line;
   const Size area = std::max<Size>(1, parts[0].size[0] * parts[0].size[1]);
   const Size group = std::max<Size>(1, kPixels / area);
-  parallel(pool, ceil_div(x.n, group), [&](Size task) {
+  Size most_pixels = 0;  // of a part that are summed at a time
+  for (const Part<T>& part : parts)
+    most_pixels = std::max(most_pixels, band_of(part, kPixels) * part.size[1]);
+  const std::initializer_list<Size> sizes = {group * image,
+                                             group * most_pixels * panels.width(0)};
+  parallel<T>(pool, ceil_div(x.n, group), sizes, [&](Size task, T* const* arrays) {
+    T *const p = arrays[0], *const sum = arrays[1];
     const Size begin = task * group, images = std::min(group, x.n - begin);
-    T* p = workspace<T>(0, group * image);
     for (Size n = 0; n < images; ++n)
       pad(x, begin + n, low, padded[0], padded[1], p + n * image);
     for (const Part<T>& part : parts) {
       const Size height = part.size[0], width = part.size[1];
       const Size depth = part.taps[1] * x.c;
       if (!height || !width) continue;
-      const Size band = std::clamp<Size>(kPixels / width, 1, height);
+      const Size band = band_of(part, kPixels);
       for (Size panel = 0; panel < panels.number(); ++panel)
         for (Size from = 0; from < height; from += band) {
           const Size rows = std::min(band, height - from), wide = panels.width(panel);
-          T* sum = workspace<T>(1, group * band * width * wide);
           if (!part.taps[0] || !depth)
             std::fill(sum, sum + images * rows * width * wide, T(0));
           // What of the kernel stays in the cache: rows of taps, or parts of one.
@@ -172,10 +183,10 @@ void correlate_to_few(xla::ffi::ThreadPool& pool, const Images<const T>& x,
                   taps.data() + c * wide + tap * k.o);
   const Size left = std::max<Size>(0, -g.low[1]),
              right = std::min(x.w, pixels - g.low[1]);
-  parallel(pool, x.n, [&](Size n) {
-    // The products of the rows that a row of y reads, in a ring.
-    T* products = workspace<T>(0, k.h * pixels * wide);
-    T* sum = workspace<T>(1, y.w * kFew);
+  const std::initializer_list<Size> sizes = {k.h * pixels * wide, y.w * kFew};
+  parallel<T>(pool, x.n, sizes, [&](Size n, T* const* arrays) {
+    // The products of the rows that a row of y reads, in a ring; sums of a row.
+    T *const products = arrays[0], *const sum = arrays[1];
     for (Size row = 0; row < y.h + k.h - 1; ++row) {
       T* ring = products + row % k.h * pixels * wide;
       const Size from = row - g.low[0], piece = most_rows<T>(wide);
@@ -222,7 +233,10 @@ void kernel_gradient_directly(xla::ffi::ThreadPool& pool, const Images<const T>&
   const Size band = std::clamp<Size>(kPixels / g.w, 1, g.h);
   const Size size = kh * depth * panels.total();
   const Array<T> sums(shares * size);
-  parallel(pool, shares * panels.number(), [&](Size task) {
+  const std::initializer_list<Size> sizes = {group * image,
+                                             group * g.h * g.w * panels.width(0)};
+  parallel<T>(pool, shares * panels.number(), sizes, [&](Size task, T* const* arrays) {
+    T *const p = arrays[0], *const q = arrays[1];
     const Size share = task / panels.number(), panel = task % panels.number();
     const Size wide = panels.width(panel), near = g.h * g.w * wide;
     T* sum = sums.data() + share * size + kh * depth * panels.first(panel);
@@ -230,8 +244,6 @@ void kernel_gradient_directly(xla::ffi::ThreadPool& pool, const Images<const T>&
     const Size end = (share + 1) * x.n / shares;
     for (Size n = share * x.n / shares; n < end; n += group) {
       const Size images = std::min(group, end - n);
-      T* p = workspace<T>(0, group * image);
-      T* q = workspace<T>(1, group * near);
       for (Size i = 0; i < images; ++i) {
         pad(x, n + i, geometry.low, height, width, p + i * image);
         widen(g.image(n + i) + panels.first(panel), g.c, panels.used(panel), wide,
