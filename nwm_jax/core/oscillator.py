@@ -357,23 +357,30 @@ def _run_scan(hparams, params, state, inputs, remat, value):
         state, inputs = part
         return unroll_scan(scan, tuple(state), inputs, remat=remat)
 
-    size = _examples_at_once(hparams, len(inputs))
-    if size == len(inputs):
-        last, states = run_part((state, inputs))
-    else:
+    def run_all(state, inputs):
+        return run_part((state, inputs))
+
+    def run_parts(state, inputs):
         parts = jax.tree.map(
             lambda a: a.reshape(-1, size, *a.shape[1:]), (state, inputs)
         )
-        last, states = jax.tree.map(
+        return jax.tree.map(
             lambda a: a.reshape(-1, *a.shape[2:]), jax.lax.map(run_part, parts)
+        )
+
+    size = _examples_at_once(hparams, len(inputs))
+    if size == len(inputs):
+        last, states = run_all(state, inputs)
+    else:
+        last, states = jax.lax.platform_dependent(
+            state, inputs, cpu=run_parts, default=run_all
         )
     return OscillatorState(*last), OscillatorState(*states)
 
 
 def _examples_at_once(hparams: OscillatorHParams, batch: int) -> int:
     """How many examples a CPU's cache holds: a divisor of the batch."""
-    sharded = jax.sharding.get_abstract_mesh().size > 1
-    if jax.default_backend() != "cpu" or sharded:
+    if jax.sharding.get_abstract_mesh().size > 1:
         return batch
     near = math.prod(hparams.kernel_shape) * 2 * math.prod(hparams.field_shape)
     wanted = max(1, _CACHE_NUMBERS // near)

@@ -14,7 +14,6 @@ there is none `PLAIN_ON_CPU`, on accelerators XLA's.
 """
 
 import functools
-import math
 from collections.abc import Sequence
 
 import jax
@@ -209,7 +208,7 @@ def _compiled(name, geometry):
 
     @run.def_vmap
     def run_mapped(size, mapped, *arrays):
-        first, kernel, last = (*mapped, False)[:3]
+        _, kernel, last = (*mapped, False)[:3]
         if name == "kernel_gradient" or kernel:
             results = _one_by_one(run, mapped, arrays)
         elif name.endswith("_gradients"):

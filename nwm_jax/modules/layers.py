@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from nwm_jax.core import init
-from nwm_jax.modules import conv, fast_conv
+from nwm_jax.modules import conv, conv_layers, fast_conv
 from nwm_jax.modules.devices import on_each_device
 
 
@@ -87,22 +87,24 @@ def run_convs(convs: nnx.List, x: jax.Array) -> jax.Array:
     Returns:
       ``[N, H', W', O]``.
     """
-    if conv.resolve(convs[0].implementation) != "fast":
+    if conv.resolve(convs[0].implementation) not in ("auto", "fast"):
         for layer in convs:
             x = layer(x)
         return x
+    first = convs[0]
+    x = x.astype(jnp.promote_types(x.dtype, first.kernel[...].dtype))
+    conv.check(x, first.kernel[...], first.bias[...])
     layers, weights, size = [], [], x.shape[1:3]
     for each in convs:
         kernel = each.kernel[...]
         if each.upsample:
-            layer, kernel = fast_conv.upsampling(size, kernel, each.slope)
+            layer, kernel = conv_layers.upsampling(size, kernel, each.slope)
         else:
             like = kernel.shape[:2], each.stride, each.padding, each.slope
-            layer = fast_conv.correlation(size, *like)
+            layer = conv_layers.correlation(size, *like)
         layers.append(layer)
         weights.append((kernel, each.bias[...]))
         size = layer.size
-    x = x.astype(jnp.promote_types(x.dtype, kernel.dtype))
     return on_each_device(
         lambda x, weights: fast_conv.stack(x, weights, tuple(layers)), x, weights
     )

@@ -41,6 +41,8 @@ def kernel_gradient(
     x: jax.Array, g: jax.Array, layer: Layer, window: Pair
 ) -> jax.Array:
     """Computes ``sum over n and i of x[n, stride i + u - low]' g[n, i]`` for all u."""
+    if not x.size or not g.size:  # XLA refuses such kernels
+        return jnp.zeros((*window, x.shape[3], g.shape[3]), x.dtype)
     pads = _pads(x.shape[1:3], window, g.shape[1:3], layer)
     stride = (layer.stride,) * 2
     return lax.conv_general_dilated(
@@ -91,9 +93,7 @@ def _ended(z, bias, layer):
 def _correlate(x, kernel, layer):
     pads = _pads(x.shape[1:3], kernel.shape[:2], layer.size, layer)
     stride = (layer.stride,) * 2
-    return lax.conv_general_dilated(
-        x, kernel, stride, pads, dimension_numbers=_IMAGES
-    )
+    return lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=_IMAGES)
 
 
 def _spread(x, kernel, layer):

@@ -6,6 +6,11 @@ refuses to start any CPU with functions of a newer interface than its own. Where
 something does not fit, `available` is False, `problem` says why in one line with the
 remedy, and callers use a plain formulation of the same functions.
 
+NaN and infinity: what reads one of them is not finite either, with all instruction sets
+alike, but which of the two it becomes is not defined. In a kernel, and for the gradient
+at one, they meet the zeros outside of images too: then all results of that channel, or
+the gradients of all its weights, may be lost. Nothing else is touched.
+
 The plain formulations and these are compared by ``benchmark train --compare``. When the
 compiled ones are no longer 1.5 times faster than the faster of the other two, on the
 paper's step and on `:laptop`, this folder is to be deleted.
@@ -52,7 +57,7 @@ def available() -> bool:
     global _reported
     with _lock:
         line = _load_once()
-        if line and not _reported:
+        if line and not _reported and jax.default_backend() == "cpu":
             _reported = True
             logging.getLogger("nwm_jax").warning("%s", line)
     return line is None
@@ -112,7 +117,7 @@ def load(path: pathlib.Path) -> tuple[ctypes.CDLL | None, str | None]:
     Returns:
       The library or None; why it is not used, one line, or None.
     """
-    library, what = _open(path)
+    library, what = examine(path)
     if library is not None and (what := _register(library)):
         library = None
     if what is None:
@@ -124,7 +129,7 @@ def load(path: pathlib.Path) -> tuple[ctypes.CDLL | None, str | None]:
     )
 
 
-def _open(path: pathlib.Path) -> tuple[ctypes.CDLL | None, str | None]:
+def examine(path: pathlib.Path) -> tuple[ctypes.CDLL | None, str | None]:
     """Opens a library and compares what it says of itself; registers nothing."""
     if not path.exists():
         return None, f"there is no {path}"
@@ -162,7 +167,8 @@ def runtime_version() -> tuple[int, int] | None:
         text = header.read_text()
     except OSError:
         return None
-    found = dict(re.findall(r"^#define XLA_FFI_API_(MAJOR|MINOR) (\d+)", text, re.M))
+    lines = re.findall(r"^#define XLA_FFI_API_(MAJOR|MINOR) (\d+)", text, re.MULTILINE)
+    found = dict(lines)
     if len(found) < 2:
         return None
     return int(found["MAJOR"]), int(found["MINOR"])
@@ -178,6 +184,6 @@ def _register(library: ctypes.CDLL) -> str | None:
             target = f"nwm_{name}"
             function = jax.ffi.pycapsule(getattr(library, target))
             jax.ffi.register_ffi_target(target, function, platform="cpu")
-    except Exception as error:  # whatever it is, JAX goes on without them
+    except (RuntimeError, ValueError, TypeError) as error:
         return f"XLA refuses them: {str(error).splitlines()[0][:200]}"
     return None
