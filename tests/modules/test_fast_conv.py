@@ -7,7 +7,7 @@ import pytest
 
 from nwm_jax import errors
 from nwm_jax.modules import conv, conv_layers, fast_conv
-from tests.helpers.native import needs_native
+from tests.helpers.native import each_instruction_set, needs_native
 
 SIZES = ((6, 5), (3, 3), (6, 6), (6, 6))  # before, between and after the layers
 SLOPES = 0.1, 0.2, 1.0
@@ -63,7 +63,8 @@ def test_a_stack_is_its_layers_one_after_the_other(x64, tolerance):
             ]
 
         assert stacked(x, weights).shape == (7, *SIZES[3], 3)
-        assert_all_close(*both(x, weights), tolerance)
+        for _ in each_instruction_set():
+            assert_all_close(*jax.block_until_ready(both(x, weights)), tolerance)
 
 
 def test_second_derivatives_of_a_stack():

@@ -145,3 +145,34 @@ def test_memory_stays_bounded_over_calls_of_varying_sizes():
     assert done.returncode == 0, done.stderr
     before, after = map(float, done.stdout.split())
     assert after < before + 64, f"{before} MiB, after 1,000 calls {after} MiB"
+
+
+LIMITED = """
+import resource
+import jax, jax.numpy as jnp, numpy as np
+from nwm_jax.modules import conv
+
+x, kernel = np.ones((16, 3, 3, 4096), "f4"), np.ones((3, 3, 4096, 64), "f4")
+gradient = jax.jit(jax.grad(lambda k, x: jnp.sum(conv.conv(x, k, stride=2))))
+program = gradient.lower(kernel, x).compile()
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * 4096
+_, most = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (used + 100 * 2**20, most))  # 16 sums take 144
+try:
+    jax.block_until_ready(program(kernel, x))
+except Exception as error:
+    print("no memory for its sums" in str(error))
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+print(float(jnp.sum(program(kernel, x))) > 0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not pathlib.Path("/proc/self/statm").exists(), reason="no /proc")
+def test_no_memory_is_an_error_and_not_the_end():
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True", "True"]
