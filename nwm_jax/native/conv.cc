@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <new>
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -119,8 +119,8 @@ void upsample_gradients(ffi::ThreadPool& pool, const Images<const T>& x,
   transpose_upsampled(pool, g, back, ending, dx);
 }
 
-// What follows runs in the thread that XLA calls, and while no helper does: an exception
-// ends in `run`.
+// What follows runs in the thread that XLA calls, while no helper does: exceptions end
+// in `run`.
 void require(bool fits, const char* what) {
   if (!fits) throw std::invalid_argument(what);
 }
@@ -165,22 +165,23 @@ enum class Operation { kCorrelate, kSpread, kUpsample };
 
 // Whether sizes fit: those of images, of a kernel, and of what it makes of them.
 template <class T, class U>
-void check(Operation operation, const Images<T>& x, const Kernel<std::remove_const_t<T>>& k,
-           const Images<U>& y, const Geometry& g) {
+void check(Operation operation, const Images<T>& x,
+           const Kernel<std::remove_const_t<T>>& k, const Images<U>& y,
+           const Geometry& g) {
   require(x.n == y.n, "images and results differ in number");
   require(x.c == k.c && y.c == k.o, "images and kernel differ in channels");
   require(g.stride >= 1 && g.stride < (Size(1) << 31), "the stride is out of range");
   const Size window[2] = {k.h, k.w}, from[2] = {x.h, x.w}, to[2] = {y.h, y.w};
   for (int i : {0, 1}) {
     require(window[i] >= 1 && g.low[i] >= 0 && g.low[i] < window[i],
-            "there are more zeros before the images than the kernel reads");
+            "a kernel is empty, or reads beyond the zeros before the images");
     if (operation == Operation::kUpsample)
       require(window[i] == 3 && g.stride == 2 && g.low[i] == 1 && to[i] == 2 * from[i],
               "upsampling needs a kernel of 3x3 and results of twice the size");
-    const bool larger_first = operation == Operation::kCorrelate;
-    const Size large = larger_first ? from[i] : to[i], small = larger_first ? to[i] : from[i];
+    const bool shrinks = operation == Operation::kCorrelate;
+    const Size large = shrinks ? from[i] : to[i], small = shrinks ? to[i] : from[i];
     require(small == 0 || (small - 1) * g.stride - g.low[i] < std::max<Size>(1, large),
-            "there are more small images' pixels than the large images have places");
+            "the smaller images have more pixels than the larger ones have places");
   }
 }
 
@@ -195,8 +196,9 @@ ffi::Error run(const ffi::AnyBuffer& x, const F& f) {
     else
       require(false, "arrays must be float32 or float64");
   } catch (const std::invalid_argument& error) {
-    return ffi::Error::InvalidArgument(std::string("nwm_jax convolution: ") + error.what());
-  } catch (const std::bad_alloc&) {
+    return ffi::Error::InvalidArgument(std::string("nwm_jax convolution: ") +
+                                       error.what());
+  } catch (const std::exception&) {  // std::bad_alloc, or a vector of absurd length
     return ffi::Error(ffi::ErrorCode::kResourceExhausted,
                       "nwm_jax convolution: there is no memory for its sums");
   }
@@ -252,6 +254,8 @@ ffi::Error gradients(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer back
             "the gradient at images has not their size");
     check(operation, from, Kernel<T>{nullptr, by.h, by.w, by.o, by.c}, given, geometry);
     T* kernels = gradient(*dk, by, operation != Operation::kSpread);
+    // The signs of x are read where dx will stand. As a rule XLA puts both there.
+    if (to.data != from.data) std::copy_n(from.data, from.n * from.size(), to.data);
     const Ending<T> ending{nullptr, static_cast<T>(slope)};
     sum_pixels(pool, given, vector<T>(*db, by.c));
     if constexpr (operation == Operation::kCorrelate)
@@ -292,8 +296,8 @@ CONVOLUTION(upsample, Operation::kUpsample);
 XLA_FFI_DEFINE_HANDLER_SYMBOL(nwm_kernel_gradient, gradient_of_kernel,
                               BIND ARGUMENT ARGUMENT RESULT GEOMETRY);
 
-// What the loader compares before XLA hears of any function: the version of XLA's calls,
-// a hash of the sources, the kind of machine.
+// What the loader compares before XLA hears of any function: the version of XLA's
+// calls, a hash of the sources, the kind of machine.
 #define TEXT_OF(X) #X
 #define TEXT(X) TEXT_OF(X)
 extern "C" const char* nwm_about() {

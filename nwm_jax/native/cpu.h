@@ -120,9 +120,9 @@ inline Size round_up(Size n, Size to) { return ceil_div(n, to) * to; }
 template <class T>
 class Array {
  public:
-  explicit Array(Size size)
-      : data_(static_cast<T*>(
-            std::aligned_alloc(64, round_up(std::max<Size>(1, size) * sizeof(T), 64)))) {
+  explicit Array(Size size) {
+    const Size bytes = round_up(std::max<Size>(1, size) * sizeof(T), 64);
+    data_.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
     if (!data_) throw std::bad_alloc();
   }
   T* data() const { return data_.get(); }
@@ -134,8 +134,8 @@ class Array {
   std::unique_ptr<T, Free> data_;
 };
 
-// Calls f(task, arrays) with tasks 0, ..., tasks - 1 on the threads of XLA and this one:
-// `arrays` are for this task alone, of those sizes, and have no values yet.
+// Calls f(task, arrays) with tasks 0, ..., tasks - 1 on the threads of XLA and this
+// one: `arrays` are for this task alone, of those sizes, and have no values yet.
 //
 // Their memory is allocated before the first task and freed after the last. f must not
 // throw.

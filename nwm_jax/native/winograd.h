@@ -101,7 +101,8 @@ void correlate_winograd(xla::ffi::ThreadPool& pool, const Images<const T>& x,
   const std::initializer_list<Size> sizes = {
       tiling.group * image, Scheme::kPlaces * place_size<T>(most, x.c),
       Scheme::kPlaces * place_size<T>(most, widest), 4 * tiling.width * widest};
-  parallel<T>(pool, ceil_div(x.n, tiling.group), sizes, [&](Size task, T* const* arrays) {
+  const Size tasks = ceil_div(x.n, tiling.group);
+  parallel<T>(pool, tasks, sizes, [&](Size task, T* const* arrays) {
     T *const p = arrays[0], *const v = arrays[1], *const m = arrays[2];
     T* const pixels = arrays[3];
     const Size begin = task * tiling.group,
@@ -231,9 +232,10 @@ void transpose_upsampled(xla::ffi::ThreadPool& pool, const Images<const T>& g,
       Scheme::kPlaces * place_size<T>(most, g.c),
       Scheme::kPlaces * place_size<T>(most, widest),
       tiling.group * y.h * y.w * widest * 3, y.w * widest};
-  parallel<T>(pool, ceil_div(g.n, tiling.group), sizes, [&](Size task, T* const* arrays) {
+  const Size tasks = ceil_div(g.n, tiling.group);
+  parallel<T>(pool, tasks, sizes, [&](Size task, T* const* arrays) {
     T *const v = arrays[0], *const m = arrays[1];
-    T *const given = arrays[2], *const sum = arrays[3];  // given: along columns, of 3 places
+    T *const given = arrays[2], *const sum = arrays[3];  // given: 3 places of rows
     const Size begin = task * tiling.group,
                images = std::min(tiling.group, g.n - begin);
     const Size rows = images * y.h;
