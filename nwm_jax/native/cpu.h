@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -14,6 +15,7 @@
 #include <memory>
 #include <new>
 #include <thread>
+#include <type_traits>
 
 #include "xla/ffi/api/ffi.h"
 
@@ -39,7 +41,9 @@ struct Transforms {
 // What products.h gives for each kind of CPU.
 template <class T>
 struct Functions {
+  Size width;  // numbers in a vector
   void (*product)(const T*, const T*, T*, const Steps&, Size, Size);
+  bool (*copy)(const T*, Size, T*);
   void (*activate)(const T*, Size, Size, const T*, T, Size, T*, Size);
   void (*pull_back)(const T*, Size, Size, T, Size, T*, Size);
   void (*give_back)(const T*, const T*, const T*, const T*, const T*, Size, T*);
