@@ -11,7 +11,7 @@ from setuptools.errors import CompileError
 
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(
-    r'^__version__ = "(.+)"$', (HERE / "nwm_jax/__init__.py").read_text(), re.MULTILINE
+    r'^__version__ = "(.+)"$', (HERE / "nwm_jax/_version.py").read_text(), re.MULTILINE
 )[1]
 
 spec = importlib.util.spec_from_file_location("build", HERE / "nwm_jax/native/build.py")
