@@ -1,4 +1,4 @@
-"""Scores a model on the examples of an evaluation: shards, pads, gathers."""
+"""Scores a model on the examples of an evaluation: shards, pads, gathers, summarises."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from nwm_jax.evaluation import Evaluation
 
 
-def make_eval(
+def make_gather(
     evaluation: Evaluation, mesh: Mesh, batch_size: int
-) -> Callable[..., dict[str, Any]]:
-    """Makes a function that evaluates; it compiles once, at its first call.
+) -> Callable[..., dict[str, np.ndarray]]:
+    """Makes a function that scores examples; it compiles once, at its first call.
 
     Args:
       evaluation: what is computed; a task is the evaluation of its own scores.
@@ -28,11 +28,11 @@ def make_eval(
       batch_size: examples at a time; rounded up to a multiple of the devices.
 
     Returns:
-      `evaluate(params, state, num=None, progress=None) -> summary`, where `num` is the
+      `gather(params, state, num=None, progress=None) -> scores`, where `num` is the
       number of examples, the first of the fixed set (None or 0: all), and
-      `progress(done, num)` is called after every batch. The summary is the nested
-      dictionary of `Evaluation.summarise`, equal in every process and independent of the
-      number of devices.
+      `progress(done, num)` is called after every batch. The scores are the arrays of
+      `Evaluation.score`, ``[num, ...]``, in the order of the examples, equal in every
+      process and independent of the number of devices.
 
     Raises:
       UserError: `batch_size` is not positive.
@@ -48,12 +48,12 @@ def make_eval(
         out_shardings=NamedSharding(mesh, PartitionSpec()),
     )
 
-    def evaluate(
+    def gather(
         params: Any,
         state: Any,
         num: int | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, np.ndarray]:
         num = min(num or evaluation.num_eval, evaluation.num_eval)
         params, state = (meshes.replicate(tree, mesh) for tree in (params, state))
         parts = []
@@ -66,8 +66,32 @@ def make_eval(
             parts.append({k: v[: num - start] for k, v in found.items()})
             if progress:
                 progress(min(start + batch_size, num), num)
-        scores = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
-        return evaluation.summarise(scores)
+        return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+
+    return gather
+
+
+def make_eval(
+    evaluation: Evaluation, mesh: Mesh, batch_size: int
+) -> Callable[..., dict[str, Any]]:
+    """Makes a function that evaluates: `make_gather`, then `Evaluation.summarise`.
+
+    Args:
+      evaluation: see `make_gather`.
+      mesh: see `make_gather`.
+      batch_size: see `make_gather`.
+
+    Returns:
+      `evaluate(params, state, num=None, progress=None) -> summary`, with the arguments
+      of `make_gather`'s function; the summary is a nested dictionary.
+
+    Raises:
+      UserError: `batch_size` is not positive.
+    """
+    gather = make_gather(evaluation, mesh, batch_size)
+
+    def evaluate(*args: Any, **options: Any) -> dict[str, Any]:
+        return evaluation.summarise(gather(*args, **options))
 
     return evaluate
 

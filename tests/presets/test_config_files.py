@@ -47,7 +47,8 @@ def test_every_file_and_preset(file, preset):
 def test_the_paper_s_table_has_files():
     datasets, models = forecasting.TABLE
     names = [f"{dataset}_{model}" for dataset in datasets for model in models]
-    assert [file.stem for file in FORECASTS] == sorted(names)
+    # Files of other datasets or models may stand beside them.
+    assert {file.stem for file in FORECASTS} >= set(names)
 
 
 def test_every_dataset_goes_with_every_model():
