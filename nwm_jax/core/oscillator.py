@@ -15,10 +15,13 @@ Words: the coRNN papers write y, z, gamma, epsilon where we write x, v, gamma, a
 import dataclasses
 import functools
 import math
+import operator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from nwm_jax.core import coupling, init, scans
 from nwm_jax.core.unroll import unroll, unroll_scan
@@ -74,9 +77,15 @@ class OscillatorHParams:
     learned: tuple[str, ...] = ("dt", "gamma", "alpha")
 
     def __post_init__(self) -> None:
-        # Lists, as a config holds them, would make the description unhashable.
-        object.__setattr__(self, "size", tuple(self.size))
+        # Lists, as a config holds them, would make the description unhashable; NumPy's
+        # numbers would make states float64 where JAX's x64 is on.
+        object.__setattr__(self, "size", _read_size(self.topology, self.size))
         object.__setattr__(self, "learned", tuple(self.learned))
+        for name in ("kernel_fill", "dt", "gamma", "alpha"):
+            value = float(getattr(self, name))
+            if not math.isfinite(value):
+                raise UserError(f"{name} must be a finite number, got {value}")
+            object.__setattr__(self, name, value)
         _check(self)
 
     @property
@@ -91,20 +100,38 @@ class OscillatorHParams:
         return (self.kernel_size,) * rank
 
 
+def _read_size(topology: str, size: Sequence[int]) -> tuple[int, ...]:
+    """The sizes of a field as a tuple of integers."""
+    wanted = {
+        "dense": "one integer, (units,)",
+        "ring": "two integers, (number of rings, cells of a ring)",
+        "torus": "two integers, (height, width)",
+    }
+    if topology not in wanted:
+        raise UserError(
+            f"unknown topology {topology!r}; one of {', '.join(coupling.TOPOLOGIES)}"
+        )
+    try:
+        read = tuple(operator.index(number) for number in size)
+    except TypeError:
+        read = ()
+    if len(read) != (1 if topology == "dense" else 2):
+        raise UserError(
+            f"the grid of a {topology} field is {wanted[topology]}, not {size!r}"
+        )
+    return read
+
+
 def _check(hparams: OscillatorHParams) -> None:
     """Raises UserError if a description of a field contradicts itself."""
     h = hparams
     for word, value, known in [
-        ("topology", h.topology, coupling.TOPOLOGIES),
         ("forcing", h.forcing, FORCINGS),
         ("activation", h.activation, tuple(scans.ACTIVATIONS)),
         *(("learned constant", name, LEARNABLE) for name in h.learned),
     ]:
         if value not in known:
             raise UserError(f"unknown {word} {value!r}; one of {', '.join(known)}")
-    rank = 1 if h.topology == "dense" else 2
-    if len(h.size) != rank:
-        raise UserError(f"a {h.topology} field has {rank} sizes, not {h.size}")
     if min(*h.size, h.channels, h.input_channels) < 1:
         raise UserError(
             "sizes and channels must be 1 or more, got "
@@ -158,7 +185,9 @@ class OscillatorState(NamedTuple):
     v: jax.Array
 
 
-def init_params(key: jax.Array, hparams: OscillatorHParams) -> OscillatorParams:
+def init_params(
+    key: jax.Array, hparams: OscillatorHParams, dtype: DTypeLike = jnp.float32
+) -> OscillatorParams:
     """Draws the weights as the reference program does.
 
     Ring and torus kernels: `kernel_fill` plus a normal of standard deviation 0.1 cut
@@ -167,23 +196,24 @@ def init_params(key: jax.Array, hparams: OscillatorHParams) -> OscillatorParams:
     Args:
       key: a JAX random key.
       hparams: the description of the field.
+      dtype: of the weights, the raw dt, gamma and alpha included.
 
     Returns:
-      `OscillatorParams` in float32.
+      `OscillatorParams`.
     """
     key_x, key_v, key_forcing = jax.random.split(key, 3)
     cells = math.prod(hparams.field_shape)
 
     def couplings(key: jax.Array, inputs: int) -> jax.Array:
         if hparams.topology == "dense":
-            return init.linear(key, (inputs, hparams.size[0]))
+            return init.linear(key, (inputs, hparams.size[0]), dtype)
         shape = (*hparams.kernel_shape, inputs, hparams.channels)
-        return hparams.kernel_fill + init.truncated_normal(key, shape, 0.1)
+        return hparams.kernel_fill + init.truncated_normal(key, shape, 0.1, dtype)
 
     field_inputs = hparams.field_shape[-1]
     forcing = None
     if hparams.forcing == "dense":
-        forcing = init.linear(key_forcing, (hparams.input_channels, cells))
+        forcing = init.linear(key_forcing, (hparams.input_channels, cells), dtype)
     elif hparams.forcing == "coupling":
         # A dense field gets C_in numbers for each of its N cells.
         copies = field_inputs if hparams.topology == "dense" else 1
@@ -199,17 +229,19 @@ def init_params(key: jax.Array, hparams: OscillatorHParams) -> OscillatorParams:
         coupling_x=couplings(key_x, field_inputs),
         coupling_v=couplings(key_v, field_inputs),
         forcing=forcing,
-        bias=jnp.zeros(hparams.field_shape),
+        bias=jnp.zeros(hparams.field_shape, dtype),
         **{
-            name: jnp.float32(value) if name in hparams.learned else None
+            name: jnp.asarray(value, dtype) if name in hparams.learned else None
             for name, value in raw.items()
         },
     )
 
 
-def initial_state(hparams: OscillatorHParams, batch: int) -> OscillatorState:
-    """A field at rest: zeros in float32, ``[batch, *field_shape]`` twice."""
-    zeros = jnp.zeros((batch, *hparams.field_shape))
+def initial_state(
+    hparams: OscillatorHParams, batch: int, dtype: DTypeLike = jnp.float32
+) -> OscillatorState:
+    """A field at rest: zeros of `dtype`, ``[batch, *field_shape]`` twice."""
+    zeros = jnp.zeros((batch, *hparams.field_shape), dtype)
     return OscillatorState(zeros, zeros)
 
 

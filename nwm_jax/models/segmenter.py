@@ -265,8 +265,8 @@ class ConvSegmenter(Segmenter):
         if he:
             draw = nnx.initializers.he_normal()
             for layer in self.convs.convs:
-                layer.kernel[...] = draw(rngs.params(), layer.kernel.shape)
-                layer.bias[...] = jnp.zeros(layer.bias.shape)
+                layer.kernel[...] = draw(rngs.params(), layer.kernel.shape, jnp.float32)
+                layer.bias[...] = jnp.zeros(layer.bias.shape, jnp.float32)
         self.widen = PixelConv(channels, features, size=1, rngs=rngs)
         super().__init__(PixelMLP([features, *hidden, classes], rngs=rngs), conv)
 

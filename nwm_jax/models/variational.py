@@ -127,8 +127,10 @@ class VariationalNWM(nnx.Module):
             # x_0 is a draw of its own, beside that which drives the first step.
             now, later = jax.random.split(key)
             deviation = jnp.exp(0.5 * logvar)
-            first = first + deviation[:, 0] * jax.random.normal(now, first.shape)
-            z = z + deviation * jax.random.normal(later, z.shape)
+            first = first + deviation[:, 0] * jax.random.normal(
+                now, first.shape, first.dtype
+            )
+            z = z + deviation * jax.random.normal(later, z.shape, z.dtype)
         targets, kl = jnp.roll(images, -1, axis=1), self._divergence(mean, logvar)
         if self.start == "next":
             z, targets, kl = z[:, 1:], targets[:, 1:], kl[:, 1:]

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.core import layouts, spatial
 from nwm_jax.core.layouts import Layout
@@ -27,6 +28,8 @@ class WaveSheet(nnx.Module):
       width: channels between the convolutions.
       dt: length of a time step, fixed.
       conv: implementation of the convolutions, see `modules.conv.conv`.
+      param_dtype: type of the weights.
+      dtype: type of inputs, states and arithmetic; None: that of the weights.
       rngs: draws the convolutions, see `modules.pixels.PixelConv`.
     """
 
@@ -38,14 +41,18 @@ class WaveSheet(nnx.Module):
         width: int,
         dt: float,
         conv: str,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
+        types = {"param_dtype": param_dtype, "dtype": dtype}
+
         def stack(layers: int) -> ConvStack:
             sizes = [inputs, *[width] * (layers - 1), channels]
-            return ConvStack(sizes, implementation=conv, rngs=rngs)
+            return ConvStack(sizes, implementation=conv, **types, rngs=rngs)
 
         self.gamma, self.alpha, self.x = stack(3), stack(3), stack(4)
-        self.coupling = nnx.Param(jnp.asarray(layouts.laplacian(channels)))
+        self.coupling = nnx.Param(jnp.asarray(layouts.laplacian(channels), param_dtype))
         self.channels = channels
         self.dt = dt
 
@@ -59,7 +66,8 @@ class WaveSheet(nnx.Module):
 
     def step(self, layout: Layout, scene: SheetScene, state: SheetState) -> SheetState:
         """One time step of fields in `layout`."""
-        return spatial.sheet_step(layout, self.coupling[...], scene, state, self.dt)
+        coupling = jnp.asarray(self.coupling[...], state.x.dtype)
+        return spatial.sheet_step(layout, coupling, scene, state, self.dt)
 
     def read(self, state: SheetState) -> jax.Array:
         """The field of which the time series is read: positions."""
@@ -79,19 +87,31 @@ class ConvLSTM(nnx.Module):
       channels: C, of u, h and c.
       width: channels between the convolutions.
       conv: implementation of the convolutions, see `modules.conv.conv`.
+      param_dtype: type of the weights.
+      dtype: type of inputs, states and arithmetic; None: that of the weights.
       rngs: draws the weights, all as PyTorch does.
     """
 
     def __init__(
-        self, inputs: int, channels: int, *, width: int, conv: str, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        channels: int,
+        *,
+        width: int,
+        conv: str,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
     ) -> None:
+        types = {"param_dtype": param_dtype, "dtype": dtype}
+
         def stack(layers: int) -> ConvStack:
             sizes = [inputs, *[width] * (layers - 1), channels]
-            return ConvStack(sizes, implementation=conv, rngs=rngs)
+            return ConvStack(sizes, implementation=conv, **types, rngs=rngs)
 
         self.u, self.h, self.c = stack(4), stack(3), stack(3)
-        self.gates = PixelConv(2 * channels, 4 * channels, rngs=rngs)
-        self.output = PixelMLP([channels, 2 * channels, channels], rngs=rngs)
+        self.gates = PixelConv(2 * channels, 4 * channels, **types, rngs=rngs)
+        self.output = PixelMLP([channels, 2 * channels, channels], **types, rngs=rngs)
         self.channels = channels
 
     def encode(self, images: jax.Array) -> tuple[tuple[()], GatedState]:
@@ -101,10 +121,12 @@ class ConvLSTM(nnx.Module):
 
     def step(self, layout: Layout, scene: Any, state: GatedState) -> GatedState:
         """One time step of fields in `layout`."""
-        layers = tuple(
-            (layer.kernel[...], layer.bias[...]) for layer in self.output.layers
+        gates, *layers = (
+            (layer.kernel[...], layer.bias[...])
+            for layer in (self.gates, *self.output.layers)
         )
-        weights = GatedWeights(self.gates.kernel[...], self.gates.bias[...], layers)
+        weights = GatedWeights(*gates, tuple(layers))
+        weights = jax.tree.map(lambda w: jnp.asarray(w, state.u.dtype), weights)
         return spatial.gated_step(layout, weights, state)
 
     def read(self, state: GatedState) -> jax.Array:
