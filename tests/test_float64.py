@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nwm_jax import haiku_cores, presets, runs, tasks
+from nwm_jax import haiku_cores
+from nwm_jax.config import presets
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.modules import autoencoder, functional, gated, layers, mlp, pixels
 from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell
 from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
 from nwm_jax.modules.stacked import StackedCell
 from nwm_jax.modules.topographic_cell import TopographicCell
-from nwm_jax.training import mesh, optimizer
+from nwm_jax.runs import opened
+from nwm_jax.training import mesh, optimizer, registry
 from nwm_jax.training import state as states
 
 FAMILIES = (
@@ -134,14 +136,14 @@ def test_haiku_cores(core, shape, double):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_training_is_in_float32(name, double):
     config = presets.load(f"{name}:smoke")
-    task = tasks.build(config)
+    task = registry.build(config)
     transform = optimizer.build(config.optimizer, config.num_steps)
     shapes = states.abstract(task, transform, mesh.make_mesh(jax.devices()[:1]))
     assert types(shapes) <= {"float32", "int32"}
 
 
 def test_a_seed_gives_the_same_weights():
-    task = tasks.build(presets.load("sine_nwm2d:smoke"))
+    task = registry.build(presets.load("sine_nwm2d:smoke"))
     for build, _ in [CELLS["nwm2d"], CELLS["wave"], LAYERS["encoder"]]:
         single = functional.split(build(rngs=nnx.Rngs(0)))[1]
         with jax.enable_x64(True):
@@ -166,14 +168,14 @@ def test_a_run_in_either_mode_is_the_same_run(tmp_path):
             check=True,
             capture_output=True,
         )
-        run = runs.open_run(folder)
-        scores = runs.read_scores(folder)
+        run = opened.open_run(folder)
+        scores = opened.read_scores(folder)
         found.append((functional.split(run.model)[1], scores["mse"]))
     (single, mse), (double, mse_double) = found
     jax.tree.map(np.testing.assert_array_equal, single, double)
     assert mse == mse_double
     # A checkpoint of one mode is read in the other.
     with jax.enable_x64(True):
-        params = functional.split(runs.open_run(tmp_path / "0").model)[1]
+        params = functional.split(opened.open_run(tmp_path / "0").model)[1]
     jax.tree.map(np.testing.assert_array_equal, single, params)
     assert types(params) == {"float32"}
