@@ -17,6 +17,7 @@ from flax import nnx
 from nwm_jax.core import readouts
 from nwm_jax.core.layouts import IMAGES, PLANES, Layout, to_planes
 from nwm_jax.core.segmentation import Sums
+from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
 from nwm_jax.modules.chunks import chunk_size, sum_over_chunks
 from nwm_jax.modules.devices import on_each_device
@@ -204,6 +205,7 @@ class RecurrentSegmenter(Segmenter):
             remat=0 if self.plain else self.remat,
         )
 
+    @compiled
     def states(self, images: jax.Array) -> jax.Array:
         """The time series of every pixel, for figures and analysis.
 

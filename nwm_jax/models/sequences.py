@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from nwm_jax.core import wave
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import UserError
+from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
 from nwm_jax.modules.dtypes import cast
 from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
@@ -106,6 +107,7 @@ class SequenceClassifier(nnx.Module):
             y = jax.nn.relu(layer(y))
         return output(y)
 
+    @compiled
     def states(self, inputs: jax.Array) -> jax.Array:
         """The hidden states of sequences, for figures and analysis.
 

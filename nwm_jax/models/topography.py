@@ -24,6 +24,7 @@ from nwm_jax.core import elbo
 from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.core.unroll import unroll
 from nwm_jax.errors import UserError, unknown
+from nwm_jax.models.compiled import compiled
 from nwm_jax.models.names import STARTS
 from nwm_jax.models.sequences import Affine
 from nwm_jax.modules.topographic_cell import TopographicCell
@@ -166,6 +167,7 @@ class VariationalNWM(nnx.Module):
         """
         return jax.nn.sigmoid(self.run(images, key).logits)
 
+    @compiled
     def states(self, images: jax.Array, key: jax.Array | None = None) -> jax.Array:
         """The positions of `run`, ``[B, n, H, W, 1]``, for the analysis."""
         return self.run(images, key).states.x

@@ -143,6 +143,7 @@ class PlanesDecoder(nnx.Module):
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
+        self.image_shape = tuple(image_shape)
         shape = (*coarse_shape(image_shape), 2)
         self.constant = nnx.Param(jnp.ones(shape, param_dtype))
         self.dtype = dtype

@@ -5,6 +5,7 @@ Each is a thin class over the four functions of `core`. Beside the interface of
 loop: `drive(inputs)` for all times at once, `step(state, drive)` inside the scan.
 """
 
+import inspect
 import math
 from typing import Any
 
@@ -37,6 +38,16 @@ def draw_carry(
     return carry_init(key, shape, dtype)
 
 
+class _ClassSignature:
+    """The arguments of a class, which NNX's metaclass hides from `help`."""
+
+    def __get__(self, instance: Any, owner: type) -> inspect.Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        signature = inspect.signature(owner.__init__)
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
 class CoreCell(nnx.RNNCellBase):
     """Keeps each array of a core's NamedTuple of parameters as a `nnx.Param`.
 
@@ -45,6 +56,7 @@ class CoreCell(nnx.RNNCellBase):
     """
 
     dtype: DTypeLike | None = None
+    __signature__ = _ClassSignature()
 
     def _store(self, params: Any) -> None:
         self._fields = params._fields

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from nwm_jax.errors import UserError
 from nwm_jax.training import manifests, orbax_noise
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
+
+with orbax_noise.root_logger_kept():
+    import orbax.checkpoint as ocp
 
 if TYPE_CHECKING:
     from nwm_jax.training.task import Task
@@ -343,6 +345,7 @@ class Checkpointer:
         )
 
 
+@orbax_noise.root_logger_kept()
 def load(
     workdir: str | os.PathLike, task: Task, which: str | int = "last"
 ) -> tuple[int, Any, Any]:
