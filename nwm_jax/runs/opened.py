@@ -220,7 +220,7 @@ def evaluate(
     report = {
         "protocol": run.config.protocol,
         "name": run.config.name,
-        "dataset": run.config.data.name,
+        "dataset": getattr(run.task, "dataset", run.config.data.name),
         "model": run.config.model.name,
         "preset": run.config.preset,
         "seed": run.config.seed,
@@ -228,6 +228,8 @@ def evaluate(
         "num_windows": run.task.num_eval,
         "num_parameters": functional.count(params),
     }
+    if path := run.config.data.get("path"):
+        report["path"] = path  # whose data "dataset" names
     kept = mesh.on_primary(lambda: _scored(run, report))
     if not kept and run.task not in chosen.values():
         chosen = {run.config.task: run.task} | chosen

@@ -17,7 +17,7 @@ import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
-from nwm_jax.data import Source, open_source
+from nwm_jax.data import Source, identity, open_source
 from nwm_jax.data.windows import eval_windows, train_windows
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.experiments.forecasting import mse
@@ -84,6 +84,12 @@ class Forecasting:
                 f"{self.train_length} + eval.horizon): lower model.num_target or "
                 "eval.horizon"
             )
+
+    @property
+    def dataset(self) -> str:
+        """What the data is, see `data.identity`."""
+        data = self.config.data
+        return identity.name_of(data.path) if data.path else data.name
 
     def init(self, key: jax.Array) -> ForecastModel:
         """Draws a new model."""
