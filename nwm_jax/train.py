@@ -36,6 +36,7 @@ def main(argv: list[str]) -> int:
     for note in (screen.forewarn(config, task), *screen.advice()):
         if note:
             screen.say(note)
+    task.evaluations()  # what the data cannot give is found before the first step
     result = loop.train(config, task, workdir)
     if result.finished:
         run = opened.open_run(workdir, opened.scored(task), task=task)

@@ -31,6 +31,8 @@ from nwm_jax.errors import UserError
 DEFAULT_DT = 1.0 / (1.0 + math.exp(1.95))
 FORCINGS = ("coupling", "identity", "dense")
 LEARNABLE = ("dt", "gamma", "alpha")
+# Of constants and first weights: beyond it float32 does not hold their products.
+_LARGEST = 1e6
 
 # Numbers of all neighbourhoods that are multiplied at once: of a torus of 16x16 cells
 # with 16 channels, 120 examples in parts of 12 take a quarter of the time of all at once.
@@ -83,8 +85,10 @@ class OscillatorHParams:
         object.__setattr__(self, "learned", tuple(self.learned))
         for name in ("kernel_fill", "dt", "gamma", "alpha"):
             value = float(getattr(self, name))
-            if not math.isfinite(value):
-                raise UserError(f"{name} must be a finite number, got {value}")
+            if not abs(value) <= _LARGEST:
+                raise UserError(
+                    f"{name} must be a number of at most {_LARGEST:g} in size, got {value}"
+                )
             object.__setattr__(self, name, value)
         _check(self)
 
@@ -98,6 +102,26 @@ class OscillatorHParams:
         """Spatial shape of a coupling kernel: () for dense, (k,) or (k, k)."""
         rank = {"dense": 0, "ring": 1, "torus": 2}[self.topology]
         return (self.kernel_size,) * rank
+
+
+def check_stable(dt: float, gamma: float, alpha: float) -> None:
+    """Checks constants that are not learned.
+
+    Without couplings the step is a linear map of (x, v) with determinant 1 - dt alpha
+    and trace 2 - dt alpha - dt^2 gamma. It does not grow if
+
+        dt > 0,  gamma >= 0,  alpha >= 0,  dt^2 gamma + 2 dt alpha < 4
+
+    Raises:
+      UserError: oscillators of these constants grow by themselves.
+    """
+    growth = dt * dt * gamma + 2.0 * dt * alpha
+    if not (dt > 0.0 and gamma >= 0.0 and alpha >= 0.0 and growth < 4.0):
+        raise UserError(
+            f"dt={dt:g}, gamma={gamma:g}, alpha={alpha:g}: oscillators grow by "
+            "themselves unless dt > 0, gamma >= 0, alpha >= 0 and "
+            "dt^2 gamma + 2 dt alpha < 4; take a smaller dt"
+        )
 
 
 def _read_size(topology: str, size: Sequence[int]) -> tuple[int, ...]:

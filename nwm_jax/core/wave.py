@@ -56,7 +56,8 @@ class WaveHParams:
       input_init: V at first: "single" is 1 from every input to place 0 of every
         channel and 0 elsewhere; "normal" has standard deviation 0.001; "uniform" is
         drawn like the biases, by its fan in.
-      speed: of "shift", places a step: weights 1 - speed on a place, speed on the next.
+      speed: of "shift", places a step, in [0, 1]: weights 1 - speed on a place, speed on
+        the next.
       zero_coupling_bias: start with c = 0. The reference program draws c of a ring at
         random even for "shift", so that under ReLU half of the channels forget early.
       frozen: what is not trained: "input" (V and b), "coupling" (U and c).
@@ -93,6 +94,12 @@ class WaveHParams:
             raise UserError(
                 f"units, inputs and channels must be 1 or more, got {self.units}, "
                 f"{self.inputs} and {self.channels}"
+            )
+        object.__setattr__(self, "speed", float(self.speed))
+        if not 0.0 <= self.speed <= 1.0:
+            raise UserError(
+                f"speed={self.speed:g} must be from 0 to 1 places a step: beyond it the "
+                "weights 1 - speed and speed make states grow"
             )
         size = self.kernel_size
         if self.topology != "dense" and (size % 2 == 0 or not 1 <= size <= self.units):

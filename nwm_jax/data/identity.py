@@ -3,8 +3,6 @@
 import os
 import pathlib
 
-import numpy as np
-
 from nwm_jax.data import features, suite, systems
 from nwm_jax.data.folder import expand, read_manifest
 from nwm_jax.data.specs import BoxSpec, GameSpec, Particles, Spec
@@ -63,7 +61,7 @@ def _arrays(spec: Spec) -> tuple[int, set[str]]:
         names = ("color_index", "offset", *spec.ranges)
         return _STATE_LENGTHS[spec.system], {f"other/{name}" for name in names}
     if isinstance(spec, GameSpec):
-        return 2 * np.shape(system.payoff)[-1], set()
+        return 2 * system.num_actions, set()
     assert isinstance(spec, BoxSpec)
     return 4 * system.num_particles, set()
 

@@ -9,6 +9,8 @@ from flax import nnx
 
 from nwm_jax.waves import summary
 
+#: Frames without which a state has no statistics, beside those that are skipped.
+LEAST_FRAMES = 4
 _EXAMPLES = 16
 _CHANNELS = 4
 

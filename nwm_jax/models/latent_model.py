@@ -24,6 +24,9 @@ from nwm_jax.models.compiled import check_images, compiled
 from nwm_jax.models.dynamics import Dynamics
 from nwm_jax.models.likelihood import negative_log_likelihood
 
+_LARGEST_DT = 1e3
+_LARGEST_BETA = 1e6
+
 
 class LatentModel(nnx.Module):
     """Forecasts frames with a latent state that moves by itself.
@@ -37,8 +40,8 @@ class LatentModel(nnx.Module):
       num_target: frames to give in training.
       training: "forward" or "forward_backward", see `models.splits`.
       split: "overlap_by_one", "no_overlap" or "include_inference", see `models.splits`.
-      dt: time between frames, in the units of the dynamics.
-      beta: weight of the divergence from the prior.
+      dt: time between frames, in the units of the dynamics, not 0, at most 1,000.
+      beta: weight of the divergence from the prior, from 0 to 1e6.
 
     Attributes:
       num_observed: n.
@@ -47,7 +50,8 @@ class LatentModel(nnx.Module):
       clip: how training clips are cut, a `splits.Split`.
 
     Raises:
-      UserError: a split that does not fit, see `models.splits.get`.
+      UserError: a split that does not fit, see `models.splits.get`, or dt or beta out
+        of range.
     """
 
     def __init__(
@@ -63,6 +67,11 @@ class LatentModel(nnx.Module):
         dt: float,
         beta: float,
     ) -> None:
+        if not (0.0 < abs(dt) <= _LARGEST_DT and 0.0 <= beta <= _LARGEST_BETA):
+            raise UserError(
+                f"dt={dt:g} must be at most {_LARGEST_DT:g} in size and not 0, and "
+                f"beta={beta:g} from 0 to {_LARGEST_BETA:g}"
+            )
         self.clip = splits.get(
             training, split, num_observed, num_target, dynamics.reversible
         )

@@ -151,7 +151,8 @@ class SequenceOscillatorCell(OscillatorCell):
       rngs: draws the weights.
 
     Raises:
-      UserError: unknown kind, or numbers that do not fit together.
+      UserError: unknown kind, numbers that do not fit together, or constants with which
+        oscillators grow by themselves, see `core.oscillator.check_stable`.
     """
 
     def __init__(
@@ -172,6 +173,7 @@ class SequenceOscillatorCell(OscillatorCell):
     ) -> None:
         if kind not in KINDS:
             raise UserError(f"unknown kind of cell {kind!r}; one of {', '.join(KINDS)}")
+        oscillator.check_stable(dt, gamma, alpha)
         self.hparams = OscillatorHParams(
             KINDS[kind],
             size,

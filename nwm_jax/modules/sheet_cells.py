@@ -15,6 +15,7 @@ from nwm_jax.core.sheet import (
     SheetScene,
     SheetState,
 )
+from nwm_jax.errors import UserError
 from nwm_jax.modules.pixels import ConvStack, PixelConv, PixelMLP
 
 
@@ -31,7 +32,7 @@ class WaveSheet(nnx.Module):
       inputs: channels of the image.
       channels: C, oscillators at every pixel.
       width: channels between the convolutions.
-      dt: length of a time step, fixed.
+      dt: length of a time step, fixed, in (0, 1).
       conv: implementation of the convolutions, see `modules.conv.conv`.
       param_dtype: type of the weights.
       dtype: type of inputs, states and arithmetic; None: that of the weights.
@@ -50,6 +51,8 @@ class WaveSheet(nnx.Module):
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
+        if not 0.0 < dt < 1.0:
+            raise UserError(f"dt={dt:g} of a wave sheet must be between 0 and 1")
         types = {"param_dtype": param_dtype, "dtype": dtype}
 
         def stack(layers: int) -> ConvStack:

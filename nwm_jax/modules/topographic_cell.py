@@ -75,7 +75,11 @@ class TopographicCell(OscillatorCell):
         self.kind = kind
         self.conv = conv
         self.hparams = OscillatorHParams(
-            KINDS[kind], grid, kernel_size=kernel_size, dt=dt
+            KINDS[kind],
+            grid,
+            kernel_size=kernel_size,
+            kernel_fill=kernel_fill,
+            dt=dt,
         )
         self.dtype = dtype
         shape = self.hparams.field_shape

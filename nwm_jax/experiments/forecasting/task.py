@@ -23,7 +23,7 @@ from nwm_jax.errors import UserError, unknown
 from nwm_jax.experiments.forecasting import mse
 from nwm_jax.experiments.forecasting.energy import EnergyDrift, readable
 from nwm_jax.experiments.forecasting.vpt import ValidPredictionTime
-from nwm_jax.experiments.wave_statistics import WaveStatistics
+from nwm_jax.experiments.wave_statistics import LEAST_FRAMES, WaveStatistics
 from nwm_jax.figures import animation, strip, waves
 from nwm_jax.models import ForecastModel
 from nwm_jax.models.forecaster import Forecaster
@@ -53,7 +53,6 @@ class Forecasting:
     # The loss is this error and a constant, which would hide the curve.
     curve = "mse"
     followed = best[0]
-    note = ""
     preparation = "simulating trajectories"
 
     def __init__(
@@ -192,7 +191,7 @@ class Forecasting:
         if not metrics:
             tells = readable(self.source, self.config.eval.horizon)
             metrics = ["mse", "vpt"] + ["energy"] * tells
-            metrics += ["waves"] * self._oscillates
+            metrics += ["waves"] * (self._oscillates and not self._too_short)
         for name in metrics:
             if name not in METRICS:
                 raise unknown("metric", name, METRICS)
@@ -201,6 +200,8 @@ class Forecasting:
                     f"the model {self.config.model.name} has no field of oscillators: "
                     "leave the metric waves away"
                 )
+            if name == "waves" and self._too_short:
+                raise UserError(f"{self._too_short}: leave it away")
         made: dict[str, Evaluation] = {}
         for name in metrics:
             if name == "mse":
@@ -222,6 +223,24 @@ class Forecasting:
 
                 made[name] = SyMetric(self)
         return made
+
+    @property
+    def note(self) -> str:
+        """Says which of the usual scores these clips cannot give."""
+        left_out = self._oscillates and self._too_short
+        return f"left out: {left_out}" if left_out else ""
+
+    @property
+    def _too_short(self) -> str:
+        """Why the hidden state of the forecast has too few frames; empty: it has not."""
+        frames = self.window - 1 - self.model.num_observed
+        if frames >= LEAST_FRAMES:
+            return ""
+        return (
+            f"the metric waves needs {LEAST_FRAMES} frames after model.num_observed="
+            f"{self.model.num_observed}, and windows of {self.window} frames (a training "
+            f"clip and eval.horizon={self.config.eval.horizon}) have {frames}"
+        )
 
     @property
     def _oscillates(self) -> bool:
