@@ -71,12 +71,19 @@ def double():
         yield
 
 
-def run_once(module, shape):
-    """What a module makes of zeros: its output, and its state if it is a cell."""
-    inputs = jnp.zeros((2, *shape))
-    if isinstance(module, nnx.RNNCellBase):
-        return module(module.initialize_carry((2, *shape)), inputs)
-    return module(inputs)
+def made(name, **options):
+    """Shapes of a module's parameters; and of its output and state."""
+    build, shape = (CELLS | LAYERS)[name]
+
+    def run():
+        module = build(**options, rngs=nnx.Rngs(0))
+        params = functional.split(module)[1]
+        inputs = jnp.zeros((2, *shape))
+        if isinstance(module, nnx.RNNCellBase):
+            return params, module(module.initialize_carry(inputs.shape), inputs)
+        return params, module(inputs)
+
+    return jax.eval_shape(run)
 
 
 def types(tree):
@@ -84,26 +91,11 @@ def types(tree):
 
 
 @pytest.mark.parametrize("name", [*CELLS, *LAYERS])
-def test_float32_unless_asked_for_another(name, double):
-    build, shape = (CELLS | LAYERS)[name]
-    module = nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0)))
-    assert types(functional.split(module)[1]) == {"float32"}
-    assert types(jax.eval_shape(lambda: run_once(module, shape))) == {"float32"}
-
-
-@pytest.mark.parametrize("name", [*CELLS, *LAYERS])
-def test_float64_where_asked_for(name, double):
-    build, shape = (CELLS | LAYERS)[name]
-
-    def made(**types):
-        module = nnx.eval_shape(lambda: build(**types, rngs=nnx.Rngs(0)))
-        return module, jax.eval_shape(lambda: run_once(module, shape))
-
-    module, outputs = made(param_dtype=jnp.float64)
-    assert types(functional.split(module)[1]) == types(outputs) == {"float64"}
-    module, outputs = made(param_dtype=jnp.float64, dtype=jnp.float32)
-    assert types(functional.split(module)[1]) == {"float64"}
-    assert types(outputs) == {"float32"}
+def test_float32_unless_asked_for_another_type(name, double):
+    assert types(made(name)) == {"float32"}
+    assert types(made(name, param_dtype=jnp.float64)) == {"float64"}
+    params, outputs = made(name, param_dtype=jnp.float64, dtype=jnp.float32)
+    assert types(params) == {"float64"} and types(outputs) == {"float32"}
 
 
 @pytest.mark.parametrize(

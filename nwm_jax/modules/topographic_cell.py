@@ -96,10 +96,10 @@ class TopographicCell(OscillatorCell):
         bias = jnp.zeros(shape if kind == "nwm2d" else shape[1:], param_dtype)
         scalars = {name: jnp.asarray(value, param_dtype) for name, value in raw.items()}
         self._store(OscillatorParams(bias=bias, **kernels, **scalars))
-        self.norm_scale = self.norm_bias = None
-        if state_norm:
-            self.norm_scale = nnx.Param(jnp.ones(shape, param_dtype))
-            self.norm_bias = nnx.Param(jnp.zeros(shape, param_dtype))
+        norm = {"norm_scale": jnp.ones, "norm_bias": jnp.zeros}
+        for name, fill in norm.items():
+            weight = nnx.Param(fill(shape, param_dtype)) if state_norm else None
+            setattr(self, name, weight)
 
     @property
     def params(self) -> OscillatorParams:
