@@ -92,10 +92,6 @@ def validate(config: ConfigDict) -> ConfigDict:
     for field in _SEEDS:
         if field in flat and flat[field] >= 2**32:
             _refuse(field, flat[field], "below 2**32")
-    for field, value in flat.items():
-        numbers = value if isinstance(value, tuple) else (value,)
-        if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
-            _refuse(field, value, "finite")
     if "optimizer.warmup_steps" in flat:
         _check_order(flat, "optimizer.warmup_steps", "num_steps")
     coupled = flat.get("task") in (*sequences.TASKS, topography.TASK)
@@ -105,6 +101,10 @@ def validate(config: ConfigDict) -> ConfigDict:
         _check_forecasting(flat)
     if flat.get("task") == topography.TASK:
         _check_variational(flat)
+    for field, value in flat.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
+            _refuse(field, value, "finite")
     return config
 
 

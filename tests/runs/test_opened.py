@@ -1,6 +1,7 @@
 """Opening, scoring, drawing, exporting and forecasting with a finished run."""
 
 import json
+import pathlib
 
 import jax
 import numpy as np
@@ -56,7 +57,10 @@ def test_evaluate_writes_what_the_design_names(run):
     assert stored["num_windows"] == 5
     assert stored["protocol"].startswith("smoke + ")
     assert stored["name"] == "pendulum_nwm2d"
-    assert stored["dataset"] == "pendulum"
+    # Clips of one's own, whatever the config is called.
+    path = pathlib.Path(run.config.data.path)
+    assert stored["dataset"] == f"{path.parent.name}/frames.npy"
+    assert stored["path"] == str(path)
     assert stored["model"] == "nwm2d"
     assert stored["preset"] == "smoke"
     assert stored["num_parameters"] == functional.count(functional.split(run.model)[1])
@@ -253,7 +257,7 @@ def test_a_loaded_model_checks_its_images(run):
         (floats[:, :, :4], "resize"),
         (floats[0], r"a single clip needs images\[None\]"),
         (floats[:0], "nothing in it"),
-        (255 * floats, "from 0 to 255: give floats in"),
+        (255 * floats, "from 5 to 95: give floats in"),
         (floats - 1, "give floats in"),
         (np.where(floats > 0.5, np.nan, floats), "nan"),
         (clips.astype(int), "int64: give floats"),
