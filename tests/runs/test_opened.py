@@ -259,7 +259,7 @@ def test_a_loaded_model_checks_its_images(run):
         (floats[:0], "nothing in it"),
         (255 * floats, "from 5 to 95: give floats in"),
         (floats - 1, "give floats in"),
-        (np.where(floats > 0.5, np.nan, floats), "nan"),
+        (np.where(floats > 0.1, np.nan, floats), "nan"),
         (clips.astype(int), "int64: give floats"),
     ]
     for images, message in cases:
