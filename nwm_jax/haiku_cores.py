@@ -20,6 +20,7 @@ from nwm_jax.core.oscillator import (
     OscillatorHParams,
     OscillatorState,
 )
+from nwm_jax.core.oscillator_hparams import DEFAULT_DT, LEARNABLE
 from nwm_jax.core.wave import WaveHParams, WaveParams
 
 __all__ = ["NWM1D", "NWM2D", "CoRNN", "IdentityRNN", "WaveRNN"]
@@ -108,10 +109,10 @@ class _Periodic(_Oscillators):
         kernel_fill: float = 1.0 / 9.0,
         forcing: str = "coupling",
         activation: str = "tanh",
-        dt: float = oscillator.DEFAULT_DT,
+        dt: float = DEFAULT_DT,
         gamma: float = 1.0,
         alpha: float = 0.5,
-        learned: tuple[str, ...] = oscillator.LEARNABLE,
+        learned: tuple[str, ...] = LEARNABLE,
         param_dtype: DTypeLike = jnp.float32,
         dtype: DTypeLike | None = None,
     ) -> None:
@@ -220,10 +221,10 @@ class CoRNN(_Oscillators):
         input_channels: int = 1,
         forcing: str = "coupling",
         activation: str = "tanh",
-        dt: float = oscillator.DEFAULT_DT,
+        dt: float = DEFAULT_DT,
         gamma: float = 1.0,
         alpha: float = 0.5,
-        learned: tuple[str, ...] = oscillator.LEARNABLE,
+        learned: tuple[str, ...] = LEARNABLE,
         param_dtype: DTypeLike = jnp.float32,
         dtype: DTypeLike | None = None,
     ) -> None:

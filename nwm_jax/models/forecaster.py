@@ -25,9 +25,8 @@ from nwm_jax.models import Latents
 from nwm_jax.models.compiled import check_images, compiled
 from nwm_jax.models.likelihood import negative_log_likelihood
 from nwm_jax.modules.autoencoder import Decoder, Encoder
-from nwm_jax.modules.cells import OscillatorCell
+from nwm_jax.modules.cells import OscillatorCell, RecurrentCell
 from nwm_jax.modules.gated import GRUCell
-from nwm_jax.modules.stacked import StackedCell
 
 # A cell's state: a pytree of [B, ...] (`OscillatorState`, or a tuple of layers' states).
 State = Any
@@ -60,7 +59,7 @@ class Forecaster(nnx.Module):
 
     def __init__(
         self,
-        cell: OscillatorCell | StackedCell,
+        cell: RecurrentCell,
         image_shape: tuple[int, int, int],
         *,
         num_observed: int,

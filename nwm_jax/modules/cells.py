@@ -5,9 +5,8 @@ Each is a thin class over the four functions of `core`. Beside the interface of
 loop: `drive(inputs)` for all times at once, `step(state, drive)` inside the scan.
 """
 
-import inspect
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -20,65 +19,49 @@ from nwm_jax.core.oscillator import (
     OscillatorParams,
     OscillatorState,
 )
+from nwm_jax.core.oscillator_hparams import DEFAULT_DT, LEARNABLE
 from nwm_jax.errors import UserError
+from nwm_jax.modules.core_cell import CoreCell, draw_carry
 
 
-def draw_carry(
-    shape: tuple[int, ...],
-    rngs: nnx.Rngs | nnx.RngStream | None,
-    carry_init: nnx.Initializer | None,
-    dtype: DTypeLike,
-) -> jax.Array:
-    """One array of a state: zeros, or drawn by `carry_init` from the stream `carry`."""
-    if carry_init is None:
-        return jnp.zeros(shape, dtype)
-    if rngs is None:
-        raise ValueError("carry_init needs rngs")
-    key = rngs() if isinstance(rngs, nnx.RngStream) else rngs.carry()
-    return carry_init(key, shape, dtype)
+class RecurrentCell(Protocol):
+    """What a model may ask of a recurrent cell.
 
-
-class _ClassSignature:
-    """The arguments of a class, which NNX's metaclass hides from `help`."""
-
-    def __get__(self, instance: Any, owner: type) -> inspect.Signature:
-        if instance is not None:
-            raise AttributeError("__signature__")
-        signature = inspect.signature(owner.__init__)
-        return signature.replace(parameters=list(signature.parameters.values())[1:])
-
-
-class CoreCell(nnx.RNNCellBase):
-    """Keeps each array of a core's NamedTuple of parameters as a `nnx.Param`.
+    The state is a pytree of arrays ``[B, ...]``. `drive` needs no state, so that a model
+    computes it for all times at once, outside of the scan over `step`.
 
     Attributes:
-      dtype: type of states and arithmetic; None: that of the weights.
+      input_shape: shape of one input without batch and time.
+      output_shape: shape of one output without batch and time.
+      state_size: numbers in one state.
     """
 
-    dtype: DTypeLike | None = None
-    __signature__ = _ClassSignature()
-
-    def _store(self, params: Any) -> None:
-        self._fields = params._fields
-        for name, value in params._asdict().items():
-            setattr(self, name, None if value is None else nnx.Param(value))
-
-    def _load(self, kind: type) -> Any:
-        arrays = {name: getattr(self, name) for name in kind._fields}
-        return kind(
-            **{
-                name: None if array is None else jnp.asarray(array[...], self.dtype)
-                for name, array in arrays.items()
-            }
-        )
+    @property
+    def input_shape(self) -> tuple[int, ...]: ...
 
     @property
-    def state_dtype(self) -> jnp.dtype:
-        """Type of states, and of the inputs once they are inside."""
-        if self.dtype is not None:
-            return jnp.dtype(self.dtype)
-        weights = (getattr(self, name) for name in self._fields)
-        return next(weight.dtype for weight in weights if weight is not None)
+    def output_shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def state_size(self) -> int: ...
+
+    def initialize_carry(self, input_shape: tuple[int, ...]) -> Any:
+        """Returns the state at rest for inputs ``[B, *input_shape]``."""
+
+    def drive(self, inputs: jax.Array) -> Any:
+        """Returns what enters from outside, of inputs ``[..., *input_shape]``."""
+
+    def step(self, state: Any, drive: Any) -> Any:
+        """Returns the state after one time step."""
+
+    def output(self, state: Any) -> jax.Array:
+        """Returns the output of a state, ``[..., *output_shape]``."""
+
+    def flatten(self, state: Any) -> jax.Array:
+        """Returns a state as vectors ``[..., state_size]``."""
+
+    def unflatten(self, flat: jax.Array) -> Any:
+        """Returns the state of vectors ``[..., state_size]``."""
 
 
 class OscillatorCell(CoreCell):
@@ -223,10 +206,10 @@ class _PeriodicCell(OscillatorCell):
         kernel_fill: float = 1.0 / 9.0,
         forcing: str = "coupling",
         activation: str = "tanh",
-        dt: float = oscillator.DEFAULT_DT,
+        dt: float = DEFAULT_DT,
         gamma: float = 1.0,
         alpha: float = 0.5,
-        learned: tuple[str, ...] = oscillator.LEARNABLE,
+        learned: tuple[str, ...] = LEARNABLE,
         param_dtype: DTypeLike = jnp.float32,
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
@@ -351,10 +334,10 @@ class CoRNNCell(OscillatorCell):
         input_channels: int = 1,
         forcing: str = "coupling",
         activation: str = "tanh",
-        dt: float = oscillator.DEFAULT_DT,
+        dt: float = DEFAULT_DT,
         gamma: float = 1.0,
         alpha: float = 0.5,
-        learned: tuple[str, ...] = oscillator.LEARNABLE,
+        learned: tuple[str, ...] = LEARNABLE,
         param_dtype: DTypeLike = jnp.float32,
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,

@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 
 from nwm_jax.core import oscillator, wave
 from nwm_jax.core.oscillator import OscillatorHParams, OscillatorParams, OscillatorState
+from nwm_jax.core.oscillator_hparams import check_stable
 from nwm_jax.core.wave import WaveHParams, WaveParams
 from nwm_jax.errors import UserError
 from nwm_jax.modules.cells import CoreCell, OscillatorCell, draw_carry
@@ -53,6 +54,16 @@ class WaveRNNCell(CoreCell):
     def params(self) -> WaveParams:
         """The weights as the core takes them."""
         return self._load(WaveParams)
+
+    @property
+    def speed(self) -> float | None:
+        """Places by which a wave moves in a step at first, on a ring; else None."""
+        return self.hparams.speed
+
+    @property
+    def has_neighbours(self) -> bool:
+        """Whether units feel those beside them, and not all or none."""
+        return self.hparams.topology != "dense"
 
     @property
     def num_outputs(self) -> int:
@@ -152,7 +163,7 @@ class SequenceOscillatorCell(OscillatorCell):
 
     Raises:
       UserError: unknown kind, numbers that do not fit together, or constants with which
-        oscillators grow by themselves, see `core.oscillator.check_stable`.
+        oscillators grow by themselves, see `core.oscillator_hparams.check_stable`.
     """
 
     def __init__(
@@ -173,7 +184,7 @@ class SequenceOscillatorCell(OscillatorCell):
     ) -> None:
         if kind not in KINDS:
             raise UserError(f"unknown kind of cell {kind!r}; one of {', '.join(KINDS)}")
-        oscillator.check_stable(dt, gamma, alpha)
+        check_stable(dt, gamma, alpha)
         self.hparams = OscillatorHParams(
             KINDS[kind],
             size,
@@ -207,6 +218,16 @@ class SequenceOscillatorCell(OscillatorCell):
             one = jnp.ones((1, 1, 1), params.bias.dtype)
             return params._replace(coupling_x=one, coupling_v=one)
         return params
+
+    @property
+    def speed(self) -> float | None:
+        """None: waves of oscillators have no speed of their own at first."""
+        return None
+
+    @property
+    def has_neighbours(self) -> bool:
+        """Whether oscillators feel those beside them, and not all or none."""
+        return self.hparams.topology != "dense" and self.hparams.kernel_size > 1
 
     @property
     def num_outputs(self) -> int:

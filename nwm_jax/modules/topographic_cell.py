@@ -10,11 +10,11 @@ from jax.typing import DTypeLike
 from nwm_jax.core import coupling, oscillator
 from nwm_jax.core.elbo import standardise
 from nwm_jax.core.oscillator import (
-    DEFAULT_DT,
     OscillatorHParams,
     OscillatorParams,
     OscillatorState,
 )
+from nwm_jax.core.oscillator_hparams import DEFAULT_DT
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.modules.cells import OscillatorCell
 

@@ -23,13 +23,11 @@ from nwm_jax.core import oscillator
 from nwm_jax.data import render
 from nwm_jax.data.source import open_frames
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.forecasting.long_clips import LongPredictionTime
 from nwm_jax.models.compiled import check_shape
 from nwm_jax.modules import functional
 from nwm_jax.modules.cells import OscillatorCell
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
-from nwm_jax.training.evaluation import Evaluation
 from nwm_jax.training.registry import build
 from nwm_jax.training.task import Counter, Task
 
@@ -66,7 +64,7 @@ def open_run(
       workdir: the folder of a run.
       which: "last", "best" (by the evaluations during training; the last if there were
         none), the step of a checkpoint (0: the weights before the first step), or None:
-        what the task has evaluated, `scored`.
+        what the task has evaluated, `Task.scored`.
       task: the run's task where it is already open.
       counter: called with what is being done, gives the progress(done, total) that is
         called while data is made.
@@ -80,7 +78,7 @@ def open_run(
     workdir = pathlib.Path(workdir)
     config = read_config(workdir)
     task = task or build(config, counter)
-    which = scored(task) if which is None else which
+    which = task.scored if which is None else which
     if which == 0:
         step, (params, state) = 0, states.untrained(task, config.seed)
     else:
@@ -92,11 +90,6 @@ def open_run(
 def which(text: str | None) -> str | int | None:
     """Reads "last", "best" or the number of a step, as a flag gives it."""
     return int(text) if text and text.isdigit() else text
-
-
-def scored(task: Task) -> str:
-    """Which checkpoint of a task is evaluated: "last", or "best" if the task says so."""
-    return getattr(task, "scored", "last")
 
 
 def read_config(workdir: str | os.PathLike) -> ConfigDict:
@@ -116,16 +109,29 @@ def read_config(workdir: str | os.PathLike) -> ConfigDict:
         config["task"]  # what has none is no experiment
     except (KeyError, TypeError, AttributeError):
         raise UserError(f"{path} does not hold the config of a run") from None
-    validate(config)
-    return config
+    try:
+        return validate(config)
+    except UserError as error:
+        if not str(error).startswith("unknown "):
+            raise
+        raise UserError(
+            f"{error} (if a config file of yours defines it, pass that: --config=FILE, "
+            "or nwm_jax.load(..., config=FILE))"
+        ) from None
 
 
-def load(path: str | os.PathLike, which: str | int = "last") -> nnx.Module:
+def load(
+    path: str | os.PathLike,
+    which: str | int = "last",
+    config: str | os.PathLike | None = None,
+) -> nnx.Module:
     """Gives a trained model back.
 
     Args:
       path: a workdir.
       which: "last", "best" or the step of a checkpoint.
+      config: your own config file, if the run's cell, model, dataset or task is defined
+        there; it is run.
 
     Returns:
       The model, for example a `models.forecaster.Forecaster`.
@@ -133,6 +139,8 @@ def load(path: str | os.PathLike, which: str | int = "last") -> nnx.Module:
     Raises:
       UserError: not a workdir, or no such checkpoint.
     """
+    if config is not None:
+        presets.define(config)
     return open_run(path, which).model
 
 
@@ -201,8 +209,8 @@ def evaluate(
       run: an opened run.
       metrics: which, for example ("mse", "vpt"); none: the usual ones of the task.
       counter: called with the name of each metric, gives its progress(done, total).
-      data: test trajectories for "vpt_long", which is computed in the place of
-        `metrics`; see `experiments.forecasting.long_clips`.
+      data: other data than the run's own, whose metrics are computed instead of
+        `metrics`; see `Task.evaluation_on`.
 
     Returns:
       What eval.json holds: "protocol", "step", "num_windows", ... and the summaries of
@@ -213,14 +221,14 @@ def evaluate(
       UserError: an unknown metric, or one that the data cannot give.
     """
     if data:
-        chosen = {"vpt_long": _long(run, data)}
+        chosen = run.task.evaluation_on(data)
     else:
         chosen = run.task.evaluations(metrics)
     _, params, state = functional.split(run.model)
     report = {
         "protocol": run.config.protocol,
         "name": run.config.name,
-        "dataset": getattr(run.task, "dataset", run.config.data.name),
+        "dataset": run.task.dataset,
         "model": run.config.model.name,
         "preset": run.config.preset,
         "seed": run.config.seed,
@@ -246,12 +254,6 @@ def evaluate(
     if mesh.is_primary():
         files.write_json(run.workdir / EVALUATION, report)
     return report
-
-
-def _long(run: Run, data: str) -> Evaluation:
-    if run.config.task != "forecasting":
-        raise UserError(f"--data needs a forecaster; {run.workdir} holds none")
-    return LongPredictionTime(run.task, data)
 
 
 def read_scores(workdir: str | os.PathLike) -> dict[str, Any]:

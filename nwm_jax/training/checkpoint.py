@@ -5,14 +5,12 @@
 `<step>.saving` and gets its name when all of it is there.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os
 import pathlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -23,12 +21,10 @@ from nwm_jax.training import manifests, orbax_noise
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
+from nwm_jax.training.task import Task
 
 with orbax_noise.root_logger_kept():
     import orbax.checkpoint as ocp
-
-if TYPE_CHECKING:
-    from nwm_jax.training.task import Task
 
 KEEP = 2
 

@@ -1,9 +1,7 @@
 """Scores a model on the examples of an evaluation: shards, pads, gathers, summarises."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,15 +10,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from nwm_jax.errors import UserError
 from nwm_jax.modules import functional
 from nwm_jax.training import mesh as meshes
-
-if TYPE_CHECKING:
-    from nwm_jax.training.evaluation import Evaluation
+from nwm_jax.training.evaluation import Evaluation
 
 
 def make_gather(
     evaluation: Evaluation, mesh: Mesh, batch_size: int
 ) -> Callable[..., dict[str, np.ndarray]]:
-    """Makes a function that scores examples; it compiles once, at its first call.
+    """Returns a function that scores examples; it compiles once, at its first call.
 
     Args:
       evaluation: what is computed; a task is the evaluation of its own scores.
@@ -30,9 +26,8 @@ def make_gather(
     Returns:
       `gather(params, state, num=None, progress=None) -> scores`, where `num` is the
       number of examples, the first of the fixed set (None or 0: all), and
-      `progress(done, num)` is called after every batch. The scores are the arrays of
-      `Evaluation.score`, ``[num, ...]``, in the order of the examples, equal in every
-      process and independent of the number of devices.
+      `progress(done, num)` is called after every batch. The scores of all examples are
+      host arrays, equal in every process and independent of the number of devices.
 
     Raises:
       UserError: `batch_size` is not positive.
@@ -74,26 +69,14 @@ def make_gather(
 def make_eval(
     evaluation: Evaluation, mesh: Mesh, batch_size: int
 ) -> Callable[..., dict[str, Any]]:
-    """Makes a function that evaluates: `make_gather`, then `Evaluation.summarise`.
-
-    Args:
-      evaluation: see `make_gather`.
-      mesh: see `make_gather`.
-      batch_size: see `make_gather`.
+    """Returns a function that evaluates; arguments and errors as for `make_gather`.
 
     Returns:
-      `evaluate(params, state, num=None, progress=None) -> summary`, with the arguments
-      of `make_gather`'s function; the summary is a nested dictionary.
-
-    Raises:
-      UserError: `batch_size` is not positive.
+      `evaluate(params, state, num=None, progress=None) -> summary`, the nested
+      dictionary of `Evaluation.summarise`.
     """
     gather = make_gather(evaluation, mesh, batch_size)
-
-    def evaluate(*args: Any, **options: Any) -> dict[str, Any]:
-        return evaluation.summarise(gather(*args, **options))
-
-    return evaluate
+    return lambda *args, **options: evaluation.summarise(gather(*args, **options))
 
 
 def run_eval(

@@ -135,14 +135,12 @@ def _preferences(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _orientations(run: Run, path: pathlib.Path) -> pathlib.Path:
-    evaluation = orientation.Orientation(run.task)
-    gather = evaluating.make_gather(
-        evaluation, mesh.make_mesh(), evaluation.eval_batch_size
-    )
+    asked = orientation.Orientation(run.task)
     _, params, state = functional.split(run.model)
+    gather = evaluating.make_gather(asked, mesh.make_mesh(), asked.eval_batch_size)
     scores = gather(params, state)
     found = orientation.read_map(scores)
-    numbers = evaluation.summarise(scores)["orientation"]
+    numbers = asked.summarise(scores)["orientation"]
     note = (
         f"same label as a neighbour {numbers['same_label']:.2f} (shuffled "
         f"{numbers['chance']:.2f}), {numbers['unselective']} of {numbers['cells']} cells "
