@@ -17,7 +17,7 @@ def run(folder: pathlib.Path) -> opened.Run:
         curve="mse",
         dataset="pendulum",
         figures=lambda model, folder: [],
-        threshold=lambda scored: None,
+        threshold=lambda scored: 0.025 if "vpt" in scored else None,
     )
     task.evaluations = lambda metrics: {"mse": task}
     model = nnx.Linear(1, 1, rngs=nnx.Rngs(0))
