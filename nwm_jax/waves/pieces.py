@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 
 import numpy as np
+import scipy.fft
 
 from nwm_jax.errors import UserError
 from nwm_jax.waves import prepare
@@ -67,6 +68,7 @@ def piecewise_signal(
     low, _ = check_band(band, fs)
     extra = int(np.ceil(_OVERLAP * fs / low))
     step = max(piece // size, 4 * extra)
+    step = scipy.fft.next_fast_len(step + 4 * extra) - 4 * extra
     starts = list(range(0, length, step))
     first = prepare.apply(plan, data[:4], fs=fs)
     there = np.isfinite(first).all(axis=0).ravel()
