@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable
 
 import numpy as np
-import scipy.fft
 
 from nwm_jax.errors import UserError
 from nwm_jax.waves import prepare
