@@ -115,9 +115,9 @@ def table():
         add("evaluate", f"--workdir={{f}}/runs/config_{kind}")
     add("table", "--runs={f}/runs/*")
     add("table", "--runs={f}/runs/*", "--format=csv")
-    for which in ("٤٢", "²", "9" * 400, "../..", "-1", "1e3", "", "last\0"):
+    for which in ("٤٢", "²", "9" * 400, "../..", "-1", "1e3", ""):
         add("evaluate", "--workdir={f}/runs/steps", f"--which={which}")
-    for flag in ("--workdir=", "--workdir=a[1]/b", "--workdir=a\\b", "--workdir=a\0b"):
+    for flag in ("--workdir=", "--workdir=a[1]/b", "--workdir=a\\b"):
         add("train", NWM, flag)
     for path in ("/dev/null/run", "{f}/empty.json/run", "{f}/loop.npy/run", "x" * 300):
         add("train", NWM, f"--workdir={path}")
@@ -141,7 +141,7 @@ def table():
         add("train", NWM, OUT, f"--config.model.grid={grid}")
         add("train", f"{NWM},model.grid={grid}", OUT)
     for config in (
-        *("", ":", ":::", "pendulum_nwm2d:", "\0", "x" * 5_000, "{f}/binary.json"),
+        *("", ":", ":::", "pendulum_nwm2d:", "x" * 5_000, "{f}/binary.json"),
         *("{f}/pipe.npy", "{f}/folder.npy", "/dev/zero", "{f}/pipe.py", "/dev/zero.py"),
         *("pendulum_nwm2d:" + "," * 5_000, "pendulum_nwm2d:" + "(" * 5_000),
     ):
@@ -203,6 +203,7 @@ def answers(folder, hostile, cases):
         text=True,
         cwd=pathlib.Path(__file__).parents[1],
         env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3_000:]
     found = {row["id"]: row for row in map(json.loads, done.stdout.splitlines())}

@@ -40,8 +40,7 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
             f"{path} is no file of weights that can be read; save them as one of "
             f"{', '.join(SUFFIXES)}"
         )
-    if not path.is_file():
-        raise UserError(f"{path} does not exist")
+    files.check_file(path)
     try:
         if path.suffix == ".npz":
             return files.read_npz(path, _MOST_BYTES)

@@ -6,6 +6,7 @@ A workdir is all that is needed: its `config.json` names the data and the model,
 
 import io
 import json
+import math
 import os
 import pathlib
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from nwm_jax.config import presets
 from nwm_jax.config.validate import validate
 from nwm_jax.data import render
 from nwm_jax.data.source import open_frames
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, reason
 from nwm_jax.experiments.forecasting.long_clips import LongPredictionTime
 from nwm_jax.modules import functional
 from nwm_jax.training import checkpoint, evaluating, mesh
@@ -88,7 +89,7 @@ def open_run(
 
 def which(text: str | None) -> str | int | None:
     """Reads "last", "best" or the number of a step, as a flag gives it."""
-    return int(text) if text and text.isdigit() else text
+    return int(text) if text and checkpoint.is_step(text) else text
 
 
 def scored(task: Task) -> str:
@@ -108,13 +109,22 @@ def read_config(workdir: str | os.PathLike) -> ConfigDict:
             f"{workdir} is not a workdir (it has no config.json): give the --workdir "
             "of a run of python -m nwm_jax.train"
         )
+    wrong = f"{path} does not hold the config of a run"
+    stored = files.check_fields(files.read_json(path), {"config": dict}, wrong)
+    # What has no task is no experiment.
+    files.check_fields(stored["config"], {"task": str}, wrong)
     try:
-        config = presets.from_dict(files.read_json(path)["config"])
-        config["task"]  # what has none is no experiment
-    except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{path} does not hold the config of a run") from None
-    validate(config)
-    return config
+        return validate(presets.from_dict(stored["config"]))
+    except UserError:
+        raise
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:
+        raise UserError(f"{wrong} ({reason(error)})") from None
 
 
 def load(path: str | os.PathLike, which: str | int = "last") -> nnx.Module:
@@ -296,6 +306,14 @@ def forecast(
     target = pathlib.Path(target)
     if not mesh.is_primary():
         return target
+    pixels = horizon * math.prod(shape)
+    num_clips = math.prod(clips.shape[:-4])
+    together = min(num_clips, run.config.eval.batch_size)
+    files.check_memory(
+        pixels * (4 * together + num_clips),
+        f"--horizon={horizon} for {num_clips} clips",
+        "forecast fewer frames, or fewer clips at a time",
+    )
     observed = clips[..., -seen:, :, :, :].reshape(-1, seen, *shape)
     run_forward = jax.jit(lambda images: run.model.forecast(images, horizon))
     size = run.config.eval.batch_size

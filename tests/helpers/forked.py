@@ -109,7 +109,7 @@ def start(case, folder, modules, functions):
         run(case, modules, functions)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 (whatever it is, it is printed)
         import traceback
 
         traceback.print_exc()

@@ -37,15 +37,16 @@ JSON = {
 }
 
 # The header of a .npy file, after which ten numbers follow.
+_HEADER = "{{'descr': {}, 'fortran_order': False, 'shape': {}}}"
 HEADERS = {
     "negative": "{'descr': '<f8', 'fortran_order': False, 'shape': (-10, -1)}",
     "boolean": "{'descr': '<f8', 'fortran_order': False, 'shape': (True, 10)}",
     "enormous": "{'descr': '<f8', 'fortran_order': False, 'shape': (10**15,)}",
-    "written_out": "{'descr': '<f8', 'fortran_order': False, 'shape': (%d,)}" % 10**30,
-    "zero_huge": "{'descr': '<f8', 'fortran_order': False, 'shape': (0, %d)}" % 10**30,
+    "written_out": _HEADER.format("'<f8'", (10**30,)),
+    "zero_huge": _HEADER.format("'<f8'", (0, 10**30)),
     "no_size": "{'descr': 'V0', 'fortran_order': False, 'shape': (10, 10)}",
     "objects": "{'descr': '|O', 'fortran_order': False, 'shape': (10,)}",
-    "many_axes": "{'descr': '<f8', 'fortran_order': False, 'shape': %r}" % ((1,) * 90,),
+    "many_axes": _HEADER.format("'<f8'", (1,) * 90),
     "strange": "{'descr': 5, 'fortran_order': False, 'shape': (10,)}",
     "no_shape": "{'descr': '<f8', 'fortran_order': False}",
     "call": "__import__('os').system('touch executed')",
