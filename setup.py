@@ -14,7 +14,7 @@ else:
 
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(
-    r'^__version__ = "(.+)"$', (HERE / "nwm_jax/__init__.py").read_text(), re.MULTILINE
+    r'^__version__ = "(.+)"$', (HERE / "nwm_jax/_version.py").read_text(), re.MULTILINE
 )[1]
 
 # Convolutions for CPUs. Where they cannot be compiled the package works without them.

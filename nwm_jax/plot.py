@@ -46,10 +46,13 @@ WHICH = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 
+CONFIG = cli.definitions_flag(FLAGS)
+
 
 def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
+    cli.define(CONFIG.value)
     if bool(WORKDIR.value) == bool(RUNS.value):
         raise UserError("give either --workdir of one run or --runs of several")
     if BOXES.value and not RUNS.value:

@@ -23,11 +23,9 @@ from nwm_jax.config.validate import validate
 from nwm_jax.data import render
 from nwm_jax.data.source import open_frames
 from nwm_jax.errors import UserError, reason
-from nwm_jax.experiments.forecasting.long_clips import LongPredictionTime
 from nwm_jax.modules import functional
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
-from nwm_jax.training.evaluation import Evaluation
 from nwm_jax.training.registry import build
 from nwm_jax.training.task import Counter, Task
 
@@ -64,7 +62,7 @@ def open_run(
       workdir: the folder of a run.
       which: "last", "best" (by the evaluations during training; the last if there were
         none), the step of a checkpoint (0: the weights before the first step), or None:
-        what the task has evaluated, `scored`.
+        what the task has evaluated, `Task.scored`.
       task: the run's task where it is already open.
       counter: called with what is being done, gives the progress(done, total) that is
         called while data is made.
@@ -78,7 +76,7 @@ def open_run(
     workdir = pathlib.Path(workdir)
     config = read_config(workdir)
     task = task or build(config, counter)
-    which = scored(task) if which is None else which
+    which = task.scored if which is None else which
     if which == 0:
         step, (params, state) = 0, states.untrained(task, config.seed)
     else:
@@ -90,11 +88,6 @@ def open_run(
 def which(text: str | None) -> str | int | None:
     """Reads "last", "best" or the number of a step, as a flag gives it."""
     return int(text) if text and checkpoint.is_step(text) else text
-
-
-def scored(task: Task) -> str:
-    """Which checkpoint of a task is evaluated: "last", or "best" if the task says so."""
-    return getattr(task, "scored", "last")
 
 
 def read_config(workdir: str | os.PathLike) -> ConfigDict:
@@ -115,8 +108,13 @@ def read_config(workdir: str | os.PathLike) -> ConfigDict:
     files.check_fields(stored["config"], {"task": str}, wrong)
     try:
         return validate(presets.from_dict(stored["config"]))
-    except UserError:
-        raise
+    except UserError as error:
+        if not str(error).startswith("unknown "):
+            raise
+        raise UserError(
+            f"{error} (if a config file of yours defines it, pass that: --config=FILE, "
+            "or nwm_jax.load(..., config=FILE))"
+        ) from None
     except (
         LookupError,
         TypeError,
@@ -127,12 +125,18 @@ def read_config(workdir: str | os.PathLike) -> ConfigDict:
         raise UserError(f"{wrong} ({reason(error)})") from None
 
 
-def load(path: str | os.PathLike, which: str | int = "last") -> nnx.Module:
+def load(
+    path: str | os.PathLike,
+    which: str | int = "last",
+    config: str | os.PathLike | None = None,
+) -> nnx.Module:
     """Gives a trained model back.
 
     Args:
       path: a workdir.
       which: "last", "best" or the step of a checkpoint.
+      config: your own config file, if the run's cell, model, dataset or task is defined
+        there; it is run.
 
     Returns:
       The model, for example a `models.forecaster.Forecaster`.
@@ -140,6 +144,8 @@ def load(path: str | os.PathLike, which: str | int = "last") -> nnx.Module:
     Raises:
       UserError: not a workdir, or no such checkpoint.
     """
+    if config is not None:
+        presets.define(config)
     return open_run(path, which).model
 
 
@@ -194,8 +200,8 @@ def evaluate(
       run: an opened run.
       metrics: which, for example ("mse", "vpt"); none: the usual ones of the task.
       counter: called with the name of each metric, gives its progress(done, total).
-      data: test trajectories for "vpt_long", which is computed in the place of
-        `metrics`; see `experiments.forecasting.long_clips`.
+      data: other data than the run's own, whose metrics are computed instead of
+        `metrics`; see `Task.evaluation_on`.
 
     Returns:
       What eval.json holds: "protocol", "step", "num_windows", ... and the summaries of
@@ -206,7 +212,7 @@ def evaluate(
       UserError: an unknown metric, or one that the data cannot give.
     """
     if data:
-        chosen = {"vpt_long": _long(run, data)}
+        chosen = run.task.evaluation_on(data)
     else:
         chosen = run.task.evaluations(metrics)
     _, params, state = functional.split(run.model)
@@ -237,12 +243,6 @@ def evaluate(
     if mesh.is_primary():
         files.write_json(run.workdir / EVALUATION, report)
     return report
-
-
-def _long(run: Run, data: str) -> Evaluation:
-    if run.config.task != "forecasting":
-        raise UserError(f"--data needs a forecaster; {run.workdir} holds none")
-    return LongPredictionTime(run.task, data)
 
 
 def read_scores(workdir: str | os.PathLike) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nwm_jax.data.sequences import pickled
 from nwm_jax.data.sequences.images import LabelledImages
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, reason
 from nwm_jax.files import read_bytes
 
 SOURCE = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -46,7 +46,8 @@ def read(path: str | os.PathLike) -> LabelledImages:
     try:
         files = _from_archive(path) if path.is_file() else _from_folder(path)
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}): get {SOURCE} again") from None
+        words = "no sound tar" if isinstance(error, tarfile.TarError) else reason(error)
+        raise UserError(f"{path} is damaged ({words}): get {SOURCE} again") from None
     for kind, suffix in _KINDS.items():
         if f"{_TEST}{suffix}" in files:
             break
