@@ -40,7 +40,7 @@ _MOST_DIGITS = 18
 
 _EXPECTED = {
     bool: "true or false",
-    int: "an integer of at most 18 digits",
+    int: "an integer",
     float: "a number",
     str: "a text",
     tuple: "a tuple such as (5,5)",
