@@ -46,7 +46,11 @@ setuptools.setup(
         "Typing :: Typed",
     ],
     packages=setuptools.find_packages(include=["nwm_jax", "nwm_jax.*"]),
-    package_data={"nwm_jax": ["py.typed"], "nwm_jax.native": ["*.cc", "*.h"]},
+    package_data={
+        "nwm_jax": ["py.typed"],
+        "nwm_jax.native": ["*.cc", "*.h"],
+        "nwm_jax.runs": ["*.css", "*.html", "*.js"],
+    },
     ext_modules=[CONVOLUTIONS] if headers else [],
     python_requires=">=3.11",
     # Floors, never caps: a cap makes the package uninstallable within a year.
