@@ -29,10 +29,10 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import nwm_jax.experiments  # noqa: F401 (registers them)
-from nwm_jax.config import grammar, presets
+from nwm_jax.config import base, grammar, presets
 from nwm_jax.config.validate import validate
 from nwm_jax.errors import UserError, nearest
-from nwm_jax.training import mesh
+from nwm_jax.training import mesh, registry
 
 # Errors of the machine, not of the program: no right to write, disk full, ...
 _MACHINE_ERRORS = (
@@ -329,9 +329,15 @@ def _config_help(argv: Sequence[str]) -> list[str]:
         f"configs in the package: {presets.summary()}", 88, subsequent_indent="  "
     )
     with contextlib.suppress(UserError):
-        fields = grammar.flatten(presets.load(spec))
+        config = presets.load(spec)
+        experiment = registry.find(config.get("task"))
+        known = base.FIELDS | (experiment.fields() if experiment else {})
+        if experiment and experiment.presets:
+            lines += ["", f"presets of {spec}: {', '.join(experiment.presets)}"]
         lines += ["", f"fields of {spec}, each set by --config.field=value:"]
-        lines += [f"  {field} = {value!r}" for field, value in fields.items()]
+        for name, value in grammar.flatten(config).items():
+            meaning = f"  ({known[name].meaning})" if name in known else ""
+            lines.append(f"  {name} = {value!r}{meaning}")
     return lines
 
 
