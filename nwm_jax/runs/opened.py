@@ -122,7 +122,7 @@ def load(
     which: str | int = "last",
     config: str | os.PathLike | None = None,
 ) -> nnx.Module:
-    """Gives a trained model back.
+    """Returns a trained model back.
 
     Args:
       path: a workdir.
@@ -169,10 +169,10 @@ def export(
         "/".join(str(key.key) for key in keys[1:]): np.asarray(leaf)
         for keys, leaf in leaves
     }
-    told = json.dumps({"config": run.config.to_dict(), "step": run.step})
+    content = json.dumps({"config": run.config.to_dict(), "step": run.step})
     buffer = io.BytesIO()
     np.savez(
-        buffer, **arrays, **{"config.json": np.frombuffer(told.encode(), np.uint8)}
+        buffer, **arrays, **{"config.json": np.frombuffer(content.encode(), np.uint8)}
     )
     return files.write_atomic(path, buffer.getvalue())
 
@@ -264,7 +264,7 @@ def _scored(run: Run, head: dict[str, Any]) -> dict[str, Any]:
 def forecast(
     run: Run, source: str | os.PathLike, target: str | os.PathLike, horizon: int
 ) -> pathlib.Path:
-    """Forecasts one's own clips from a file into a file.
+    """Forecasts your own clips from a file into a file.
 
     Of several processes only the first one works and writes. The model sees the last
     `num_observed` frames of every clip, as in its evaluation.
@@ -313,7 +313,7 @@ def forecast(
 
 
 def _without_nan(value: Any) -> Any:
-    """Puts None in the place of numbers that JSON does not have."""
+    """Puts None instead of numbers that JSON does not have."""
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list):

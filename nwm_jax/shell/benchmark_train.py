@@ -165,7 +165,7 @@ def describe(result: dict[str, Any]) -> str:
     names = ("config", "protocol", "batch_size", "frames", "steps_per_dispatch")
     config, protocol, batch, frames, steps = (result[name] for name in names)
     share = result["gflops"] / result["matmul_gflops"]
-    told = {
+    shown = {
         "step": f"{result['step_ms']:.4g} ms ({result['step_ms_least']:.4g} to "
         f"{result['step_ms_most']:.4g}; processors {result['processor_ms']:.4g})",
         "batch, meanwhile": f"{result['batch_ms']:.4g} ms",
@@ -181,7 +181,7 @@ def describe(result: dict[str, Any]) -> str:
         limit = f"{TOLERANCE:g}"
         if errors[worst] > TOLERANCE:
             limit = "the rounding of the plain formulation"
-        told |= {
+        shown |= {
             "plain step": f"{result['plain_step_ms']:.4g} ms, "
             f"{memory('plain_temp_mb')}, compiled in {result['plain_compile_s']:.3g} s",
             "ratio": f"{result['ratio']:.2f}",
@@ -189,13 +189,13 @@ def describe(result: dict[str, Any]) -> str:
         }
         if wrong:
             named = ", ".join(f"{name} {errors[name]:.2g}" for name in wrong)
-            told["loss, gradients"] = f"NOT equal to {TOLERANCE:g}: {named}"
+            shown["loss, gradients"] = f"NOT equal to {TOLERANCE:g}: {named}"
     lines = [measure.describe(result["machine"])]
     lines.append(
         f"{config} ({protocol}), batch {batch}, {frames:,} frames a step, {steps} "
         f"step{'s' * (steps > 1)} a dispatch"
     )
-    lines += [f"  {name:18s}{text}" for name, text in told.items()]
+    lines += [f"  {name:18s}{text}" for name, text in shown.items()]
     return "\n".join(lines)
 
 

@@ -133,7 +133,7 @@ def run(
     """Parses the command line, calls `main` and exits.
 
     Exit codes: 0 or what `main` returns; 2 after a mistake of the user (`UserError`
-    from anywhere, flags, config, no right to write, disk full), told in one line;
+    from anywhere, flags, config, no right to write, disk full), printed in one line;
     130 after Ctrl-C; 1 with a traceback after anything else.
 
     Args:
@@ -214,7 +214,7 @@ def enable_compilation_cache() -> pathlib.Path | None:
       The folder, or None where JAX's own settings rule or it cannot be written.
     """
     # diffrax checks its arguments by calls of Python, and a program with such calls is
-    # never kept. What they would find makes NaN instead, which is told as well.
+    # never kept. What they would find makes NaN instead, which is reported too.
     os.environ.setdefault("EQX_ON_ERROR", "nan")
     if jax.config.jax_compilation_cache_dir:
         return None

@@ -236,7 +236,7 @@ def get_config(name: str, argument: str = "") -> ConfigDict:
 
 
 def table(name: str) -> dict[str, dict[str, Any]]:
-    """Gives the presets of an experiment.
+    """Returns the presets of an experiment.
 
     Args:
       name: a key of `EXPERIMENTS`.
@@ -264,7 +264,7 @@ def _model(name: str) -> str:
 
 
 def template(config: Mapping[str, Any]) -> ConfigDict | None:
-    """Gives the plain config whose fields `config` should have.
+    """Returns the plain config whose fields `config` should have.
 
     Args:
       config: a config of any task, perhaps with mistakes.
