@@ -10,7 +10,7 @@ from absl import flags
 
 from nwm_jax.errors import UserError
 from nwm_jax.models import ForecastModel
-from nwm_jax.runs import opened
+from nwm_jax.runs import opened, report
 from nwm_jax.shell import cli, screen
 from nwm_jax.training import mesh
 
@@ -80,6 +80,8 @@ def main(argv: list[str]) -> int:
     else:
         scores = opened.evaluate(run, METRICS.value, screen.scoring, DATA.value or "")
         screen.say(screen.scores(run.task, scores))
+        if mesh.is_primary():
+            screen.say(f"report: {report.write(run.workdir)}")
     return 0
 
 

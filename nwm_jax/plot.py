@@ -9,7 +9,7 @@ the paper on Neural Wave Machines, from runs of its topographic experiments.
 from absl import flags
 
 from nwm_jax.errors import UserError
-from nwm_jax.runs import curves, drawing, opened, workdirs
+from nwm_jax.runs import curves, drawing, opened, report, workdirs
 from nwm_jax.shell import cli, screen
 
 FLAGS = flags.FlagValues()
@@ -79,6 +79,7 @@ def main(argv: list[str]) -> int:
         WORKDIR.value, opened.which(WHICH.value), counter=screen.counter
     )
     screen.say(screen.pictures(drawing.draw(run, screen.say)))
+    screen.say(f"report: {report.write(run.workdir)}")
     return 0
 
 

@@ -144,6 +144,7 @@ class Drawn(NamedTuple):
       draw: (data, sizes, settings, progress) -> images and labels of every split.
       settings: (data) -> arguments of the drawing beside side and seed.
       origin: (data) -> what else the images depend on.
+      check: (data) -> None; raises `UserError` for sizes that do not fit.
     """
 
     channels: int
@@ -151,6 +152,7 @@ class Drawn(NamedTuple):
     draw: Callable[[Any, dict[str, int], dict[str, Any], Progress | None], Arrays]
     settings: Callable[[Any], dict[str, Any]] = lambda data: {}
     origin: Callable[[Any], dict[str, Any]] = lambda data: {}
+    check: Callable[[Any], None] = lambda data: None
 
 
 def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
@@ -176,6 +178,7 @@ def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
         raise unknown("data.name", data.name, DATASETS)
     kind = DRAWN[data.name]
     sizes = {"train": data.num_train, "valid": data.num_valid, "test": data.num_test}
+    kind.check(data)
     settings = {"side": data.side, "seed": data.seed, **kind.settings(data)}
 
     def write(folder: Any) -> dict[str, dict[str, int]]:
@@ -253,6 +256,7 @@ DRAWN = {
             sizes, **settings, progress=progress
         ),
         settings=lambda data: {"cell": data.cell},
+        check=lambda data: tetrominoes.check(data.side, data.cell),
     ),
     "multimnist": Drawn(
         channels=1,
@@ -260,6 +264,7 @@ DRAWN = {
         draw=_draw_multi_mnist,
         # Your own digits may be others.
         origin=lambda data: {"digits": data.digits, "path": data.path},
+        check=lambda data: multi_mnist.check(data.side),
     ),
     "polygons": Drawn(
         channels=1,
@@ -271,6 +276,9 @@ DRAWN = {
             "radius": list(data.radius),
             "equal_area": data.equal_area,
         },
+        check=lambda data: polygons.check(
+            data.side, data.corners, data.most, data.radius
+        ),
     ),
 }
 DATASETS = ("mnist", *DRAWN)
