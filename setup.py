@@ -102,6 +102,8 @@ setuptools.setup(
     extras_require={
         # setuptools: the tests build a wheel without asking a registry.
         "test": ["hypothesis", "pytest", "pytest-xdist", "ruff", "setuptools>=77"],
+        # MATLAB v7.3, TIFF, NWB and what neo reads; xarray's and neo's objects.
+        "recordings": ["h5py", "neo", "pynwb", "tifffile", "xarray"],
         "tensorboard": ["tensorboardX"],
         "wandb": ["wandb"],
         "torch": ["torch"],  # to read weights from .pt files
