@@ -6,6 +6,11 @@ own, and so does each sequence task (where metrics.jsonl tells when it was solve
 each dataset of segmentation.
 """
 
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
+
 import glob
 import pathlib
 import sys

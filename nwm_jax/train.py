@@ -3,13 +3,19 @@
 Run the same command again to go on with a run that was interrupted.
 """
 
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
+
 import os
 
 from absl import flags
 
 from nwm_jax import cli, drawing, report, runs
+from nwm_jax.presets import grammar
 from nwm_jax.tasks import build
-from nwm_jax.training import loop, mesh
+from nwm_jax.training import loop, mesh, peers
 
 FLAGS = flags.FlagValues()
 CONFIG = cli.config_flag(FLAGS)
@@ -23,13 +29,14 @@ WORKDIR = flags.DEFINE_string(
 
 
 def main(argv: list[str]) -> int:
-    """Runs the verb; 0 also when a signal ended the run early, for it can go on."""
+    """Runs the verb."""
     del argv
     mesh.initialize_distributed()
     config, workdir = CONFIG.value, WORKDIR.value
     if config.data.get("path"):
         # The run can be opened from any folder.
         config.data.path = os.path.abspath(os.path.expanduser(config.data.path))
+    peers.check_same(grammar.flatten(config))
     task = build(config, report.counter)
     report.say(report.describe(config, task))
     for note in (report.forewarn(config, task), *report.advice()):
