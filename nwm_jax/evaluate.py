@@ -13,8 +13,9 @@ if __name__ == "__main__":
 
 from absl import flags
 
-from nwm_jax import cli, report, runs
 from nwm_jax.errors import UserError
+from nwm_jax.runs import opened
+from nwm_jax.shell import cli, screen
 from nwm_jax.training import mesh
 
 FLAGS = flags.FlagValues()
@@ -68,16 +69,18 @@ def main(argv: list[str]) -> int:
         raise UserError("--input and --output go together: give both or none")
     if DATA.value and (METRICS.value or INPUT.value):
         raise UserError("--data goes without --metrics and --input")
-    run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), counter=report.counter)
+    run = opened.open_run(
+        WORKDIR.value, opened.which(WHICH.value), counter=screen.counter
+    )
     if INPUT.value:
         if run.config.task != "forecasting":
             raise UserError(f"--input needs a forecaster; {run.workdir} holds none")
         horizon = HORIZON.value or run.config.eval.horizon
-        written = runs.forecast(run, INPUT.value, OUTPUT.value, horizon)
-        report.say(f"forecast {horizon} frames: {written}")
+        written = opened.forecast(run, INPUT.value, OUTPUT.value, horizon)
+        screen.say(f"forecast {horizon} frames: {written}")
     else:
-        scores = runs.evaluate(run, METRICS.value, report.scoring, DATA.value or "")
-        report.say(report.scores(scores))
+        scores = opened.evaluate(run, METRICS.value, screen.scoring, DATA.value or "")
+        screen.say(screen.scores(scores))
     return 0
 
 

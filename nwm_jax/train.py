@@ -12,10 +12,11 @@ import os
 
 from absl import flags
 
-from nwm_jax import cli, drawing, report, runs
-from nwm_jax.presets import grammar
-from nwm_jax.tasks import build
+from nwm_jax.config import grammar
+from nwm_jax.runs import drawing, opened
+from nwm_jax.shell import cli, screen
 from nwm_jax.training import loop, mesh, peers
+from nwm_jax.training.registry import build
 
 FLAGS = flags.FlagValues()
 CONFIG = cli.config_flag(FLAGS)
@@ -37,17 +38,17 @@ def main(argv: list[str]) -> int:
         # The run can be opened from any folder.
         config.data.path = os.path.abspath(os.path.expanduser(config.data.path))
     peers.check_same(grammar.flatten(config))
-    task = build(config, report.counter)
-    report.say(report.describe(config, task))
-    for note in (report.forewarn(config, task), *report.advice()):
+    task = build(config, screen.counter)
+    screen.say(screen.describe(config, task))
+    for note in (screen.forewarn(config, task), *screen.advice()):
         if note:
-            report.say(note)
+            screen.say(note)
     result = loop.train(config, task, workdir)
     if result.finished:
-        run = runs.open_run(workdir, runs.scored(task), task=task)
-        report.say(report.scores(runs.evaluate(run, counter=report.scoring)))
+        run = opened.open_run(workdir, opened.scored(task), task=task)
+        screen.say(screen.scores(opened.evaluate(run, counter=screen.scoring)))
         if mesh.is_primary():
-            report.say(report.pictures(drawing.draw(run, report.say)))
+            screen.say(screen.pictures(drawing.draw(run, screen.say)))
     return 0
 
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nwm_jax import files
+from nwm_jax.config import grammar
 from nwm_jax.errors import UserError
-from nwm_jax.presets import grammar
 from nwm_jax.training import mesh as meshes
 
 CONFIG = "config.json"

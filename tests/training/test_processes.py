@@ -16,12 +16,12 @@ import pytest
 
 from nwm_jax.errors import UserError
 from nwm_jax.training import loop, mesh, writers
-from tests.training import toy
+from tests.helpers import toy_task
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def start(workdir, *options, program=("-m", "tests.training.toy"), **environment):
+def start(workdir, *options, program=("-m", "tests.helpers.toy_task"), **environment):
     command = [sys.executable, *program, str(workdir), *options]
     if environment.get("JAX_PROCESS_ID", "0") != "0":
         # Of several processes the first alone writes to files: no byte is granted.
@@ -62,7 +62,7 @@ def assert_final(workdir, state, **tolerance):
 
 
 def train(*arguments):
-    sys.exit(toy.main(list(arguments)))
+    sys.exit(toy_task.main(list(arguments)))
 
 
 @pytest.mark.slow
@@ -78,7 +78,7 @@ def test_killed_twenty_times_at_random_moments_equals_uninterrupted(
     dice = random.Random(seed)
     # Each run is a process of its own, forked from one that has the imports behind it.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.training.toy"])
+    context.set_forkserver_preload(["tests.helpers.toy_task"])
 
     def begin():
         process = context.Process(target=train, args=(str(workdir), *options))
@@ -106,9 +106,9 @@ def test_killed_twenty_times_at_random_moments_equals_uninterrupted(
     process = begin()
     process.join()
     assert process.exitcode == 0
-    config = toy.get_config(num_steps=steps, log_every=1, checkpoint_every=steps)
+    config = toy_task.get_config(num_steps=steps, log_every=1, checkpoint_every=steps)
     # The command has as many devices as this process.
-    whole = loop.train(config, toy.Toy(), tmp_path / "whole")
+    whole = loop.train(config, toy_task.Toy(), tmp_path / "whole")
     assert_final(workdir, whole.state)
     rows = writers.read_metrics(workdir), writers.read_metrics(tmp_path / "whole")
     for one, other in zip(*rows, strict=True):
@@ -119,7 +119,7 @@ def test_killed_twenty_times_at_random_moments_equals_uninterrupted(
 def test_killed_before_the_first_manifest_starts_afresh(straight, tmp_path):
     program = (
         "import os, sys; from nwm_jax.training import manifests; "
-        "from tests.training import toy; "
+        "from tests.helpers import toy_task as toy; "
         "manifests.write = lambda *_: os.kill(os.getpid(), 9); "
         "toy.main(sys.argv[1:])"
     )
@@ -262,7 +262,7 @@ def test_a_process_lost_while_saving_ends_the_other_at_once(lost, tmp_path):
 DYING = """
 import os, sys
 from nwm_jax.training import workdir
-from tests.training import toy
+from tests.helpers import toy_task as toy
 if os.environ["JAX_PROCESS_ID"] == "1":
     workdir.claim = lambda *_: os.kill(os.getpid(), 9)
 sys.exit(toy.main(sys.argv[1:]))
@@ -282,7 +282,8 @@ def test_a_process_lost_before_the_first_step_is_told_in_one_line(tmp_path):
 
 def test_a_process_that_never_comes_is_not_waited_for_forever(tmp_path):
     program = (
-        "import sys; from nwm_jax.training import mesh; from tests.training import toy;"
+        "import sys; from nwm_jax.training import mesh; "
+        "from tests.helpers import toy_task as toy;"
         "mesh.JOIN_SECONDS = 1; toy.main(sys.argv[1:])"
     )
     first, second = start_two(tmp_path, program=("-c", program), both=False)
