@@ -18,7 +18,7 @@ from nwm_jax.errors import UserError
 from nwm_jax.training import signals
 
 _END, _LEFT, _CONFIG = "nwm_jax/end", "nwm_jax/left", "nwm_jax/config"
-_FOREVER = 10**9  # milliseconds, twelve days; what is asked for again after that
+_POLL_SECONDS = 0.5
 # So long a thread lets the main thread print an error of its own.
 _OWN_SECONDS = 0.3
 # So long process 0, in which the service runs, waits for the others to be gone.
@@ -49,7 +49,7 @@ class End(NamedTuple):
 
 
 _end: End | None = None
-_known = threading.Event()
+_known, _over = threading.Event(), threading.Event()
 # Taken by the thread that ends this process, never released.
 _ending = threading.Lock()
 
@@ -59,9 +59,17 @@ def watch() -> None:
     client, number, _ = _service()
     if client is None:
         return
-    threading.Thread(
+    thread = threading.Thread(
         target=_wait_for_end, args=(client, number), name="nwm_jax-peers", daemon=True
-    ).start()
+    )
+    thread.start()
+
+    def stop() -> None:
+        _over.set()
+        thread.join(_LEAVE_SECONDS)
+
+    # A thread inside of the client while Python ends would abort the process.
+    atexit.register(stop)
     signals.on_end(_publish_signal)
 
 
@@ -189,9 +197,12 @@ def _get(client: Any, key: str, seconds: float) -> str:
 
 def _wait_for_end(client: Any, number: int) -> None:
     global _end
-    try:
-        end = End(*json.loads(client.blocking_key_value_get(_END, _FOREVER)))
-    except Exception:  # noqa: BLE001 (the run ended in order)
+    while not _over.wait(_POLL_SECONDS):
+        # There is no such key before the end, and no service after it.
+        with contextlib.suppress(Exception):
+            end = End(*json.loads(client.key_value_try_get(_END)))
+            break
+    else:
         return
     if end.process == number:
         return

@@ -89,7 +89,7 @@ class Listener:
         self.asked = 0
         self.on_end: Callable[[int], None] = lambda number: None
         self.ending = False
-        self._holding = False
+        self._holding = self._raised = False
         self._said = threading.Lock()
 
     def start(self) -> None:
@@ -139,7 +139,7 @@ class Listener:
 
     def _end_if_asked(self, held: bool = False) -> None:
         if self.asked and self.ends and not self._holding:
-            self.ending = True
+            self.ending = self._raised = True
             # The process must not be gone before the line is there.
             self._said.acquire(timeout=0.5)
             raise Ended(self.asked, held)
@@ -147,12 +147,17 @@ class Listener:
     def _handle(self, number: int, frame: object) -> None:
         """Runs in the main thread, as soon as that is at a line of Python."""
         self.asked = self.asked or number
-        self._end_if_asked()
+        # Once: what cleans up after it is not interrupted by the next one.
+        if not self._raised:
+            self._end_if_asked()
 
     def _watch(self) -> None:
-        heard = []
+        heard, own = [], 0
         while number := self._reader.recv(1)[0]:
             if number not in NUMBERS:  # what has a handler of somebody else
+                continue
+            if number == own:
+                own = 0
                 continue
             heard.append(number)
             if heard.count(signal.SIGINT) == 2:
@@ -160,6 +165,10 @@ class Listener:
             if len(heard) == 1:
                 self._answer(number)
                 self._said.release()
+                if self.ending and not self._raised and hasattr(signal, "pthread_kill"):
+                    # The kernel may have chosen another thread: wake the main one.
+                    own = number
+                    signal.pthread_kill(threading.main_thread().ident, number)
 
     def _answer(self, number: int) -> None:
         self.asked = self.asked or number

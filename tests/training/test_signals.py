@@ -20,11 +20,12 @@ PROGRAM = """
 import sys, time
 from nwm_jax.training import signals
 signals.listen()
-print("listening", flush=True)
 try:
+    print("listening", flush=True)
     {body}
-finally:
+except signals.Ended as ended:
     print("cleaned up", flush=True)
+    signals.leave(ended.code)
 """
 
 
