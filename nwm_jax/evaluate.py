@@ -14,7 +14,8 @@ if __name__ == "__main__":
 from absl import flags
 
 from nwm_jax.errors import UserError
-from nwm_jax.runs import opened
+from nwm_jax.models import ForecastModel
+from nwm_jax.runs import opened, report
 from nwm_jax.shell import cli, screen
 from nwm_jax.training import mesh
 
@@ -60,10 +61,13 @@ HORIZON = flags.DEFINE_integer(
     flag_values=FLAGS,
 )
 
+CONFIG = cli.definitions_flag(FLAGS)
+
 
 def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
+    cli.define(CONFIG.value)
     mesh.initialize_distributed()
     if bool(INPUT.value) != bool(OUTPUT.value):
         raise UserError("--input and --output go together: give both or none")
@@ -73,14 +77,16 @@ def main(argv: list[str]) -> int:
         WORKDIR.value, opened.which(WHICH.value), counter=screen.counter
     )
     if INPUT.value:
-        if run.config.task != "forecasting":
+        if not isinstance(run.model, ForecastModel):
             raise UserError(f"--input needs a forecaster; {run.workdir} holds none")
         horizon = HORIZON.value or run.config.eval.horizon
         written = opened.forecast(run, INPUT.value, OUTPUT.value, horizon)
         screen.say(f"forecast {horizon} frames: {written}")
     else:
         scores = opened.evaluate(run, METRICS.value, screen.scoring, DATA.value or "")
-        screen.say(screen.scores(scores))
+        screen.say(screen.scores(run.task, scores))
+        if mesh.is_primary():
+            screen.say(f"report: {report.write(run.workdir)}")
     return 0
 
 

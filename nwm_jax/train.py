@@ -13,8 +13,8 @@ import os
 from absl import flags
 
 from nwm_jax.config import grammar
-from nwm_jax.runs import drawing, opened
-from nwm_jax.shell import cli, screen
+from nwm_jax.runs import drawing, opened, report
+from nwm_jax.shell import cli, memory, progress, screen
 from nwm_jax.training import loop, mesh, peers
 from nwm_jax.training.registry import build
 
@@ -32,6 +32,7 @@ WORKDIR = flags.DEFINE_string(
 def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
+    memory.keep_freed()
     mesh.initialize_distributed()
     config, workdir = CONFIG.value, WORKDIR.value
     if config.data.get("path"):
@@ -43,12 +44,14 @@ def main(argv: list[str]) -> int:
     for note in (screen.forewarn(config, task), *screen.advice()):
         if note:
             screen.say(note)
-    result = loop.train(config, task, workdir)
+    task.evaluations()  # what the data cannot give is found before the first step
+    result = loop.train(config, task, workdir, display=progress.Progress)
     if result.finished:
-        run = opened.open_run(workdir, opened.scored(task), task=task)
-        screen.say(screen.scores(opened.evaluate(run, counter=screen.scoring)))
+        run = opened.open_run(workdir, task.scored, task=task)
+        screen.say(screen.scores(task, opened.evaluate(run, counter=screen.scoring)))
         if mesh.is_primary():
             screen.say(screen.pictures(drawing.draw(run, screen.say)))
+            screen.say(f"report: {report.write(run.workdir)}")
     return 0
 
 

@@ -19,14 +19,15 @@ from ml_collections import ConfigDict
 from nwm_jax import files
 from nwm_jax.config import presets
 from nwm_jax.config.validate import validate
+from nwm_jax.core import oscillator
 from nwm_jax.data import render
 from nwm_jax.data.source import open_frames
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.forecasting.long_clips import LongPredictionTime
+from nwm_jax.models.compiled import check_shape
 from nwm_jax.modules import functional
+from nwm_jax.modules.cells import OscillatorCell
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
-from nwm_jax.training.evaluation import Evaluation
 from nwm_jax.training.registry import build
 from nwm_jax.training.task import Counter, Task
 
@@ -63,7 +64,7 @@ def open_run(
       workdir: the folder of a run.
       which: "last", "best" (by the evaluations during training; the last if there were
         none), the step of a checkpoint (0: the weights before the first step), or None:
-        what the task has evaluated, `scored`.
+        what the task has evaluated, `Task.scored`.
       task: the run's task where it is already open.
       counter: called with what is being done, gives the progress(done, total) that is
         called while data is made.
@@ -77,7 +78,7 @@ def open_run(
     workdir = pathlib.Path(workdir)
     config = read_config(workdir)
     task = task or build(config, counter)
-    which = scored(task) if which is None else which
+    which = task.scored if which is None else which
     if which == 0:
         step, (params, state) = 0, states.untrained(task, config.seed)
     else:
@@ -89,11 +90,6 @@ def open_run(
 def which(text: str | None) -> str | int | None:
     """Reads "last", "best" or the number of a step, as a flag gives it."""
     return int(text) if text and text.isdigit() else text
-
-
-def scored(task: Task) -> str:
-    """Which checkpoint of a task is evaluated: "last", or "best" if the task says so."""
-    return getattr(task, "scored", "last")
 
 
 def read_config(workdir: str | os.PathLike) -> ConfigDict:
@@ -113,16 +109,29 @@ def read_config(workdir: str | os.PathLike) -> ConfigDict:
         config["task"]  # what has none is no experiment
     except (KeyError, TypeError, AttributeError):
         raise UserError(f"{path} does not hold the config of a run") from None
-    validate(config)
-    return config
+    try:
+        return validate(config)
+    except UserError as error:
+        if not str(error).startswith("unknown "):
+            raise
+        raise UserError(
+            f"{error} (if a config file of yours defines it, pass that: --config=FILE, "
+            "or nwm_jax.load(..., config=FILE))"
+        ) from None
 
 
-def load(path: str | os.PathLike, which: str | int = "last") -> nnx.Module:
+def load(
+    path: str | os.PathLike,
+    which: str | int = "last",
+    config: str | os.PathLike | None = None,
+) -> nnx.Module:
     """Gives a trained model back.
 
     Args:
       path: a workdir.
       which: "last", "best" or the step of a checkpoint.
+      config: your own config file, if the run's cell, model, dataset or task is defined
+        there; it is run.
 
     Returns:
       The model, for example a `models.forecaster.Forecaster`.
@@ -130,6 +139,8 @@ def load(path: str | os.PathLike, which: str | int = "last") -> nnx.Module:
     Raises:
       UserError: not a workdir, or no such checkpoint.
     """
+    if config is not None:
+        presets.define(config)
     return open_run(path, which).model
 
 
@@ -139,7 +150,11 @@ def export(
     """Writes the weights of a run as one `.npz` for other programs.
 
     Every array has the path of its parameter as name ("decoder/convs/0/kernel");
-    "config.json" holds the resolved config and the step as UTF-8 bytes.
+    "config.json" holds as UTF-8 bytes the resolved "config", the "step", and under
+    "constants" the dt, gamma and alpha of every field of oscillators, by its path
+    ({"cell": {"dt": 0.125, ...}}). The arrays of that name, such as "cell/dt", are the
+    raw numbers that training moves: dt = sigmoid(raw), gamma = max(raw, 0),
+    alpha = max(raw, 0).
 
     Args:
       workdir: the folder of a run.
@@ -161,10 +176,20 @@ def export(
         "/".join(str(key.key) for key in keys[1:]): np.asarray(leaf)
         for keys, leaf in leaves
     }
-    told = json.dumps({"config": run.config.to_dict(), "step": run.step})
+    constants = {
+        "/".join(map(str, path)): {
+            name: np.asarray(value).tolist()
+            for name, value in oscillator.constants(cell.hparams, cell.params).items()
+        }
+        for path, cell in nnx.iter_modules(run.model)
+        if isinstance(cell, OscillatorCell)
+    }
+    content = {"config": run.config.to_dict(), "step": run.step, "constants": constants}
     buffer = io.BytesIO()
     np.savez(
-        buffer, **arrays, **{"config.json": np.frombuffer(told.encode(), np.uint8)}
+        buffer,
+        **arrays,
+        **{"config.json": np.frombuffer(json.dumps(content).encode(), np.uint8)},
     )
     return files.write_atomic(path, buffer.getvalue())
 
@@ -184,8 +209,8 @@ def evaluate(
       run: an opened run.
       metrics: which, for example ("mse", "vpt"); none: the usual ones of the task.
       counter: called with the name of each metric, gives its progress(done, total).
-      data: test trajectories for "vpt_long", which is computed in the place of
-        `metrics`; see `experiments.forecasting.long_clips`.
+      data: other data than the run's own, whose metrics are computed instead of
+        `metrics`; see `Task.evaluation_on`.
 
     Returns:
       What eval.json holds: "protocol", "step", "num_windows", ... and the summaries of
@@ -196,14 +221,14 @@ def evaluate(
       UserError: an unknown metric, or one that the data cannot give.
     """
     if data:
-        chosen = {"vpt_long": _long(run, data)}
+        chosen = run.task.evaluation_on(data)
     else:
         chosen = run.task.evaluations(metrics)
     _, params, state = functional.split(run.model)
     report = {
         "protocol": run.config.protocol,
         "name": run.config.name,
-        "dataset": run.config.data.name,
+        "dataset": run.task.dataset,
         "model": run.config.model.name,
         "preset": run.config.preset,
         "seed": run.config.seed,
@@ -211,6 +236,8 @@ def evaluate(
         "num_windows": run.task.num_eval,
         "num_parameters": functional.count(params),
     }
+    if path := run.config.data.get("path"):
+        report["path"] = path  # whose data "dataset" names
     kept = mesh.on_primary(lambda: _scored(run, report))
     if not kept and run.task not in chosen.values():
         chosen = {run.config.task: run.task} | chosen
@@ -227,12 +254,6 @@ def evaluate(
     if mesh.is_primary():
         files.write_json(run.workdir / EVALUATION, report)
     return report
-
-
-def _long(run: Run, data: str) -> Evaluation:
-    if run.config.task != "forecasting":
-        raise UserError(f"--data needs a forecaster; {run.workdir} holds none")
-    return LongPredictionTime(run.task, data)
 
 
 def read_scores(workdir: str | os.PathLike) -> dict[str, Any]:
@@ -285,10 +306,7 @@ def forecast(
         raise UserError(f"a forecast is written to a file ending in .npy, not {target}")
     clips = open_frames(source, ranks=(4, 5))
     seen, shape = run.model.num_observed, run.task.source.image_shape
-    if clips.shape[-3:] != tuple(shape):
-        raise UserError(
-            f"{source} has images {clips.shape[-3:]}, the model takes {tuple(shape)}"
-        )
+    check_shape(clips.shape if clips.ndim == 5 else (1, *clips.shape), shape, source)
     if clips.shape[-4] < seen:
         raise UserError(
             f"{source} has {clips.shape[-4]} frames; the model observes {seen}"
@@ -297,10 +315,9 @@ def forecast(
     if not mesh.is_primary():
         return target
     observed = clips[..., -seen:, :, :, :].reshape(-1, seen, *shape)
-    run_forward = jax.jit(lambda images: run.model.forecast(images, horizon))
     size = run.config.eval.batch_size
     parts = [
-        render.to_uint8(run_forward(render.from_uint8(observed[start : start + size])))
+        render.to_uint8(run.model.forecast(observed[start : start + size], horizon))
         for start in range(0, len(observed), size)
     ]
     means = np.concatenate([np.asarray(part) for part in parts])

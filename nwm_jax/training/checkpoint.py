@@ -5,18 +5,15 @@
 `<step>.saving` and gets its name when all of it is there.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os
 import pathlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from nwm_jax import folders
 from nwm_jax.errors import UserError
@@ -24,9 +21,10 @@ from nwm_jax.training import manifests, orbax_noise, signals
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
+from nwm_jax.training.task import Task
 
-if TYPE_CHECKING:
-    from nwm_jax.training.task import Task
+with orbax_noise.root_logger_kept():
+    import orbax.checkpoint as ocp
 
 KEEP = 2
 
@@ -349,6 +347,7 @@ class Checkpointer:
         )
 
 
+@orbax_noise.root_logger_kept()
 def load(
     workdir: str | os.PathLike, task: Task, which: str | int = "last"
 ) -> tuple[int, Any, Any]:

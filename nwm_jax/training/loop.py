@@ -1,12 +1,10 @@
 """The training loop: prepares batches, dispatches steps, logs, evaluates, saves."""
 
-from __future__ import annotations
-
 import io
 import pathlib
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,23 +12,18 @@ from jax.sharding import Mesh
 
 from nwm_jax import files
 from nwm_jax.errors import UserError
-from nwm_jax.shell import progress as bars
 from nwm_jax.training import checkpoint, dispatch, evaluating, optimizer, signals
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training import workdir as workdirs
 from nwm_jax.training import writers as sinks
+from nwm_jax.training.display import Display, Lines, MakeDisplay, Silent
 from nwm_jax.training.tally import Tally
-
-if TYPE_CHECKING:
-    from nwm_jax.training.task import Task
+from nwm_jax.training.task import Task
 
 # A dispatch is made about this long: short enough that a signal is heard soon, long
 # enough that the host costs nothing.
 DISPATCH_SECONDS = 1.0
-# Enough to follow a run; the full evaluation comes at its end. A task whose best
-# checkpoint needs more says so in `num_periodic`.
-PERIODIC_EXAMPLES = 64
 
 
 class NonFiniteError(UserError, FloatingPointError):
@@ -65,6 +58,7 @@ def train(
     workdir: str | pathlib.Path,
     writers: Sequence[sinks.Writer] = (),
     devices: Sequence[jax.Device] | None = None,
+    display: MakeDisplay = Lines,
 ) -> Result:
     """Trains a task, or goes on with it where a checkpoint in the workdir stands.
 
@@ -81,6 +75,7 @@ def train(
       workdir: the folder of the run.
       writers: takers of metrics beside those that the config asks for.
       devices: the devices to use; None: all of them.
+      display: makes what shows the progress, in process 0.
 
     Returns:
       The last state and how the run ended.
@@ -97,9 +92,14 @@ def train(
     transform = optimizer.build(config.optimizer, config.num_steps)
     kept = "from its start"
     try:
-        with workdirs.locked(workdir) as folder, signals.collect() as listener:
+        # Training is in float32, also where the user's own code has turned x64 on.
+        with (
+            jax.enable_x64(False),
+            workdirs.locked(workdir) as folder,
+            signals.collect() as listener,
+        ):
             notes = workdirs.claim(folder, config)
-            run = _Run(config, task, folder, mesh, transform, listener)
+            run = _Run(config, task, folder, mesh, transform, listener, display)
             try:
                 run.start(notes, writers)
                 return run.go()
@@ -116,7 +116,7 @@ def train(
 class _Run:
     """One call of `train`: what its parts share."""
 
-    def __init__(self, config, task, folder, mesh, transform, listener):
+    def __init__(self, config, task, folder, mesh, transform, listener, display):
         self.config, self.task, self.folder, self.mesh = config, task, folder, mesh
         self.listener = listener
         self.group = dispatch.group_size(config.steps_per_dispatch)
@@ -129,7 +129,8 @@ class _Run:
         # What was logged at a step whose evaluation a signal has put off.
         self.pending: dict[str, float] | None = None
         self.writers: list[sinks.Writer] = []
-        self.bar: bars.Progress | None = None
+        self.make_display = display if meshes.is_primary() else Silent
+        self.display: Display | None = None
 
     def start(self, notes: list[str], writers: Sequence[sinks.Writer]) -> None:
         """Restores or creates the state, opens the writers, says where it stands."""
@@ -149,11 +150,10 @@ class _Run:
         self.pending = extra.get("pending")
         self.tally = Tally(extra.get("tally"))
         seen = [row["step"] for row in sinks.read_metrics(self.folder)]
-        self.bar = bars.Progress(
+        self.display = self.make_display(
             self.config.num_steps,
             self.step,
             self.config.batch_size * self.task.units_per_example,
-            silent=not meshes.is_primary(),
         )
         if meshes.is_primary():
             self.writers = sinks.build(self.config, self.folder, self.saved)
@@ -167,7 +167,7 @@ class _Run:
 
     def say(self, text: str) -> None:
         """Prints one line, in process 0."""
-        self.bar.message(text)
+        self.display.message(text)
 
     def go(self) -> Result:
         """Runs all steps that are left."""
@@ -214,7 +214,7 @@ class _Run:
             self.seconds += seconds
             names = sorted(outcome.metrics.keys() - {"grad_norm"})
             shown = {name: outcome.metrics[name][asked - 1] for name in names}
-            self.bar.update(self.step, shown, seconds)
+            self.display.update(self.step, shown, seconds)
             # All processes see the same `wish`, hence agree on pace and stop: below zero
             # it is a signal that one of them has received.
             pace = max(1, int(outcome.wish))
@@ -272,13 +272,11 @@ class _Run:
             try:
                 if called:
                     raise _Called(called)
-                num = getattr(task, "num_periodic", PERIODIC_EXAMPLES)
-                summary = self.score(num, self.heed)
+                summary = self.score(task.num_periodic, self.heed)
                 best = self.saver.is_better(summary)
             except _Called as error:
                 called, self.pending = error.number, row
-        checked = (row or summary) and self.pending is None and not last
-        if checked and hasattr(task, "stop"):
+        if (row or summary) and self.pending is None and not last:
             self.stopped = task.stop({**row, **summary}) or ""
         ends = last or bool(called) or bool(self.stopped)
         if ends or best or again or step % config.checkpoint_every == 0:
@@ -369,8 +367,8 @@ class _Run:
 
     def close(self) -> None:
         """Closes the writers and gives the terminal back."""
-        if self.bar:
-            self.bar.close()
+        if self.display:
+            self.display.close()
         for writer in self.writers:
             writer.close()
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nwm_jax import files, folders
-from nwm_jax.config import grammar
 from nwm_jax.errors import UserError, reason
 from nwm_jax.training import mesh as meshes
+from nwm_jax.training.fields import flatten
 
 CONFIG = "config.json"
 LOCK = ".lock"
@@ -123,7 +123,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     Returns:
       One `field: old -> new` for each, empty if the run may go on.
     """
-    before, after = grammar.flatten(old), grammar.flatten(new)
+    before, after = flatten(old), flatten(new)
     found = []
     # A field that the old config does not have came with a later version of this
     # package, whose default does what was done before: it is taken as unchanged.
@@ -137,6 +137,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
     """Writes `config.json`, or checks it against the one that is there.
+
+    A config without a saved step, such as one that was refused when its data was made,
+    binds nobody: it is replaced.
 
     Its `versions` and `command_line` are those of the start; every later command adds
     its own to the list `resumed`. The fields that may change are the latest ones.
@@ -159,18 +162,31 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
         new, content, notes = to_dict(config), dict(now), []
         if path.exists():
             old = _read(path, new)
-            if changed := differences(old["config"], new):
+            changed = differences(old["config"], new)
+            if changed and _has_steps(path.parent):
                 raise UserError(
                     f"{workdir} holds a run with another config ({'; '.join(changed)});"
                     " take another --workdir or the old values"
                 )
-            content = {name: old.get(name, now[name]) for name in now}
-            content["resumed"] = [*old.get("resumed", []), now]
-            notes = _version_notes(content["versions"], now["versions"])
+            if changed:
+                old_and_new = "; ".join(changed)
+                notes = [
+                    f"note: replaced the config of a run without a step ({old_and_new})"
+                ]
+            else:
+                content = {name: old.get(name, now[name]) for name in now}
+                content["resumed"] = [*old.get("resumed", []), now]
+                notes = _version_notes(content["versions"], now["versions"])
         files.write_json(path, {"config": new, **content})
         return notes
 
     return meshes.on_primary(write)
+
+
+def _has_steps(workdir: pathlib.Path) -> bool:
+    """Whether anything in a workdir depends on its config."""
+    saved = (workdir / "checkpoints").glob("[0-9]*")
+    return any(saved) or (workdir / "eval.json").exists()
 
 
 def _read(path: pathlib.Path, new: Mapping[str, Any]) -> dict[str, Any]:

@@ -109,14 +109,39 @@ _TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "hgn_conv": _convolved(),
 }
 
+
+def usual(fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the presets of a model of which only the fields are known.
+
+    Args:
+      fields: the fields of `config.model`.
+
+    Returns:
+      "laptop" and "smoke" with the lengths of training and clips that all models have.
+    """
+    known = {f"model.{field}" for field in fields}
+
+    def of(preset: Mapping[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in preset.items() if k in known or k[:6] != "model."}
+
+    clips = {"model.num_ic": 5, "model.num_target": 12, "model.grid": (6, 6)}
+    return {"laptop": of(_LAPTOP), "smoke": of(_SMOKE | clips)}
+
+
+def add(model: str, presets: Mapping[str, Mapping[str, Any]]) -> None:
+    """Adds the presets of a model, see `own.register_model`."""
+    _TABLES[model] = {name: dict(fields) for name, fields in presets.items()}
+
+
 PRESETS = ("paper", "laptop", "smoke", "fair", "fair_laptop")
 
 
-def table(model: str) -> dict[str, dict[str, Any]]:
+def table(model: str, fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Gives the presets of a model.
 
     Args:
-      model: a key of `forecasting.MODELS`.
+      model: a key of `configs.MODELS`.
+      fields: its fields, from which follow the presets of a model without any here.
 
     Returns:
       For each of `PRESETS` the dotted fields in which it differs from plain:
@@ -129,4 +154,4 @@ def table(model: str) -> dict[str, dict[str, Any]]:
       - fair_laptop: the same at the cost of laptop (but for hgn_conv, whose
         parameters are those of convolutions, and expensive).
     """
-    return {"paper": {}, **_TABLES[model]}
+    return {"paper": {}, **(_TABLES.get(model) or usual(fields))}

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from nwm_jax.data import identity
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.forecasting import configs
 from nwm_jax.runs import workdirs
@@ -27,7 +28,7 @@ class Entry(NamedTuple):
     Attributes:
       workdir: its folder.
       dataset: the dataset's short name in configs ("spring", not "mass_spring"); of
-        movies of one's own the folder and the file, such as "clips/frames.npy".
+        data that is no known dataset the end of its path, such as "clips/frames.npy".
       model: its model.
       protocol: the protocol of the evaluation, by name.
       seed: the seed of the run.
@@ -53,12 +54,12 @@ class Entry(NamedTuple):
 
 
 def collect(
-    patterns: Sequence[str], measure: str = "table_units"
+    folders: Sequence[pathlib.Path], measure: str = "table_units"
 ) -> tuple[list[Entry], list[str]]:
-    """Reads all workdirs that patterns match.
+    """Reads workdirs.
 
     Args:
-      patterns: as a shell has them, such as "runs/*"; "**" stands for any folders.
+      folders: workdirs.
       measure: a key of `MEASURES`.
 
     Returns:
@@ -70,7 +71,7 @@ def collect(
       UserError: no run could be read.
     """
     entries, notes = workdirs.collect(
-        workdirs.find(patterns),
+        folders,
         lambda folder: read(folder, measure),
         lambda entry: (entry.protocol, entry.dataset, entry.model, entry.seed),
     )
@@ -81,11 +82,7 @@ def collect(
         if entry.step != entry.num_steps
     ]
     if not entries:
-        why = f" ({'; '.join(notes)})" if notes else ", nothing matches"
-        raise UserError(
-            f"no evaluated run in {' '.join(patterns)}{why}: give the folders of "
-            "python -m nwm_jax.train, such as --runs='runs/*'"
-        )
+        raise workdirs.nothing(notes)
     return entries, notes
 
 
@@ -102,7 +99,7 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
             raise UserError(f"its eval.json has no {group}; evaluate it again")
         return Entry(
             workdir=workdir,
-            dataset=_dataset(config["data"]),
+            dataset=_dataset(config["data"], found),
             model=str(config["model"]["name"]),
             protocol=str(found["protocol"]),
             seed=int(found["seed"]),
@@ -119,12 +116,21 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
         )
 
 
-def _dataset(data: Mapping[str, Any]) -> str:
-    """Names a dataset; the name in the config says nothing of movies of one's own."""
-    path = pathlib.Path(data.get("path", ""))
-    if path.suffix == ".npy" or path.is_file():
-        return str(pathlib.Path(*path.parts[-2:]))
-    return configs.short_name(data["name"])
+def _dataset(data: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Names what a run was trained on.
+
+    Where the config has a path its name says nothing: then what is at the path decides
+    or, if it is gone, what the evaluation found there. What is unknown is called by the
+    last two parts of its path, and never by the name of a dataset.
+    """
+    path = data.get("path", "")
+    if not path:
+        return configs.short_name(data["name"])
+    if pathlib.Path(path).is_dir():
+        return configs.short_name(identity.name_of(path))
+    if found.get("path") == path:
+        return configs.short_name(found["dataset"])
+    return identity.own_name(path)
 
 
 def _number(group: Mapping[str, Any], key: str) -> float:
