@@ -17,7 +17,7 @@ from nwm_jax.training.fields import flatten
 
 DEFAULT_PRESET = "paper"
 
-# Fields that a number does not depend on, or that are told beside every number:
+# Fields that a number does not depend on, or that stand beside every number:
 # overriding them leaves the protocol's name alone.
 _NOT_PROTOCOL = {
     "name",

@@ -95,7 +95,7 @@ class Arrays:
         return self._get(name).ndim
 
     def take(self, name: str, *shape: int | None) -> jax.Array:
-        """Gives an array in our precision.
+        """Returns an array in our precision.
 
         Args:
           name: its name.

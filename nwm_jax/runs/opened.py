@@ -125,7 +125,7 @@ def load(
     which: str | int = "last",
     config: str | os.PathLike | None = None,
 ) -> nnx.Module:
-    """Gives a trained model back.
+    """Returns a trained model back.
 
     Args:
       path: a workdir.
@@ -283,7 +283,7 @@ def _scored(run: Run, head: dict[str, Any]) -> dict[str, Any]:
 def forecast(
     run: Run, source: str | os.PathLike, target: str | os.PathLike, horizon: int
 ) -> pathlib.Path:
-    """Forecasts one's own clips from a file into a file.
+    """Forecasts your own clips from a file into a file.
 
     Of several processes only the first one works and writes. The model sees the last
     `num_observed` frames of every clip, as in its evaluation.
@@ -328,7 +328,7 @@ def forecast(
 
 
 def _without_nan(value: Any) -> Any:
-    """Puts None in the place of numbers that JSON does not have."""
+    """Puts None instead of numbers that JSON does not have."""
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -14,7 +14,7 @@ Entry = TypeVar("Entry")
 
 
 def find(patterns: Sequence[str]) -> list[pathlib.Path]:
-    """Gives the folders that patterns match, in the order of their names.
+    """Returns the folders that patterns match, in the order of their names.
 
     Args:
       patterns: as a shell has them, such as "runs/*"; "**" stands for any folders.
@@ -26,7 +26,7 @@ def find(patterns: Sequence[str]) -> list[pathlib.Path]:
 
 
 def read(folder: pathlib.Path) -> dict[str, Any]:
-    """Gives the config of a workdir as it is stored.
+    """Returns the config of a workdir as it is stored.
 
     Raises:
       UserError: it is not a workdir, or its config.json is damaged.
@@ -40,7 +40,7 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def scores(folder: pathlib.Path) -> dict[str, Any]:
-    """Gives the evaluation of a workdir as it is stored.
+    """Returns the evaluation of a workdir as it is stored.
 
     Raises:
       UserError: it has not been evaluated, or its eval.json is damaged.
@@ -54,7 +54,7 @@ def scores(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def task(folder: pathlib.Path) -> str:
-    """Gives the name of the task of a workdir; empty if it is not one."""
+    """Returns the name of the task of a workdir; empty if it is not one."""
     try:
         return str(read(folder).get("task", ""))
     except (UserError, OSError):
@@ -76,10 +76,10 @@ def nothing(notes: Sequence[str] = ()) -> UserError:
 
 @contextlib.contextmanager
 def understood() -> Iterator[None]:
-    """Tells in one line that a field of config.json or eval.json is not a run's.
+    """Raises in one line where a field of config.json or eval.json is not a run's.
 
     Raises:
-      UserError: in the place of what reading such a field raises.
+      UserError: instead of what reading such a field raises.
     """
     try:
         yield

@@ -30,10 +30,10 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import nwm_jax.experiments  # noqa: F401 (registers them)
-from nwm_jax.config import grammar, presets
+from nwm_jax.config import base, grammar, presets
 from nwm_jax.config.validate import validate
 from nwm_jax.errors import UserError, nearest
-from nwm_jax.training import mesh, peers, signals
+from nwm_jax.training import mesh, peers, registry, signals
 
 # Errors of the machine, not of the program: no right to write, disk full, ...
 _MACHINE_ERRORS = (
@@ -134,7 +134,7 @@ def run(
     """Parses the command line, calls `main` and exits.
 
     Exit codes: 0 or what `main` returns; 2 after a mistake of the user (`UserError`
-    from anywhere, flags, config, no right to write, disk full), told in one line;
+    from anywhere, flags, config, no right to write, disk full), printed in one line;
     130 after Ctrl-C, 143 after SIGTERM and SIGUSR1, or what NWM_JAX_PREEMPTED_EXIT says
     instead; 1 with a traceback after anything else. All processes of a run end with
     the same code.
@@ -241,7 +241,7 @@ def enable_compilation_cache() -> pathlib.Path | None:
       The folder, or None where JAX's own settings rule or it cannot be written.
     """
     # diffrax checks its arguments by calls of Python, and a program with such calls is
-    # never kept. What they would find makes NaN instead, which is told as well.
+    # never kept. What they would find makes NaN instead, which is reported too.
     os.environ.setdefault("EQX_ON_ERROR", "nan")
     if jax.config.jax_compilation_cache_dir:
         return None
@@ -356,9 +356,15 @@ def _config_help(argv: Sequence[str]) -> list[str]:
         f"configs in the package: {presets.summary()}", 88, subsequent_indent="  "
     )
     with contextlib.suppress(UserError):
-        fields = grammar.flatten(presets.load(spec))
+        config = presets.load(spec)
+        experiment = registry.find(config.get("task"))
+        known = base.FIELDS | (experiment.fields() if experiment else {})
+        if experiment and experiment.presets:
+            lines += ["", f"presets of {spec}: {', '.join(experiment.presets)}"]
         lines += ["", f"fields of {spec}, each set by --config.field=value:"]
-        lines += [f"  {field} = {value!r}" for field, value in fields.items()]
+        for name, value in grammar.flatten(config).items():
+            meaning = f"  ({known[name].meaning})" if name in known else ""
+            lines.append(f"  {name} = {value!r}{meaning}")
     return lines
 
 

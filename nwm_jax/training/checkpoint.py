@@ -75,12 +75,12 @@ class Checkpointer:
         )
 
     def best_value(self) -> float | None:
-        """Gives the best value of the metric among the checkpoints, if there is one."""
+        """Returns the best value of the metric among the checkpoints, if there is one."""
         step = self._best_step()
         return None if step is None else self._value(step)
 
     def is_better(self, metrics: dict[str, float]) -> bool:
-        """Tells whether an evaluation beats every checkpoint that is kept."""
+        """Returns whether an evaluation beats every checkpoint that is kept."""
         value = self._metric(metrics)
         if value is None:
             return False
@@ -376,7 +376,7 @@ def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Gives the one line of an error of Orbax that says what went wrong."""
+    """Returns the one line of an error of Orbax that says what went wrong."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if code := re.search(r"os_error_code='(\d+)'", str(error)):

@@ -141,7 +141,7 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
 
 
 def process_rows(batch_size: int, mesh: Mesh) -> np.ndarray:
-    """Gives the rows of a global batch that this process has to provide.
+    """Returns the rows of a global batch that this process has to provide.
 
     Args:
       batch_size: rows in the global batch.
@@ -194,7 +194,7 @@ def shard_batch(tree: Any, mesh: Mesh, axis: int = 0) -> Any:
 
 
 def is_primary() -> bool:
-    """Tells whether this process is the one that writes files and prints."""
+    """Returns whether this process is the one that writes files and prints."""
     return jax.process_index() == 0
 
 

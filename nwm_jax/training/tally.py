@@ -23,7 +23,7 @@ class Tally:
         self.seconds += seconds
 
     def take(self) -> dict[str, float]:
-        """Gives the means and starts again."""
+        """Returns the means and starts again."""
         row = {name: total / self.count for name, total in self.sums.items()}
         row["steps_per_s"] = self.count / max(self.seconds, 1e-9)
         self.sums, self.count, self.seconds = {}, 0, 0.0

@@ -192,7 +192,7 @@ def build(
 def write_all(
     writers: Sequence[Writer], kind: str, step: int, values: Mapping[str, Any]
 ) -> None:
-    """Gives one row to every writer."""
+    """Returns one row to every writer."""
     row = {name: float(value) for name, value in values.items()}
     for writer in writers:
         writer.write(kind, step, row)
