@@ -30,9 +30,10 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import nwm_jax.experiments  # noqa: F401 (registers them)
+from nwm_jax import files
 from nwm_jax.config import base, grammar, presets
 from nwm_jax.config.validate import validate
-from nwm_jax.errors import UserError, nearest
+from nwm_jax.errors import UserError, nearest, shorten
 from nwm_jax.training import mesh, peers, registry, signals
 
 # Errors of the machine, not of the program: no right to write, disk full, ...
@@ -197,7 +198,9 @@ def _line(error: Exception, flag_values: flags.FlagValues) -> str | None:
         return _flag_message(error, flag_values)
     if isinstance(error, jax.errors.JaxRuntimeError) and mesh.is_lost_peer(error):
         return str(mesh.lost_peer(error, "to go on"))
-    if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
+    if isinstance(error, OSError) and (
+        error.errno in _MACHINE_ERRORS or error.filename
+    ):
         return f"{error.filename or 'writing'}: {error.strerror}"
     return None
 
@@ -219,7 +222,9 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
     overrides = []
     if _takes_config(flag_values):
         argv, overrides = _take_overrides(argv)
+    _check_flag_files(argv)
     rest = flag_values(argv)
+    _refuse_empty(flag_values)
     config = flag_values["config"].value if _takes_config(flag_values) else None
     if overrides and config is None:
         raise UserError(f"--config.{overrides[0][0]} needs --config=... beside it")
@@ -229,6 +234,31 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
         if "task" not in config:
             raise UserError("the config has no field task: it is no experiment of ours")
     return rest
+
+
+def _check_flag_files(argv: Sequence[str]) -> None:
+    """Checks what ``--flagfile=path`` names, before absl waits for a pipe to speak."""
+    for argument in argv[1:]:
+        if match := re.match(r"--?flagfile=(.*)$", argument, re.DOTALL):
+            data = files.read_bytes(match[1])
+            try:
+                text = data.decode()
+            except UnicodeDecodeError:
+                text = "\0"
+            if "\0" in text:
+                raise UserError(f"--flagfile={match[1]} is not a text of flags")
+
+
+def _refuse_empty(flag_values: flags.FlagValues) -> None:
+    """Refuses ``--out=``, which is no file, and not that the flag was left out."""
+    for name in flag_values:
+        flag = flag_values[name]
+        if (
+            flag.present
+            and flag.value == ""
+            and isinstance(flag.default, (str, type(None)))
+        ):
+            raise UserError(f"--{name}= has no value: give one, or leave the flag out")
 
 
 def enable_compilation_cache() -> pathlib.Path | None:
@@ -376,7 +406,7 @@ def _mark_global_flags_as_parsed() -> None:
 
 def _fail(message: str, code: int) -> None:
     """Writes one line to stderr and exits."""
-    line = " ".join(part.strip() for part in message.splitlines() if part.strip())
+    line = shorten(message)
     sys.stdout.flush()
     print(line if code == 130 else f"error: {line}", file=sys.stderr, flush=True)
     peers.fail(line, code)

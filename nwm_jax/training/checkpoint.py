@@ -29,6 +29,11 @@ with orbax_noise.root_logger_kept():
 KEEP = 2
 
 
+def is_step(text: str) -> bool:
+    """Returns whether a text is the number of a step, as folders are named."""
+    return re.fullmatch(r"0|[1-9][0-9]{0,17}", text) is not None
+
+
 class Checkpointer:
     """Saves and restores training states in one folder.
 
@@ -71,7 +76,7 @@ class Checkpointer:
         if not self.folder.is_dir():
             return []
         return sorted(
-            int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()
+            int(path.name) for path in self.folder.iterdir() if is_step(path.name)
         )
 
     def best_value(self) -> float | None:
@@ -288,7 +293,7 @@ class Checkpointer:
             step = self._best_step() if which == "best" else which
             if step is None or which == "last":
                 step = next((s for s in reversed(known) if self._whole(s)), known[-1])
-            if not str(step).isdecimal() or int(step) not in known:
+            if not is_step(str(step)) or int(step) not in known:
                 raise UserError(
                     f"{self.folder} has no checkpoint {which!r}; there are best, last, "
                     f"{', '.join(map(str, known))}"
