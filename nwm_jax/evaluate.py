@@ -8,7 +8,7 @@ With --input=clips.npy --output=forecast.npy: observes the end of every clip (ui
 
 from absl import flags
 
-from nwm_jax import cli, report, runs
+from nwm_jax import cli, presets, report, runs
 from nwm_jax.errors import UserError
 from nwm_jax.training import mesh
 
@@ -40,6 +40,14 @@ DATA = flags.DEFINE_string(
     "_long_trajectory set where it has one",
     flag_values=FLAGS,
 )
+SPLIT = flags.DEFINE_enum(
+    "split",
+    "test",
+    ["test", "valid"],
+    "which data: test (eval.json), or of forecasts valid, which training was followed "
+    "on (eval_valid.json)",
+    flag_values=FLAGS,
+)
 INPUT = flags.DEFINE_string(
     "input", None, "clips to forecast, a .npy file of uint8 images", flag_values=FLAGS
 )
@@ -63,6 +71,8 @@ def main(argv: list[str]) -> int:
         raise UserError("--input and --output go together: give both or none")
     if DATA.value and (METRICS.value or INPUT.value):
         raise UserError("--data goes without --metrics and --input")
+    if SPLIT.value != "test" and (DATA.value or INPUT.value):
+        raise UserError("--split goes without --data and --input")
     run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), counter=report.counter)
     if INPUT.value:
         if run.config.task != "forecasting":
@@ -71,7 +81,11 @@ def main(argv: list[str]) -> int:
         written = runs.forecast(run, INPUT.value, OUTPUT.value, horizon)
         report.say(f"forecast {horizon} frames: {written}")
     else:
-        scores = runs.evaluate(run, METRICS.value, report.scoring, DATA.value or "")
+        if changed := presets.changed(run.config):
+            report.say(f"note: {changed}")
+        scores = runs.evaluate(
+            run, METRICS.value, report.scoring, DATA.value or "", SPLIT.value
+        )
         report.say(report.scores(scores))
     return 0
 

@@ -21,7 +21,7 @@ _PASSES, _EFFICIENCY = 3.0, 1.0
 _LINE_SECONDS = 5.0
 # Numbers of eval.json that are no scores, or stand in the first line.
 _TOLD = (
-    *("seed", "step", "num_windows"),
+    *("seed", "step", "num_windows", "cpu_seconds"),
     *("num_parameters", "num_parameters_original", "num_weights"),
 )
 # Groups of eval.json that are told in a line each.
@@ -106,7 +106,8 @@ def scoring(metric: str) -> Callable[[int, int], None]:
 def scores(report: dict[str, Any]) -> str:
     """What an evaluation found, beside what takes no skill, one line each."""
     protocol, windows = report["protocol"], report["num_windows"]
-    what = "test windows" if "relative_mse" in report else "examples"
+    split = report.get("split", "test")
+    what = f"{split} windows" if "relative_mse" in report else "examples"
     lines = [f"step {report['step']}, protocol {protocol}, {windows} {what}:"]
     numbers = {k: v for k, v in report.items() if k not in _TOLD and _is_number(v)}
     lines += [_line(name, {"": value}) for name, value in numbers.items()]

@@ -4,12 +4,14 @@ A workdir is all that is needed: its `config.json` names the data and the model,
 `checkpoints/` hold the weights.
 """
 
+from __future__ import annotations
+
 import io
 import json
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -27,8 +29,14 @@ from nwm_jax.presets.validate import validate
 from nwm_jax.tasks import Counter, Task, build
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
+from nwm_jax.training.writers import read_metrics
+
+if TYPE_CHECKING:
+    from nwm_jax.training.loop import NonFiniteError
 
 EVALUATION = "eval.json"
+#: Where the scores of the split "valid" go.
+VALIDATION = "eval_valid.json"
 
 
 class Run(NamedTuple):
@@ -172,8 +180,9 @@ def evaluate(
     metrics: Sequence[str] = (),
     counter: Counter | None = None,
     data: str = "",
+    split: str = "test",
 ) -> dict[str, Any]:
-    """Scores a run on fixed sets of test examples and writes eval.json.
+    """Scores a run on fixed sets of examples and writes eval.json.
 
     What eval.json holds of this step already is kept beside what is computed. If there
     is nothing of this step, the task's own scores are computed too.
@@ -184,6 +193,8 @@ def evaluate(
       counter: called with the name of each metric, gives its progress(done, total).
       data: test trajectories for "vpt_long", which is computed in the place of
         `metrics`; see `evaluation.long_clips`.
+      split: "test", or "valid", which training was followed on: its scores go to
+        eval_valid.json.
 
     Returns:
       What eval.json holds: "protocol", "step", "num_windows", ... and the summaries of
@@ -193,23 +204,23 @@ def evaluate(
     Raises:
       UserError: an unknown metric, or one that the data cannot give.
     """
+    path = run.workdir / EVALUATION
+    if split == "valid":
+        path = run.workdir / VALIDATION
+        if not hasattr(run.task, "validation"):
+            raise UserError(
+                f"the data of {run.config.name} has no split {split} of its own: "
+                f"{EVALUATION} has all scores"
+            )
+        run = run._replace(task=run.task.validation)
     if data:
         chosen = {"vpt_long": _long(run, data)}
     else:
         chosen = run.task.evaluations(metrics)
     _, params, state = functional.split(run.model)
-    report = {
-        "protocol": run.config.protocol,
-        "name": run.config.name,
-        "dataset": run.config.data.name,
-        "model": run.config.model.name,
-        "preset": run.config.preset,
-        "seed": run.config.seed,
-        "step": run.step,
-        "num_windows": run.task.num_eval,
-        "num_parameters": functional.count(params),
-    }
-    kept = mesh.on_primary(lambda: _scored(run, report))
+    report = _head(run.config, run.task, run.step, params)
+    report |= {"split": split} if split != "test" else {}
+    kept = mesh.on_primary(lambda: _scored(path, report))
     if not kept and run.task not in chosen.values():
         chosen = {run.config.task: run.task} | chosen
     for name, evaluation in chosen.items():
@@ -222,9 +233,54 @@ def evaluate(
             progress=counter(name) if counter else None,
         )
     report = _without_nan(report | kept)
+    report |= mesh.on_primary(lambda: _spent(run.workdir, run.step))
     if mesh.is_primary():
-        files.write_json(run.workdir / EVALUATION, report)
+        files.write_json(path, report)
     return report
+
+
+def write_divergence(
+    workdir: str | os.PathLike, config: ConfigDict, task: Task, error: NonFiniteError
+) -> None:
+    """Writes the eval.json of a run that ended because a step was not finite.
+
+    It has no scores, but "diverged": the number of that step, its loss and its gradient
+    norm as texts.
+
+    Args:
+      workdir: the folder of the run.
+      config: its config.
+      task: its task.
+      error: what ended it.
+    """
+    numbers = {name: repr(error.metrics[name]) for name in ("loss", "grad_norm")}
+    report = _head(config, task, error.step, functional.split(task.model)[1])
+    report["diverged"] = {"step": error.step + 1, **numbers}
+    if mesh.is_primary():
+        report |= _spent(workdir, error.step)
+        files.write_json(pathlib.Path(workdir) / EVALUATION, report)
+
+
+def _head(config: ConfigDict, task: Task, step: int, params: Any) -> dict[str, Any]:
+    """What eval.json says of the run itself."""
+    return {
+        "protocol": config.protocol,
+        "name": config.name,
+        "dataset": config.data.name,
+        "model": config.model.name,
+        "preset": config.preset,
+        "seed": config.seed,
+        "step": step,
+        "num_windows": task.num_eval,
+        "num_parameters": functional.count(params),
+    }
+
+
+def _spent(workdir: str | os.PathLike, step: int) -> dict[str, float]:
+    """The processor seconds of the training up to a step, if they were logged."""
+    rows = [row for row in read_metrics(workdir) if row["step"] <= step]
+    known = [row["cpu_seconds"] for row in rows if "cpu_seconds" in row]
+    return {"cpu_seconds": known[-1]} if known else {}
 
 
 def _long(run: Run, data: str) -> Evaluation:
@@ -233,26 +289,27 @@ def _long(run: Run, data: str) -> Evaluation:
     return LongPredictionTime(run.task, data)
 
 
-def read_scores(workdir: str | os.PathLike) -> dict[str, Any]:
+def read_scores(workdir: str | os.PathLike, name: str = EVALUATION) -> dict[str, Any]:
     """Reads what `evaluate` wrote.
 
     Args:
       workdir: the folder of a run.
+      name: of the file.
 
     Returns:
-      What eval.json holds; {} where it is missing, damaged or of something else.
+      What it holds; {} where it is missing, damaged or of something else.
     """
     try:
-        found = files.read_json(pathlib.Path(workdir) / EVALUATION)
+        found = files.read_json(pathlib.Path(workdir) / name)
     except UserError:
         return {}
     whole = isinstance(found, dict) and {"protocol", "step"} <= found.keys()
     return found if whole else {}
 
 
-def _scored(run: Run, head: dict[str, Any]) -> dict[str, Any]:
-    """The scores in eval.json, if they are of the same weights and windows."""
-    stored = read_scores(run.workdir)
+def _scored(path: pathlib.Path, head: dict[str, Any]) -> dict[str, Any]:
+    """The scores in a file, if they are of the same weights and windows."""
+    stored = read_scores(path.parent, path.name)
     same = all(stored.get(name) == value for name, value in head.items())
     return {k: v for k, v in stored.items() if k not in head} if same else {}
 

@@ -20,6 +20,7 @@ from nwm_jax.comparison import (
     segmentation,
     sequences,
     table,
+    tuning,
     waves,
     workdirs,
     write,
@@ -52,6 +53,12 @@ WAVES = flags.DEFINE_bool(
     "what waves the hidden states carry, beside the errors, and their rank correlation",
     flag_values=FLAGS,
 )
+TUNING = flags.DEFINE_bool(
+    "tuning",
+    False,
+    "the errors of every learning rate on the split valid, and the winners",
+    flag_values=FLAGS,
+)
 OUT = flags.DEFINE_string(
     "out", None, "a file to write in place of the screen", flag_values=FLAGS
 )
@@ -65,6 +72,9 @@ def main(argv: list[str]) -> int:
         entries, notes = waves.collect(folders)
         _tell(notes)
         _print(grid.FORMATS[FORMAT.value](waves.build(entries), notes))
+        return 0
+    if TUNING.value:
+        _print(_grids(tuning, folders))
         return 0
     kinds = {folder: workdirs.task(folder) for folder in folders}
     remembering = [folder for folder, kind in kinds.items() if kind in TASKS]

@@ -35,7 +35,11 @@ def main(argv: list[str]) -> int:
     for note in (report.forewarn(config, task), *report.advice()):
         if note:
             report.say(note)
-    result = loop.train(config, task, workdir)
+    try:
+        result = loop.train(config, task, workdir)
+    except loop.NonFiniteError as error:
+        runs.write_divergence(workdir, config, task, error)
+        raise
     if result.finished:
         run = runs.open_run(workdir, runs.scored(task), task=task)
         report.say(report.scores(runs.evaluate(run, counter=report.scoring)))

@@ -187,7 +187,7 @@ def score_group(
 
 
 class SyMetric:
-    """SyMetric over a hundred test trajectories, an `evaluation.Evaluation`.
+    """SyMetric over a hundred trajectories, an `evaluation.Evaluation`.
 
     Args:
       task: gives data and config.
@@ -202,19 +202,19 @@ class SyMetric:
         self.graphdef = task.graphdef
         # Some models have no latent state of the frames that they observe.
         self.length = min(source.num_frames, STEPS + task.model.num_observed)
-        first = source.windows("test", np.array([0]), np.array([0]), 1)
+        first = source.windows(task.split, np.array([0]), np.array([0]), 1)
         if source.states(first) is None:
             raise UserError(
                 "symetric compares with the true states, which nobody knows of "
                 f"{config.data.path}: leave it out of --metrics"
             )
-        self.num_eval = min(GROUP * NUM_GROUPS, source.size("test"))
+        self.num_eval = min(GROUP * NUM_GROUPS, source.size(task.split))
         windows = config.eval.batch_size * task.window
         self.eval_batch_size = max(1, windows // self.length)
         self._trajectories, _ = eval_windows(
             config.data.seed,
             self.num_eval,
-            num_trajectories=source.size("test"),
+            num_trajectories=source.size(task.split),
             num_frames=source.num_frames,
             length=source.num_frames,
         )
@@ -223,7 +223,7 @@ class SyMetric:
         """The beginnings of trajectories."""
         starts = np.zeros(len(indices), int)
         return self._task.source.windows(
-            "test", self._trajectories[indices], starts, self.length
+            self._task.split, self._trajectories[indices], starts, self.length
         )
 
     def score(

@@ -47,7 +47,7 @@ def valid_frames(forecast: jax.Array, truth: jax.Array) -> jax.Array:
 
 
 class ValidPredictionTime:
-    """Valid prediction times of whole test trajectories, an `evaluation.Evaluation`.
+    """Valid prediction times of whole trajectories, an `evaluation.Evaluation`.
 
     The model sees the first `num_observed` frames; counted are the frames from
     `train_length` on, and, for models that run backward too, the frames before the last
@@ -55,24 +55,25 @@ class ValidPredictionTime:
 
     Args:
       task: gives data and config. `eval.num_vpt` is the number of trajectories, or all
-        of the test split if it has fewer.
-      source: whose test split; None: the task's.
+        of the split if it has fewer.
+      source: whose test split; None: the task's source and split.
     """
 
     def __init__(self, task: Forecasting, source: Source | None = None) -> None:
+        self._split = "test" if source else task.split
         config, source = task.config, source or task.source
         self._task, self._source = task, source
         self.graphdef = task.graphdef
         self.length = source.num_frames
         self.segment = self.length - task.train_length
-        self.num_eval = min(config.eval.num_vpt, source.size("test"))
+        self.num_eval = min(config.eval.num_vpt, source.size(self._split))
         # As many frames at a time as where the errors are computed.
         windows = config.eval.batch_size * task.window
         self.eval_batch_size = max(1, windows // self.length)
         self._trajectories, self._starts = eval_windows(
             config.data.seed,
             self.num_eval,
-            num_trajectories=source.size("test"),
+            num_trajectories=source.size(self._split),
             num_frames=self.length,
             length=self.length,
         )
@@ -80,7 +81,7 @@ class ValidPredictionTime:
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Whole trajectories, and the mean image of the training set."""
         chosen = self._trajectories[indices], self._starts[indices]
-        batch = self._source.windows("test", *chosen, self.length)
+        batch = self._source.windows(self._split, *chosen, self.length)
         return self._task.with_mean_image(batch)
 
     def score(

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from nwm_jax.errors import UserError, nearest
 from nwm_jax.presets import forecasting, grammar, sequences, spatial, topography
 
-__all__ = ["definitions", "from_dict", "load", "summary", "template"]
+__all__ = ["changed", "definitions", "from_dict", "load", "summary", "template"]
 
 
 def definitions() -> dict[str, Callable[[str], ConfigDict]]:
@@ -53,6 +53,28 @@ def template(config: Mapping[str, Any]) -> ConfigDict | None:
     """
     kinds = (forecasting, sequences, spatial, topography)
     return next(filter(None, (kind.template(config) for kind in kinds)), None)
+
+
+def changed(config: Mapping[str, Any]) -> str:
+    """Returns one line if the preset of an older config has changed since; else "".
+
+    Args:
+      config: a config that was stored with a run.
+    """
+    plain = template(config)
+    if plain is None:
+        return ""
+    try:
+        now = load(f"{plain.name}:{config['preset']}").protocol
+    except (UserError, KeyError):
+        return ""
+    was = str(config.get("protocol", "")).partition(" + ")[0]
+    if not was or was == now:
+        return ""
+    return (
+        f"the preset {config['preset']} has changed since this run began: its protocol "
+        f"was {was} and is {now} now"
+    )
 
 
 def load(spec: str) -> ConfigDict:

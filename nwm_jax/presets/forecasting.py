@@ -11,6 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from nwm_jax.data import suite
+from nwm_jax.data.windows import NUM_VALID
 from nwm_jax.errors import unknown
 from nwm_jax.models import splits
 from nwm_jax.models.names import LATENT
@@ -183,6 +184,7 @@ def _plain(dataset: str, model: str) -> ConfigDict:
             "path": "",
             "cache_dir": "",
             "num_train": 50_000,
+            "num_valid": NUM_VALID,
             "num_test": 20_000,
             "num_frames": 256,
             "dt": suite.get(dataset).dt,

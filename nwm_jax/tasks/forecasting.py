@@ -4,8 +4,10 @@ A training clip is as long as the model says. An evaluation window is `eval.hori
 frames longer; the model sees its first `model.num_observed` frames and is scored on
 the last `eval.horizon`, the benchmark's forward extrapolation (arXiv:2111.05458).
 Models that run backward too see the last frames instead and are scored on the first.
+Training is followed on the split "valid", results are of the split "test".
 """
 
+import copy
 import functools
 import pathlib
 from collections.abc import Callable, Sequence
@@ -43,6 +45,9 @@ class Forecasting:
       source: the data; opened (or simulated and cached) by the config if None.
       progress: called as progress(done, total), in trajectories, while simulating.
 
+    Attributes:
+      split: whose windows are scored, "test" or "valid".
+
     Raises:
       UserError: clips are shorter than a training clip or an evaluation window, or
         images have neither one channel nor three.
@@ -54,6 +59,7 @@ class Forecasting:
     followed = best[0]
     note = ""
     preparation = "simulating trajectories"
+    split = "test"
 
     def __init__(
         self,
@@ -83,6 +89,15 @@ class Forecasting:
                 f"{self.train_length} + eval.horizon): lower model.num_target or "
                 "eval.horizon"
             )
+        self._mean_image = functools.cache(self._draw_mean_image)
+
+    @functools.cached_property
+    def validation(self) -> "Forecasting":
+        """This task, scored on the split "valid"."""
+        other = copy.copy(self)
+        other.split = "valid"
+        other.__dict__.pop("_eval_windows", None)
+        return other
 
     def init(self, key: jax.Array) -> ForecastModel:
         """Draws a new model."""
@@ -140,11 +155,11 @@ class Forecasting:
         return jax.jit(loss).lower(params, images).cost_analysis()["flops"]
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Windows `indices` of the fixed, seeded set of test windows."""
+        """Windows `indices` of the fixed, seeded set of the split's windows."""
         trajectories, starts = self._eval_windows
         return self.with_mean_image(
             self.source.windows(
-                "test", trajectories[indices], starts[indices], self.window
+                self.split, trajectories[indices], starts[indices], self.window
             )
         )
 
@@ -222,12 +237,15 @@ class Forecasting:
         cell = getattr(self.model, "cell", None)
         return isinstance(cell, OscillatorCell)
 
-    @functools.cached_property
+    @property
     def mean_image(self) -> np.ndarray:
         """Mean of `eval.num_mean_windows` seeded training windows.
 
         float32 ``[H, W, C]`` in [0, 1].
         """
+        return self._mean_image()
+
+    def _draw_mean_image(self) -> np.ndarray:
         count = self.config.eval.num_mean_windows
         trajectories, starts = self._windows("train", count)
 
@@ -254,7 +272,7 @@ class Forecasting:
           wave.png (snapshots with phase and velocity) and space_time.png.
         """
         trajectories, starts = (chosen[:1] for chosen in self._eval_windows)
-        window = self.source.windows("test", trajectories, starts, self.window)
+        window = self.source.windows(self.split, trajectories, starts, self.window)
         images = self.source.images(window)
         sheet = None
         if isinstance(model, Forecaster) and isinstance(model.cell, OscillatorCell):
@@ -295,7 +313,7 @@ class Forecasting:
 
     @functools.cached_property
     def _eval_windows(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._windows("test", self.num_eval)
+        return self._windows(self.split, self.num_eval)
 
     def _windows(self, split: str, count: int) -> tuple[np.ndarray, np.ndarray]:
         """A seeded set of windows that does not depend on the seed of the training."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import pathlib
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -36,7 +37,17 @@ PERIODIC_EXAMPLES = 64
 
 
 class NonFiniteError(UserError, FloatingPointError):
-    """The loss or the gradient was not finite; the bad update was not applied."""
+    """The loss or the gradient was not finite; the bad update was not applied.
+
+    Args:
+      message: one line.
+      step: the number of updates before it.
+      metrics: what that step had, "loss" and "grad_norm" among it.
+    """
+
+    def __init__(self, message: str, step: int = 0, metrics: Mapping | None = None):
+        super().__init__(message)
+        self.step, self.metrics = step, dict(metrics or {})
 
 
 class Result(NamedTuple):
@@ -140,7 +151,8 @@ class _Run:
         self.group = dispatch.group_size(config.steps_per_dispatch)
         self.rows = meshes.process_rows(config.batch_size, mesh)
         self.rate = optimizer.learning_rate(config.optimizer, config.num_steps)
-        self.evaluate = evaluating.make_eval(task, mesh, config.eval.batch_size)
+        followed = getattr(task, "validation", task)
+        self.evaluate = evaluating.make_eval(followed, mesh, config.eval.batch_size)
         self.saver = checkpoint.Checkpointer(folder / "checkpoints", task.best)
         self.transform = transform
         self.saved: int | None = None
@@ -161,6 +173,7 @@ class _Run:
         self.step = int(self.state.step)
         self.saved = None if found is None else self.step
         self.seconds = extra.get("seconds", 0.0)
+        self.cpu_before = extra.get("cpu_seconds", 0.0) - _cpu_seconds()
         self.stopped = extra.get("stopped", "")
         self.tally = Tally(extra.get("tally"))
         seen = [row["step"] for row in sinks.read_metrics(self.folder)]
@@ -279,6 +292,7 @@ class _Run:
         row["frames_per_s"] = row["steps_per_s"] * frames
         row["learning_rate"] = float(self.rate(self.step - 1))
         row["seconds"] = self.seconds
+        row["cpu_seconds"] = self.cpu_before + _cpu_seconds()
         sinks.write_all(self.writers, "train", self.step, row)
         return row
 
@@ -304,6 +318,7 @@ class _Run:
         """Writes a checkpoint of this step."""
         extra = {
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_before + _cpu_seconds(),
             "stopped": self.stopped,
             "tally": vars(self.tally),
         }
@@ -328,7 +343,9 @@ class _Run:
             f"not finite in step {step + 1}: loss {metrics['loss']:.4g}, gradient norm "
             f"{metrics['grad_norm']:.4g}; that update was not applied and {kept}; see "
             f"{self.folder / 'nan_dump.json'}, and try a smaller "
-            "optimizer.learning_rate or optimizer.clip=1 in a new --workdir"
+            "optimizer.learning_rate or optimizer.clip=1 in a new --workdir",
+            step,
+            metrics,
         )
 
     def close(self) -> None:
@@ -337,6 +354,12 @@ class _Run:
             self.bar.close()
         for writer in self.writers:
             writer.close()
+
+
+def _cpu_seconds() -> float:
+    """Processor time of this process until now."""
+    times = os.times()
+    return times.user + times.system
 
 
 def _check(config: Any, mesh: Mesh) -> None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nwm_jax import files
+from nwm_jax import files, presets
 from nwm_jax.errors import UserError
 from nwm_jax.presets import grammar
 from nwm_jax.training import mesh as meshes
@@ -136,14 +136,16 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
                 raise UserError(
                     f"{path} does not hold the config of a run; take another --workdir"
                 )
+            preset = presets.changed(old["config"])
             if changed := differences(old["config"], new):
                 raise UserError(
                     f"{workdir} holds a run with another config ({'; '.join(changed)});"
-                    " take another --workdir or the old values"
+                    f" take another --workdir or the old values{preset and '; '}{preset}"
                 )
             content = {name: old.get(name, now[name]) for name in now}
             content["resumed"] = [*old.get("resumed", []), now]
             notes = _version_notes(content["versions"], now["versions"])
+            notes += [f"note: {preset}"] if preset else []
         files.write_json(path, {"config": new, **content})
         return notes
 
