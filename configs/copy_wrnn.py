@@ -16,9 +16,9 @@ less than 1e-4.
 
 from ml_collections import ConfigDict
 
-from nwm_jax.presets import sequences
+from nwm_jax.experiments.sequences import configs
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
-    return sequences.get_config("copy_wrnn", argument)
+    return configs.get_config("copy_wrnn", argument)

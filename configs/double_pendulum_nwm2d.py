@@ -16,9 +16,9 @@ stands in docs/results/README.md.
 
 from ml_collections import ConfigDict
 
-from nwm_jax.presets import forecasting
+from nwm_jax.experiments.forecasting import configs
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
-    return forecasting.get_config("double_pendulum", "nwm2d", argument)
+    return configs.get_config("double_pendulum", "nwm2d", argument)

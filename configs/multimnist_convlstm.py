@@ -13,9 +13,9 @@ learns).
 
 from ml_collections import ConfigDict
 
-from nwm_jax.presets import spatial
+from nwm_jax.experiments.segmentation import configs
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
-    return spatial.get_config("multimnist_convlstm", argument)
+    return configs.get_config("multimnist_convlstm", argument)

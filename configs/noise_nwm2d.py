@@ -11,9 +11,9 @@ shows that everything runs).
 
 from ml_collections import ConfigDict
 
-from nwm_jax.presets import topography
+from nwm_jax.experiments.topography import configs
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
-    return topography.get_config("noise_nwm2d", argument)
+    return configs.get_config("noise_nwm2d", argument)

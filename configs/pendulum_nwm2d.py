@@ -16,9 +16,9 @@ Intel Xeon; 512 test windows, one seed): relative MSE 0.035, where the mean imag
 
 from ml_collections import ConfigDict
 
-from nwm_jax.presets import forecasting
+from nwm_jax.experiments.forecasting import configs
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
-    return forecasting.get_config("pendulum", "nwm2d", argument)
+    return configs.get_config("pendulum", "nwm2d", argument)

@@ -15,9 +15,9 @@ runs, not that it learns).
 
 from ml_collections import ConfigDict
 
-from nwm_jax.presets import topography
+from nwm_jax.experiments.topography import configs
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
-    return topography.get_config("rotating_mnist_nwm1d", argument)
+    return configs.get_config("rotating_mnist_nwm1d", argument)

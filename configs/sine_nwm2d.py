@@ -15,9 +15,9 @@ Presets: `:laptop` (36 x 36 oscillators, 1,000 updates, first kernels of 0.006),
 
 from ml_collections import ConfigDict
 
-from nwm_jax.presets import topography
+from nwm_jax.experiments.topography import configs
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
-    return topography.get_config("sine_nwm2d", argument)
+    return configs.get_config("sine_nwm2d", argument)

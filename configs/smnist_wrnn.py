@@ -16,9 +16,9 @@ learns).
 
 from ml_collections import ConfigDict
 
-from nwm_jax.presets import sequences
+from nwm_jax.experiments.sequences import configs
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
-    return sequences.get_config("smnist_wrnn", argument)
+    return configs.get_config("smnist_wrnn", argument)

@@ -5,7 +5,7 @@
 
 With --grid=copy_wrnn in place of --datasets and --models: the hyper-parameters that were
 searched for a sequence experiment; with --grid=tetrominoes_nwm the readouts, or depths or
-widths, and the seeds of a published segmentation (`nwm_jax.presets.grids`). Arguments without dashes
+widths, and the seeds of a published segmentation (`experiments.sequences.grids`). Arguments without dashes
 are fields of all configs, such as batch_size=16. Run the same command again to go on:
 what is finished is skipped, what is not goes on where it stopped. With --keep=FOLDER the
 results of finished runs are copied to FOLDER/<protocol>/<name>-<seed>; with
@@ -71,9 +71,10 @@ def resolve(specs: Sequence[str], workdirs: Sequence[str]) -> list[dict]:
     """
     os.environ["JAX_PLATFORMS"] = "cpu"
     sys.path.insert(0, "")  # as `python -m nwm_jax.train` finds the package
-    from nwm_jax import files, presets
+    from nwm_jax import files
+    from nwm_jax.config import presets
+    from nwm_jax.config.validate import validate
     from nwm_jax.errors import UserError
-    from nwm_jax.presets.validate import validate
     from nwm_jax.training import workdir as workdirs_
 
     found = []
@@ -107,7 +108,7 @@ def combinations(name: str) -> list[dict] | str:
     os.environ["JAX_PLATFORMS"] = "cpu"
     sys.path.insert(0, "")
     from nwm_jax.errors import UserError
-    from nwm_jax.presets import grids
+    from nwm_jax.experiments.sequences import grids
 
     try:
         return grids.sweep(name)

@@ -13,7 +13,7 @@ from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.modules.autoencoder import Decoder, Encoder
 from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell
 from nwm_jax.modules.gated import GRUCell
-from nwm_jax.runs import export, load
+from nwm_jax.runs.opened import export, load
 
 __all__ = [
     "CoRNNCell",

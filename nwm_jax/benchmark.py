@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from nwm_jax import cli
 from nwm_jax.errors import UserError, unknown
+from nwm_jax.shell import cli
 
 COMMANDS = ("data", "train")
 
@@ -36,7 +36,7 @@ def run(argv: Sequence[str]) -> None:
     """
     words = [argument for argument in argv[1:] if not argument.startswith("-")]
     if words and words[0] in COMMANDS:
-        command = importlib.import_module(f"nwm_jax.benchmarks.{words[0]}")
+        command = importlib.import_module(f"nwm_jax.shell.benchmark_{words[0]}")
         rest = list(argv)
         rest.remove(words[0])
         cli.run(command.main, command.FLAGS, argv=rest)

@@ -14,11 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from nwm_jax import cli, files
+from nwm_jax import files
 from nwm_jax.core import membrane
-from nwm_jax.data.shapes.membranes import read_mask
+from nwm_jax.data.segmentation.membranes import read_mask
 from nwm_jax.errors import UserError
-from nwm_jax.figures import drums
+from nwm_jax.experiments.segmentation import drum_figures
+from nwm_jax.shell import cli
 
 FLAGS = flags.FlagValues()
 SHAPE = flags.DEFINE_enum(
@@ -198,7 +199,7 @@ def _ladder(settings: dict) -> tuple[list[float], list[float]]:
 def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
-    drums.check(OUT.value)
+    drum_figures.check(OUT.value)
     if WAV.value and not WAV.value.endswith(".wav"):
         raise UserError(f"a sound is written to a file ending in .wav, not {WAV.value}")
     mask, kappa, name = _chosen()
@@ -217,12 +218,12 @@ def main(argv: list[str]) -> int:
         )
     print("\n".join(_report(heard, name)))
     ladder = None if MASK.value else _ladder(settings)
-    path = drums.draw(
+    path = drum_figures.draw(
         OUT.value, *heard, dt=DT.value, ladder=ladder, shape=SHAPE.value, title=name
     )
     print(f"drawn: {path}")
     if WAV.value:
-        row, column = drums.listening_pixel(heard.membrane)
+        row, column = drum_figures.listening_pixel(heard.membrane)
         steps = round(_SOUND_RATE * _SOUND_SECONDS)
         start = membrane.strike(mask, STRIKE.value)
         long = membrane.vibrate(

@@ -8,8 +8,10 @@ With --input=clips.npy --output=forecast.npy: observes the end of every clip (ui
 
 from absl import flags
 
-from nwm_jax import cli, presets, report, runs
+from nwm_jax.config import presets
 from nwm_jax.errors import UserError
+from nwm_jax.runs import opened
+from nwm_jax.shell import cli, screen
 from nwm_jax.training import mesh
 
 FLAGS = flags.FlagValues()
@@ -73,20 +75,22 @@ def main(argv: list[str]) -> int:
         raise UserError("--data goes without --metrics and --input")
     if SPLIT.value != "test" and (DATA.value or INPUT.value):
         raise UserError("--split goes without --data and --input")
-    run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), counter=report.counter)
+    run = opened.open_run(
+        WORKDIR.value, opened.which(WHICH.value), counter=screen.counter
+    )
     if INPUT.value:
         if run.config.task != "forecasting":
             raise UserError(f"--input needs a forecaster; {run.workdir} holds none")
         horizon = HORIZON.value or run.config.eval.horizon
-        written = runs.forecast(run, INPUT.value, OUTPUT.value, horizon)
-        report.say(f"forecast {horizon} frames: {written}")
+        written = opened.forecast(run, INPUT.value, OUTPUT.value, horizon)
+        screen.say(f"forecast {horizon} frames: {written}")
     else:
         if changed := presets.changed(run.config):
-            report.say(f"note: {changed}")
-        scores = runs.evaluate(
-            run, METRICS.value, report.scoring, DATA.value or "", SPLIT.value
+            screen.say(f"note: {changed}")
+        scores = opened.evaluate(
+            run, METRICS.value, screen.scoring, DATA.value or "", SPLIT.value
         )
-        report.say(report.scores(scores))
+        screen.say(screen.scores(scores))
     return 0
 
 

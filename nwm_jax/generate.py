@@ -15,13 +15,13 @@ import numpy as np
 from absl import flags
 from rich import console, progress
 
-from nwm_jax import cli
 from nwm_jax.data import generation, suite
 from nwm_jax.data.request import Request, records, simulator
 from nwm_jax.data.specs import BoxSpec
 from nwm_jax.errors import UserError
 from nwm_jax.figures import contact_sheet, style
-from nwm_jax.training.progress import duration, number
+from nwm_jax.shell import cli
+from nwm_jax.shell.progress import duration, number
 
 _LINE_SECONDS = 10.0
 _NUM_CLIPS, _NUM_ROWS = 12, 2  # of an animation; of a picture

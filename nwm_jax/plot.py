@@ -8,9 +8,9 @@ the paper on Neural Wave Machines, from runs of its topographic experiments.
 
 from absl import flags
 
-from nwm_jax import cli, drawing, report, runs
-from nwm_jax.comparison import curves, workdirs
 from nwm_jax.errors import UserError
+from nwm_jax.runs import curves, drawing, opened, workdirs
+from nwm_jax.shell import cli, screen
 
 FLAGS = flags.FlagValues()
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run", flag_values=FLAGS)
@@ -58,22 +58,24 @@ def main(argv: list[str]) -> int:
         if not RUNS.value:
             raise UserError("--figure takes its runs by --runs")
         # Loads what only these figures need.
-        from nwm_jax import published_figures
+        from nwm_jax.experiments.topography import paper_figures
 
-        step = runs.which(WHICH.value)
+        step = opened.which(WHICH.value)
         found = [
-            runs.open_run(folder, step, counter=report.counter)
+            opened.open_run(folder, step, counter=screen.counter)
             for folder in workdirs.find(RUNS.value)
         ]
-        drawn = published_figures.draw(FIGURE.value, found, OUT.value)
-        report.say(report.pictures(drawn))
+        drawn = paper_figures.draw(FIGURE.value, found, OUT.value)
+        screen.say(screen.pictures(drawn))
         return 0
     if RUNS.value:
         draw = curves.draw_boxes if BOXES.value else curves.draw
-        report.say(report.pictures([draw(RUNS.value, OUT.value)]))
+        screen.say(screen.pictures([draw(RUNS.value, OUT.value)]))
         return 0
-    run = runs.open_run(WORKDIR.value, runs.which(WHICH.value), counter=report.counter)
-    report.say(report.pictures(drawing.draw(run, report.say)))
+    run = opened.open_run(
+        WORKDIR.value, opened.which(WHICH.value), counter=screen.counter
+    )
+    screen.say(screen.pictures(drawing.draw(run, screen.say)))
     return 0
 
 

@@ -13,21 +13,15 @@ import types
 
 from absl import flags
 
-from nwm_jax import cli, files
-from nwm_jax.comparison import (
-    collect,
-    grid,
-    segmentation,
-    sequences,
-    table,
-    tuning,
-    waves,
-    workdirs,
-    write,
-)
+from nwm_jax import files
 from nwm_jax.errors import UserError
-from nwm_jax.presets import spatial
-from nwm_jax.presets.sequences import TASKS
+from nwm_jax.experiments.forecasting import collect, table, tuning, write
+from nwm_jax.experiments.segmentation import configs
+from nwm_jax.experiments.segmentation import table as segmentation
+from nwm_jax.experiments.sequences import table as sequences
+from nwm_jax.experiments.sequences.configs import TASKS
+from nwm_jax.runs import tables, waves_table, workdirs
+from nwm_jax.shell import cli
 
 FLAGS = flags.FlagValues()
 RUNS = flags.DEFINE_list(
@@ -69,16 +63,16 @@ def main(argv: list[str]) -> int:
     del argv
     folders = workdirs.find(RUNS.value)
     if WAVES.value:
-        entries, notes = waves.collect(folders)
+        entries, notes = waves_table.collect(folders)
         _tell(notes)
-        _print(grid.FORMATS[FORMAT.value](waves.build(entries), notes))
+        _print(tables.FORMATS[FORMAT.value](waves_table.build(entries), notes))
         return 0
     if TUNING.value:
         _print(_grids(tuning, folders))
         return 0
     kinds = {folder: workdirs.task(folder) for folder in folders}
     remembering = [folder for folder, kind in kinds.items() if kind in TASKS]
-    segmenting = [folder for folder, kind in kinds.items() if kind == spatial.TASK]
+    segmenting = [folder for folder, kind in kinds.items() if kind == configs.TASK]
     known = {*remembering, *segmenting}
     forecasting = [folder for folder in folders if folder not in known]
     parts = []
@@ -115,7 +109,7 @@ def _grids(kind: types.ModuleType, folders: list[pathlib.Path]) -> str:
     _tell(notes)
     if not entries:
         raise UserError(f"no evaluated run in {' '.join(RUNS.value)}: evaluate them")
-    return grid.FORMATS[FORMAT.value](kind.build(entries), notes)
+    return tables.FORMATS[FORMAT.value](kind.build(entries), notes)
 
 
 def _tell(notes: list[str]) -> None:

@@ -7,9 +7,10 @@ import os
 
 from absl import flags
 
-from nwm_jax import cli, drawing, report, runs
-from nwm_jax.tasks import build
+from nwm_jax.runs import drawing, opened
+from nwm_jax.shell import cli, screen
 from nwm_jax.training import loop, mesh
+from nwm_jax.training.registry import build
 
 FLAGS = flags.FlagValues()
 CONFIG = cli.config_flag(FLAGS)
@@ -30,21 +31,21 @@ def main(argv: list[str]) -> int:
     if config.data.get("path"):
         # The run can be opened from any folder.
         config.data.path = os.path.abspath(os.path.expanduser(config.data.path))
-    task = build(config, report.counter)
-    report.say(report.describe(config, task))
-    for note in (report.forewarn(config, task), *report.advice()):
+    task = build(config, screen.counter)
+    screen.say(screen.describe(config, task))
+    for note in (screen.forewarn(config, task), *screen.advice()):
         if note:
-            report.say(note)
+            screen.say(note)
     try:
         result = loop.train(config, task, workdir)
     except loop.NonFiniteError as error:
-        runs.write_divergence(workdir, config, task, error)
+        opened.write_divergence(workdir, config, task, error)
         raise
     if result.finished:
-        run = runs.open_run(workdir, runs.scored(task), task=task)
-        report.say(report.scores(runs.evaluate(run, counter=report.scoring)))
+        run = opened.open_run(workdir, opened.scored(task), task=task)
+        screen.say(screen.scores(opened.evaluate(run, counter=screen.scoring)))
         if mesh.is_primary():
-            report.say(report.pictures(drawing.draw(run, report.say)))
+            screen.say(screen.pictures(drawing.draw(run, screen.say)))
     return 0
 
 

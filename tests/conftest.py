@@ -20,6 +20,19 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
+# Folders whose tests spend their time in compiling programs that run once.
+_QUICK_TO_COMPILE = ("config", "experiments", "interop", "models", "modules", "runs")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compile_mode(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leaves most of XLA's optimisations out where compiling takes longest."""
+    from tests.helpers import compile_modes  # imports JAX: after the settings above
+
+    folder = request.path.relative_to(pathlib.Path(__file__).parent).parts[0]
+    with compile_modes.quick(folder in _QUICK_TO_COMPILE):
+        yield
+
 
 @pytest.fixture(autouse=True)
 def flags_as_defined() -> Iterator[None]:

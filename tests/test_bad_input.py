@@ -8,12 +8,12 @@ import re
 import numpy as np
 import pytest
 
-from nwm_jax import cli, evaluate, generate, plot, presets, table, train
-from nwm_jax.benchmarks import data as benchmark_data
-from nwm_jax.benchmarks import train as benchmark_train
+from nwm_jax import analyse as waves
+from nwm_jax import evaluate, generate, plot, table, train
+from nwm_jax.config import presets
+from nwm_jax.shell import benchmark_data, benchmark_train, cli
 from nwm_jax.training import workdir
-from nwm_jax.waves import __main__ as waves
-from tests import hostile
+from tests.helpers import malicious_files
 
 VERBS = {
     "train": train,
@@ -65,7 +65,7 @@ def files(tmp_path_factory):
     (folder / "text.npy").write_text("frames")
     np.savez(folder / "foreign.npz", x=np.ones(3))
     (folder / "renamed.npy").write_bytes((folder / "foreign.npz").read_bytes())
-    hostile.bomb(folder / "bomb.npz")
+    malicious_files.bomb(folder / "bomb.npz")
     with (folder / "pickled.npy").open("wb") as file:
         pickle.dump({"frames": [1, 2]}, file)
     np.save(folder / "objects.npy", np.array([{}, None], object), allow_pickle=True)

@@ -5,13 +5,14 @@ import json
 import pytest
 
 from nwm_jax import benchmark
-from nwm_jax.benchmarks import data, measure
+from nwm_jax.shell import benchmark_data
+from nwm_jax.shell import machine as measure
 
 
 def run(*arguments):
     """Runs the verb in this process; its exit code."""
-    for name in data.FLAGS:
-        data.FLAGS[name].unparse()
+    for name in benchmark_data.FLAGS:
+        benchmark_data.FLAGS[name].unparse()
     with pytest.raises(SystemExit) as end:
         benchmark.run(["benchmark", *arguments])
     return end.value.code
@@ -28,7 +29,7 @@ def test_json_is_one_line_with_everything(capsys):
     assert set(report["machine"]) >= {"cpu", "cores", "jax", "load"}
     assert [row["dataset"] for row in report["datasets"]] == ["mass_spring", "pendulum"]
     for row, original in zip(report["datasets"], (0.28, 0.36)):
-        for part in data.PARTS:
+        for part in benchmark_data.PARTS:
             times = row[part]
             assert 0 < times["least"] <= times["median"] <= times["most"]
         assert row["total"]["least"] >= row["render"]["least"]
@@ -40,21 +41,21 @@ def test_the_table(capsys):
     assert not run("data", "--dataset=mass_spring", "--num_steps=2", "--repeats=1")
     machine, header, row = capsys.readouterr().out.splitlines()
     assert "cores" in machine and "jax" in machine
-    assert header.split()[3:7] == list(data.PARTS)
+    assert header.split()[3:7] == list(benchmark_data.PARTS)
     # No number of the original's for so few steps: no ratio either.
     assert row.split()[0] == "mass_spring" and len(row.split()) == 7
 
 
 def test_every_repetition_is_of_other_trajectories(monkeypatch):
     chunks = []
-    simulate = data.trajectories.simulate_chunk
+    simulate = benchmark_data.trajectories.simulate_chunk
 
     def counted(spec, split, chunk, **settings):
         chunks.append(chunk)
         return simulate(spec, split, chunk, **settings)
 
-    monkeypatch.setattr(data.trajectories, "simulate_chunk", counted)
-    data.run(data.suite.get("mass_spring"), num_steps=2, repeats=3)
+    monkeypatch.setattr(benchmark_data.trajectories, "simulate_chunk", counted)
+    benchmark_data.run(benchmark_data.suite.get("mass_spring"), num_steps=2, repeats=3)
     assert chunks == [0, 1, 2, 3]
 
 

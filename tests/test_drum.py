@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nwm_jax import cli, drum
-from nwm_jax.data.shapes.membranes import read_mask
+from nwm_jax import drum
+from nwm_jax.data.segmentation.membranes import read_mask
 from nwm_jax.errors import UserError
+from nwm_jax.shell import cli
 
 
 def run(capsys, *arguments):

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nwm_jax import runs
 from nwm_jax.modules import functional
-from tests import own_clips
+from nwm_jax.runs import opened
+from tests.helpers import tiny_forecasting
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Everything small; a checkpoint after every step, so that kills often hit a write.
@@ -130,7 +130,7 @@ def test_evaluate_and_plot_work_on_the_workdir_alone(smoke, cache, tmp_path):
 
 @pytest.mark.slow
 def test_killed_at_random_steps_a_run_ends_bit_for_bit_the_same(cache, tmp_path):
-    path = own_clips.write(tmp_path)
+    path = tiny_forecasting.write(tmp_path)
     config = f"--config=pendulum_nwm2d:smoke,{SMALL},num_steps=40"
     data = f"--config.data.path={path}"
     straight, killed = tmp_path / "straight", tmp_path / "killed"
@@ -159,7 +159,7 @@ def test_killed_at_random_steps_a_run_ends_bit_for_bit_the_same(cache, tmp_path)
             process.wait()
             kills += 1
     assert kills >= 2
-    one, other = (runs.open_run(workdir) for workdir in (straight, killed))
+    one, other = (opened.open_run(workdir) for workdir in (straight, killed))
     assert one.step == other.step == 40
     for a, b in zip(
         jax.tree.leaves(functional.split(one.model)[1]),
@@ -188,7 +188,7 @@ def steps_of(workdir):
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_with_one_line_and_a_dump(cache, tmp_path):
-    path = own_clips.write(tmp_path)
+    path = tiny_forecasting.write(tmp_path)
     workdir = tmp_path / "run"
     done = run(
         "train",

@@ -9,7 +9,7 @@ import pytest
 from nwm_jax import files
 from nwm_jax.errors import UserError
 from nwm_jax.interop import torch
-from tests import hostile
+from tests.helpers import malicious_files
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -42,8 +42,11 @@ def test_arrays_come_back(tmp_path):
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (hostile.bomb, "unpacks to 8e.06 GB, and at most 2 GB are read"),
-        (hostile.liar, "is not a sound file of weights .*not as long as its shape"),
+        (malicious_files.bomb, "unpacks to 8e.06 GB, and at most 2 GB are read"),
+        (
+            malicious_files.liar,
+            "is not a sound file of weights .*not as long as its shape",
+        ),
     ],
 )
 def test_an_archive_that_claims_too_much_is_not_unpacked(make, told, tmp_path):

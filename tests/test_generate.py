@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nwm_jax import cli, generate
+from nwm_jax import generate
 from nwm_jax.data import generation, suite, tfrecord
 from nwm_jax.data.request import Request
+from nwm_jax.shell import cli
 
 SMALL = Request("mass_spring_colors", 6, 3, num_steps=4, dt=0.05, seed=3)
 ARGUMENTS = ("--num_train=6", "--num_test=3", "--num_steps=4", "--seed=3")

@@ -10,9 +10,9 @@ import numpy as np
 import optax
 import pytest
 
-from nwm_jax.tasks import build
 from nwm_jax.training import checkpoint, mesh, state, workdir
-from tests import own_clips
+from nwm_jax.training.registry import build
+from tests.helpers import tiny_forecasting
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -32,9 +32,9 @@ def test_the_layer_runs(tmp_path):
 def test_a_trained_model_runs(tmp_path, monkeypatch):
     """With a model that has not been trained, on smaller images."""
     (example,) = re.findall(r"```python\n(import numpy.*?)```", README, re.DOTALL)
-    clips = np.load(own_clips.write(tmp_path))
+    clips = np.load(tiny_forecasting.write(tmp_path))
     np.save(tmp_path / "clips.npy", clips[:2])
-    config = own_clips.config(tmp_path / "frames.npy")
+    config = tiny_forecasting.config(tmp_path / "frames.npy")
     task, folder = build(config), tmp_path / "runs" / "pendulum"
     folder.mkdir(parents=True)
     workdir.claim(folder, config)
@@ -45,7 +45,7 @@ def test_a_trained_model_runs(tmp_path, monkeypatch):
     (tmp_path / "example.py").write_text(example.replace("horizon=60", "horizon=5"))
     names = runpy.run_path("example.py")
     assert names["future"].shape == (2, 5, 8, 8, 3)
-    assert names["angles"].shape == (own_clips.FRAMES - 1, 3, 4)
+    assert names["angles"].shape == (tiny_forecasting.FRAMES - 1, 3, 4)
     with np.load("pendulum.npz") as weights:
         assert "cell/bias" in weights
 

@@ -2,13 +2,14 @@
 
 import pytest
 
-from nwm_jax import cli, table
-from tests.comparison import made
+from nwm_jax import table
+from nwm_jax.shell import cli
+from tests.helpers import made_workdirs
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return made.several(tmp_path)
+    return made_workdirs.several(tmp_path)
 
 
 def test_verb(folder, tmp_path, capsys):

@@ -10,9 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from nwm_jax import runs
 from nwm_jax.modules import functional
-from tests import own_clips
+from nwm_jax.runs import opened
+from tests.helpers import tiny_forecasting
 
 ROOT = pathlib.Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 def train(tmp_path_factory):
     """Gives `train(workdir, steps, processes)`: the verb on so many; its output."""
     folder = tmp_path_factory.mktemp("two")
-    clips = own_clips.write(folder)
+    clips = tiny_forecasting.write(folder)
     commands = folder / "commands"
     commands.mkdir()
     (commands / "python").symlink_to(sys.executable)
@@ -101,7 +101,7 @@ def assert_alike(one, other):
 
 def assert_same_weights(workdirs):
     one, other = (
-        jax.tree.leaves(functional.split(runs.open_run(workdir, "last").model)[1])
+        jax.tree.leaves(functional.split(opened.open_run(workdir, "last").model)[1])
         for workdir in workdirs
     )
     for a, b in zip(one, other, strict=True):

@@ -6,9 +6,10 @@ import types
 import numpy as np
 import pytest
 
-from nwm_jax import drawing, runs, train
+from nwm_jax import train
+from nwm_jax.runs import drawing, opened
 from nwm_jax.training import evaluating
-from tests import own_clips, undrawn
+from tests.helpers import empty_runs, tiny_forecasting
 
 
 class Stop(Exception):
@@ -21,12 +22,12 @@ def value(content):
 
 @pytest.fixture
 def run(tmp_path):
-    return undrawn.run(tmp_path)
+    return empty_runs.run(tmp_path)
 
 
 def test_train_keeps_the_path_of_the_data_from_the_root(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = own_clips.config("clips/frames.npy")
+    config = tiny_forecasting.config("clips/frames.npy")
 
     def build(config, counter):
         raise Stop
@@ -47,7 +48,7 @@ def test_an_evaluation_with_nan_is_json(run, monkeypatch):
         "per_frame": {"frame": [1, 2], "relative_mse": errors},
     }
     monkeypatch.setattr(evaluating, "run_eval", lambda *args, **options: summary)
-    report = runs.evaluate(run)
+    report = opened.evaluate(run)
 
     def refuse(word):
         raise AssertionError(word)
@@ -68,8 +69,8 @@ def test_only_the_first_process_writes_a_forecast(run, tmp_path, monkeypatch):
     run = run._replace(model=model, task=types.SimpleNamespace(source=source))
     np.save(tmp_path / "in.npy", np.zeros((5, 8, 8, 3), np.uint8))
     for primary in (False, True):
-        monkeypatch.setattr(runs.mesh, "is_primary", lambda primary=primary: primary)
-        path = runs.forecast(run, tmp_path / "in.npy", tmp_path / "out.npy", 2)
+        monkeypatch.setattr(opened.mesh, "is_primary", lambda primary=primary: primary)
+        path = opened.forecast(run, tmp_path / "in.npy", tmp_path / "out.npy", 2)
         assert path == tmp_path / "out.npy"
         assert path.exists() == primary
 
@@ -81,8 +82,8 @@ def test_opening_a_run_tells_how_the_simulation_goes(run, monkeypatch):
         asked.append(counter)
         raise Stop
 
-    monkeypatch.setattr(runs, "read_config", lambda workdir: run.config)
-    monkeypatch.setattr(runs, "build", build)
+    monkeypatch.setattr(opened, "read_config", lambda workdir: run.config)
+    monkeypatch.setattr(opened, "build", build)
     with pytest.raises(Stop):
-        runs.open_run(run.workdir, counter=print)
+        opened.open_run(run.workdir, counter=print)
     assert asked == [print]

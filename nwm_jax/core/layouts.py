@@ -5,7 +5,7 @@
 Neighbours of a cell are then the same examples of other rows or columns, so that a
 recurrence over a few examples is made of long vector operations and stays in the
 cache: forward half the time of XLA's convolution on a CPU, with gradients about as much
-(docs/results/spatial/README.md). A product over channels is one of large matrices, and
+(docs/results/segmentation/README.md). A product over channels is one of large matrices, and
 sums over classes run along the pixels.
 """
 

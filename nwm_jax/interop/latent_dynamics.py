@@ -13,8 +13,8 @@ from flax import nnx
 from nwm_jax.errors import UserError
 from nwm_jax.interop import image_networks
 from nwm_jax.interop.image_networks import Arrays, agreed
-from nwm_jax.models.build import build as build_model
 from nwm_jax.models.dynamics import Hamiltonian, Lagrangian, NeuralODE, Recurrent
+from nwm_jax.models.forecasting import build as build_model
 from nwm_jax.models.hgn_conv import ConvHGN
 from nwm_jax.models.latent_model import LatentModel
 

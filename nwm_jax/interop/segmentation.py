@@ -18,7 +18,7 @@ from nwm_jax.interop.state_dicts import Arrays
 from nwm_jax.models.segmenter import ConvSegmenter, RecurrentSegmenter, Segmenter
 from nwm_jax.models.unet import SCALES, UNet
 from nwm_jax.modules import functional
-from nwm_jax.modules.spatial_cells import ConvLSTM, WaveSheet
+from nwm_jax.modules.sheet_cells import ConvLSTM, WaveSheet
 
 _Layer = dict[str, jax.Array]
 

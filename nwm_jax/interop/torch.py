@@ -19,8 +19,8 @@ from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.interop import segmentation
 from nwm_jax.interop.state_dicts import Arrays, read
-from nwm_jax.models.classifier import SequenceClassifier
 from nwm_jax.models.segmenter import Segmenter
+from nwm_jax.models.sequences import SequenceClassifier
 from nwm_jax.models.unet import UNet
 from nwm_jax.modules import functional
 from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell

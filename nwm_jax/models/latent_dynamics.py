@@ -22,7 +22,7 @@ from nwm_jax.modules.mlp import ScalarMLP
 def build(
     model: Any, image_shape: tuple[int, ...], *, conv: str, remat: int, rngs: nnx.Rngs
 ) -> LatentModel:
-    """Builds the latent model that a config describes, for `models.build.build`.
+    """Builds the latent model that a config describes, for `models.forecasting.build`.
 
     Args:
       model: the config's `model`: name, one of `models.names.LATENT`; conv_channels,

@@ -8,7 +8,7 @@ from nwm_jax.core.readouts import READOUTS, num_bins
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.models.segmenter import ConvSegmenter, RecurrentSegmenter, Segmenter
 from nwm_jax.models.unet import SCALES, UNet
-from nwm_jax.modules.spatial_cells import ConvLSTM, WaveSheet
+from nwm_jax.modules.sheet_cells import ConvLSTM, WaveSheet
 
 MODELS = ("nwm", "convlstm", "cnn", "unet")
 

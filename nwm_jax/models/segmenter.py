@@ -16,12 +16,12 @@ from flax import nnx
 
 from nwm_jax.core import readouts
 from nwm_jax.core.layouts import IMAGES, PLANES, Layout, to_planes
-from nwm_jax.core.pixels import Sums
+from nwm_jax.core.segmentation import Sums
 from nwm_jax.modules import functional
 from nwm_jax.modules.chunks import chunk_size, sum_over_chunks
 from nwm_jax.modules.devices import on_each_device
 from nwm_jax.modules.pixels import ConvStack, PixelConv, PixelMLP
-from nwm_jax.modules.spatial_cells import ConvLSTM, WaveSheet
+from nwm_jax.modules.sheet_cells import ConvLSTM, WaveSheet
 from nwm_jax.modules.time_readout import TimeReadout
 
 Measure = Callable[[Layout, jax.Array, jax.Array], Sums]

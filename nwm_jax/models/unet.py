@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from nwm_jax.core.layouts import IMAGES
-from nwm_jax.core.pixels import Sums
+from nwm_jax.core.segmentation import Sums
 from nwm_jax.core.wave import uniform
 from nwm_jax.errors import UserError
 from nwm_jax.models.segmenter import Measure

@@ -26,7 +26,7 @@ from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
 
 if TYPE_CHECKING:
-    from nwm_jax.tasks import Task
+    from nwm_jax.training.task import Task
 
 KEEP = 2
 

@@ -14,7 +14,7 @@ from nwm_jax.modules import functional
 from nwm_jax.training import mesh as meshes
 
 if TYPE_CHECKING:
-    from nwm_jax.evaluation import Evaluation
+    from nwm_jax.training.evaluation import Evaluation
 
 
 def make_eval(

@@ -18,15 +18,15 @@ from jax.sharding import Mesh
 
 from nwm_jax import files
 from nwm_jax.errors import UserError
+from nwm_jax.shell import progress as bars
 from nwm_jax.training import checkpoint, dispatch, evaluating, optimizer
 from nwm_jax.training import mesh as meshes
-from nwm_jax.training import progress as bars
 from nwm_jax.training import state as states
 from nwm_jax.training import workdir as workdirs
 from nwm_jax.training import writers as sinks
 
 if TYPE_CHECKING:
-    from nwm_jax.tasks import Task
+    from nwm_jax.training.task import Task
 
 # A dispatch is made about this long: short enough that a signal is heard soon, long
 # enough that the host costs nothing.

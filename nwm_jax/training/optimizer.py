@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from nwm_jax.config.base import OPTIMIZERS, SCHEDULES
 from nwm_jax.errors import UserError, unknown
-from nwm_jax.presets.base import OPTIMIZERS, SCHEDULES
 
 
 def build(config: Any, num_steps: int) -> optax.GradientTransformation:

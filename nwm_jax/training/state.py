@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from nwm_jax.modules import functional
 
 if TYPE_CHECKING:
-    from nwm_jax.tasks import Task
+    from nwm_jax.training.task import Task
 
 
 # For programs that run once: drawing the first weights compiles in 1.2 s in the place of 3

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nwm_jax import files, presets
+from nwm_jax import files
+from nwm_jax.config import grammar
 from nwm_jax.errors import UserError
-from nwm_jax.presets import grammar
 from nwm_jax.training import mesh as meshes
 
 CONFIG = "config.json"
@@ -136,7 +136,7 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
                 raise UserError(
                     f"{path} does not hold the config of a run; take another --workdir"
                 )
-            preset = presets.changed(old["config"])
+            preset = grammar.preset_changed(old["config"], new)
             if changed := differences(old["config"], new):
                 raise UserError(
                     f"{workdir} holds a run with another config ({'; '.join(changed)});"

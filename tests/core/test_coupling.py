@@ -11,8 +11,8 @@ import pytest
 import nwm_jax.core
 from nwm_jax import errors
 from nwm_jax.core import coupling
-from tests import oracles
-from tests.core.fields import couple_by_loops
+from tests.helpers import numerics
+from tests.helpers.oscillator_fields import couple_by_loops
 
 couple = jax.jit(coupling.couple, static_argnums=0)
 
@@ -23,9 +23,9 @@ couple = jax.jit(coupling.couple, static_argnums=0)
 def test_lattices_match_loops(
     topology: str, channels: tuple[int, int], size: int
 ) -> None:
-    field = oracles.fill((2, 5, 6, channels[0]), 0)
+    field = numerics.fill((2, 5, 6, channels[0]), 0)
     rank = {"ring": 1, "torus": 2}[topology]
-    weights = oracles.fill((size,) * rank + channels, 1)
+    weights = numerics.fill((size,) * rank + channels, 1)
     np.testing.assert_allclose(
         couple(topology, field, weights),
         couple_by_loops(topology, field, weights),
@@ -42,9 +42,9 @@ def test_lattices_match_loops(
 def test_blocks_of_cells_match_loops(
     topology: str, size: int, cells: int, channels: int, together: int
 ) -> None:
-    field = oracles.fill((2, 5, cells, channels), 0)
+    field = numerics.fill((2, 5, cells, channels), 0)
     rank = {"ring": 1, "torus": 2}[topology]
-    weights = oracles.fill((size,) * rank + (channels, 3), 1)
+    weights = numerics.fill((size,) * rank + (channels, 3), 1)
     if topology == "torus":
         assert coupling.block(field.shape, rank) == together
     expected = couple_by_loops(topology, field, weights)
@@ -54,7 +54,7 @@ def test_blocks_of_cells_match_loops(
 
 
 def test_dense_matches_loops() -> None:
-    field, weights = oracles.fill((2, 3, 5), 0), oracles.fill((5, 4), 1)
+    field, weights = numerics.fill((2, 3, 5), 0), numerics.fill((5, 4), 1)
     np.testing.assert_allclose(
         couple("dense", field, weights),
         couple_by_loops("dense", field, weights),
@@ -66,7 +66,7 @@ def test_dense_matches_loops() -> None:
     ("topology", "shape"), [("ring", (3, 2, 1)), ("torus", (3, 3, 2, 1))]
 )
 def test_any_leading_axes(topology: str, shape: tuple[int, ...]) -> None:
-    field, weights = oracles.fill((2, 3, 4, 5, 2), 0), oracles.fill(shape, 1)
+    field, weights = numerics.fill((2, 3, 4, 5, 2), 0), numerics.fill(shape, 1)
     whole = couple(topology, field, weights)
     assert whole.shape == (2, 3, 4, 5, 1)
     np.testing.assert_allclose(
@@ -77,7 +77,7 @@ def test_any_leading_axes(topology: str, shape: tuple[int, ...]) -> None:
 
 
 def test_middle_tap_is_the_cell_itself() -> None:
-    field = oracles.fill((1, 4, 5, 1), 0)
+    field = numerics.fill((1, 4, 5, 1), 0)
     kernel = np.zeros((3, 3, 1, 1), np.float32)
     kernel[1, 1] = 1.0
     np.testing.assert_array_equal(couple("torus", field, kernel), field)
@@ -92,10 +92,10 @@ def test_middle_tap_is_the_cell_itself() -> None:
 def test_gradients(topology: str) -> None:
     with jax.enable_x64(True):
         rank = {"ring": 1, "torus": 2}[topology]
-        tree = oracles.to_float64(
-            (oracles.fill((2, 4, 5, 2), 0), oracles.fill((3,) * rank + (2, 3), 1))
+        tree = numerics.to_float64(
+            (numerics.fill((2, 4, 5, 2), 0), numerics.fill((3,) * rank + (2, 3), 1))
         )
-        oracles.check_gradients(
+        numerics.check_gradients(
             lambda t: jnp.sum(jnp.sin(coupling.couple(topology, *t))), tree
         )
 

@@ -9,8 +9,8 @@ import pytest
 
 from nwm_jax.core import oscillator, unroll
 from nwm_jax.core.oscillator import OscillatorHParams, OscillatorParams, OscillatorState
-from tests import oracles
-from tests.core.fields import make, random_state
+from tests.helpers import numerics
+from tests.helpers.oscillator_fields import make, random_state
 
 FIELDS = {
     "torus": ("torus", (3, 4)),
@@ -143,7 +143,7 @@ def test_undamped_oscillator_keeps_area_and_energy() -> None:
     params = jax.tree.map(np.zeros_like, params)
     np.testing.assert_allclose(np.linalg.det(_jacobian(hparams, params)), 1, atol=1e-6)
     with jax.enable_x64(True):
-        params = oracles.to_float64(params)
+        params = numerics.to_float64(params)
         state = OscillatorState(jnp.ones((1, 1)), jnp.zeros((1, 1)))
         _, (x, v) = unroll.unroll(
             lambda s, d: oscillator.step(hparams, params, s, d),
@@ -214,7 +214,7 @@ def test_plane_wave_travels_at_the_analytic_speed(topology: str) -> None:
         return np.cos(phase - omega * time)[None, ..., None]
 
     with jax.enable_x64(True):
-        params = oracles.to_float64(
+        params = numerics.to_float64(
             params._replace(coupling_x=kernel, coupling_v=0 * kernel)
         )
         _, states = unroll.unroll(
@@ -251,11 +251,11 @@ def test_gradients_of_twenty_steps(name: str) -> None:
     if hparams.forcing == "dense":
         inputs_shape = (2,)
     with jax.enable_x64(True):
-        tree = oracles.to_float64(
+        tree = numerics.to_float64(
             (
                 params,
                 random_state(hparams),
-                oracles.fill((2, 20, *inputs_shape), 9, 2),
+                numerics.fill((2, 20, *inputs_shape), 9, 2),
             )
         )
 
@@ -268,4 +268,4 @@ def test_gradients_of_twenty_steps(name: str) -> None:
             )
             return jnp.mean(states.x**2) + jnp.mean(jnp.sin(states.v)) + last.x.sum()
 
-        oracles.check_gradients(loss, tree)
+        numerics.check_gradients(loss, tree)

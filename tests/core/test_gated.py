@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nwm_jax.core import gated, unroll
-from tests import oracles
+from tests.helpers import numerics
 
 INPUT = np.array([[0.5, -1.0]], np.float32)
 STATE = np.array([[0.2, -0.4, 0.6]], np.float32)
@@ -17,20 +17,20 @@ STATE = np.array([[0.2, -0.4, 0.6]], np.float32)
 
 def gru() -> gated.GRUParams:
     return gated.GRUParams(
-        oracles.fill((2, 9), 0), oracles.fill((3, 9), 1), oracles.fill((9,), 2)
+        numerics.fill((2, 9), 0), numerics.fill((3, 9), 1), numerics.fill((9,), 2)
     )
 
 
 def lstm() -> gated.LSTMParams:
-    return gated.LSTMParams(oracles.fill((5, 12), 0), oracles.fill((12,), 2))
+    return gated.LSTMParams(numerics.fill((5, 12), 0), numerics.fill((12,), 2))
 
 
 def vanilla() -> gated.VanillaParams:
     return gated.VanillaParams(
-        oracles.fill((2, 3), 0),
-        oracles.fill((3,), 1),
-        oracles.fill((3, 3), 2),
-        oracles.fill((3,), 3) + 0.5,
+        numerics.fill((2, 3), 0),
+        numerics.fill((3,), 1),
+        numerics.fill((3, 3), 2),
+        numerics.fill((3,), 3) + 0.5,
     )
 
 
@@ -103,10 +103,10 @@ def test_gradients_of_twenty_steps(
     init: Callable, drive: Callable, step: Callable, start: Callable
 ) -> None:
     with jax.enable_x64(True):
-        params = oracles.to_float64(init(jax.random.key(0), 3, 4))
+        params = numerics.to_float64(init(jax.random.key(0), 3, 4))
         # Biases away from zero, so that the plain network has units that live.
         params = jax.tree.map(lambda a: a + 0.3 if a.ndim == 1 else a, params)
-        inputs = oracles.to_float64(oracles.fill((2, 20, 3), 0))
+        inputs = numerics.to_float64(numerics.fill((2, 20, 3), 0))
 
         def loss(tree: tuple) -> jax.Array:
             params, inputs = tree
@@ -117,4 +117,4 @@ def test_gradients_of_twenty_steps(
             )
             return sum(jnp.sum(s**2) for s in jax.tree.leaves((state, states)))
 
-        oracles.check_gradients(loss, (params, inputs))
+        numerics.check_gradients(loss, (params, inputs))

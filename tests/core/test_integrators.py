@@ -9,7 +9,7 @@ import pytest
 
 from nwm_jax import errors
 from nwm_jax.core import integrators
-from tests import oracles
+from tests.helpers import numerics
 
 ORDERS = {
     "euler": 1,
@@ -192,8 +192,8 @@ def _swish_network(first: int):
     sizes = [2, 4, 4, 1]
     layers = [
         (
-            oracles.fill((sizes[i], sizes[i + 1]), first + 2 * i + 1, 2),
-            oracles.fill((sizes[i + 1],), first + 2 * i, 0.5),
+            numerics.fill((sizes[i], sizes[i + 1]), first + 2 * i + 1, 2),
+            numerics.fill((sizes[i + 1],), first + 2 * i, 0.5),
         )
         for i in range(3)
     ]
@@ -286,7 +286,7 @@ def test_gradients_through_a_roll_out() -> None:
     with jax.enable_x64(True):
         velocity, force = random_system(2)
         rng = np.random.default_rng(1)
-        start = tuple(oracles.to_float64(rng.normal(size=(2, 2, 2))))
+        start = tuple(numerics.to_float64(rng.normal(size=(2, 2, 2))))
 
         def loss(tree: tuple) -> jax.Array:
             y, dt, stiffness = tree
@@ -295,7 +295,7 @@ def test_gradients_through_a_roll_out() -> None:
             return jnp.sum(jnp.sin(q)) + jnp.sum(p**2)
 
         tree = (start, jnp.array([0.1, -0.1]), jnp.array(0.5))
-        oracles.check_gradients(loss, tree)
+        numerics.check_gradients(loss, tree)
 
 
 def test_errors() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nwm_jax.core.layouts import IMAGES, PLANES, laplacian, to_planes
-from tests.oracles import check_gradients
+from tests.helpers.numerics import check_gradients
 
 # Few channels are summed plane by plane, more go through patches.
 SIZES = [(2, 3), (3, 8)]

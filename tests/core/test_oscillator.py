@@ -8,8 +8,12 @@ import pytest
 from nwm_jax import errors
 from nwm_jax.core import oscillator
 from nwm_jax.core.oscillator import OscillatorHParams, OscillatorParams, OscillatorState
-from tests import oracles
-from tests.core.fields import couple_by_loops, make, random_state
+from tests.helpers import numerics
+from tests.helpers.oscillator_fields import (
+    couple_by_loops,
+    make,
+    random_state,
+)
 
 SIZES = {"torus": (3, 4), "ring": (3, 4), "dense": (12,)}
 KERNELS = {"torus": (3, 3, 1, 1), "ring": (3, 1, 1), "dense": (12, 12)}
@@ -38,15 +42,15 @@ def test_numbers_of_the_original(topology: str) -> None:
     params = make(topology, SIZES[topology])[1]._replace(
         gamma=np.float32(1.0),
         alpha=np.float32(0.5),
-        coupling_x=oracles.fill(KERNELS[topology], 0),
-        coupling_v=oracles.fill(KERNELS[topology], 1),
-        forcing=oracles.fill(KERNELS[topology], 2),
-        bias=oracles.fill(shape, 3),
+        coupling_x=numerics.fill(KERNELS[topology], 0),
+        coupling_v=numerics.fill(KERNELS[topology], 1),
+        forcing=numerics.fill(KERNELS[topology], 2),
+        bias=numerics.fill(shape, 3),
     )
     drive = oscillator.drive(
-        hparams, params, oracles.fill((1, 12), 4, 2).reshape(1, *shape)
+        hparams, params, numerics.fill((1, 12), 4, 2).reshape(1, *shape)
     )
-    flat = oracles.fill((1, 24), 5, 2).reshape(1, *shape, 2)
+    flat = numerics.fill((1, 24), 5, 2).reshape(1, *shape, 2)
     state = OscillatorState(flat[..., 0], flat[..., 1])
     step = jax.jit(oscillator.step, static_argnums=0)
     for number in range(1, 11):
@@ -136,7 +140,7 @@ def test_step_against_numpy(name: str) -> None:
         if hparams.topology != "dense"
         else (hparams.size[0] * hparams.input_channels,),
     }[hparams.forcing]
-    inputs = oracles.fill((2, *inputs_shape), 7, 4)
+    inputs = numerics.fill((2, *inputs_shape), 7, 4)
     x, v = state = random_state(hparams)
 
     # The equations again, in NumPy and in double precision.
@@ -207,7 +211,7 @@ def test_vmap_over_weights_and_jit() -> None:
     hparams = fields[0][0]
     many = jax.tree.map(lambda *a: np.stack(a), *(params for _, params in fields))
     state = random_state(hparams)
-    drive = oracles.fill((2, 3, 4, 2), 0)
+    drive = numerics.fill((2, 3, 4, 2), 0)
     step = jax.jit(lambda p: oscillator.step(hparams, p, state, drive))
     found = jax.vmap(step)(many)
     for i, (_, params) in enumerate(fields):
@@ -221,7 +225,7 @@ def test_initial_state_and_drive_of_many_times() -> None:
     state = oscillator.initial_state(hparams, 7)
     assert state.x.shape == state.v.shape == (7, 3, 5, 2)
     assert not state.x.any() and not state.v.any()
-    inputs = oracles.fill((2, 6, 3, 5, 4), 0)
+    inputs = numerics.fill((2, 6, 3, 5, 4), 0)
     drive = jax.jit(oscillator.drive, static_argnums=0)
     drives = drive(hparams, params, inputs)
     assert drives.shape == (2, 6, 3, 5, 2)

@@ -9,7 +9,7 @@ from nwm_jax.core import oscillator, wave
 from nwm_jax.core.oscillator import OscillatorHParams, OscillatorState
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import UserError
-from tests.quick import quick_to_compile  # noqa: F401 (a fixture)
+from tests.helpers.compile_modes import quick_to_compile  # noqa: F401 (a fixture)
 
 STEPS = 6
 

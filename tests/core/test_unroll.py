@@ -7,12 +7,12 @@ import pytest
 
 from nwm_jax import errors
 from nwm_jax.core import oscillator, unroll
-from tests import oracles
-from tests.core.fields import make, random_state
+from tests.helpers import numerics
+from tests.helpers.oscillator_fields import make, random_state
 
 STEPS = 7
 HPARAMS, PARAMS = make("torus", (3, 4), channels=2)
-DRIVES = oracles.fill((2, STEPS, 3, 4, 2), 0, 3)
+DRIVES = numerics.fill((2, STEPS, 3, 4, 2), 0, 3)
 STATE = random_state(HPARAMS)
 
 
@@ -64,7 +64,7 @@ def test_equals_a_loop(remat, expected) -> None:
 
 
 def test_trees_of_drives_and_states() -> None:
-    drives = {"a": oracles.fill((2, 5, 3), 0), "b": [oracles.fill((2, 5), 1)]}
+    drives = {"a": numerics.fill((2, 5, 3), 0), "b": [numerics.fill((2, 5), 1)]}
     last, states = unroll.unroll(
         lambda s, d: (s[0] + d["a"], s[1] * d["b"][0]),
         (jnp.zeros((2, 3)), jnp.ones(2)),

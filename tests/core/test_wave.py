@@ -10,7 +10,7 @@ import pytest
 from nwm_jax.core import wave
 from nwm_jax.core.wave import WaveHParams, WaveParams
 from nwm_jax.errors import UserError
-from tests import oracles
+from tests.helpers import numerics
 
 RING = WaveHParams(*("ring", 8, 1, 2), activation="identity", zero_coupling_bias=True)
 
@@ -254,7 +254,7 @@ def test_gradients_through_1000_steps_agree_with_float64():
 
     found = gradient(params, np.float32(inputs))
     with jax.enable_x64(True):
-        exact = gradient(oracles.to_float64(params), inputs)
+        exact = gradient(numerics.to_float64(params), inputs)
     for single, double in zip(found, exact):
         double = np.asarray(double)
         error = np.linalg.norm(np.asarray(single, np.float64) - double)

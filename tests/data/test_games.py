@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.integrate import solve_ivp
 
 from nwm_jax.data import render, suite, systems
-from tests.golden_files import GOLDEN
+from tests.helpers.golden_files import GOLDEN
 
 GAMES = ("matching_pennies", "rock_paper_scissors")
 

@@ -6,19 +6,20 @@ import jax
 import numpy as np
 import pytest
 
-from nwm_jax import data, presets
+from nwm_jax import data
+from nwm_jax.config import presets
 from nwm_jax.data import records, tfrecord
 from nwm_jax.data.records import RecordsSource
 from nwm_jax.errors import UserError
-from nwm_jax.tasks import build
 from nwm_jax.training import loop
-from tests import own_clips
-from tests.golden_files import GOLDEN
+from nwm_jax.training.registry import build
+from tests.helpers import tiny_forecasting
+from tests.helpers.golden_files import GOLDEN
 
 SIZES = {"num_train": 6, "num_test": 3, "num_frames": 16, "dt": 0.05, "seed": 0}
 
 
-def clips(n, frames=own_clips.FRAMES, seed=0):
+def clips(n, frames=tiny_forecasting.FRAMES, seed=0):
     """Trajectories of noise, and of states that tell their number and their time."""
     rng = np.random.default_rng(seed)
     for i in range(n):
@@ -41,7 +42,10 @@ def source(folder):
 
 
 def test_what_a_folder_tells(source, folder, monkeypatch):
-    assert (source.num_frames, source.image_shape) == (own_clips.FRAMES, (8, 8, 3))
+    assert (source.num_frames, source.image_shape) == (
+        tiny_forecasting.FRAMES,
+        (8, 8, 3),
+    )
     assert (source.size("train"), source.size("test")) == (8, 2)
     opened = data.open_source(name="anything", path=str(folder), **SIZES)
     assert isinstance(opened, RecordsSource)
@@ -69,7 +73,7 @@ def test_windows(source):
         source.windows("train", np.array([8]), np.array([0]), 5)
 
 
-@pytest.mark.parametrize("room", [0, 3 * 8 * 8 * own_clips.FRAMES * 4, 2**30])
+@pytest.mark.parametrize("room", [0, 3 * 8 * 8 * tiny_forecasting.FRAMES * 4, 2**30])
 def test_trajectories_are_decoded_once(folder, room, monkeypatch):
     """Once a batch, and not again while there is room."""
     monkeypatch.setattr(records, "_KEPT_BYTES", room)
@@ -135,7 +139,7 @@ def test_folders_that_are_no_dataset(tmp_path):
 def test_both_splits_are_needed_before_anything_is_compiled(tmp_path, split):
     for name in ("train", "test"):
         tfrecord.write(tmp_path, name, clips(2))
-    config = own_clips.config(tmp_path)
+    config = tiny_forecasting.config(tmp_path)
     (tmp_path / f"{split}.tfrecord").write_bytes(b"")
     with pytest.raises(UserError, match=f"{split}.tfrecord holds no records"):
         build(config)
@@ -206,7 +210,7 @@ def test_a_room_gives_a_batch(tmp_path):
             for c in clips(n, frames=256)
         )
         tfrecord.write(tmp_path, split, rooms)
-    task = build(own_clips.config(tmp_path, batch_size=2))
+    task = build(tiny_forecasting.config(tmp_path, batch_size=2))
     assert (task.source.num_frames, task.source.origin) == (256, "upper")
     batch = task.batch(0, slice(None))
     assert batch["frames"].shape == (2, task.train_length, 8, 8, 3)
@@ -285,9 +289,9 @@ def as_frames(folder, tmp_path_factory):
 
 def test_order_and_windows_are_those_of_any_other_data(folder, as_frames):
     """A task that starts at step k sees what one that has run so far would see."""
-    task, other = (build(own_clips.config(path)) for path in (folder, as_frames))
+    task, other = (build(tiny_forecasting.config(path)) for path in (folder, as_frames))
     for step in (0, 1, 2, 3, 7):
-        resumed = build(own_clips.config(folder)).batch(step, slice(None))
+        resumed = build(tiny_forecasting.config(folder)).batch(step, slice(None))
         batch = task.batch(step, slice(None))
         for key, array in batch.items():
             np.testing.assert_array_equal(array, resumed[key])
@@ -304,7 +308,7 @@ def test_order_and_windows_are_those_of_any_other_data(folder, as_frames):
 
 @pytest.mark.slow
 def test_training_from_a_folder(folder, tmp_path):
-    config = own_clips.config(folder, **{"eval.every": 2})
+    config = tiny_forecasting.config(folder, **{"eval.every": 2})
     assert presets.from_dict(config.to_dict()).data.path == str(folder)
     task = build(config)
     result = loop.train(config, task, tmp_path / "run", devices=jax.devices()[:1])

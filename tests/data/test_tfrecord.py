@@ -7,9 +7,9 @@ import pytest
 
 from nwm_jax.data import tfrecord
 from nwm_jax.errors import UserError
-from tests.data import plain_tfrecord as plain
-from tests.data.plain_tfrecord import same
-from tests.golden_files import GOLDEN
+from tests.helpers import plain_tfrecord as plain
+from tests.helpers.golden_files import GOLDEN
+from tests.helpers.plain_tfrecord import same
 
 FOLDERS = ["mass_spring_dt_0_05", "pendulum_colors_dt_0_05", "matching_pennies_dt_0_1"]
 EXPECTED = np.load(GOLDEN / "tfrecord" / "expected.npz")

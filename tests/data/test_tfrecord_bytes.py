@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from nwm_jax.data import example, features, png, tfrecord
 from nwm_jax.errors import UserError
-from tests.data import plain_tfrecord as plain
-from tests.data.plain_tfrecord import same
+from tests.helpers import plain_tfrecord as plain
+from tests.helpers.plain_tfrecord import same
 
 few = settings(max_examples=40, deadline=None)
 many = settings(max_examples=150, deadline=None)

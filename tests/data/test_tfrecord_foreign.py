@@ -10,8 +10,8 @@ from PIL import Image
 
 from nwm_jax.data import tfrecord
 from nwm_jax.errors import UserError
-from tests.data import plain_tfrecord as plain
-from tests.data.plain_tfrecord import same
+from tests.helpers import plain_tfrecord as plain
+from tests.helpers.plain_tfrecord import same
 
 FEATURES = "n, (3,), int64\nf, (2,), float64\nimage, (1, 2, 2, 3), uint8\n"
 NUMBERS = [-1, 0, 300]

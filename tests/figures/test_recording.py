@@ -6,14 +6,14 @@ from PIL import Image
 from nwm_jax import waves
 from nwm_jax.errors import UserError
 from nwm_jax.figures import recording, style
-from tests.waves import fields
+from tests.helpers import wave_fields
 
-VECTOR = fields.torus_vector(2, -1)
+VECTOR = wave_fields.torus_vector(2, -1)
 
 
 @pytest.fixture(scope="module")
 def signal():
-    x = fields.plane_wave(VECTOR) + 0.3 * fields.noise()
+    x = wave_fields.plane_wave(VECTOR) + 0.3 * wave_fields.noise()
     x[:, 4, 5] = np.nan
     return waves.wave_signal(x, band=(0.05, 0.2))
 
@@ -48,13 +48,15 @@ def test_directions_agree_on_map_and_histogram(signal, tmp_path, figures, origin
     words = [text.get_text() for text in figures[0].texts]
     assert any("coherence of the mean 1.00" in word for word in words)
     speed = float(words[-1].split()[-1])
-    np.testing.assert_allclose(speed, 100 * fields.OMEGA / np.hypot(*VECTOR), rtol=0.15)
+    np.testing.assert_allclose(
+        speed, 100 * wave_fields.OMEGA / np.hypot(*VECTOR), rtol=0.15
+    )
     with Image.open(path) as image:
         assert np.asarray(image.convert("L")).std() > 20
 
 
 def test_the_spectrum_marks_where_the_wave_goes(tmp_path, figures):
-    x = fields.plane_wave(VECTOR, (200, 12, 16)) + fields.noise((200, 12, 16))
+    x = wave_fields.plane_wave(VECTOR, (200, 12, 16)) + wave_fields.noise((200, 12, 16))
     found = waves.space_time_spectrum(x, segment=100, num_shuffles=9)
     recording.draw_spectrum(tmp_path / "a.png", found, origin="upper")
     panels = figures[0].axes[:3]
@@ -76,7 +78,7 @@ def test_the_spectrum_marks_where_the_wave_goes(tmp_path, figures):
 
 
 def test_difficult_recordings_still_give_pictures(tmp_path):
-    x = fields.noise((30, 1, 9))
+    x = wave_fields.noise((30, 1, 9))
     x[:, 0, 3] = np.nan
     together = np.cos(np.arange(30))[:, None, None] * np.ones((1, 4, 4))
     for field in (x, together):

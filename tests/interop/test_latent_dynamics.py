@@ -12,9 +12,9 @@ from nwm_jax.errors import UserError
 from nwm_jax.interop import latent_dynamics
 from nwm_jax.interop import physics_inspired_models as originals
 from nwm_jax.modules import functional
-from tests.filled import ONCE
-from tests.golden_files import GOLDEN
-from tests.models.latent_configs import BOTH_WAYS, shapes
+from tests.helpers.golden_files import GOLDEN
+from tests.helpers.latent_configs import BOTH_WAYS, shapes
+from tests.helpers.models import ONCE
 
 FILES = {"hgn": "hgn_pp_forward", "ode": "ode_forward"}
 

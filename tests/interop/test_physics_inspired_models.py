@@ -9,11 +9,11 @@ import pytest
 
 from nwm_jax.core.image_errors import frame_errors
 from nwm_jax.errors import UserError
-from nwm_jax.evaluation import mse
+from nwm_jax.experiments.forecasting import mse
 from nwm_jax.interop import physics_inspired_models as originals
 from nwm_jax.models.forecaster import Forecaster
-from tests.golden_files import GOLDEN
-from tests.oracles import fill
+from tests.helpers.golden_files import GOLDEN
+from tests.helpers.numerics import fill
 
 
 def tiny_params():

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nwm_jax import presets
+from nwm_jax.config import presets
 from nwm_jax.interop import physics_inspired_models as originals
-from nwm_jax.models.build import build
-from tests.filled import ONCE, filled
-from tests.oracles import fill
+from nwm_jax.models.forecasting import build
+from tests.helpers.models import ONCE, filled
+from tests.helpers.numerics import fill
 
 FRAMES, OBSERVED, DT = 8, 3, 0.125
 IMAGES = fill((2, FRAMES, 8, 8, 3), 5).astype(np.float64) + 0.5

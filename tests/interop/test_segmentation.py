@@ -5,8 +5,8 @@ import pytest
 
 from nwm_jax.errors import UserError
 from nwm_jax.interop.torch import load_state_dict
-from tests import spatial_fill as filled
-from tests.golden_files import GOLDEN
+from tests.helpers import segmentation_weights as filled
+from tests.helpers.golden_files import GOLDEN
 
 NWM = {"readout": "linear", "num_steps": 10, "dt": 0.1}
 
@@ -16,7 +16,7 @@ NWM = {"readout": "linear", "num_steps": 10, "dt": 0.1}
     [("nwm_linear", "segmentation_nwm", NWM), ("cnn4", "cnn", {})],
 )
 def test_golden_logits(file, model, hp):
-    golden = np.load(GOLDEN / "spatial" / f"{file}.npz")
+    golden = np.load(GOLDEN / "segmentation" / f"{file}.npz")
     arrays = {
         name.removeprefix("params/"): golden[name]
         for name in golden.files

@@ -12,7 +12,7 @@ import safetensors.numpy
 
 from nwm_jax.errors import UserError
 from nwm_jax.interop.torch import load_state_dict
-from tests.golden_files import GOLDEN
+from tests.helpers.golden_files import GOLDEN
 
 SMNIST = {"dt": 0.042, "gamma": 2.7, "epsilon": 4.7}
 PSMNIST = {"dt": 0.076, "gamma": 0.4, "epsilon": 8.0}

@@ -13,7 +13,7 @@ import sweep
 from absl import flags
 from absl.testing import flagsaver
 
-from nwm_jax import presets
+from nwm_jax.config import presets
 from nwm_jax.training import workdir as workdirs
 from tests.launch import fake_runs
 

@@ -12,7 +12,7 @@ from nwm_jax.models import solvers
 from nwm_jax.models.dynamics import Hamiltonian, Lagrangian, NeuralODE, Recurrent
 from nwm_jax.modules import functional
 from nwm_jax.modules.mlp import ScalarMLP
-from tests.oracles import check_gradients, fill, to_float64
+from tests.helpers.numerics import check_gradients, fill, to_float64
 
 SIZES = {"units": 6, "layers": 3}
 

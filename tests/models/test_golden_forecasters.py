@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from nwm_jax.core.image_errors import frame_errors
-from nwm_jax.evaluation import mse
+from nwm_jax.experiments.forecasting import mse
 from nwm_jax.interop import physics_inspired_models as originals
 from nwm_jax.modules import functional
-from tests.golden_files import GOLDEN
+from tests.helpers.golden_files import GOLDEN
 
 
 @pytest.fixture(scope="module", params=["nwm2d", "cornn", "ar_lstm"])

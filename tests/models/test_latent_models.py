@@ -10,12 +10,12 @@ from flax import nnx
 
 from nwm_jax.errors import UserError
 from nwm_jax.models import ForecastModel, ReversibleModel, hgn_conv
-from nwm_jax.models.build import build
+from nwm_jax.models.forecasting import build
 from nwm_jax.models.latent_model import divergence
 from nwm_jax.models.names import LATENT
 from nwm_jax.modules import functional
-from tests.filled import ONCE
-from tests.models.latent_configs import BOTH_WAYS, config, make, shapes
+from tests.helpers.latent_configs import BOTH_WAYS, config, make, shapes
+from tests.helpers.models import ONCE
 
 
 def clip(model, side=8, batch=4):

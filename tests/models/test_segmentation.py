@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nwm_jax import presets
-from nwm_jax.core import pixels, readouts
+from nwm_jax.config import presets
+from nwm_jax.core import readouts
+from nwm_jax.core import segmentation as pixels
 from nwm_jax.errors import UserError
 from nwm_jax.models import segmentation
 from nwm_jax.models.unet import BatchNorm

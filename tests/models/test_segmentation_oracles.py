@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nwm_jax.core import pixels, spatial
+from nwm_jax.core import segmentation, sheet
 from nwm_jax.core.layouts import IMAGES, PLANES, laplacian, to_planes
-from nwm_jax.core.spatial import SheetScene, SheetState
+from nwm_jax.core.sheet import SheetScene, SheetState
 from nwm_jax.interop.torch import load_state_dict
 from nwm_jax.modules import functional
-from tests import spatial_fill as filled
+from tests.helpers import segmentation_weights as filled
 
 NWM = {"num_steps": 10, "dt": 0.1}
 NARROW = (32,) * 5
@@ -49,7 +49,7 @@ def test_one_point_spreads(layout):
     state, coupling = SheetState(x, jnp.zeros_like(x)), jnp.float64(laplacian(1))
 
     def step(state):
-        return spatial.sheet_step(layout, coupling, scene, state, 0.1)
+        return sheet.sheet_step(layout, coupling, scene, state, 0.1)
 
     def seen(field):
         return np.asarray(ordered(field))[0, :, :, 0]
@@ -83,7 +83,7 @@ def test_dispersion():
     coupling = jnp.float64(laplacian(1))
 
     def one(state, _):
-        state = spatial.sheet_step(PLANES, coupling, scene, state, 0.1)
+        state = sheet.sheet_step(PLANES, coupling, scene, state, 0.1)
         return state, state.x[0, :, 0, 0]
 
     start = SheetState(x, jnp.zeros_like(x))
@@ -189,7 +189,7 @@ def test_gradients_of_the_nwm(readout, remat):
 
     def loss(params):
         model = functional.merge(graphdef, params, rest)
-        return model.score(images, labels, pixels.all_sums)
+        return model.score(images, labels, segmentation.all_sums)
 
     compute = jax.jit(jax.value_and_grad(loss, has_aux=True))
     (value, sums), gradients = compute(params)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nwm_jax.models.build import build
+from nwm_jax.models.forecasting import build
 from nwm_jax.modules import conv as conv_lib
 from nwm_jax.modules import functional
-from tests import own_clips
+from tests.helpers import tiny_forecasting
 
 
 def rounded(x):
@@ -55,7 +55,7 @@ def test_loss_and_gradient_of_a_forecaster():
     images = np.random.default_rng(0).uniform(size=(4, 6, 8, 8, 3)).astype(np.float32)
 
     def gradient(conv):
-        model = own_clips.config("").model
+        model = tiny_forecasting.config("").model
         model = build(model, (8, 8, 3), conv=conv, remat=0, rngs=nnx.Rngs(0))
         graphdef, params, state = functional.split(model)
 

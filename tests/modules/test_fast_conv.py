@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nwm_jax import errors, native, report
+from nwm_jax import errors, native
 from nwm_jax.modules import conv, fast_conv
+from nwm_jax.shell import screen
 
 SIZES = ((6, 5), (3, 3), (6, 6), (6, 6))  # before, between and after the layers
 SLOPES = 0.1, 0.2, 1.0
@@ -140,12 +141,12 @@ def test_no_images_or_no_pixels(shape, outputs):
 
 def test_without_a_compiler_convolutions_are_those_of_xla(monkeypatch):
     assert native.AVAILABLE and conv.resolve("auto") == "fast"
-    assert not any("compiler" in note for note in report.advice())
+    assert not any("compiler" in note for note in screen.advice())
     monkeypatch.setattr(native, "AVAILABLE", False)
     assert conv.resolve("auto") == "xla"
     with pytest.raises(errors.UserError, match="conv=fast is missing.*compiler"):
         conv.resolve("fast")
-    assert any("compiler" in note for note in report.advice())
+    assert any("compiler" in note for note in screen.advice())
 
 
 def test_accelerators_have_no_compiled_convolutions(monkeypatch):

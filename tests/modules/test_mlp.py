@@ -4,7 +4,7 @@ import numpy as np
 from flax import nnx
 
 from nwm_jax.modules.mlp import MLP, ScalarMLP
-from tests.oracles import fill
+from tests.helpers.numerics import fill
 
 
 def test_swish_between_and_nothing_after():

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from nwm_jax.training import loop
-from tests.training import toy
+from tests.helpers import toy_task
 
 
 @pytest.fixture(scope="session")
 def straight(tmp_path_factory):
     """An uninterrupted run of the toy task: (result, workdir)."""
     workdir = tmp_path_factory.mktemp("straight")
-    return loop.train(toy.get_config(), toy.Toy(), workdir), workdir
+    return loop.train(toy_task.get_config(), toy_task.Toy(), workdir), workdir
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from nwm_jax.errors import UserError
 from nwm_jax.training import checkpoint, loop, manifests, mesh, state
-from tests.training import toy
+from tests.helpers import toy_task
 
 OPTIMIZER = optax.adam(1e-3)
 
@@ -25,12 +25,12 @@ def devices():
 
 @pytest.fixture(scope="module")
 def shapes(devices):
-    return state.abstract(toy.Toy(), OPTIMIZER, devices)
+    return state.abstract(toy_task.Toy(), OPTIMIZER, devices)
 
 
 @pytest.fixture(scope="module")
 def start(devices):
-    return state.create(toy.Toy(), OPTIMIZER, 0, devices)
+    return state.create(toy_task.Toy(), OPTIMIZER, 0, devices)
 
 
 def at(start, step):
@@ -63,7 +63,7 @@ def test_nothing_there(shapes, tmp_path):
 
 def test_from_four_devices_to_one_and_back(start, shapes, tmp_path, same_bits):
     one = mesh.make_mesh(jax.devices()[:1])
-    shapes_of_one = state.abstract(toy.Toy(), OPTIMIZER, one)
+    shapes_of_one = state.abstract(toy_task.Toy(), OPTIMIZER, one)
     fill(tmp_path / "four", start)
     on_one, _ = checkpoint.Checkpointer(tmp_path / "four").restore_latest(shapes_of_one)
     same_bits(on_one, at(start, 3))
@@ -243,7 +243,7 @@ def test_another_model_is_one_line(start, shapes, tmp_path, capfd):
 
 def test_load_reads_the_model_alone(straight, same_bits):
     result, workdir = straight
-    step, params, other = checkpoint.load(workdir, toy.Toy())
+    step, params, other = checkpoint.load(workdir, toy_task.Toy())
     assert step == 60
     same_bits(params, result.state.params)
     same_bits(other, result.state.state)
@@ -274,8 +274,8 @@ def test_quiet_and_levels_are_given_back(start, tmp_path, capfd):
 
 
 def test_a_damaged_newest_does_not_change_the_result(straight, same_bits, tmp_path):
-    loop.train(toy.get_config(), toy.Toy(), tmp_path)
+    loop.train(toy_task.get_config(), toy_task.Toy(), tmp_path)
     path = next((tmp_path / "checkpoints" / "60" / "model" / "d").iterdir())
     path.write_bytes(path.read_bytes()[:100])
-    again = loop.train(toy.get_config(), toy.Toy(), tmp_path)
+    again = loop.train(toy_task.get_config(), toy_task.Toy(), tmp_path)
     same_bits(again.state, straight[0].state)

@@ -7,10 +7,10 @@ import pytest
 from nwm_jax.errors import UserError
 from nwm_jax.modules import functional
 from nwm_jax.training import evaluating, mesh
-from tests.training import toy
+from tests.helpers import toy_task
 
 
-class Kept(toy.Toy):
+class Kept(toy_task.Toy):
     """Gives the scores back as they came."""
 
     def summarise(self, scores):

@@ -11,12 +11,12 @@ import pytest
 
 from nwm_jax.errors import UserError
 from nwm_jax.training import checkpoint, loop, writers
-from tests.training import toy
+from tests.helpers import toy_task
 
 CLOCKS = {"steps_per_s", "frames_per_s", "seconds"}
 
 
-class Interrupted(toy.Toy):
+class Interrupted(toy_task.Toy):
     """Sends this process a signal when batch `at` is made."""
 
     def __init__(self, at, number=signal.SIGTERM):
@@ -59,10 +59,10 @@ def test_a_run_leaves_what_it_should(straight):
 def test_resume_is_exact_wherever_a_run_is_interrupted(
     at, straight, same_bits, tmp_path, capsys
 ):
-    first = loop.train(toy.get_config(), Interrupted(at), tmp_path)
+    first = loop.train(toy_task.get_config(), Interrupted(at), tmp_path)
     assert not first.finished and abs(int(first.state.step) - at) <= 5
     assert "run the same command again to go on" in capsys.readouterr().out
-    second = loop.train(toy.get_config(), toy.Toy(), tmp_path)
+    second = loop.train(toy_task.get_config(), toy_task.Toy(), tmp_path)
     assert f"resuming at step {int(first.state.step)}" in capsys.readouterr().out
     assert second.finished
     same_bits(second.state, straight[0].state)
@@ -76,14 +76,14 @@ def test_how_steps_are_grouped_does_not_matter(straight, same_bits, tmp_path):
         "checkpoint_every": 13,
         "eval.every": 11,
     }
-    result = loop.train(toy.get_config(**changes), toy.Toy(), tmp_path)
+    result = loop.train(toy_task.get_config(**changes), toy_task.Toy(), tmp_path)
     same_bits(result.state, straight[0].state)
 
 
 def test_one_step_a_dispatch_is_a_program_without_a_loop(straight, tmp_path):
     """Another program, so equal only to rounding."""
-    config = toy.get_config(steps_per_dispatch=1)
-    result = loop.train(config, toy.Toy(), tmp_path)
+    config = toy_task.get_config(steps_per_dispatch=1)
+    result = loop.train(config, toy_task.Toy(), tmp_path)
     for one, five in zip(
         jax.tree.leaves(result.state),
         jax.tree.leaves(straight[0].state),
@@ -95,7 +95,7 @@ def test_one_step_a_dispatch_is_a_program_without_a_loop(straight, tmp_path):
 def test_one_device_equals_four(straight, tmp_path):
     assert jax.device_count() == 4
     one = loop.train(
-        toy.get_config(), toy.Toy(), tmp_path, devices=jax.devices()[:1]
+        toy_task.get_config(), toy_task.Toy(), tmp_path, devices=jax.devices()[:1]
     ).state
     leaves = zip(jax.tree.leaves(one), jax.tree.leaves(straight[0].state), strict=True)
     for a, b in leaves:
@@ -108,21 +108,21 @@ def test_one_device_equals_four(straight, tmp_path):
 
 def test_a_batch_must_divide_among_the_devices(tmp_path):
     with pytest.raises(UserError, match=r"batch_size=6 .* 4 devices; .* such as 8"):
-        loop.train(toy.get_config(batch_size=6), toy.Toy(), tmp_path / "new")
+        loop.train(toy_task.get_config(batch_size=6), toy_task.Toy(), tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("field", ["num_steps", "log_every", "checkpoint_every"])
 def test_intervals_must_be_positive(field, tmp_path):
     with pytest.raises(UserError, match=f"{field}=0 must be 1 or more"):
-        loop.train(toy.get_config(**{field: 0}), toy.Toy(), tmp_path / "new")
+        loop.train(toy_task.get_config(**{field: 0}), toy_task.Toy(), tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
 def test_not_finite_stops_with_a_dump(tmp_path, same_bits):
-    task = toy.Toy(bad_step=33)
+    task = toy_task.Toy(bad_step=33)
     with pytest.raises(loop.NonFiniteError, match="not finite in step 34.*step 20 is"):
-        loop.train(toy.get_config(), task, tmp_path)
+        loop.train(toy_task.get_config(), task, tmp_path)
     report = json.loads((tmp_path / "nan_dump.json").read_text())
     assert report["step"] == 33 and report["metrics"]["loss"] in ("nan", "inf")
     with np.load(tmp_path / "nan_dump.npz", allow_pickle=False) as dump:
@@ -130,11 +130,11 @@ def test_not_finite_stops_with_a_dump(tmp_path, same_bits):
     assert checkpoint.Checkpointer(tmp_path / "checkpoints").steps() == [20]
     # The same command meets the same batch, whatever the grouping.
     with pytest.raises(loop.NonFiniteError, match="not finite in step 34"):
-        loop.train(toy.get_config(), task, tmp_path)
+        loop.train(toy_task.get_config(), task, tmp_path)
 
 
 def test_the_best_checkpoint_is_kept(tmp_path):
-    class Rising(toy.Toy):
+    class Rising(toy_task.Toy):
         """Its score is best at the evaluation of step 20."""
 
         scores = iter([5.0, 3.0, 1.0, 2.0, 4.0, 5.0, 6.0])
@@ -142,7 +142,7 @@ def test_the_best_checkpoint_is_kept(tmp_path):
         def summarise(self, scores):
             return {"error": {"mean": next(self.scores)}}
 
-    config = toy.get_config(**{"eval.every": 10, "checkpoint_every": 15})
+    config = toy_task.get_config(**{"eval.every": 10, "checkpoint_every": 15})
     task = Rising()
     loop.train(config, task, tmp_path)
     saver = checkpoint.Checkpointer(tmp_path / "checkpoints", task.best)
@@ -154,73 +154,75 @@ def test_the_best_checkpoint_is_kept(tmp_path):
 
 
 def test_how_many_examples_an_evaluation_sees(tmp_path, capsys):
-    task = toy.Toy()
+    task = toy_task.Toy()
     task.num_eval, task.num_periodic = 200, 100
-    loop.train(toy.get_config(**{"eval.every": 60}), task, tmp_path / "own")
+    loop.train(toy_task.get_config(**{"eval.every": 60}), task, tmp_path / "own")
     out = capsys.readouterr().out
     assert "evaluated 4 examples at step 0" in out
     assert "evaluated 100 examples at step 60" in out
     del task.num_periodic
-    loop.train(toy.get_config(**{"eval.every": 60}), task, tmp_path / "default")
+    loop.train(toy_task.get_config(**{"eval.every": 60}), task, tmp_path / "default")
     assert "evaluated 64 examples at step 60" in capsys.readouterr().out
 
 
 def test_without_evaluations_the_best_is_the_last(straight):
-    assert checkpoint.load(straight[1], toy.Toy(), "best")[0] == 60
+    assert checkpoint.load(straight[1], toy_task.Toy(), "best")[0] == 60
 
 
 def test_a_missing_best_metric_is_told_at_once(tmp_path):
-    task = toy.Toy()
+    task = toy_task.Toy()
     task.best = ("accuracy", "max")
     with pytest.raises(UserError, match="no 'accuracy'.*it has error/mean, num"):
-        loop.train(toy.get_config(), task, tmp_path)
+        loop.train(toy_task.get_config(), task, tmp_path)
 
 
 def test_a_task_can_stop_and_stays_stopped(tmp_path, capsys):
-    task = toy.Toy()
+    task = toy_task.Toy()
     task.stop = lambda metrics: "solved" if metrics["loss"] < 0.2 else None
-    result = loop.train(toy.get_config(), task, tmp_path)
+    result = loop.train(toy_task.get_config(), task, tmp_path)
     step = int(result.state.step)
     assert result.finished and result.reason == "solved" and step < 60
     assert f"stopped at step {step}: solved" in capsys.readouterr().out
-    again = loop.train(toy.get_config(), task, tmp_path)
+    again = loop.train(toy_task.get_config(), task, tmp_path)
     assert again.finished and int(again.state.step) == step
 
 
 def test_a_finished_run_can_be_made_longer(straight, tmp_path, capsys):
     flat = {"optimizer.schedule": "constant"}
-    loop.train(toy.get_config(**flat), toy.Toy(), tmp_path)
+    loop.train(toy_task.get_config(**flat), toy_task.Toy(), tmp_path)
     assert "nothing left" not in capsys.readouterr().out
-    loop.train(toy.get_config(**flat), toy.Toy(), tmp_path)
+    loop.train(toy_task.get_config(**flat), toy_task.Toy(), tmp_path)
     assert "nothing left to train: all steps are done" in capsys.readouterr().out
-    more = loop.train(toy.get_config(num_steps=70, **flat), toy.Toy(), tmp_path)
+    more = loop.train(
+        toy_task.get_config(num_steps=70, **flat), toy_task.Toy(), tmp_path
+    )
     assert int(more.state.step) == 70
     assert [r["step"] for r in rows_of(tmp_path)][-2:] == [60, 70]
 
 
 def test_a_disk_that_is_full_ends_a_run_that_can_go_on(straight, same_bits, tmp_path):
-    loop.train(toy.get_config(), Interrupted(20), tmp_path)
+    loop.train(toy_task.get_config(), Interrupted(20), tmp_path)
     saved = checkpoint.Checkpointer(tmp_path / "checkpoints").steps()[-1]
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
     try:
         with pytest.raises(UserError, match=f"File too large; .* {saved} is intact"):
-            loop.train(toy.get_config(), toy.Toy(), tmp_path)
+            loop.train(toy_task.get_config(), toy_task.Toy(), tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert checkpoint.Checkpointer(tmp_path / "checkpoints").steps()[-1] == saved
-    result = loop.train(toy.get_config(), toy.Toy(), tmp_path)
+    result = loop.train(toy_task.get_config(), toy_task.Toy(), tmp_path)
     same_bits(result.state, straight[0].state)
     assert rows_of(tmp_path) == rows_of(straight[1])
 
 
 def test_signal_handlers_are_given_back(straight, tmp_path):
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    loop.train(toy.get_config(), Interrupted(3, signal.SIGINT), tmp_path)
+    loop.train(toy_task.get_config(), Interrupted(3, signal.SIGINT), tmp_path)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
 def test_seeds_differ(straight, tmp_path):
-    other = loop.train(toy.get_config(seed=1), toy.Toy(), tmp_path).state
+    other = loop.train(toy_task.get_config(seed=1), toy_task.Toy(), tmp_path).state
     kernels = [s.params["layers"][0]["kernel"] for s in (other, straight[0].state)]
     assert np.abs(np.subtract(*map(np.asarray, kernels))).max() > 1e-3

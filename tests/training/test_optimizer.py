@@ -6,11 +6,11 @@ import pytest
 
 from nwm_jax.errors import UserError
 from nwm_jax.training import optimizer
-from tests.training import toy
+from tests.helpers import toy_task
 
 
 def settings(**changes):
-    config = toy.get_config().optimizer
+    config = toy_task.get_config().optimizer
     config.update(
         {"learning_rate": 0.1, "schedule": "constant", "warmup_steps": 0, "clip": 0.0}
     )

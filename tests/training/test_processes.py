@@ -16,12 +16,12 @@ import pytest
 
 from nwm_jax.errors import UserError
 from nwm_jax.training import loop, mesh, writers
-from tests.training import toy
+from tests.helpers import toy_task
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def start(workdir, *options, program=("-m", "tests.training.toy"), **environment):
+def start(workdir, *options, program=("-m", "tests.helpers.toy_task"), **environment):
     command = [sys.executable, *program, str(workdir), *options]
     if environment.get("JAX_PROCESS_ID", "0") != "0":
         # Of several processes the first alone writes to files: no byte is granted.
@@ -62,7 +62,7 @@ def assert_final(workdir, state, **tolerance):
 
 
 def train(*arguments):
-    sys.exit(toy.main(list(arguments)))
+    sys.exit(toy_task.main(list(arguments)))
 
 
 @pytest.mark.slow
@@ -78,7 +78,7 @@ def test_killed_twenty_times_at_random_moments_equals_uninterrupted(
     dice = random.Random(seed)
     # Each run is a process of its own, forked from one that has the imports behind it.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.training.toy"])
+    context.set_forkserver_preload(["tests.helpers.toy_task"])
 
     def begin():
         process = context.Process(target=train, args=(str(workdir), *options))
@@ -106,9 +106,9 @@ def test_killed_twenty_times_at_random_moments_equals_uninterrupted(
     process = begin()
     process.join()
     assert process.exitcode == 0
-    config = toy.get_config(num_steps=steps, log_every=1, checkpoint_every=steps)
+    config = toy_task.get_config(num_steps=steps, log_every=1, checkpoint_every=steps)
     # The command has as many devices as this process.
-    whole = loop.train(config, toy.Toy(), tmp_path / "whole")
+    whole = loop.train(config, toy_task.Toy(), tmp_path / "whole")
     assert_final(workdir, whole.state)
     rows = writers.read_metrics(workdir), writers.read_metrics(tmp_path / "whole")
     for one, other in zip(*rows, strict=True):

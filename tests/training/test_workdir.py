@@ -7,11 +7,11 @@ import pytest
 
 from nwm_jax.errors import UserError
 from nwm_jax.training import loop, workdir, writers
-from tests.training import toy
+from tests.helpers import toy_task
 
 
 def claim(folder, **changes):
-    return workdir.claim(folder, toy.get_config(**changes))
+    return workdir.claim(folder, toy_task.get_config(**changes))
 
 
 def test_the_second_run_is_refused(tmp_path):
@@ -19,7 +19,7 @@ def test_the_second_run_is_refused(tmp_path):
         workdir.locked(tmp_path / "run"),
         pytest.raises(UserError, match="another run is training in .*run; wait"),
     ):
-        loop.train(toy.get_config(), toy.Toy(), tmp_path / "run")
+        loop.train(toy_task.get_config(), toy_task.Toy(), tmp_path / "run")
     with workdir.locked(tmp_path / "run"):
         pass
 
@@ -27,7 +27,7 @@ def test_the_second_run_is_refused(tmp_path):
 def test_a_workdir_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write to the workdir .*: Not a dir"):
-        loop.train(toy.get_config(), toy.Toy(), tmp_path / "file" / "run")
+        loop.train(toy_task.get_config(), toy_task.Toy(), tmp_path / "file" / "run")
 
 
 def test_another_config_is_refused_and_named(tmp_path):
@@ -135,7 +135,7 @@ def test_a_missing_package_is_told_before_anything_is_made(
 ):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=f"needs the package {package}: pip install"):
-        loop.train(toy.get_config(**change), toy.Toy(), tmp_path / "run")
+        loop.train(toy_task.get_config(**change), toy_task.Toy(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -150,8 +150,8 @@ def test_rows_reach_every_writer(straight, tmp_path):
             self.closed = True
 
     extra = Collect()
-    config = toy.get_config(**{"num_steps": 20, "eval.every": 10})
-    loop.train(config, toy.Toy(), tmp_path, writers=[extra])
+    config = toy_task.get_config(**{"num_steps": 20, "eval.every": 10})
+    loop.train(config, toy_task.Toy(), tmp_path, writers=[extra])
     assert [row[:2] for row in extra] == [
         ("eval", 0),
         ("train", 10),

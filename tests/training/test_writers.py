@@ -7,7 +7,7 @@ import pytest
 
 from nwm_jax.errors import UserError
 from nwm_jax.training import writers
-from tests.training import toy
+from tests.helpers import toy_task
 
 
 class Calls(list):
@@ -104,7 +104,7 @@ def test_wandb_takes_a_new_run_when_training_starts_afresh(service, tmp_path):
 
 def test_what_the_config_asks_for_is_built(board, service, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
-    config = toy.get_config(tensorboard=True, wandb="waves")
+    config = toy_task.get_config(tensorboard=True, wandb="waves")
     built = writers.build(config, tmp_path, 10)
     assert [type(writer).__name__ for writer in built] == [
         "JsonLines",
@@ -118,7 +118,7 @@ def test_what_the_config_asks_for_is_built(board, service, tmp_path, monkeypatch
     assert writers.read_metrics(tmp_path) == [
         {"step": 20, "kind": "eval", "error": 1.0}
     ]
-    (built,) = writers.build(toy.get_config(), tmp_path, 10)
+    (built,) = writers.build(toy_task.get_config(), tmp_path, 10)
     built.close()
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from nwm_jax import waves
 from nwm_jax.errors import UserError
-from tests.waves import fields
+from tests.helpers import wave_fields
 
 
 def test_coherence_of_known_directions():
@@ -28,22 +28,22 @@ def test_gradient_coherence_weighs_by_steepness():
 
 @pytest.mark.parametrize("level, least", [(0.1, 0.999), (1, 0.95), (3, 0.6)])
 def test_both_see_a_plane_wave_through_noise(level, least):
-    wave = fields.plane_wave(fields.torus_vector(1, 1), (300, 12, 16))
-    x = wave + level * fields.noise(wave.shape)
+    wave = wave_fields.plane_wave(wave_fields.torus_vector(1, 1), (300, 12, 16))
+    x = wave + level * wave_fields.noise(wave.shape)
     mean = waves.wave_velocity(waves.wave_signal(x, band=(0.05, 0.2))).mean(axis=0)
     assert least < waves.direction_coherence(mean) <= 1
     assert least < waves.gradient_coherence(mean) <= 1
 
 
 def test_noise_has_no_direction():
-    signal = waves.wave_signal(fields.noise((300, 12, 16)), band=(0.05, 0.2))
+    signal = waves.wave_signal(wave_fields.noise((300, 12, 16)), band=(0.05, 0.2))
     mean = waves.wave_velocity(signal).mean(axis=0)
     assert waves.direction_coherence(mean) < 0.15
     assert waves.gradient_coherence(mean) < 0.15
 
 
 def test_synchrony():
-    wave = waves.wave_signal(fields.plane_wave(fields.torus_vector(1, 2)))
+    wave = waves.wave_signal(wave_fields.plane_wave(wave_fields.torus_vector(1, 2)))
     np.testing.assert_allclose(waves.synchrony(wave), 0, atol=1e-6)
     np.testing.assert_allclose(waves.synchrony(wave[:, 3, :1, None], axis=1), 1)
     together = np.exp(1j * np.arange(5))[:, None, None] * np.ones((5, 3, 4))

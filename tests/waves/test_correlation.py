@@ -4,7 +4,7 @@ import scipy.ndimage
 
 from nwm_jax import waves
 from nwm_jax.errors import UserError
-from tests.waves import fields
+from tests.helpers import wave_fields
 
 
 def direct(x, di, dj, wrap):
@@ -23,7 +23,7 @@ def direct(x, di, dj, wrap):
 
 @pytest.mark.parametrize("boundary", ["periodic", "open"])
 def test_every_lag_is_the_mean_over_its_pairs(boundary):
-    x = fields.noise((30, 5, 6)) + 3
+    x = wave_fields.noise((30, 5, 6)) + 3
     x[:, 2, 2] = np.nan
     found = waves.spatial_autocorrelation(x, boundary=boundary).correlation
     m, n = (np.array(found.shape) - 1) // 2
@@ -39,7 +39,7 @@ def test_every_lag_is_the_mean_over_its_pairs(boundary):
 @pytest.mark.parametrize("sigma", [1.5, 2.5])
 def test_length_of_smoothed_noise(sigma):
     # Noise smoothed by a Gaussian: C(d) = exp(-d^2 / (4 sigma^2)), 1/e at 2 sigma.
-    x = fields.noise((60, 48, 48))
+    x = wave_fields.noise((60, 48, 48))
     x = scipy.ndimage.gaussian_filter(x, (0, sigma, sigma), mode="wrap")
     found = waves.spatial_autocorrelation(x)
     length = waves.correlation_length(found.distance, found.radial)
@@ -50,12 +50,12 @@ def test_length_of_smoothed_noise(sigma):
 
 
 def test_plane_wave_and_independent_noise():
-    k = fields.torus_vector(0, 1)
-    found = waves.spatial_autocorrelation(fields.plane_wave(k))
+    k = wave_fields.torus_vector(0, 1)
+    found = waves.spatial_autocorrelation(wave_fields.plane_wave(k))
     middle = found.correlation[found.correlation.shape[0] // 2]
     lags = np.arange(len(middle)) - len(middle) // 2
     np.testing.assert_allclose(middle, np.cos(k[1] * lags), atol=1e-12)
-    found = waves.spatial_autocorrelation(fields.noise((500, 12, 16)))
+    found = waves.spatial_autocorrelation(wave_fields.noise((500, 12, 16)))
     assert found.distance[0] == 0 and found.radial[0] == 1
     assert np.abs(found.radial[1:]).max() < 0.02
     nothing = waves.spatial_autocorrelation(np.ones((9, 4, 4)))
@@ -65,7 +65,7 @@ def test_plane_wave_and_independent_noise():
 def test_temporal_correlation_of_an_autoregressive_process():
     # x(t) = a x(t-1) + noise: C(n) = a^n, 1/e at -1 / log a.
     x = np.zeros((3000, 8, 8))
-    noise = fields.noise(x.shape)
+    noise = wave_fields.noise(x.shape)
     for t in range(1, len(x)):
         x[t] = 0.9 * x[t - 1] + noise[t]
     found = waves.temporal_autocorrelation(x)
@@ -75,7 +75,7 @@ def test_temporal_correlation_of_an_autoregressive_process():
 
 
 def test_temporal_correlation_is_the_mean_over_its_pairs():
-    x = fields.noise((21, 2, 3)) + 2
+    x = wave_fields.noise((21, 2, 3)) + 2
     x[4, 1, 1] = np.nan
     z = (x - x.mean(axis=0)).reshape(21, -1)[:, [0, 1, 2, 3, 5]]
     expected = [np.mean(z[: 21 - n] * z[n:]) / np.mean(z**2) for n in range(11)]

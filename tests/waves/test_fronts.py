@@ -3,13 +3,13 @@ import pytest
 
 from nwm_jax import waves
 from nwm_jax.errors import UserError
-from tests.waves import fields
+from tests.helpers import wave_fields
 
 
 def exact(wave_vector, shape=(60, 12, 16)):
     t, i, j = np.indices(shape)
     place = wave_vector[0] * i + wave_vector[1] * j
-    return np.exp(1j * (fields.OMEGA * t - place))
+    return np.exp(1j * (wave_fields.OMEGA * t - place))
 
 
 @pytest.mark.parametrize("vector", [(0.2, -0.3), (0, 0.5), (-0.4, 0)])
@@ -18,14 +18,14 @@ def test_fronts_of_a_plane_wave(vector):
     full = fronts.cells == 12 * 16
     assert full.sum() >= 4
     # v = omega k / |k|^2, one front per period of 10 samples.
-    velocity = 100 * fields.OMEGA * np.array(vector) / np.dot(vector, vector)
+    velocity = 100 * wave_fields.OMEGA * np.array(vector) / np.dot(vector, vector)
     np.testing.assert_allclose(
         fronts.velocity[full], np.tile(velocity, (full.sum(), 1)), atol=1e-6
     )
     np.testing.assert_allclose(fronts.speed[full], np.hypot(*velocity))
     np.testing.assert_allclose(fronts.goodness[full], 1)
     np.testing.assert_allclose(np.diff(fronts.time[full]), 0.1)
-    spread = (11 * abs(vector[0]) + 15 * abs(vector[1])) / fields.OMEGA
+    spread = (11 * abs(vector[0]) + 15 * abs(vector[1])) / wave_fields.OMEGA
     np.testing.assert_allclose(fronts.duration[full], spread / 100)
     assert (np.diff(fronts.time) >= 0).all()
 
@@ -40,18 +40,18 @@ def test_troughs_follow_half_a_period_later():
 
 @pytest.mark.parametrize("level", [0.2, 0.5])
 def test_speed_in_noise(level):
-    x = fields.plane_wave((0.25, -0.1), (300, 12, 16))
-    x += level * fields.noise(x.shape)
+    x = wave_fields.plane_wave((0.25, -0.1), (300, 12, 16))
+    x += level * wave_fields.noise(x.shape)
     fronts = waves.find_fronts(waves.wave_signal(x, band=(0.06, 0.14)))
     assert 26 <= len(fronts.time) <= 34
-    expected = fields.OMEGA / np.hypot(0.25, 0.1)
+    expected = wave_fields.OMEGA / np.hypot(0.25, 0.1)
     np.testing.assert_allclose(np.median(fronts.speed), expected, rtol=0.05)
     assert np.median(fronts.goodness) > 0.9
     assert waves.direction_coherence(fronts.velocity) > 0.95
 
 
 def test_synchrony_has_fronts_without_a_velocity():
-    signal = np.exp(1j * fields.OMEGA * (np.arange(40) + 0.3))[:, None, None]
+    signal = np.exp(1j * wave_fields.OMEGA * (np.arange(40) + 0.3))[:, None, None]
     fronts = waves.find_fronts(signal * np.ones((1, 5, 5)))
     assert len(fronts.time) == 3 or len(fronts.time) == 4
     assert np.isnan(fronts.speed).all() and np.isnan(fronts.goodness).all()
@@ -59,13 +59,13 @@ def test_synchrony_has_fronts_without_a_velocity():
 
 
 def test_a_rotating_wave_is_one_crooked_front():
-    fronts = waves.find_fronts(waves.wave_signal(fields.rotating_wave()))
+    fronts = waves.find_fronts(waves.wave_signal(wave_fields.rotating_wave()))
     assert len(fronts.time) == 1 and fronts.goodness[0] < 0.1
 
 
 def test_one_row_missing_cells_and_small_fronts():
     ring = waves.find_fronts(exact((0, 0.4), (60, 1, 16)))
-    np.testing.assert_allclose(ring.velocity[1], [0, fields.OMEGA / 0.4])
+    np.testing.assert_allclose(ring.velocity[1], [0, wave_fields.OMEGA / 0.4])
     signal = exact((0.2, 0.3))
     signal[:, 4, 5:9] = np.nan
     fronts = waves.find_fronts(signal)

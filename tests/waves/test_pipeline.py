@@ -3,7 +3,7 @@ import pytest
 
 from nwm_jax import waves
 from nwm_jax.errors import UserError
-from tests.waves import fields
+from tests.helpers import wave_fields
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_the_original_setting_gives_the_numbers_of_the_original_program(
 
 
 def test_the_generalized_setting_is_its_steps_one_after_another():
-    x = fields.noise((200, 3, 4)) + 5
+    x = wave_fields.noise((200, 3, 4)) + 5
     found = waves.wave_signal(x, band=(5, 30), fs=100)
     passed = waves.band_pass(x, (5, 30), fs=100, zero_phase=True)
     signal = waves.analytic_signal(waves.z_score(passed))
@@ -60,15 +60,15 @@ def test_the_generalized_setting_is_its_steps_one_after_another():
 
 
 def test_generalized_phases_are_those_of_the_wave_without_lag():
-    wave = fields.plane_wave((0.3, -0.2), (300, 6, 6))
+    wave = wave_fields.plane_wave((0.3, -0.2), (300, 6, 6))
     found = waves.wave_signal(wave * 100 + 7, band=(0.05, 0.2))
     t, i, j = np.indices(wave.shape)
-    turned = found * np.exp(-1j * (fields.OMEGA * t - 0.3 * i + 0.2 * j))
+    turned = found * np.exp(-1j * (wave_fields.OMEGA * t - 0.3 * i + 0.2 * j))
     assert np.abs(np.angle(turned[50:-50])).max() < 0.05
 
 
 def test_constant_and_missing_cells_have_no_signal():
-    x = fields.noise((100, 2, 3))
+    x = wave_fields.noise((100, 2, 3))
     x[:, 0, 0], x[:, 0, 1], x[5, 0, 2] = 3.0, np.nan, np.nan
     for band in (None, (0.1, 0.2)):
         for setting in ("generalized", "original"):
@@ -77,7 +77,7 @@ def test_constant_and_missing_cells_have_no_signal():
 
 
 def test_mistakes_are_named():
-    x = fields.noise((100, 2, 3))
+    x = wave_fields.noise((100, 2, 3))
     for call, words in [
         (lambda: waves.wave_signal(x[0]), r"\[time, height, width\]"),
         (lambda: waves.wave_signal(x[:2]), "at least 3"),

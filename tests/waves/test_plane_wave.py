@@ -3,7 +3,7 @@ import pytest
 
 from nwm_jax import waves
 from nwm_jax.errors import UserError
-from tests.waves import fields
+from tests.helpers import wave_fields
 
 
 @pytest.mark.parametrize("vector", [(0.31, -0.77), (0, 0), (-2.9, 1.3), (0.05, 3.0)])
@@ -44,8 +44,8 @@ def test_goodness_and_error_in_phase_noise(spread, goodness):
 
 
 def test_of_two_waves_the_stronger_counts():
-    one = fields.plane_wave((0.5, 0.3), (40, 16, 16))
-    other = fields.plane_wave((-0.8, 0.4), (40, 16, 16))
+    one = wave_fields.plane_wave((0.5, 0.3), (40, 16, 16))
+    other = wave_fields.plane_wave((-0.8, 0.4), (40, 16, 16))
     fit = waves.fit_plane_wave(waves.wave_signal(one + 0.4 * other))
     np.testing.assert_allclose(fit.wave_vector[10:30], [[0.5, 0.3]] * 20, atol=0.05)
     assert (fit.goodness[10:30] > 0.8).all()

@@ -8,9 +8,9 @@ import scipy.io
 
 from nwm_jax.errors import UserError
 from nwm_jax.waves import recording
-from tests.waves import fields
+from tests.helpers import wave_fields
 
-X = fields.noise((12, 3, 4)).astype(np.float32)
+X = wave_fields.noise((12, 3, 4)).astype(np.float32)
 
 
 def test_the_three_formats(tmp_path):

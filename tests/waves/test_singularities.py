@@ -3,12 +3,12 @@ import pytest
 
 from nwm_jax import waves
 from nwm_jax.errors import UserError
-from tests.waves import fields
+from tests.helpers import wave_fields
 
 
 @pytest.mark.parametrize("charge", [-1, 1])
 def test_rotating_wave_has_one_singularity_at_its_centre(charge):
-    x = fields.rotating_wave(charge, center=(5.5, 8.5))
+    x = wave_fields.rotating_wave(charge, center=(5.5, 8.5))
     signal = waves.wave_signal(x)
     found = waves.find_singularities(signal, boundary="open")
     np.testing.assert_array_equal(found.index, np.arange(60)[:, None])
@@ -21,7 +21,7 @@ def test_rotating_wave_has_one_singularity_at_its_centre(charge):
 
 
 def test_on_a_torus_the_charges_cancel():
-    x = waves.wave_signal(fields.noise((20, 9, 11)))
+    x = waves.wave_signal(wave_fields.noise((20, 9, 11)))
     charge = waves.winding_number(x)
     assert charge.shape == x.shape and set(np.unique(charge)) == {-1, 0, 1}
     np.testing.assert_array_equal(charge.sum(axis=(1, 2)), 0)
@@ -33,22 +33,22 @@ def test_on_a_torus_the_charges_cancel():
 
 def test_no_singularities_in_plane_and_standing_waves():
     for x in (
-        fields.plane_wave(fields.torus_vector(1, -2)),
-        fields.standing_wave(fields.torus_vector(1, 0)),
+        wave_fields.plane_wave(wave_fields.torus_vector(1, -2)),
+        wave_fields.standing_wave(wave_fields.torus_vector(1, 0)),
     ):
         assert not waves.winding_number(waves.wave_signal(x)).any()
 
 
 @pytest.mark.parametrize("level, most", [(0.3, 0), (1.0, 0.02)])
 def test_noise_adds_few_singularities_to_a_filtered_wave(level, most):
-    wave = fields.plane_wave((0.3, 0.2), (300, 12, 16))
-    x = wave + level * fields.noise(wave.shape)
+    wave = wave_fields.plane_wave((0.3, 0.2), (300, 12, 16))
+    x = wave + level * wave_fields.noise(wave.shape)
     signal = waves.wave_signal(x, band=(0.08, 0.12))
     assert np.abs(waves.winding_number(signal, boundary="open")).mean() <= most
 
 
 def test_a_missing_cell_leaves_its_four_squares_open():
-    x = fields.rotating_wave()
+    x = wave_fields.rotating_wave()
     x[:, 2, 3] = np.nan
     charge = waves.winding_number(waves.wave_signal(x), boundary="open")
     np.testing.assert_array_equal(
@@ -59,7 +59,7 @@ def test_a_missing_cell_leaves_its_four_squares_open():
 
 @pytest.mark.parametrize("charge", [-1, 1])
 def test_fit_of_a_rotating_wave(charge):
-    signal = waves.wave_signal(fields.rotating_wave(charge, center=(4.0, 9.0)))
+    signal = waves.wave_signal(wave_fields.rotating_wave(charge, center=(4.0, 9.0)))
     centers = np.array([[6.0, 7.0], [4.0, 9.0], [2.0, 2.0]])
     fit = waves.fit_rotating_wave(signal, centers)
     np.testing.assert_array_equal(fit.charge, charge)
@@ -71,16 +71,16 @@ def test_fit_of_a_rotating_wave(charge):
 
 
 def test_other_fields_do_not_rotate():
-    plane = waves.wave_signal(fields.plane_wave(fields.torus_vector(2, 1)))
+    plane = waves.wave_signal(wave_fields.plane_wave(wave_fields.torus_vector(2, 1)))
     assert (waves.fit_rotating_wave(plane).goodness < 0.3).all()
-    noise = waves.wave_signal(fields.noise())
+    noise = waves.wave_signal(wave_fields.noise())
     assert waves.fit_rotating_wave(noise).goodness.mean() < 2 / np.sqrt(12 * 16)
     nothing = waves.fit_rotating_wave(np.full((3, 4, 4), np.nan + 0j))
     assert np.isnan(nothing.goodness).all() and (nothing.charge == 0).all()
 
 
 def test_rotation_is_seen_through_noise_and_missing_cells():
-    x = fields.rotating_wave() + 0.5 * fields.noise((60, 13, 15))
+    x = wave_fields.rotating_wave() + 0.5 * wave_fields.noise((60, 13, 15))
     x[:, 3:6, 2] = np.nan
     fit = waves.fit_rotating_wave(waves.wave_signal(x, band=(0.05, 0.2)))
     assert (fit.charge == -1).all() and (fit.goodness[6:-6] > 0.9).all()
@@ -102,7 +102,7 @@ def test_pinwheels_of_an_orientation_map():
 
 
 def test_mistakes_are_named():
-    signal = waves.wave_signal(fields.noise((5, 4, 4)))
+    signal = waves.wave_signal(wave_fields.noise((5, 4, 4)))
     for call, words in [
         (lambda: waves.winding_number(signal.real), "analytic_signal"),
         (lambda: waves.winding_number(signal[:, :2]), "boundary='open'"),

@@ -3,15 +3,15 @@ import pytest
 
 from nwm_jax import waves
 from nwm_jax.errors import UserError
-from tests.waves import fields
+from tests.helpers import wave_fields
 
-K = fields.torus_vector(-2, 3)
+K = wave_fields.torus_vector(-2, 3)
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 3.0])
 def test_peak_of_a_plane_wave(level):
     shape = (200, 12, 16)
-    x = fields.plane_wave(K, shape) + level * fields.noise(shape)
+    x = wave_fields.plane_wave(K, shape) + level * wave_fields.noise(shape)
     found = waves.space_time_spectrum(x, fs=50.0, segment=100, num_shuffles=19)
     frequency, wave_vector = found.peak()
     np.testing.assert_allclose(frequency, 5.0)
@@ -28,7 +28,7 @@ def test_peak_of_a_plane_wave(level):
 def test_noise_is_like_its_shuffles():
     p = [
         waves.space_time_spectrum(
-            fields.noise((120, 8, 9), seed), segment=40, num_shuffles=9, seed=seed
+            wave_fields.noise((120, 8, 9), seed), segment=40, num_shuffles=9, seed=seed
         ).p_value
         for seed in range(12)
     ]
@@ -36,18 +36,20 @@ def test_noise_is_like_its_shuffles():
 
 
 def test_the_sum_is_the_mean_square():
-    x = fields.noise((4000, 3, 4)) * 2
+    x = wave_fields.noise((4000, 3, 4)) * 2
     for segment in (50, 51):
         found = waves.space_time_spectrum(x, segment=segment)
         # Without frequency 0, about one bin in twenty-five, and its window's neighbour.
         np.testing.assert_allclose(found.power.sum(), np.mean(x**2), rtol=0.05)
-    wave = fields.plane_wave(K, (200, 12, 16))
+    wave = wave_fields.plane_wave(K, (200, 12, 16))
     found = waves.space_time_spectrum(wave, segment=100)
     np.testing.assert_allclose(found.power.sum(), 0.5, rtol=1e-3)
 
 
 def test_standing_and_opposite_waves_have_two_peaks():
-    x = fields.plane_wave(K, (200, 12, 16)) + 0.5 * fields.plane_wave(-K, (200, 12, 16))
+    x = wave_fields.plane_wave(K, (200, 12, 16)) + 0.5 * wave_fields.plane_wave(
+        -K, (200, 12, 16)
+    )
     found = waves.space_time_spectrum(x, segment=100)
     at = np.argmin(np.abs(found.frequency - 0.1))
 
@@ -59,7 +61,7 @@ def test_standing_and_opposite_waves_have_two_peaks():
 
 
 def test_axes_band_and_missing_cells():
-    x = fields.plane_wave(K, (200, 12, 16))
+    x = wave_fields.plane_wave(K, (200, 12, 16))
     x[:, 1, 1], x[:, 2, 2] = np.nan, 7.0
     found = waves.space_time_spectrum(x, fs=10.0, band=(0.5, 2.0), segment=100)
     np.testing.assert_allclose(found.frequency, np.arange(5, 21) / 10)
@@ -71,7 +73,7 @@ def test_axes_band_and_missing_cells():
 
 
 def test_mistakes_are_named():
-    x = fields.noise((40, 3, 4))
+    x = wave_fields.noise((40, 3, 4))
     for call, words in [
         (lambda: waves.space_time_spectrum(x[0]), "time, height, width"),
         (lambda: waves.space_time_spectrum(x[:3]), "at least 4 frames"),

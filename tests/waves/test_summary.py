@@ -5,13 +5,13 @@ import pytest
 
 from nwm_jax import waves
 from nwm_jax.errors import UserError
-from tests.waves import fields
+from tests.helpers import wave_fields
 
-K = fields.torus_vector(1, 2)
+K = wave_fields.torus_vector(1, 2)
 
 
 def test_plane_wave_on_a_torus():
-    found = waves.statistics(fields.plane_wave(K), fs=100.0)
+    found = waves.statistics(wave_fields.plane_wave(K), fs=100.0)
     number = np.hypot(*K)
     expected = {
         "frames": 60,
@@ -22,7 +22,7 @@ def test_plane_wave_on_a_torus():
         "velocity": K,
         "direction": np.arctan2(*K),
         "wave_number": number,
-        "speed": 100 * fields.OMEGA / number,
+        "speed": 100 * wave_fields.OMEGA / number,
         "coherence": 1,
         "one_sided_coherence": 1,
         "momentary_coherence": 1,
@@ -45,20 +45,22 @@ def test_waves_shorter_than_4_cells():
     j = np.arange(16)
     phase = np.cumsum(np.where(j < 8, 1.2, 2.0))
     t = np.arange(60)[:, None, None]
-    field = np.cos(fields.OMEGA * t - phase) * np.ones((1, 12, 1))
+    field = np.cos(wave_fields.OMEGA * t - phase) * np.ones((1, 12, 1))
     found = waves.statistics(field, boundary="open")
     assert found["coherence"] < 0.3 and found["one_sided_coherence"] > 0.99
 
 
 def test_other_fields():
-    rotating = waves.statistics(fields.rotating_wave(), boundary="open")
+    rotating = waves.statistics(wave_fields.rotating_wave(), boundary="open")
     assert rotating["travelling_index"] > 0.99 and rotating["coherence"] < 0.05
     # One singularity; the centre cell has a phase, so it sits beside it.
     np.testing.assert_allclose(rotating["singular_fraction"], 1 / (12 * 14), rtol=0.01)
-    still = fields.standing_wave(K) + 0.05 * fields.noise()
+    still = wave_fields.standing_wave(K) + 0.05 * wave_fields.noise()
     standing = waves.statistics(still)
     assert standing["travelling_index"] < 0.1 and standing["coherence"] < 0.3
-    together = np.cos(fields.OMEGA * np.arange(60))[:, None, None] * np.ones((1, 5, 6))
+    together = np.cos(wave_fields.OMEGA * np.arange(60))[:, None, None] * np.ones(
+        (1, 5, 6)
+    )
     found = waves.statistics(together)
     np.testing.assert_allclose(found["synchrony"], 1)
     assert found["travelling_index"] < 0.01
@@ -67,14 +69,14 @@ def test_other_fields():
 
 @pytest.mark.parametrize("level", [0.5, 1.5])
 def test_noise_and_missing_cells(level):
-    wave = fields.plane_wave(K, (300, 12, 16))
-    x = wave + level * fields.noise(wave.shape)
+    wave = wave_fields.plane_wave(K, (300, 12, 16))
+    x = wave + level * wave_fields.noise(wave.shape)
     x[:, 3, 4], x[:, 0, 0] = np.nan, 2.0
     found = waves.statistics(x, band=(0.07, 0.14))
     assert found["missing"] == 2
     assert found["coherence"] > 0.95 and found["travelling_index"] > 0.95
     np.testing.assert_allclose(found["frequency"], 0.1, atol=0.005)
-    noise = waves.statistics(fields.noise(wave.shape), band=(0.07, 0.14))
+    noise = waves.statistics(wave_fields.noise(wave.shape), band=(0.07, 0.14))
     assert noise["coherence"] < 0.15 and noise["travelling_index"] < 0.45
     assert noise["plane_wave"] < 0.3 and noise["singular_fraction"] > 0.25
 
@@ -82,7 +84,7 @@ def test_noise_and_missing_cells(level):
 def test_rings_are_not_compared_with_one_another():
     t, _, j = np.indices((60, 5, 16))
     start = np.random.default_rng(0).uniform(0, 2 * np.pi, (1, 5, 1))
-    x = np.cos(fields.OMEGA * t - 2 * np.pi * 3 * j / 16 + start)
+    x = np.cos(wave_fields.OMEGA * t - 2 * np.pi * 3 * j / 16 + start)
     found = waves.statistics(x, rings=True)
     np.testing.assert_allclose(found["velocity"], [0, 2 * np.pi * 3 / 16], atol=1e-5)
     for name in ("coherence", "plane_wave", "travelling_index"):
@@ -93,21 +95,21 @@ def test_rings_are_not_compared_with_one_another():
 
 
 def test_skip_leaves_out_the_start():
-    x = fields.plane_wave(K, (90, 12, 16))
-    x[:30] = fields.plane_wave(-K, (30, 12, 16))
+    x = wave_fields.plane_wave(K, (90, 12, 16))
+    x[:30] = wave_fields.plane_wave(-K, (30, 12, 16))
     mixed, late = waves.statistics(x), waves.statistics(x, skip=40)
     assert late["frames"] == 50 and late["coherence"] > 0.99
     assert late["velocity"][0] > mixed["velocity"][0]
 
 
 def test_the_original_setting_skips_its_transient():
-    x = fields.plane_wave(K, (72, 12, 16), omega=2 * np.pi * 0.15)
+    x = wave_fields.plane_wave(K, (72, 12, 16), omega=2 * np.pi * 0.15)
     found = waves.statistics(x, band=waves.ORIGINAL_BAND, setting="original", skip=18)
     np.testing.assert_allclose(found["velocity"], K, atol=0.01)
 
 
 def test_long_records_are_thinned(monkeypatch):
-    x = fields.plane_wave(K)
+    x = wave_fields.plane_wave(K)
     whole = waves.statistics(x)
     monkeypatch.setattr("nwm_jax.waves.summary._MOST_FRAMES", 13)
     thinned = waves.statistics(x)
@@ -123,7 +125,7 @@ def test_nothing_to_see_is_none():
 
 
 def test_mistakes_are_named():
-    x = fields.noise((20, 4, 4))
+    x = wave_fields.noise((20, 4, 4))
     for call, words in [
         (lambda: waves.statistics(x[0]), "height, width"),
         (lambda: waves.statistics(x, skip=17), "at least 4 must be left"),

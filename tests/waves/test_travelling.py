@@ -3,9 +3,9 @@ import pytest
 
 from nwm_jax import waves
 from nwm_jax.errors import UserError
-from tests.waves import fields
+from tests.helpers import wave_fields
 
-K = fields.torus_vector(1, 2)
+K = wave_fields.torus_vector(1, 2)
 
 
 def index(x):
@@ -13,22 +13,22 @@ def index(x):
 
 
 def test_plane_and_rotating_waves_travel_standing_ones_do_not():
-    np.testing.assert_allclose(index(fields.plane_wave(K)), 1, atol=1e-6)
-    assert index(fields.rotating_wave()) > 0.99
-    assert index(fields.standing_wave(K)) < 1e-6
-    assert index(np.ones((1, 3, 4)) * fields.plane_wave(K)[:, :1, :1]) < 1e-6
+    np.testing.assert_allclose(index(wave_fields.plane_wave(K)), 1, atol=1e-6)
+    assert index(wave_fields.rotating_wave()) > 0.99
+    assert index(wave_fields.standing_wave(K)) < 1e-6
+    assert index(np.ones((1, 3, 4)) * wave_fields.plane_wave(K)[:, :1, :1]) < 1e-6
 
 
 @pytest.mark.parametrize("other", [0.2, 0.5, 0.9, 1.0])
 def test_two_waves_against_one_another(other):
-    x = fields.plane_wave(K) + other * fields.plane_wave(-K)
+    x = wave_fields.plane_wave(K) + other * wave_fields.plane_wave(-K)
     expected = (1 - other**2) / (1 + other**2)
     np.testing.assert_allclose(index(x), expected, atol=1e-6)
 
 
 def test_two_waves_across_one_another_both_travel():
-    x = fields.plane_wave(fields.torus_vector(1, 0))
-    x = x + fields.plane_wave(fields.torus_vector(0, 1), omega=2 * np.pi / 5)
+    x = wave_fields.plane_wave(wave_fields.torus_vector(1, 0))
+    x = x + wave_fields.plane_wave(wave_fields.torus_vector(0, 1), omega=2 * np.pi / 5)
     assert index(x) > 0.99
 
 
@@ -45,20 +45,20 @@ def test_a_mode_with_unequal_halves_has_the_index_of_the_docstring():
 
 @pytest.mark.parametrize("level", [0.3, 1.0])
 def test_noise_changes_little(level):
-    noise = level * fields.noise((400, 12, 16))
+    noise = level * wave_fields.noise((400, 12, 16))
     shape = noise.shape
-    assert index(fields.plane_wave(K, shape) + noise) > 0.95
-    assert index(fields.standing_wave(K, shape) + noise) < 0.25
+    assert index(wave_fields.plane_wave(K, shape) + noise) > 0.95
+    assert index(wave_fields.standing_wave(K, shape) + noise) < 0.25
 
 
 def test_noise_alone_does_not_travel():
     for seed in range(3):
-        x = fields.noise((600, 12, 16), seed)
+        x = wave_fields.noise((600, 12, 16), seed)
         assert waves.travelling_index(waves.wave_signal(x, band=(0.05, 0.2))) < 0.35
 
 
 def test_missing_cells_are_left_out():
-    x = fields.plane_wave(K)
+    x = wave_fields.plane_wave(K)
     x[:, 2, 3] = np.nan
     assert index(x) > 0.99
     assert np.isnan(waves.travelling_index(np.full((9, 2, 2), np.nan + 0j)))
@@ -66,8 +66,8 @@ def test_missing_cells_are_left_out():
 
 def test_long_records_are_thinned(monkeypatch):
     monkeypatch.setattr("nwm_jax.waves.travelling._MOST_FRAMES", 7)
-    assert index(fields.plane_wave(K)) > 0.99
-    assert index(fields.standing_wave(K)) < 1e-6
+    assert index(wave_fields.plane_wave(K)) > 0.99
+    assert index(wave_fields.standing_wave(K)) < 1e-6
 
 
 def test_mistakes_are_named():

@@ -1,0 +1,236 @@
+"""Segmentation datasets in three splits, by the fields of a config."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nwm_jax.data import cache
+from nwm_jax.data.segmentation import multi_mnist, polygons, tetrominoes
+from nwm_jax.data.segmentation.enlarge import enlarge
+from nwm_jax.data.sequences import images as permutations
+from nwm_jax.data.sequences import mnist
+from nwm_jax.data.sequences.images import LabelledImages
+from nwm_jax.errors import UserError, unknown
+
+DATASETS = ("tetrominoes", "mnist", "multimnist", "polygons")
+SPLITS = ("train", "valid", "test")
+#: Raised whenever what is stored changes for the same settings.
+FORMAT = 1
+# Of MNIST's 60,000 training images, in the original's order.
+_MNIST_SEED = 42
+_MNIST_TRAIN, _MNIST_VALID, _MNIST_TEST = 51_000, 9_000, 10_000
+
+_DIGITS = ("background", *map(str, range(10)))
+Progress = Callable[[int, int], None]
+
+
+class ShapeSource(Protocol):
+    """Images and the classes of their pixels.
+
+    Attributes:
+      image_shape: (H, W, C).
+      class_names: names of the classes; the first is the background.
+    """
+
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+
+    def size(self, split: str) -> int:
+        """Number of images of a split: "train", "valid" or "test"."""
+
+    def rows(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Some images of a split, as they lie on the host, ``[n, ...]``."""
+
+    def images(self, batch: Mapping[str, jax.Array]) -> jax.Array:
+        """Images of `rows`, float32 ``[n, H, W, C]`` in [0, 1]; jittable."""
+
+    def labels(self, batch: Mapping[str, jax.Array]) -> jax.Array:
+        """Classes of their pixels, int32 ``[n, H, W]``; jittable."""
+
+
+class StoredShapes:
+    """Drawn images in the cache.
+
+    Args:
+      image_shape: (H, W, C).
+      class_names: names of the classes.
+      sizes: images of every split.
+      open_arrays: gives "images" and "labels" of every split. It is called when the
+        first image is read: a trained model needs no data.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        class_names: tuple[str, ...],
+        sizes: Mapping[str, int],
+        open_arrays: Callable[[], Mapping[str, Mapping[str, np.ndarray]]],
+    ) -> None:
+        self.image_shape = image_shape
+        self.class_names = class_names
+        self._sizes = dict(sizes)
+        self._open_arrays = open_arrays
+
+    @functools.cached_property
+    def _arrays(self) -> Mapping[str, Mapping[str, np.ndarray]]:
+        return self._open_arrays()
+
+    def size(self, split: str) -> int:
+        """Number of images of a split."""
+        return self._sizes[split]
+
+    def rows(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """ "images" uint8 ``[n, H, W, C]`` and "labels" uint8 ``[n, H, W]``."""
+        return {name: array[indices] for name, array in self._arrays[split].items()}
+
+    def images(self, batch: Mapping[str, jax.Array]) -> jax.Array:
+        """Bytes over 255."""
+        return jnp.asarray(batch["images"], jnp.float32) / 255.0
+
+    def labels(self, batch: Mapping[str, jax.Array]) -> jax.Array:
+        """As they are stored."""
+        return jnp.asarray(batch["labels"], jnp.int32)
+
+
+class EnlargedDigits:
+    """MNIST, enlarged while it is read; what is bright belongs to the digit.
+
+    Args:
+      found: images and digits of every split, uint8 ``[N, 28, 28]`` and ``[N]``.
+      zoom: how many times larger, see `data.segmentation.enlarge.enlarge`.
+    """
+
+    def __init__(
+        self, found: Mapping[str, tuple[np.ndarray, np.ndarray]], zoom: int
+    ) -> None:
+        self._found = found
+        self._zoom = zoom
+        height, width = found["train"][0].shape[1:]
+        self.image_shape = (zoom * height, zoom * width, 1)
+        self.class_names = _DIGITS
+
+    def size(self, split: str) -> int:
+        """Number of images of a split."""
+        return len(self._found[split][1])
+
+    def rows(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """ "images" float32 ``[n, H, W, 1]`` and "labels" uint8 ``[n, H, W]``."""
+        small, classes = (array[indices] for array in self._found[split])
+        images = enlarge(small, self._zoom)
+        labels = (images > 0.5) * (classes[:, None, None] + np.uint8(1))
+        return {"images": images[..., None], "labels": labels.astype(np.uint8)}
+
+    def images(self, batch: Mapping[str, jax.Array]) -> jax.Array:
+        """The enlarged image, grey."""
+        return jnp.asarray(batch["images"], jnp.float32)
+
+    def labels(self, batch: Mapping[str, jax.Array]) -> jax.Array:
+        """The digit plus one where the enlarged image is brighter than a half."""
+        return jnp.asarray(batch["labels"], jnp.int32)
+
+
+def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
+    """Opens a dataset.
+
+    Args:
+      data: the config's `data`: name (of `DATASETS`), cache_dir, num_train, num_valid and
+        num_test (of MNIST 0: all). Tetrominoes, Multi-MNIST and polygons: side and seed.
+        Tetrominoes: cell. Polygons: corners, most, radius and equal_area, see
+        `data.segmentation.polygons.draw`. MNIST: zoom. Both MNISTs: digits ("mnist", or
+        "sklearn" for the small ones that come with scikit-learn), and path, see `data.sequences.mnist.read`.
+      progress: called as progress(done, total) while images are drawn or downloaded.
+
+    Returns:
+      The dataset. Images that are drawn are drawn once and kept in the cache.
+
+    Raises:
+      UserError: unknown dataset, numbers that do not fit, or files that are missing.
+    """
+    if data.name == "mnist":
+        return _open_mnist(data, progress)
+    if data.name not in DATASETS:
+        raise unknown("data.name", data.name, DATASETS)
+    sizes = {"train": data.num_train, "valid": data.num_valid, "test": data.num_test}
+    settings: dict[str, Any] = {"side": data.side, "seed": data.seed}
+    if data.name == "tetrominoes":
+        settings |= {"cell": data.cell}
+        names, channels = tetrominoes.NAMES, 3
+    elif data.name == "polygons":
+        settings |= {
+            "corners": list(data.corners),
+            "most": data.most,
+            "radius": list(data.radius),
+            "equal_area": data.equal_area,
+        }
+        names, channels = _polygon_names(data.corners), 1
+    else:
+        names, channels = _DIGITS, 1
+
+    def draw() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        if data.name == "tetrominoes":
+            return tetrominoes.draw(sizes, **settings, progress=progress)
+        if data.name == "polygons":
+            return polygons.draw(sizes, **settings)
+        found = _read_digits(data, progress)
+        return multi_mnist.draw(
+            found.train, found.train_labels, sizes, **settings, progress=progress
+        )
+
+    def write(folder: Any) -> dict[str, dict[str, int]]:
+        files = {}
+        for split, arrays in draw().items():
+            for name, array in zip(("images", "labels"), arrays):
+                file = f"{name}-{split}.npy"
+                files[file] = cache.write_array(folder / file, array)
+        return files
+
+    told = {"format": FORMAT, "dataset": data.name, "sizes": sizes, **settings}
+    if data.name == "multimnist":
+        # One's own digits may be others.
+        told |= {"digits": data.digits, "path": data.path}
+    return StoredShapes(
+        (data.side, data.side, channels),
+        names,
+        sizes,
+        lambda: cache.open_folder(data.name, told, write, data.cache_dir, SPLITS),
+    )
+
+
+def _polygon_names(corners: tuple[int, ...]) -> tuple[str, ...]:
+    named = (polygons.NAMES.get(n, f"{n} corners") for n in corners)
+    return ("background", *named)
+
+
+def _read_digits(data: Any, progress: Progress | None) -> LabelledImages:
+    if data.digits == "sklearn":
+        from nwm_jax.data.sequences import digits  # takes a second
+
+        return digits.read()
+    return mnist.read(data.path, data.cache_dir, progress)
+
+
+def _open_mnist(data: Any, progress: Progress | None) -> EnlargedDigits:
+    found = _read_digits(data, progress)
+    order = permutations.permutation(len(found.train), _MNIST_SEED)
+    # Of other files than MNIST's the same parts.
+    edge = len(found.train) * _MNIST_TRAIN // (_MNIST_TRAIN + _MNIST_VALID)
+    parts = {
+        "train": (found.train, found.train_labels, order[:edge]),
+        "valid": (found.train, found.train_labels, order[edge:]),
+        "test": (found.test, found.test_labels, np.arange(len(found.test))),
+    }
+    kept = {}
+    for split, (images, classes, indices) in parts.items():
+        wanted = data[f"num_{split}"]
+        if wanted > len(indices):
+            raise UserError(
+                f"data.num_{split}={wanted} is more than the {len(indices)} images "
+                f"that there are"
+            )
+        indices = indices[: wanted or len(indices)]
+        kept[split] = images[indices], classes[indices]
+    return EnlargedDigits(kept, data.zoom)

@@ -1,0 +1,1 @@
+"""What to run: one folder for each experiment."""

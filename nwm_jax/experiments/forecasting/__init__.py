@@ -1,0 +1,1 @@
+"""Forecasting moving things from their images: the Hamiltonian benchmark."""

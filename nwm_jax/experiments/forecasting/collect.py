@@ -1,0 +1,138 @@
+"""Reads what a table needs of workdirs: their config.json and eval.json, no more."""
+
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from nwm_jax.errors import UserError
+from nwm_jax.experiments.forecasting import configs
+from nwm_jax.runs import workdirs
+
+#: Measures of a table, and where eval.json has them: the group, the key of the
+#: forecast, the ending of the keys of forecasts without skill. VPT is that of the
+#: forward forecast, in frames, which all models have.
+MEASURES = {
+    "table_units": ("table_units", "forecast", ""),
+    "relative_mse": ("relative_mse", "forecast", ""),
+    "mse": ("mse", "forecast", ""),
+    "vpt": ("vpt", "forward_abs", "_abs"),
+}
+NO_SKILL = ("mean_image", "last_frame")
+
+
+class Entry(NamedTuple):
+    """One evaluated run.
+
+    Attributes:
+      workdir: its folder.
+      dataset: the dataset's short name in configs ("spring", not "mass_spring"); of
+        movies of one's own the folder and the file, such as "clips/frames.npy".
+      model: its model.
+      protocol: the protocol of the evaluation, by name.
+      seed: the seed of the run.
+      step: the step that was evaluated.
+      num_steps: the last step of the run.
+      num_windows: windows of the test set.
+      num_parameters: parameters of the model.
+      score: the measure's value; NaN where the forecast is not finite, or training
+        ended because a step was not.
+      no_skill: the same of forecasts without skill; {} where there are none.
+      diverged: whether training ended because a step was not finite.
+    """
+
+    workdir: pathlib.Path
+    dataset: str
+    model: str
+    protocol: str
+    seed: int
+    step: int
+    num_steps: int
+    num_windows: int
+    num_parameters: int
+    score: float
+    no_skill: dict[str, float]
+    diverged: bool = False
+
+
+def collect(
+    patterns: Sequence[str], measure: str = "table_units"
+) -> tuple[list[Entry], list[str]]:
+    """Reads all workdirs that patterns match.
+
+    Args:
+      patterns: as a shell has them, such as "runs/*"; "**" stands for any folders.
+      measure: a key of `MEASURES`.
+
+    Returns:
+      The runs, in the order of their folders' names; and one line for each that is
+      left out (not a workdir, not evaluated, damaged, the same experiment with the
+      same seed once more) or was evaluated before its last step.
+
+    Raises:
+      UserError: no run could be read.
+    """
+    entries, notes = workdirs.collect(
+        workdirs.find(patterns),
+        lambda folder: read(folder, measure),
+        lambda entry: (entry.protocol, entry.dataset, entry.model, entry.seed),
+    )
+    notes += [
+        f"note: {entry.workdir} {'diverged after' if entry.diverged else 'was evaluated at'}"
+        f" step {entry.step:,} of {entry.num_steps:,}"
+        for entry in entries
+        if entry.step != entry.num_steps
+    ]
+    if not entries:
+        why = f" ({'; '.join(notes)})" if notes else ", nothing matches"
+        raise UserError(
+            f"no evaluated run in {' '.join(patterns)}{why}: give the folders of "
+            "python -m nwm_jax.train, such as --runs='runs/*'"
+        )
+    return entries, notes
+
+
+def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
+    """Reads one workdir.
+
+    Raises:
+      UserError: it is not a workdir, has not been evaluated, or is damaged.
+    """
+    config, found = workdirs.read(workdir), workdirs.scores(workdir)
+    group, key, ending = MEASURES[measure]
+    with workdirs.understood():
+        diverged = "diverged" in found
+        if found.get(group) is None and not diverged:
+            raise UserError(f"its eval.json has no {group}; evaluate it again")
+        return Entry(
+            workdir=workdir,
+            dataset=_dataset(config["data"]),
+            model=str(config["model"]["name"]),
+            protocol=str(found["protocol"]),
+            seed=int(found["seed"]),
+            step=int(found["step"]),
+            num_steps=int(config["num_steps"]),
+            num_windows=int(found["num_windows"]),
+            num_parameters=int(found["num_parameters"]),
+            score=math.nan if diverged else _number(found[group], key),
+            no_skill={
+                who: _number(found[group], who + ending)
+                for who in NO_SKILL
+                if not diverged and who + ending in found[group]
+            },
+            diverged=diverged,
+        )
+
+
+def _dataset(data: Mapping[str, Any]) -> str:
+    """Names a dataset; the name in the config says nothing of movies of one's own."""
+    path = pathlib.Path(data.get("path", ""))
+    if path.suffix == ".npy" or path.is_file():
+        return str(pathlib.Path(*path.parts[-2:]))
+    return configs.short_name(data["name"])
+
+
+def _number(group: Mapping[str, Any], key: str) -> float:
+    """JSON's null stands for a number that is not finite."""
+    value = group[key]
+    return math.nan if value is None else float(value)

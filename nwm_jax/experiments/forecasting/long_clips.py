@@ -1,0 +1,88 @@
+"""Valid prediction time on long trajectories, which a run was not trained on.
+
+Of a few datasets the suite has test sets of about a thousand frames
+(`<name>_long_trajectory`): a forecast that holds to the end of an ordinary clip is only
+told there how long it holds.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nwm_jax.data import RecordsSource, Source, open_source, suite
+from nwm_jax.data.folder import expand
+from nwm_jax.errors import UserError
+from nwm_jax.experiments.forecasting.vpt import ValidPredictionTime
+
+if TYPE_CHECKING:
+    from nwm_jax.experiments.forecasting.task import Forecasting
+
+#: Frames of trajectories that are simulated.
+NUM_FRAMES = 1024
+_LONG = "_long_trajectory"
+
+
+class LongPredictionTime(ValidPredictionTime):
+    """Valid prediction times on other test trajectories than the run's own.
+
+    Everything else is the run's: the mean image, the number of trajectories.
+
+    Args:
+      task: the run's.
+      data: a folder of records with a test split, or the name of a dataset: its
+        `_long_trajectory` set where it has one.
+
+    Raises:
+      UserError: no such data, images of another shape, or clips that are too short.
+    """
+
+    def __init__(self, task: Forecasting, data: str) -> None:
+        source, self._told = _open(task, data)
+        if source.image_shape != task.source.image_shape:
+            raise UserError(
+                f"{data} has images {source.image_shape}, the run's data "
+                f"{task.source.image_shape}"
+            )
+        if source.num_frames < task.window:
+            raise UserError(
+                f"{data} has clips of {source.num_frames} frames; the run's evaluation "
+                f"windows alone have {task.window}"
+            )
+        super().__init__(task, source)
+
+    def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
+        """See `ValidPredictionTime.summarise`.
+
+        Returns:
+          {"vpt_long": ...} with "data": which; "num_frames" of its clips; and all that
+          there is in "vpt".
+        """
+        told = {"data": self._told, "num_frames": self.length}
+        return {"vpt_long": told | super().summarise(scores)["vpt"]}
+
+
+def _open(task: Forecasting, data: str) -> tuple[Source, str]:
+    """The data, and what it is called."""
+    folder = expand(data)
+    if os.path.isdir(folder):
+        return RecordsSource(folder), str(folder.resolve())
+    try:
+        name = suite.get(data).name
+    except UserError as error:
+        raise UserError(f"--data={data} is no folder, and: {error}") from None
+    if name + _LONG in suite.DATASETS:
+        name += _LONG
+    config = task.config
+    source = open_source(
+        name=name,
+        cache_dir=config.data.cache_dir,
+        num_train=1,
+        num_test=config.eval.num_vpt,
+        num_frames=NUM_FRAMES,
+        dt=config.data.dt,
+        seed=config.data.seed,
+    )
+    return source, name

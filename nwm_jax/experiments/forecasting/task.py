@@ -1,0 +1,327 @@
+"""Forecasting moving things from their images: the Hamiltonian benchmark.
+
+A training clip is as long as the model says. An evaluation window is `eval.horizon`
+frames longer; the model sees its first `model.num_observed` frames and is scored on
+the last `eval.horizon`, the benchmark's forward extrapolation (arXiv:2111.05458).
+Models that run backward too see the last frames instead and are scored on the first.
+Training is followed on the split "valid", results are of the split "test".
+"""
+
+import copy
+import functools
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from ml_collections import ConfigDict
+
+from nwm_jax.data import Source, open_source
+from nwm_jax.data.windows import eval_windows, train_windows
+from nwm_jax.errors import UserError, unknown
+from nwm_jax.experiments.forecasting import mse
+from nwm_jax.experiments.forecasting.energy import EnergyDrift, readable
+from nwm_jax.experiments.forecasting.vpt import ValidPredictionTime
+from nwm_jax.experiments.wave_statistics import WaveStatistics
+from nwm_jax.figures import animation, strip, waves
+from nwm_jax.models import ForecastModel
+from nwm_jax.models.forecaster import Forecaster
+from nwm_jax.models.forecasting import build
+from nwm_jax.modules import functional
+from nwm_jax.modules.cells import OscillatorCell
+from nwm_jax.training.evaluation import Evaluation
+
+# What `--metrics` knows.
+METRICS = ("mse", "vpt", "energy", "waves", "symetric")
+
+
+class Forecasting:
+    """The forecasting task of a config, see `training.task.Task`.
+
+    Args:
+      config: a resolved config of `experiments.forecasting.configs`.
+      source: the data; opened (or simulated and cached) by the config if None.
+      progress: called as progress(done, total), in trajectories, while simulating.
+
+    Attributes:
+      split: whose windows are scored, "test" or "valid".
+
+    Raises:
+      UserError: clips are shorter than a training clip or an evaluation window, or
+        images have neither one channel nor three.
+    """
+
+    best = ("relative_mse/forecast", "min")
+    # The loss is this error and a constant, which would hide the curve.
+    curve = "mse"
+    followed = best[0]
+    note = ""
+    preparation = "simulating trajectories"
+    split = "test"
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        source: Source | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.source = source or open_source(**config.data.to_dict(), progress=progress)
+        channels = self.source.image_shape[-1]
+        if channels not in (1, 3):
+            raise UserError(
+                f"images of the data have {channels} channels: save them with 1 (grey) "
+                "or 3 (red, green, blue)"
+            )
+        # The model's structure, with shapes in the place of its weights.
+        self.model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        self.graphdef = functional.split(self.model)[0]
+        self.train_length = self.units_per_example = self.model.train_length
+        self.num_eval = config.eval.num_windows
+        self.eval_batch_size = config.eval.batch_size
+        self.window = self.train_length + config.eval.horizon
+        if self.source.num_frames < self.window:
+            raise UserError(
+                f"clips of the data have {self.source.num_frames} frames, but the "
+                f"evaluation needs {self.window} (a training clip of "
+                f"{self.train_length} + eval.horizon): lower model.num_target or "
+                "eval.horizon"
+            )
+        self._mean_image = functools.cache(self._draw_mean_image)
+
+    @functools.cached_property
+    def validation(self) -> "Forecasting":
+        """This task, scored on the split "valid"."""
+        other = copy.copy(self)
+        other.split = "valid"
+        other.__dict__.pop("_eval_windows", None)
+        return other
+
+    def init(self, key: jax.Array) -> ForecastModel:
+        """Draws a new model."""
+        return build(
+            self.config.model,
+            self.source.image_shape,
+            conv=self.config.conv,
+            remat=self.config.remat,
+            rngs=nnx.Rngs(key),
+        )
+
+    def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
+        """Training clips of a step; the images are rendered inside the loss."""
+        length = self.train_length
+        indices, starts = train_windows(
+            self.config.seed,
+            step,
+            rows,
+            batch_size=self.config.batch_size,
+            num_trajectories=self.source.size("train"),
+            num_frames=self.source.num_frames,
+            length=length,
+        )
+        return self.source.windows("train", indices, starts, length)
+
+    def loss(
+        self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
+        """The model's loss on the images of a batch.
+
+        What the model changed in itself besides its parameters is the next state.
+        """
+        model = functional.merge(self.graphdef, params, state)
+        loss, metrics = model.loss(self.source.images(batch), key)
+        return loss, (metrics, functional.split(model)[2])
+
+    def forward_flops(self) -> float:
+        """Floating-point operations of the loss of one batch, counted by XLA."""
+        plain = self.config.copy_and_resolve_references()
+        with plain.unlocked():
+            plain.conv = "xla"  # XLA counts what is inside of a scan only once
+        counted = type(self)(plain, self.source)
+        _, params, state = functional.split(
+            jax.eval_shape(lambda: counted.init(jax.random.key(0)))
+        )
+        images = jax.ShapeDtypeStruct(
+            (plain.batch_size, self.train_length, *self.source.image_shape),
+            jnp.float32,
+        )
+
+        def loss(params: Any, images: jax.Array) -> jax.Array:
+            model = functional.merge(counted.graphdef, params, state)
+            return model.loss(images, jax.random.key(0))[0]
+
+        return jax.jit(loss).lower(params, images).cost_analysis()["flops"]
+
+    def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Windows `indices` of the fixed, seeded set of the split's windows."""
+        trajectories, starts = self._eval_windows
+        return self.with_mean_image(
+            self.source.windows(
+                self.split, trajectories[indices], starts[indices], self.window
+            )
+        )
+
+    def with_mean_image(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Adds "mean_image", float32 ``[n, H, W, C]``, the same for all examples.
+
+        So it is made on the host, and not while `score` is compiled.
+        """
+        count = len(next(iter(batch.values())))
+        shape = (count, *self.source.image_shape)
+        return batch | {"mean_image": np.broadcast_to(self.mean_image, shape).copy()}
+
+    def score(
+        self, model: ForecastModel, batch: dict[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """Errors of the frames of every window, see `mse.score`."""
+        return mse.score(model, self.source.images(batch), batch["mean_image"])
+
+    def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Errors of the extrapolated frames and of each frame, see `mse.summarise`."""
+        horizon = self.config.eval.horizon
+        return mse.summarise(scores, horizon, self.source.image_shape)
+
+    def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
+        """What metrics are computed by.
+
+        Args:
+          metrics: of `METRICS`; none: the usual ones, which are "mse" (the task
+            itself), "vpt", "energy" where images can be read, and "waves" (of the
+            forecast frames) where oscillators move.
+
+        Returns:
+          The evaluations by name, in this order.
+
+        Raises:
+          UserError: an unknown metric, or one that the data cannot give.
+        """
+        if not metrics:
+            tells = readable(self.source, self.config.eval.horizon)
+            metrics = ["mse", "vpt"] + ["energy"] * tells
+            metrics += ["waves"] * self._oscillates
+        for name in metrics:
+            if name not in METRICS:
+                raise unknown("metric", name, METRICS)
+            if name == "waves" and not self._oscillates:
+                raise UserError(
+                    f"the model {self.config.model.name} has no field of oscillators: "
+                    "leave the metric waves away"
+                )
+        made: dict[str, Evaluation] = {}
+        for name in metrics:
+            if name == "mse":
+                made[name] = self
+            elif name == "vpt":
+                made[name] = ValidPredictionTime(self)
+            elif name == "energy":
+                made[name] = EnergyDrift(self)
+            elif name == "waves":
+                made[name] = WaveStatistics(
+                    self,
+                    lambda model, batch: model.states(self.source.images(batch)),
+                    rings=self.model.cell.hparams.topology == "ring",
+                    skip=self.model.num_observed,
+                )
+            else:
+                # scikit-learn takes a second to load.
+                from nwm_jax.experiments.forecasting.symetric import SyMetric
+
+                made[name] = SyMetric(self)
+        return made
+
+    @property
+    def _oscillates(self) -> bool:
+        """Whether the hidden state is a field of oscillators."""
+        cell = getattr(self.model, "cell", None)
+        return isinstance(cell, OscillatorCell)
+
+    @property
+    def mean_image(self) -> np.ndarray:
+        """Mean of `eval.num_mean_windows` seeded training windows.
+
+        float32 ``[H, W, C]`` in [0, 1].
+        """
+        return self._mean_image()
+
+    def _draw_mean_image(self) -> np.ndarray:
+        count = self.config.eval.num_mean_windows
+        trajectories, starts = self._windows("train", count)
+
+        # In one program XLA would merge drawing and sum, which takes up to five times as
+        # long on CPUs.
+        draw = jax.jit(self.source.images)
+        total = jnp.zeros(self.source.image_shape)
+        for chunk in np.array_split(np.arange(count), -(-count // 32)):
+            batch = self.source.windows(
+                "train", trajectories[chunk], starts[chunk], self.window
+            )
+            total = total + jnp.sum(draw(batch), axis=(0, 1))
+        return np.asarray(total) / np.float32(count * self.window)
+
+    def figures(self, model: ForecastModel, folder: pathlib.Path) -> list[pathlib.Path]:
+        """Draws the forecast of the first test window and the field that made it.
+
+        Args:
+          model: a trained model.
+          folder: where the pictures go.
+
+        Returns:
+          strip.png and forecast.webp; for a model whose oscillators have a place, also
+          wave.png (snapshots with phase and velocity) and space_time.png.
+        """
+        trajectories, starts = (chosen[:1] for chosen in self._eval_windows)
+        window = self.source.windows(self.split, trajectories, starts, self.window)
+        images = self.source.images(window)
+        sheet = None
+        if isinstance(model, Forecaster) and isinstance(model.cell, OscillatorCell):
+            means, states = jax.jit(model.roll_out)(images)
+            if states.x.ndim == 5:  # otherwise the oscillators have no place
+                sheet = np.asarray(states.x)[0, ..., 0]
+        else:
+            means = jax.jit(model.reconstruct)(images)
+        means = np.asarray(means)[0]
+        truth = np.asarray(images)[0, -len(means) :]
+        first = self.window - len(means)
+        origin = {"origin": self.source.origin}
+        times = {"first_frame": first, "num_observed": model.num_observed} | origin
+        title = self.config.name
+        paths = [strip.draw(folder / "strip.png", truth, means, title=title, **times)]
+        animated = folder / "forecast.webp"
+        paths.append(animation.save(animated, truth, means, sheet, **times))
+        if sheet is not None:
+            title = f"{title}: positions of the oscillators"
+            wave, lines = folder / "wave.png", folder / "space_time.png"
+            # The rings of the 1D model are not neighbours of each other.
+            ring = model.cell.hparams.topology == "ring"
+            boundary = ("open", "periodic") if ring else "periodic"
+            paths.append(
+                waves.draw_snapshots(
+                    wave,
+                    sheet,
+                    first_frame=first,
+                    boundary=boundary,
+                    title=title,
+                    **origin,
+                )
+            )
+            paths.append(
+                waves.draw_space_time(lines, sheet, first_frame=first, title=title)
+            )
+        return paths
+
+    @functools.cached_property
+    def _eval_windows(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._windows(self.split, self.num_eval)
+
+    def _windows(self, split: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """A seeded set of windows that does not depend on the seed of the training."""
+        return eval_windows(
+            self.config.data.seed,
+            count,
+            num_trajectories=self.source.size(split),
+            num_frames=self.source.num_frames,
+            length=self.window,
+        )

@@ -1,0 +1,1 @@
+"""Segmenting images by waves that integrate space (arXiv:2502.06034)."""

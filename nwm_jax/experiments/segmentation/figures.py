@@ -1,0 +1,387 @@
+"""Pictures of segmentations: answers, waves over time, spectra, receptive fields."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
+
+from nwm_jax.errors import UserError
+from nwm_jax.figures import animation, style
+
+_SHOWN = 8
+_TILE = 0.92  # inches of an image
+_GAP = 0.06
+_PALETTE = ("#111111", *style.CYCLE, "#f0e442", "#999999", "#7b3294", "#a6611a")
+
+
+def class_colors(count: int) -> ListedColormap:
+    """One colour for each class; the background is dark."""
+    repeated = [_PALETTE[0]] + [
+        _PALETTE[1 + i % (len(_PALETTE) - 1)] for i in range(count - 1)
+    ]
+    return ListedColormap(repeated)
+
+
+def show_image(axes: Axes, image: np.ndarray) -> None:
+    """An image ``[H, W, C]`` in [0, 1], row 0 at the top."""
+    grey = image.shape[-1] == 1
+    axes.imshow(
+        image[..., 0] if grey else image,
+        cmap="gray" if grey else None,
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
+    style.remove_ticks(axes)
+
+
+def show_classes(axes: Axes, labels: np.ndarray, count: int) -> None:
+    """Classes of pixels ``[H, W]``, row 0 at the top."""
+    axes.imshow(
+        labels,
+        cmap=class_colors(count),
+        vmin=-0.5,
+        vmax=count - 0.5,
+        interpolation="nearest",
+    )
+    style.remove_ticks(axes)
+
+
+def draw_answers(
+    path: str | os.PathLike,
+    images: np.ndarray,
+    labels: np.ndarray,
+    answers: np.ndarray,
+    names: Sequence[str],
+    *,
+    title: str = "",
+) -> pathlib.Path:
+    """Draws images above the classes of their pixels and a model's answers.
+
+    Args:
+      path: the PNG to write.
+      images: ``[N, H, W, C]`` in [0, 1]; the first eight are drawn.
+      labels: ``[N, H, W]``.
+      answers: ``[N, H, W]``.
+      names: of the classes.
+      title: one line above.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: a path that does not end in ".png".
+    """
+    style.check_suffix(path, ".png")
+    shown, count = min(_SHOWN, len(images)), len(names)
+    left, top = 0.62, 0.42
+    figure = style.new_figure(
+        left + shown * (_TILE + _GAP) + 0.1, top + 3 * (_TILE + _GAP) + 0.4
+    )
+    style.text_inches(figure, 0.1, 0.2, title, style.TITLE, weight="bold")
+    for row, word in enumerate(("image", "truth", "answer")):
+        down = top + row * (_TILE + _GAP)
+        style.text_inches(figure, 0.1, down + _TILE / 2, word, style.LABEL)
+        for i in range(shown):
+            axes = style.add_axes_inches(
+                figure, left + i * (_TILE + _GAP), down, _TILE, _TILE
+            )
+            if row == 0:
+                show_image(axes, images[i])
+            else:
+                show_classes(axes, (labels, answers)[row - 1][i], count)
+    colors = class_colors(count)
+    figure.legend(
+        handles=[Patch(color=colors(k), label=name) for k, name in enumerate(names)],
+        loc="lower center",
+        ncols=min(count, 11),
+        fontsize=style.SMALL,
+        frameon=False,
+        handlelength=1,
+        columnspacing=1,
+    )
+    return style.save_png(figure, path)
+
+
+def draw_states(
+    path: str | os.PathLike,
+    image: np.ndarray,
+    labels: np.ndarray,
+    answers: np.ndarray,
+    states: np.ndarray,
+    *,
+    columns: int = 10,
+    title: str = "",
+) -> pathlib.Path:
+    """Draws a field at moments of a run beside the image, the truth and the answer.
+
+    Args:
+      path: the PNG to write.
+      image: ``[H, W, C]`` in [0, 1].
+      labels: ``[H, W]``.
+      answers: ``[H, W]``.
+      states: one channel over time, ``[T, H, W]``; one range of colours for all times.
+      columns: moments to draw, evenly spread.
+      title: one line above.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: a path that does not end in ".png".
+    """
+    style.check_suffix(path, ".png")
+    times = np.unique(np.linspace(0, len(states) - 1, columns).round().astype(int))
+    limit = style.symmetric_limit(states)
+    count = int(max(labels.max(), answers.max())) + 1
+    left, top = 0.12, 0.62
+    panels = 3 + len(times)
+    figure = style.new_figure(left + panels * (_TILE + _GAP) + 0.55, top + _TILE + 0.15)
+    style.text_inches(figure, left, 0.18, title, style.TITLE, weight="bold")
+    for i in range(panels):
+        x = left + i * (_TILE + _GAP) + (0.12 if i > 2 else 0)
+        axes = style.add_axes_inches(figure, x, top, _TILE, _TILE)
+        if i == 0:
+            show_image(axes, image)
+        elif i < 3:
+            show_classes(axes, (labels, answers)[i - 1], count)
+        else:
+            drawn = axes.imshow(
+                states[times[i - 3]],
+                cmap=style.DIVERGING,
+                vmin=-limit,
+                vmax=limit,
+                interpolation="nearest",
+            )
+            style.remove_ticks(axes)
+        words = ("image", "truth", "answer")
+        told = words[i] if i < 3 else f"t = {times[i - 3] + 1}"
+        axes.set_title(told, size=style.SMALL, pad=3)
+    bar = style.add_axes_inches(
+        figure, left + panels * (_TILE + _GAP) + 0.17, top, 0.08, _TILE
+    )
+    figure.colorbar(drawn, cax=bar, ticks=[-limit, 0, limit], format="%.2g")
+    bar.tick_params(labelsize=style.SMALL - 1, length=2)
+    return style.save_png(figure, path)
+
+
+def animate_states(
+    path: str | os.PathLike,
+    image: np.ndarray,
+    labels: np.ndarray,
+    answers: np.ndarray,
+    states: np.ndarray,
+) -> pathlib.Path:
+    """Animates what `draw_states` draws; ends in ".gif" or ".webp".
+
+    Raises:
+      UserError: another ending.
+    """
+    count = int(max(labels.max(), answers.max())) + 1
+    colors = class_colors(count)
+    stills = {
+        "image": np.broadcast_to(image, (*image.shape[:2], 3)),
+        "truth": colors(labels)[..., :3],
+        "answer": colors(answers)[..., :3],
+    }
+    stills = {k: np.uint8(np.rint(255 * np.asarray(v))) for k, v in stills.items()}
+    return animation.save_field(path, stills, states)
+
+
+def draw_spectra(
+    path: str | os.PathLike,
+    states: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    *,
+    title: str = "",
+) -> pathlib.Path:
+    """Draws the Fourier spectra of the pixels of every class: mean and deviation.
+
+    Args:
+      path: the PNG to write.
+      states: ``[N, T, H, W, C]``; each channel has its own panel.
+      labels: ``[N, H, W]``.
+      names: of the classes.
+      title: one line above.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: a path that does not end in ".png".
+    """
+    style.check_suffix(path, ".png")
+    magnitude = np.abs(np.fft.rfft(states, axis=1))
+    channels = min(states.shape[-1], 4)
+    bins = np.arange(magnitude.shape[1])
+    kept = slice(0, max(2, len(bins) * 2 // 3))
+    figure = style.new_figure(0.4 + 3.3 * channels, 2.9)
+    style.text_inches(figure, 0.12, 0.18, title, style.TITLE, weight="bold")
+    colors = ("#888888", *class_colors(len(names)).colors[1:])
+    for c in range(channels):
+        axes = style.add_axes_inches(figure, 0.62 + 3.3 * c, 0.45, 2.55, 1.85)
+        for k, name in enumerate(names):
+            pixels = np.moveaxis(magnitude[..., c], 1, -1)[labels == k]
+            if not len(pixels):
+                continue
+            mean, spread = pixels.mean(axis=0)[kept], pixels.std(axis=0)[kept]
+            low = np.maximum(mean - spread, 1e-3 * max(mean.max(), 1e-12))
+            axes.fill_between(
+                bins[kept], low, mean + spread, color=colors[k], alpha=0.13, linewidth=0
+            )
+            axes.plot(bins[kept], mean, color=colors[k], linewidth=1.4, label=name)
+        axes.set(yscale="log")
+        axes.set_title(f"channel {c}", size=style.LABEL, pad=3)
+        axes.set_xlabel("bin of the transform over time", size=style.LABEL)
+        axes.margins(x=0.01)
+        if c == 0:
+            axes.set_ylabel("magnitude, mean ± deviation", size=style.LABEL)
+    handles, words = axes.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        words,
+        loc="lower center",
+        ncols=min(len(words), 11),
+        fontsize=style.SMALL,
+        frameon=False,
+        handlelength=1,
+        columnspacing=1,
+    )
+    return style.save_png(figure, path)
+
+
+def draw_receptive_field(
+    path: str | os.PathLike, field: np.ndarray, *, title: str = ""
+) -> pathlib.Path:
+    """Draws what the answer in the middle depends on: a map, and its growth by distance.
+
+    Args:
+      path: the PNG to write.
+      field: ``[H, W]`` >= 0, see `task.Segmentation.receptive_field`.
+      title: one line above.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: a path that does not end in ".png".
+    """
+    style.check_suffix(path, ".png")
+    figure = style.new_figure(6.3, 2.75)
+    style.text_inches(figure, 0.12, 0.18, title, style.TITLE, weight="bold")
+    axes = style.add_axes_inches(figure, 0.15, 0.45, 2.0, 2.0)
+    peak = float(field.max()) or 1.0
+    drawn = axes.imshow(
+        np.log10(np.maximum(field / peak, 1e-5)),
+        cmap=style.SEQUENTIAL,
+        vmin=-5,
+        vmax=0,
+        interpolation="nearest",
+    )
+    style.remove_ticks(axes)
+    bar = style.add_axes_inches(figure, 2.22, 0.45, 0.09, 2.0)
+    figure.colorbar(drawn, cax=bar, ticks=[-5, -2.5, 0])
+    bar.tick_params(labelsize=style.SMALL - 1, length=2)
+    style.text_inches(
+        figure, 1.15, 2.6, "log10 of |gradient| / largest", style.SMALL, ha="center"
+    )
+    axes = style.add_axes_inches(figure, 3.3, 0.45, 2.8, 1.85)
+    distance, share = cumulative_field(field)
+    axes.plot(distance, share, color=style.FORECAST, linewidth=1.8)
+    axes.axhline(0.95, color=style.FAINT, linewidth=0.8, linestyle=(0, (4, 2)))
+    axes.set(ylim=(0, 1.03), xlim=(0, distance[-1]))
+    axes.set_xlabel("within so many pixels of the middle", size=style.LABEL)
+    axes.set_ylabel("share of the gradient", size=style.LABEL)
+    return style.save_png(figure, path)
+
+
+def cumulative_field(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The share of a field within a distance of its middle.
+
+    Args:
+      field: ``[H, W]`` >= 0.
+
+    Returns:
+      Distances 0, 1, ... (the larger of rows and columns) and shares in [0, 1].
+    """
+    rows, columns = field.shape
+    row = np.abs(np.arange(rows) - rows // 2)[:, None]
+    distance = np.maximum(row, np.abs(np.arange(columns) - columns // 2))
+    mass = np.bincount(distance.ravel(), weights=field.ravel())
+    total = mass.sum()
+    return np.arange(len(mass)), np.cumsum(mass) / (total if total > 0 else 1.0)
+
+
+def draw_seeds(
+    path: str | os.PathLike,
+    scores: Mapping[str, Sequence[float]],
+    *,
+    label: str,
+    title: str = "",
+    baseline: tuple[str, float] | None = None,
+) -> pathlib.Path:
+    """Draws a number of several seeds as a box for every kind of run, and every seed.
+
+    Args:
+      path: the PNG to write.
+      scores: values by kind of run, in order.
+      label: of the axis.
+      title: one line above.
+      baseline: name and value of a line without skill.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: nothing to draw, or a path that does not end in ".png".
+    """
+    style.check_suffix(path, ".png")
+    if not scores:
+        raise UserError("there are no runs whose scores could be drawn")
+    figure = style.new_figure(1.1 + 0.75 * len(scores) + 0.3, 3.3)
+    style.text_inches(figure, 0.12, 0.18, title, style.TITLE, weight="bold")
+    axes = style.add_axes_inches(figure, 0.75, 0.45, 0.75 * len(scores) + 0.3, 2.05)
+    places = np.arange(len(scores))
+    values = [np.asarray(v, float) for v in scores.values()]
+    axes.boxplot(
+        values,
+        positions=places,
+        widths=0.55,
+        showfliers=False,
+        medianprops={"color": style.ACCENT, "linewidth": 1.6},
+        boxprops={"linewidth": 0.8},
+        whiskerprops={"linewidth": 0.8},
+        capprops={"linewidth": 0.8},
+    )
+    for place, each in zip(places, values):
+        shift = np.linspace(-0.13, 0.13, len(each)) if len(each) > 1 else [0.0]
+        axes.plot(
+            place + np.asarray(shift),
+            each,
+            "o",
+            ms=3.5,
+            color=style.FORECAST,
+            alpha=0.8,
+            markeredgewidth=0,
+        )
+    if baseline is not None:
+        axes.axhline(baseline[1], color=style.FAINT, lw=0.9, linestyle=(0, (4, 2)))
+        axes.annotate(
+            baseline[0],
+            (1.0, baseline[1]),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(-2, 3),
+            textcoords="offset points",
+            ha="right",
+            size=style.SMALL,
+            color=style.OBSERVED,
+        )
+    axes.set(xlim=(-0.6, len(scores) - 0.4))
+    axes.set_xticks(places, list(scores), rotation=25, ha="right", size=style.SMALL)
+    axes.set_ylabel(label, size=style.LABEL)
+    return style.save_png(figure, path)

@@ -1,0 +1,308 @@
+"""Saying of every pixel of an image what it belongs to (arXiv:2502.06034)."""
+
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from ml_collections import ConfigDict
+
+from nwm_jax.core import segmentation as pixels
+from nwm_jax.data.segmentation.source import open_source
+from nwm_jax.data.windows import train_windows
+from nwm_jax.errors import unknown
+from nwm_jax.experiments.segmentation import figures as shapes
+from nwm_jax.experiments.segmentation import scores as segmentation
+from nwm_jax.models import segmentation as models
+from nwm_jax.models.segmenter import RecurrentSegmenter, Segmenter
+from nwm_jax.models.unet import UNet
+from nwm_jax.modules import functional
+from nwm_jax.training.evaluation import Evaluation
+
+# A run is called collapsed when it finds fewer of the foreground's pixels than this.
+COLLAPSED = 0.01
+_PARTS = ("valid", "test")
+
+
+class Segmentation:
+    """The segmentation task of a config, see `training.task.Task`.
+
+    The evaluation set is the validation images, then the test images: while training
+    only the first are looked at, and the checkpoint with the least cross-entropy on them
+    is the one that is scored. (The original keeps an older one where the gain is below
+    0.001.)
+
+    Args:
+      config: a resolved config of `experiments.segmentation.configs`.
+      progress: called as progress(done, total) while images are drawn or downloaded.
+
+    Raises:
+      UserError: unknown dataset, numbers or sizes that do not fit together, or files
+        that are missing or damaged.
+    """
+
+    best = ("valid/cross_entropy", "min")
+    scored = "best"
+    curve = "cross_entropy"
+    followed = best[0]
+    units_per_example = 1
+    preparation = "preparing images"
+    #: Numbers of an evaluation that stand in tables of many runs.
+    tabulated = tuple(
+        f"test/{name}"
+        for name in (
+            *("accuracy_foreground", "iou_foreground", "accuracy", "iou"),
+            *("cross_entropy", "iou_legacy"),
+        )
+    )
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.source = open_source(config.data, progress)
+        self._num_valid = self.source.size("valid")
+        self.num_eval = self._num_valid + self.source.size("test")
+        self.num_periodic = self._num_valid
+        self.eval_batch_size = config.eval.batch_size
+        self.graphdef, params, _ = functional.split(
+            nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        )
+        self._num_parameters = functional.count(params)
+        height, width, _ = self.source.image_shape
+        self._num_pixels = height * width
+
+    def init(self, key: jax.Array) -> Segmenter | UNet:
+        """Draws a new model."""
+        return models.build(
+            self.config.model,
+            self.source.image_shape,
+            len(self.source.class_names),
+            conv=self.config.conv,
+            remat=self.config.remat,
+            rngs=nnx.Rngs(key),
+        )
+
+    @property
+    def note(self) -> str:
+        """One line about the images."""
+        height, width, channels = self.source.image_shape
+        names = ", ".join(self.source.class_names)
+        return (
+            f"images of {height} x {width} x {channels}, {self.source.size('train'):,} "
+            f"to learn from; classes: {names}"
+        )
+
+    def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
+        """Training images, see `data.segmentation.source`.
+
+        Every image comes once in an epoch; a batch may straddle two.
+        """
+        indices, _ = train_windows(
+            self.config.seed,
+            step,
+            rows,
+            batch_size=self.config.batch_size,
+            num_trajectories=self.source.size("train"),
+            num_frames=1,
+            length=1,
+        )
+        return self.source.rows("train", indices)
+
+    def loss(
+        self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
+        """Mean cross-entropy of all pixels; the accuracies are followed too."""
+        model = functional.merge(self.graphdef, params, state)
+        images, labels = self.source.images(batch), self.source.labels(batch)
+        options = {"train": True} if isinstance(model, UNet) else {}
+        loss, sums = model.score(images, labels, pixels.training_sums, **options)
+        sums = jax.tree.map(lambda value: jax.lax.stop_gradient(value.sum()), sums)
+        metrics = {
+            "cross_entropy": jax.lax.stop_gradient(loss),
+            "accuracy": sums["right"] / labels.size,
+            "accuracy_foreground": sums["foreground_right"]
+            / jnp.maximum(sums["foreground"], 1),
+        }
+        return loss, (metrics, functional.split(model)[2])
+
+    def forward_flops(self) -> float:
+        """Floating-point operations of the loss of one batch, counted by XLA.
+
+        Of a recurrence, whose body XLA counts once, all steps are counted.
+        """
+        config = self.config.copy_and_resolve_references()
+        shape = (config.batch_size, *self.source.image_shape)
+        images = jax.ShapeDtypeStruct(shape, jnp.float32)
+        labels = jax.ShapeDtypeStruct(shape[:3], jnp.int32)
+
+        def loss(steps: int, images: jax.Array, labels: jax.Array) -> jax.Array:
+            model = config.model.copy_and_resolve_references()
+            with model.unlocked():
+                if "num_steps" in model:
+                    model.num_steps = steps
+            classes = len(self.source.class_names)
+            made = models.build(model, shape[1:], classes, conv="xla", rngs=nnx.Rngs(0))
+            return made.score(images, labels, pixels.training_sums)[0]
+
+        def count(steps: int) -> float:
+            lowered = jax.jit(loss, static_argnums=0).lower(steps, images, labels)
+            return lowered.cost_analysis()["flops"]
+
+        total = count(config.model.get("num_steps", 1))
+        if "num_steps" in config.model:
+            # One step of the recurrence: what the perceptron does not cost.
+            channels = config.model.channels
+            per_pixel = (
+                2 * 9 * channels**2 * (8 if config.model.name == "convlstm" else 1)
+            )
+            total += (
+                (config.model.num_steps - 1)
+                * per_pixel
+                * self._num_pixels
+                * config.batch_size
+            )
+        return total
+
+    def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Images `indices` of the evaluation set; "test" tells which part they are of."""
+        test = indices >= self._num_valid
+        parts = {
+            "valid": (indices[~test], np.flatnonzero(~test)),
+            "test": (indices[test] - self._num_valid, np.flatnonzero(test)),
+        }
+        batch: dict[str, np.ndarray] = {"test": test}
+        for split, (chosen, places) in parts.items():
+            if not len(chosen):
+                continue
+            for name, rows in self.source.rows(split, chosen).items():
+                if name not in batch:
+                    batch[name] = np.zeros((len(indices), *rows.shape[1:]), rows.dtype)
+                batch[name][places] = rows
+        return batch
+
+    def score(
+        self, model: Segmenter | UNet, batch: dict[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """The sums of every image, see `core.pixels.all_sums`, and its part."""
+        images, labels = self.source.images(batch), self.source.labels(batch)
+        _, sums = model.score(images, labels, pixels.all_sums)
+        return sums | {"test": batch["test"]}
+
+    def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Means over images.
+
+        Returns:
+          "valid" and "test", each the scores of `scores.scores`, where
+          images of that part were scored; of the test also "background" (the scores of
+          no skill) and "collapsed", 1 if hardly any foreground was found, else 0;
+          "num_parameters_original", counting what the original allocates unused.
+        """
+        summary: dict[str, Any] = {}
+        for part, where in zip(_PARTS, (~scores["test"], scores["test"])):
+            if not where.any():
+                continue
+            sums = {k: v[where] for k, v in scores.items() if k != "test"}
+            found = segmentation.scores(sums, self._num_pixels)
+            # An image without foreground says nothing of it.
+            summary[part] = {k: _mean(found[k]) for k in segmentation.SCORES}
+            if part == "test":
+                summary["background"] = segmentation.background(sums["truth"])
+                share = summary["test"]["accuracy_foreground"]
+                summary["collapsed"] = int(not share >= COLLAPSED)
+        summary["num_parameters_original"] = self._num_parameters + models.num_unused(
+            self.config.model
+        )
+        return summary
+
+    def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
+        """What metrics are computed by: "segmentation", the only one there is.
+
+        Raises:
+          UserError: another metric.
+        """
+        made: dict[str, Evaluation] = {"segmentation": self}
+        for name in metrics:
+            if name not in made:
+                raise unknown("metric", name, made)
+        return made
+
+    def figures(
+        self, model: Segmenter | UNet, folder: pathlib.Path
+    ) -> list[pathlib.Path]:
+        """Draws what the model makes of test images.
+
+        Args:
+          model: a trained model.
+          folder: where the pictures go.
+
+        Returns:
+          segmentation.png, images with truth and answer; of recurrent models also
+          states.png and states.webp, the state over time beside image and answer, and
+          spectra.png, the Fourier spectra of the pixels of every class;
+          receptive_field.png, what the answer in the middle depends on.
+        """
+        indices = np.arange(min(32, self.source.size("test"))) + self._num_valid
+        batch = self.eval_batch(indices)
+        images = np.asarray(self.source.images(batch))
+        labels = np.asarray(self.source.labels(batch))
+        answers = np.asarray(jax.jit(lambda m, x: m(x).argmax(-1))(model, images))
+        names, title = self.source.class_names, self.config.name
+        paths = [
+            shapes.draw_answers(
+                folder / "segmentation.png", images, labels, answers, names, title=title
+            )
+        ]
+        if isinstance(model, RecurrentSegmenter):
+            states = np.asarray(jax.jit(lambda m, x: m.states(x))(model, images))
+            # The image with the most classes, and the channel that varies most.
+            chosen = int(np.argmax([len(np.unique(label)) for label in labels]))
+            channel = int(np.argmax(states[chosen].var(axis=(0, 1, 2))))
+            shown = (images[chosen], labels[chosen], answers[chosen])
+            series = states[chosen, ..., channel]
+            paths += [
+                shapes.draw_states(folder / "states.png", *shown, series, title=title),
+                shapes.animate_states(folder / "states.webp", *shown, series),
+                shapes.draw_spectra(
+                    folder / "spectra.png", states, labels, names, title=title
+                ),
+            ]
+        paths.append(
+            shapes.draw_receptive_field(
+                folder / "receptive_field.png",
+                self.receptive_field(model, images),
+                title=title,
+            )
+        )
+        return paths
+
+    def receptive_field(
+        self, model: Segmenter | UNet, images: np.ndarray
+    ) -> np.ndarray:
+        """What the answer in the middle of an image depends on.
+
+        Args:
+          model: any model.
+          images: ``[N, H, W, C]``.
+
+        Returns:
+          ``[H, W]``: the absolute gradient of the middle pixel's largest logit with
+          respect to every pixel, summed over channels, averaged over the images.
+        """
+        row, column = images.shape[1] // 2, images.shape[2] // 2
+
+        def middle(images: jax.Array, model: Segmenter | UNet) -> jax.Array:
+            return model(images)[:, row, column].max(axis=-1).sum()
+
+        gradient = jax.jit(jax.grad(middle))(images, model)
+        return np.abs(np.asarray(gradient)).sum(axis=-1).mean(axis=0)
+
+
+def _mean(values: np.ndarray) -> float:
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if len(values) else float("nan")

@@ -1,0 +1,1 @@
+"""Remembering long sequences: copying, adding, images read piece by piece."""

@@ -1,0 +1,214 @@
+"""What the tasks of remembering a long sequence share."""
+
+import abc
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from ml_collections import ConfigDict
+
+from nwm_jax.errors import unknown
+from nwm_jax.experiments.sequences import figures as hidden
+from nwm_jax.experiments.sequences.wave_line import WaveLine
+from nwm_jax.experiments.wave_statistics import WaveStatistics
+from nwm_jax.models import sequences
+from nwm_jax.models.sequences import SequenceClassifier
+from nwm_jax.modules import functional
+from nwm_jax.training.evaluation import Evaluation
+
+
+class SequenceTask(abc.ABC):
+    """A classifier, its inputs and what it shows of itself; see `training.task.Task`.
+
+    Args:
+      config: a resolved config. Read are `name`, `seed`, `batch_size`, `remat`, `conv`,
+        `model` (see `models.sequences.build`) and `eval.batch_size`.
+      length: T, steps of a sequence.
+      inputs: F, numbers of a step.
+      outputs: numbers of an answer.
+      every_step: whether it answers after every step.
+      num_eval: examples of the evaluation set.
+
+    Raises:
+      UserError: the model's fields do not fit together.
+    """
+
+    #: The name of the task's scores, for `--metrics`.
+    metric: str
+    best: tuple[str, str] | None = None
+    #: The training metric whose curve is drawn.
+    curve: str
+    #: The number of an evaluation by which training is followed.
+    followed: str
+    #: Numbers of an evaluation that stand in tables of many runs.
+    tabulated: tuple[str, ...]
+    preparation = ""
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        *,
+        length: int,
+        inputs: int,
+        outputs: int,
+        every_step: bool = False,
+        num_eval: int,
+    ) -> None:
+        self.config = config
+        self.units_per_example = length
+        self.num_eval = num_eval
+        # The choice of the best checkpoint, or whether it is solved, needs them all.
+        self.num_periodic = num_eval
+        self.eval_batch_size = config.eval.batch_size
+        self._sizes = {
+            "inputs": inputs,
+            "outputs": outputs,
+            "every_step": every_step,
+            "remat": config.remat,
+            "implementation": config.conv,
+        }
+        self.graphdef, params, _ = functional.split(
+            nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        )
+        self._num_weights = sequences.count_weights(params)
+
+    def init(self, key: jax.Array) -> SequenceClassifier:
+        """Draws a new classifier."""
+        model = self.config.model
+        return sequences.build(model, rngs=nnx.Rngs(key), **self._sizes)
+
+    @property
+    def note(self) -> str:
+        """One line about the sequences."""
+        return f"sequences of {self.units_per_example} steps"
+
+    def forward_flops(self) -> float:
+        """Floating-point operations of all steps of a batch, one counted by XLA."""
+        batch, length = self.config.batch_size, self.units_per_example
+
+        def once(inputs: jax.Array) -> jax.Array:
+            return self.init(jax.random.key(0))(inputs)
+
+        shape = (batch, 1, self._sizes["inputs"])
+        inputs = jax.ShapeDtypeStruct(shape, jnp.float32)
+        return length * jax.jit(once).lower(inputs).cost_analysis()["flops"]
+
+    @abc.abstractmethod
+    def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
+        """Rows `rows` of the batch of a step: a pure function of (seed, step)."""
+
+    @abc.abstractmethod
+    def inputs(self, batch: Mapping[str, jax.Array]) -> jax.Array:
+        """What the classifier sees of a batch, float32 ``[n, T, F]``; jittable."""
+
+    @abc.abstractmethod
+    def errors(
+        self, model: SequenceClassifier, batch: Mapping[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """Errors and accuracies of every example, ``[n]`` each."""
+
+    @abc.abstractmethod
+    def objective(self, errors: Mapping[str, jax.Array]) -> jax.Array:
+        """The loss, from the errors of a batch."""
+
+    @abc.abstractmethod
+    def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Examples `indices` of the fixed evaluation set."""
+
+    def loss(
+        self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
+        """The task's loss, and the batch means of its errors as metrics."""
+        model = functional.merge(self.graphdef, params, state)
+        errors = self.errors(model, batch)
+        metrics = {name: jnp.mean(values) for name, values in errors.items()}
+        return self.objective(errors), (metrics, state)
+
+    def score(
+        self, model: SequenceClassifier, batch: dict[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """The errors of every example, ``[n]`` each."""
+        return self.errors(model, batch)
+
+    def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Means over the examples, and "num_weights": the parameters without biases."""
+        means = {
+            name: float(np.mean(values, dtype=np.float64))
+            for name, values in scores.items()
+        }
+        return means | {"num_weights": self._num_weights}
+
+    def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
+        """What metrics are computed by.
+
+        Args:
+          metrics: of the task's own, "wave_line", which only states on rings have, and
+            "waves", which all have but the identity RNN, whose units have no place;
+            none: all that there are.
+
+        Raises:
+          UserError: another metric.
+        """
+        made: dict[str, Evaluation] = {self.metric: self}
+        if self.config.model.name in ("wrnn", "irnn"):
+            made["wave_line"] = WaveLine(self, self.config.model.speed)
+        if self.config.model.name != "irnn":
+            made["waves"] = WaveStatistics(
+                self,
+                lambda model, batch: model.states(self.inputs(batch)),
+                rings=self.config.model.name in ("nwm1d", "uncoupled"),
+            )
+        for name in metrics:
+            if name not in made:
+                raise unknown("metric", name, made)
+        return {name: made[name] for name in metrics} if metrics else made
+
+    def figures(
+        self, model: SequenceClassifier, folder: pathlib.Path
+    ) -> list[pathlib.Path]:
+        """Draws the hidden state of the last test sequence.
+
+        Args:
+          model: a trained classifier.
+          folder: where the pictures go.
+
+        Returns:
+          hidden_state.png, the state over time and place, and hidden_spectrum.png, its
+          power over that of the same state shuffled. They are of the channel that
+          varies most (of a torus: its middle row). Units without a place, which feel
+          all others or none, stand in the order of the times of their maxima.
+        """
+        batch = self.eval_batch(np.array([self.num_eval - 1]))
+        states = jax.jit(lambda model, batch: model.states(self.inputs(batch)))
+        states = np.asarray(states(model, batch))[0]
+        place, channel = "place on the ring", ""
+        if states.ndim == 2:  # places without channels
+            states = states[..., None]
+        states = states.reshape(len(states), -1, *states.shape[-2:])
+        states = states[:, states.shape[1] // 2]
+        if states.shape[-1] > 1:
+            chosen = int(np.argmax(states.var(axis=(0, 1))))
+            channel = f", channel {chosen}"
+            states = states[..., chosen : chosen + 1]
+        sheet = states[..., 0]
+        if self.config.model.name in ("irnn", "cornn", "uncoupled"):
+            sheet = sheet[:, np.argsort(sheet.argmax(axis=0), kind="stable")]
+            place = "unit, in the order of maxima"
+        title = f"{self.config.name}: hidden state{channel}"
+        waves = self.config.model.name == "wrnn"
+        return [
+            hidden.draw_waterfall(
+                folder / "hidden_state.png", sheet, title=title, place=place
+            ),
+            hidden.draw_spectrum(
+                folder / "hidden_spectrum.png",
+                sheet,
+                speed=self.config.model.speed if waves else None,
+                title=title,
+                place=place.partition(" ")[0].rstrip(","),
+            ),
+        ]

@@ -1,0 +1,55 @@
+"""How much of a hidden state travels round its ring, one place a step."""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from nwm_jax.models.sequences import SequenceClassifier
+from nwm_jax.waves import line
+
+_EXAMPLES = 8
+
+
+class WaveLine:
+    """The part of the power of hidden states on the line of a speed, see `waves.line`.
+
+    Args:
+      task: a sequence task whose model is a wave RNN or an identity RNN.
+      speed: places a step.
+    """
+
+    def __init__(self, task: Any, speed: float) -> None:
+        self._task, self._speed = task, speed
+        self.graphdef = task.graphdef
+        self.num_eval = min(_EXAMPLES, task.num_eval)
+        self.eval_batch_size = min(_EXAMPLES, task.eval_batch_size)
+
+    def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """The last examples of the task's set."""
+        return self._task.eval_batch(self._task.num_eval - 1 - indices)
+
+    def score(
+        self, model: SequenceClassifier, batch: dict[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """The hidden states, ``[n, T, places, C]``."""
+        return {"states": model.states(self._task.inputs(batch))}
+
+    def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
+        """The part on the line, on that of waves the other way, and the line's area.
+
+        Returns:
+          "wave_line": {"fraction", "backward", "area"}; the area is what a state
+          without any order would have. NaN where sequences are too short to tell the
+          directions apart.
+        """
+        states = np.moveaxis(scores["states"], -1, 1)
+        there, apart = line.on_line(*states.shape[-2:], self._speed)
+        return {
+            "wave_line": {
+                "fraction": line.fraction(states, self._speed),
+                "backward": line.fraction(states, -self._speed),
+                "area": float(there[:, apart].mean()) if apart.any() else math.nan,
+            }
+        }

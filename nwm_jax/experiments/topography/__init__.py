@@ -1,0 +1,1 @@
+"""Learning topographic maps and travelling waves: the variational NWM."""

@@ -1,0 +1,229 @@
+"""The variational Neural Wave Machine: infer a drive, oscillate, predict the next frame.
+
+With u_t an image and LN the layer norm without weights,
+
+    z_t ~ q(z | u_t) = Normal(mean(u_t), exp(logvar(u_t)))
+    x_0 = LN(z),  v_0 = 0
+    (x_{t+1}, v_{t+1}) = cell((x_t, v_t), LN(z_t))
+    u_{t+1} ~ Bernoulli(sigmoid(decoder(x_{t+1})))
+
+and the loss of a sequence is minus the bound on its likelihood, per frame. Keller &
+Welling, "Neural Wave Machines", ICML 2023 (PMLR 202), section 3 and appendix A.2.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from nwm_jax.core import elbo
+from nwm_jax.core.oscillator import OscillatorState
+from nwm_jax.core.unroll import unroll
+from nwm_jax.errors import UserError, unknown
+from nwm_jax.models.names import STARTS
+from nwm_jax.models.sequences import Affine
+from nwm_jax.modules.topographic_cell import TopographicCell
+
+
+class Run(NamedTuple):
+    """What happens to a batch of sequences; n = T steps (T - 1 if it starts with frame 1).
+
+    Attributes:
+      states: positions and velocities after every step, ``[B, n, H, W, 1]`` each.
+      logits: of the predictions, ``[B, n, *image_shape]``.
+      targets: the frames that were predicted, the same shape: the next ones, and after
+        the last one the first.
+      inputs: the normalised samples that drove the field, ``[B, n, H, W, 1]``.
+      kl: divergence of the posterior from the prior at every step, nats, ``[B, n]``.
+    """
+
+    states: OscillatorState
+    logits: jax.Array
+    targets: jax.Array
+    inputs: jax.Array
+    kl: jax.Array
+
+
+class VariationalNWM(nnx.Module):
+    """The equations at the top of this file.
+
+    Images are ``[B, T, *image_shape]``, float32 in [0, 1].
+
+    Args:
+      cell: the field.
+      image_shape: (h, w, 1).
+      encoder: widths of the hidden layers between image and posterior, with ReLU; none:
+        linear.
+      decoder: the same between positions and image.
+      start: of `models.names.STARTS`.
+      remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
+      rngs: draws the weights, as PyTorch draws linear layers.
+
+    Raises:
+      UserError: an unknown `start`.
+    """
+
+    def __init__(
+        self,
+        cell: TopographicCell,
+        image_shape: tuple[int, int, int],
+        *,
+        encoder: Sequence[int] = (),
+        decoder: Sequence[int] = (),
+        start: str = "repeat",
+        remat: int = 0,
+        rngs: nnx.Rngs,
+    ) -> None:
+        if start not in STARTS:
+            raise unknown("start", start, STARTS)
+        self.cell = cell
+        self.image_shape = tuple(image_shape)
+        self.start = start
+        self.remat = remat
+        pixels, units = math.prod(image_shape), math.prod(cell.output_shape)
+        self.encoder = _layers([pixels, *encoder, 2 * units], rngs)
+        self.decoder = _layers([units, *decoder, pixels], rngs)
+
+    def encode(self, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The posterior of every image: mean and log-variance, ``[..., H, W, 1]``."""
+        flat = images.reshape(*images.shape[:-3], -1)
+        both = _apply(self.encoder, flat)
+        shape = (*flat.shape[:-1], *self.cell.output_shape)
+        mean, logvar = jnp.split(both, 2, axis=-1)
+        return mean.reshape(shape), logvar.reshape(shape)
+
+    def decode(self, x: jax.Array) -> jax.Array:
+        """Logits of the image that positions ``[..., H, W, 1]`` stand for."""
+        flat = x.reshape(*x.shape[:-3], -1)
+        return _apply(self.decoder, flat).reshape(*x.shape[:-3], *self.image_shape)
+
+    def run(self, images: jax.Array, key: jax.Array | None = None) -> Run:
+        """Infers, oscillates and predicts.
+
+        Args:
+          images: whole periods, ``[B, T, *image_shape]``.
+          key: draws from the posteriors; None: their means are taken.
+
+        Returns:
+          See `Run`.
+
+        Raises:
+          UserError: images of another shape, or fewer than 2 frames.
+        """
+        shape = (*images.shape[:2], *self.image_shape)
+        if images.shape != shape or images.shape[1] < 2:
+            raise UserError(
+                "sequences must be [B, T, "
+                f"{', '.join(map(str, self.image_shape))}] with T at least 2 and are "
+                f"{images.shape}"
+            )
+        mean, logvar = self.encode(images)
+        first, z = mean[:, 0], mean
+        if key is not None:
+            # x_0 is a draw of its own, beside that which drives the first step.
+            now, later = jax.random.split(key)
+            deviation = jnp.exp(0.5 * logvar)
+            first = first + deviation[:, 0] * jax.random.normal(now, first.shape)
+            z = z + deviation * jax.random.normal(later, z.shape)
+        targets, kl = jnp.roll(images, -1, axis=1), self._divergence(mean, logvar)
+        if self.start == "next":
+            z, targets, kl = z[:, 1:], targets[:, 1:], kl[:, 1:]
+        inputs = elbo.standardise(z, 3)
+        x = elbo.standardise(first, 3)
+        state = OscillatorState(x, jnp.zeros_like(x))
+        drives = self.cell.drive(inputs)
+        _, states = unroll(self.cell.step, state, drives, remat=self.remat)
+        return Run(states, self.decode(states.x), targets, inputs, kl)
+
+    def terms(
+        self, images: jax.Array, key: jax.Array | None = None
+    ) -> dict[str, jax.Array]:
+        """The terms of the bound, frame by frame.
+
+        Args:
+          images: ``[B, T, *image_shape]``.
+          key: as in `run`.
+
+        Returns:
+          {"nll", "kl", "loss"}: nats per frame, ``[B, n]``, loss = nll + kl.
+        """
+        run = self.run(images, key)
+        pixels = elbo.bernoulli_nll(run.logits, run.targets)
+        nll = jnp.sum(pixels, axis=(-3, -2, -1))
+        return {"nll": nll, "kl": run.kl, "loss": nll + run.kl}
+
+    def reconstruct(self, images: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        """The predictions of `run` as probabilities in [0, 1], ``[B, n, *image_shape]``.
+
+        Prediction t is of frame t + 1 (of frame 0 after the last one; with the start
+        "next" of frame t + 2).
+        """
+        return jax.nn.sigmoid(self.run(images, key).logits)
+
+    def states(self, images: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        """The positions of `run`, ``[B, n, H, W, 1]``, for the analysis."""
+        return self.run(images, key).states.x
+
+    def _divergence(self, mean: jax.Array, logvar: jax.Array) -> jax.Array:
+        divergence = elbo.kl_to_standard_normal(mean, logvar)
+        return jnp.sum(divergence, axis=(-3, -2, -1))
+
+
+def build(
+    model: Any,
+    image_shape: tuple[int, int, int],
+    *,
+    conv: str = "auto",
+    remat: int = 0,
+    rngs: nnx.Rngs,
+) -> VariationalNWM:
+    """Builds the model that a config describes.
+
+    Args:
+      model: the config's `model`: name ("nwm2d" or "nwm1d"), grid, kernel_size,
+        state_norm, dt and kernel_fill (at first), encoder, decoder, start.
+      image_shape: (h, w, 1).
+      conv: implementation of the couplings, see `core.coupling.couple`.
+      remat: block length of rematerialisation in time; 0 = off.
+      rngs: draws the weights.
+
+    Returns:
+      The model.
+
+    Raises:
+      UserError: unknown names, or sizes that do not fit together.
+    """
+    cell = TopographicCell(
+        model.name,
+        tuple(model.grid),
+        kernel_size=model.kernel_size,
+        state_norm=model.state_norm,
+        dt=model.dt,
+        kernel_fill=model.kernel_fill,
+        conv=conv,
+    )
+    return VariationalNWM(
+        cell,
+        image_shape,
+        encoder=tuple(model.encoder),
+        decoder=tuple(model.decoder),
+        start=model.start,
+        remat=remat,
+        rngs=rngs,
+    )
+
+
+def _layers(widths: Sequence[int], rngs: nnx.Rngs) -> nnx.List:
+    pairs = itertools.pairwise(widths)
+    return nnx.List(Affine(before, after, rngs=rngs) for before, after in pairs)
+
+
+def _apply(layers: Sequence[Affine], x: jax.Array) -> jax.Array:
+    *hidden, last = layers
+    for layer in hidden:
+        x = jax.nn.relu(layer(x))
+    return last(x)

@@ -1,0 +1,1 @@
+"""Finished workdirs: open, find, evaluate, export, draw, compare, tabulate."""

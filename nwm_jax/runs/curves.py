@@ -1,0 +1,66 @@
+"""The curves of several runs in one picture."""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+from nwm_jax.errors import UserError
+from nwm_jax.experiments.segmentation import figures, table
+from nwm_jax.figures import compare
+from nwm_jax.runs import workdirs
+from nwm_jax.training import registry, writers
+
+
+def draw_boxes(patterns: Sequence[str], path: str | os.PathLike) -> pathlib.Path:
+    """Draws the foreground accuracy of segmentation runs, a box for every model.
+
+    Args:
+      patterns: of their folders, see `workdirs.find`.
+      path: the PNG to write.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: no evaluated run, runs of several datasets or protocols, or a path that
+        does not end in ".png".
+    """
+    scores = table.by_model(workdirs.find(patterns))
+    return figures.draw_seeds(path, scores, label="foreground accuracy, test")
+
+
+def draw(patterns: Sequence[str], path: str | os.PathLike) -> pathlib.Path:
+    """Draws what the task of some runs is followed by: in training, in evaluations.
+
+    Args:
+      patterns: of their folders, see `workdirs.find`.
+      path: the PNG to write.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: no run, runs of different tasks, runs that have logged nothing yet, or
+        a path that does not end in ".png".
+    """
+    folders = {
+        folder: task
+        for folder in workdirs.find(patterns)
+        if (task := workdirs.task(folder)) and (folder / writers.METRICS).exists()
+    }
+    found = sorted(set(folders.values()))
+    if not found:
+        raise UserError(
+            f"no run in {' '.join(patterns)}: give the folders of python -m "
+            "nwm_jax.train, such as --runs='runs/*'"
+        )
+    if len(found) > 1:
+        raise UserError(
+            f"the runs are of different tasks ({', '.join(found)}): compare those of one"
+        )
+    task = registry.kind(found[0])
+    return compare.draw_comparison(
+        path,
+        {folder.name: folder / writers.METRICS for folder in folders},
+        {"train": task.curve, "eval": task.followed},
+    )

@@ -1,0 +1,82 @@
+"""The figures of a run, from its checkpoint, its metrics and its evaluation."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nwm_jax.experiments.forecasting import vpt
+from nwm_jax.figures import curves
+from nwm_jax.runs import opened
+from nwm_jax.training import writers
+
+
+def draw(
+    run: opened.Run, say: Callable[[str], None] | None = None
+) -> list[pathlib.Path]:
+    """Draws all figures of a run into its folder `figures/`.
+
+    The error curve belongs to the checkpoint that eval.json scored: it is left out
+    where the run was opened at another step.
+
+    Args:
+      run: an opened run; a curve of what it has not logged or evaluated, or of which
+        no number can be drawn, is left out.
+      say: called with one line if the error curve is of another step.
+
+    Returns:
+      The pictures.
+    """
+    folder = run.workdir / "figures"
+    folder.mkdir(exist_ok=True)
+    paths = run.task.figures(run.model, folder)
+    title = run.config.name
+    scored = opened.read_scores(run.workdir)
+    if "per_frame" in scored and scored["step"] != run.step:
+        if say:
+            say(
+                f"error.png is left out: {opened.EVALUATION} is of step "
+                f"{scored['step']}, the figures are of step {run.step}; run "
+                f"python -m nwm_jax.evaluate with --which={run.step} first"
+            )
+    elif "per_frame" in scored:
+        first, errors = _error_curves(scored)
+        if any(np.nanmax(curve, initial=0) > 0 for curve in errors.values()):
+            paths.append(
+                curves.draw_error(
+                    folder / "error.png",
+                    errors,
+                    first_frame=first,
+                    num_observed=run.model.num_observed,
+                    threshold=vpt.THRESHOLD if "vpt" in scored else None,
+                    title=title,
+                )
+            )
+    key = run.task.curve
+    rows = [row for row in writers.read_metrics(run.workdir) if row["kind"] == "train"]
+    if any(np.isfinite(row.get(key, np.nan)) for row in rows):
+        metrics, path = run.workdir / writers.METRICS, folder / "loss.png"
+        paths.append(curves.draw_training(path, metrics, key=key, title=title))
+    return paths
+
+
+def _error_curves(scored: dict[str, Any]) -> tuple[int, dict[str, np.ndarray]]:
+    """The first frame, and from there on everyone's relative errors."""
+    forward = scored["per_frame"]
+    found = {
+        name: (forward["frame"], errors)
+        for name, errors in forward["relative_mse"].items()
+    }
+    if "backward" in scored:
+        backward = scored["backward"]["per_frame"]
+        found = {"forecast": found.pop("forecast")} | {
+            "backward": (backward["frame"], backward["relative_mse"]),
+            **found,
+        }
+    first = min(min(frames) for frames, _ in found.values())
+    length = 1 + max(max(frames) for frames, _ in found.values()) - first
+    errors = {name: np.full(length, np.nan) for name in found}
+    for name, (frames, values) in found.items():
+        errors[name][np.asarray(frames) - first] = np.asarray(values, float)
+    return first, errors

@@ -1,0 +1,376 @@
+"""Finished and unfinished runs: open, evaluate and export a workdir; forecast with it.
+
+A workdir is all that is needed: its `config.json` names the data and the model, its
+`checkpoints/` hold the weights.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import nnx
+from ml_collections import ConfigDict
+
+from nwm_jax import files
+from nwm_jax.config import presets
+from nwm_jax.config.validate import validate
+from nwm_jax.data import render
+from nwm_jax.data.source import open_frames
+from nwm_jax.errors import UserError
+from nwm_jax.experiments.forecasting.long_clips import LongPredictionTime
+from nwm_jax.modules import functional
+from nwm_jax.training import checkpoint, evaluating, mesh
+from nwm_jax.training import state as states
+from nwm_jax.training.evaluation import Evaluation
+from nwm_jax.training.registry import build
+from nwm_jax.training.task import Counter, Task
+from nwm_jax.training.writers import read_metrics
+
+if TYPE_CHECKING:
+    from nwm_jax.training.loop import NonFiniteError
+
+EVALUATION = "eval.json"
+#: Where the scores of the split "valid" go.
+VALIDATION = "eval_valid.json"
+
+
+class Run(NamedTuple):
+    """A run that was read from its workdir.
+
+    Attributes:
+      workdir: its folder.
+      config: its resolved config.
+      task: its task, with the data open.
+      model: the model with the weights of `step`.
+      step: the number of updates that the weights have had.
+    """
+
+    workdir: pathlib.Path
+    config: ConfigDict
+    task: Task
+    model: nnx.Module
+    step: int
+
+
+def open_run(
+    workdir: str | os.PathLike,
+    which: str | int | None = "last",
+    task: Task | None = None,
+    counter: Counter | None = None,
+) -> Run:
+    """Opens a workdir.
+
+    Args:
+      workdir: the folder of a run.
+      which: "last", "best" (by the evaluations during training; the last if there were
+        none), the step of a checkpoint (0: the weights before the first step), or None:
+        what the task has evaluated, `scored`.
+      task: the run's task where it is already open.
+      counter: called with what is being done, gives the progress(done, total) that is
+        called while data is made.
+
+    Returns:
+      The run. Simulated data is made again if the cache no longer has it.
+
+    Raises:
+      UserError: not a workdir, or no such checkpoint.
+    """
+    workdir = pathlib.Path(workdir)
+    config = read_config(workdir)
+    task = task or build(config, counter)
+    which = scored(task) if which is None else which
+    if which == 0:
+        step, (params, state) = 0, states.untrained(task, config.seed)
+    else:
+        step, params, state = checkpoint.load(workdir, task, which)
+    model = functional.merge(task.graphdef, params, state)
+    return Run(workdir, config, task, model, step)
+
+
+def which(text: str | None) -> str | int | None:
+    """Reads "last", "best" or the number of a step, as a flag gives it."""
+    return int(text) if text and text.isdigit() else text
+
+
+def scored(task: Task) -> str:
+    """Which checkpoint of a task is evaluated: "last", or "best" if the task says so."""
+    return getattr(task, "scored", "last")
+
+
+def read_config(workdir: str | os.PathLike) -> ConfigDict:
+    """Reads the resolved config of a workdir.
+
+    Raises:
+      UserError: the folder is not a workdir, or its config.json is damaged.
+    """
+    path = pathlib.Path(workdir) / "config.json"
+    if not path.exists():
+        raise UserError(
+            f"{workdir} is not a workdir (it has no config.json): give the --workdir "
+            "of a run of python -m nwm_jax.train"
+        )
+    try:
+        config = presets.from_dict(files.read_json(path)["config"])
+        config["task"]  # what has none is no experiment
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{path} does not hold the config of a run") from None
+    validate(config)
+    return config
+
+
+def load(path: str | os.PathLike, which: str | int = "last") -> nnx.Module:
+    """Gives a trained model back.
+
+    Args:
+      path: a workdir.
+      which: "last", "best" or the step of a checkpoint.
+
+    Returns:
+      The model, for example a `models.forecaster.Forecaster`.
+
+    Raises:
+      UserError: not a workdir, or no such checkpoint.
+    """
+    return open_run(path, which).model
+
+
+def export(
+    workdir: str | os.PathLike, path: str | os.PathLike, which: str | int = "last"
+) -> pathlib.Path:
+    """Writes the weights of a run as one `.npz` for other programs.
+
+    Every array has the path of its parameter as name ("decoder/convs/0/kernel");
+    "config.json" holds the resolved config and the step as UTF-8 bytes.
+
+    Args:
+      workdir: the folder of a run.
+      path: the file to write, ending in .npz.
+      which: "last", "best" or the step of a checkpoint.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: not a workdir, no such checkpoint, or another ending.
+    """
+    if pathlib.Path(path).suffix != ".npz":
+        raise UserError(f"weights are exported to a file ending in .npz, not {path}")
+    run = open_run(workdir, which)
+    _, params, state = functional.split(run.model)
+    leaves = jax.tree_util.tree_flatten_with_path((params, state))[0]
+    arrays = {
+        "/".join(str(key.key) for key in keys[1:]): np.asarray(leaf)
+        for keys, leaf in leaves
+    }
+    told = json.dumps({"config": run.config.to_dict(), "step": run.step})
+    buffer = io.BytesIO()
+    np.savez(
+        buffer, **arrays, **{"config.json": np.frombuffer(told.encode(), np.uint8)}
+    )
+    return files.write_atomic(path, buffer.getvalue())
+
+
+def evaluate(
+    run: Run,
+    metrics: Sequence[str] = (),
+    counter: Counter | None = None,
+    data: str = "",
+    split: str = "test",
+) -> dict[str, Any]:
+    """Scores a run on fixed sets of examples and writes eval.json.
+
+    What eval.json holds of this step already is kept beside what is computed. If there
+    is nothing of this step, the task's own scores are computed too.
+
+    Args:
+      run: an opened run.
+      metrics: which, for example ("mse", "vpt"); none: the usual ones of the task.
+      counter: called with the name of each metric, gives its progress(done, total).
+      data: test trajectories for "vpt_long", which is computed in the place of
+        `metrics`; see `experiments.forecasting.long_clips`.
+      split: "test", or "valid", which training was followed on: its scores go to
+        eval_valid.json.
+
+    Returns:
+      What eval.json holds: "protocol", "step", "num_windows", ... and the summaries of
+      the evaluations. In the place of a number that is not finite, such as the relative
+      error of frames that are black in all windows, there is None, null in the file.
+
+    Raises:
+      UserError: an unknown metric, or one that the data cannot give.
+    """
+    path = run.workdir / EVALUATION
+    if split == "valid":
+        path = run.workdir / VALIDATION
+        if not hasattr(run.task, "validation"):
+            raise UserError(
+                f"the data of {run.config.name} has no split {split} of its own: "
+                f"{EVALUATION} has all scores"
+            )
+        run = run._replace(task=run.task.validation)
+    if data:
+        chosen = {"vpt_long": _long(run, data)}
+    else:
+        chosen = run.task.evaluations(metrics)
+    _, params, state = functional.split(run.model)
+    report = _head(run.config, run.task, run.step, params)
+    report |= {"split": split} if split != "test" else {}
+    kept = mesh.on_primary(lambda: _scored(path, report))
+    if not kept and run.task not in chosen.values():
+        chosen = {run.config.task: run.task} | chosen
+    for name, evaluation in chosen.items():
+        kept |= evaluating.run_eval(
+            evaluation,
+            params,
+            state,
+            mesh.make_mesh(),
+            evaluation.eval_batch_size,
+            progress=counter(name) if counter else None,
+        )
+    report = _without_nan(report | kept)
+    report |= mesh.on_primary(lambda: _spent(run.workdir, run.step))
+    if mesh.is_primary():
+        files.write_json(path, report)
+    return report
+
+
+def write_divergence(
+    workdir: str | os.PathLike, config: ConfigDict, task: Task, error: NonFiniteError
+) -> None:
+    """Writes the eval.json of a run that ended because a step was not finite.
+
+    It has no scores, but "diverged": the number of that step, its loss and its gradient
+    norm as texts.
+
+    Args:
+      workdir: the folder of the run.
+      config: its config.
+      task: its task.
+      error: what ended it.
+    """
+    numbers = {name: repr(error.metrics[name]) for name in ("loss", "grad_norm")}
+    report = _head(config, task, error.step, functional.split(task.model)[1])
+    report["diverged"] = {"step": error.step + 1, **numbers}
+    if mesh.is_primary():
+        report |= _spent(workdir, error.step)
+        files.write_json(pathlib.Path(workdir) / EVALUATION, report)
+
+
+def _head(config: ConfigDict, task: Task, step: int, params: Any) -> dict[str, Any]:
+    """What eval.json says of the run itself."""
+    return {
+        "protocol": config.protocol,
+        "name": config.name,
+        "dataset": config.data.name,
+        "model": config.model.name,
+        "preset": config.preset,
+        "seed": config.seed,
+        "step": step,
+        "num_windows": task.num_eval,
+        "num_parameters": functional.count(params),
+    }
+
+
+def _spent(workdir: str | os.PathLike, step: int) -> dict[str, float]:
+    """The processor seconds of the training up to a step, if they were logged."""
+    rows = [row for row in read_metrics(workdir) if row["step"] <= step]
+    known = [row["cpu_seconds"] for row in rows if "cpu_seconds" in row]
+    return {"cpu_seconds": known[-1]} if known else {}
+
+
+def _long(run: Run, data: str) -> Evaluation:
+    if run.config.task != "forecasting":
+        raise UserError(f"--data needs a forecaster; {run.workdir} holds none")
+    return LongPredictionTime(run.task, data)
+
+
+def read_scores(workdir: str | os.PathLike, name: str = EVALUATION) -> dict[str, Any]:
+    """Reads what `evaluate` wrote.
+
+    Args:
+      workdir: the folder of a run.
+      name: of the file.
+
+    Returns:
+      What it holds; {} where it is missing, damaged or of something else.
+    """
+    try:
+        found = files.read_json(pathlib.Path(workdir) / name)
+    except UserError:
+        return {}
+    whole = isinstance(found, dict) and {"protocol", "step"} <= found.keys()
+    return found if whole else {}
+
+
+def _scored(path: pathlib.Path, head: dict[str, Any]) -> dict[str, Any]:
+    """The scores in a file, if they are of the same weights and windows."""
+    stored = read_scores(path.parent, path.name)
+    same = all(stored.get(name) == value for name, value in head.items())
+    return {k: v for k, v in stored.items() if k not in head} if same else {}
+
+
+def forecast(
+    run: Run, source: str | os.PathLike, target: str | os.PathLike, horizon: int
+) -> pathlib.Path:
+    """Forecasts one's own clips from a file into a file.
+
+    Of several processes only the first one works and writes. The model sees the last
+    `num_observed` frames of every clip, as in its evaluation.
+
+    Args:
+      run: an opened run of a forecaster.
+      source: a .npy file, uint8 ``[T, H, W, C]`` or ``[N, T, H, W, C]``.
+      target: the .npy file to write: uint8, the next `horizon` frames in the layout of
+        the source.
+      horizon: how many frames to forecast, >= 1.
+
+    Returns:
+      `target`.
+
+    Raises:
+      UserError: not such a file, too few frames, images of another shape than the
+        model's, or a target that does not end in .npy.
+    """
+    if pathlib.Path(target).suffix != ".npy":
+        raise UserError(f"a forecast is written to a file ending in .npy, not {target}")
+    clips = open_frames(source, ranks=(4, 5))
+    seen, shape = run.model.num_observed, run.task.source.image_shape
+    if clips.shape[-3:] != tuple(shape):
+        raise UserError(
+            f"{source} has images {clips.shape[-3:]}, the model takes {tuple(shape)}"
+        )
+    if clips.shape[-4] < seen:
+        raise UserError(
+            f"{source} has {clips.shape[-4]} frames; the model observes {seen}"
+        )
+    target = pathlib.Path(target)
+    if not mesh.is_primary():
+        return target
+    observed = clips[..., -seen:, :, :, :].reshape(-1, seen, *shape)
+    run_forward = jax.jit(lambda images: run.model.forecast(images, horizon))
+    size = run.config.eval.batch_size
+    parts = [
+        render.to_uint8(run_forward(render.from_uint8(observed[start : start + size])))
+        for start in range(0, len(observed), size)
+    ]
+    means = np.concatenate([np.asarray(part) for part in parts])
+    means = means.reshape(*clips.shape[:-4], horizon, *shape)
+    buffer = io.BytesIO()
+    np.save(buffer, means)
+    return files.write_atomic(target, buffer.getvalue())
+
+
+def _without_nan(value: Any) -> Any:
+    """Puts None in the place of numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,316 @@
+"""The shell around every verb: flags, config overrides, one-line errors.
+
+    FLAGS = flags.FlagValues()  # its own, so that verbs can be imported side by side
+    CONFIG = cli.config_flag(FLAGS)
+    WORKDIR = flags.DEFINE_string("workdir", None, "...", required=True,
+                                  flag_values=FLAGS)
+
+    def main(argv: list[str]) -> None: ...
+
+    if __name__ == "__main__":
+        cli.run(main, FLAGS)
+
+Whatever the user can mend ends with one line ``error: ...`` on stderr and exit code
+2; what is our mistake keeps its traceback.
+"""
+
+import contextlib
+import errno
+import os
+import pathlib
+import re
+import sys
+import tempfile
+import textwrap
+from collections.abc import Callable, Sequence
+
+import jax
+from absl import flags
+from ml_collections import ConfigDict
+
+from nwm_jax.config import grammar, presets
+from nwm_jax.config.validate import validate
+from nwm_jax.errors import UserError, nearest
+from nwm_jax.training import mesh
+
+# Errors of the machine, not of the program: no right to write, disk full, ...
+_MACHINE_ERRORS = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+)
+_HELP = ("-h", "-help", "--help", "--helpfull", "--helpshort")
+
+
+class _ConfigParser(flags.ArgumentParser):
+    """Reads ``path/to/file.py:argument`` or ``name:argument``."""
+
+    def parse(self, argument: str | ConfigDict) -> ConfigDict:
+        if isinstance(argument, ConfigDict):
+            return argument
+        return presets.load(argument)
+
+    def flag_type(self) -> str:
+        return "config"
+
+
+def config_flag(
+    flag_values: flags.FlagValues = flags.FLAGS,
+    *,
+    required: bool = True,
+) -> flags.FlagHolder:
+    """Defines ``--config`` and with it every ``--config.field=value``.
+
+    Args:
+      flag_values: where to define it.
+      required: whether a missing ``--config`` is a mistake.
+
+    Returns:
+      The holder; within `main`, its `value` is the config with the overrides applied
+      and its ranges checked, or None.
+    """
+    return flags.DEFINE(
+        _ConfigParser(),
+        "config",
+        None,
+        "the experiment: file.py:preset,field=value,... or a name that comes with the "
+        "package, such as pendulum_nwm2d:laptop; set any field with "
+        "--config.field=value",
+        flag_values=flag_values,
+        serializer=flags.ArgumentSerializer(),
+        required=required,
+    )
+
+
+def run(
+    main: Callable[[list[str]], int | None],
+    flag_values: flags.FlagValues = flags.FLAGS,
+    *,
+    positional: bool = False,
+    argv: Sequence[str] | None = None,
+) -> None:
+    """Parses the command line, calls `main` and exits.
+
+    Exit codes: 0 or what `main` returns; 2 after a mistake of the user (`UserError`
+    from anywhere, flags, config, no right to write, disk full), told in one line;
+    130 after Ctrl-C; 1 with a traceback after anything else.
+
+    Args:
+      main: called with the program's name and what is not a flag.
+      flag_values: where the verb's flags are defined.
+      positional: whether arguments that are not flags are welcome.
+      argv: the command line; `sys.argv` by default.
+
+    Raises:
+      SystemExit: always, unless `main` raises what is no mistake of the user.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    if any(argument in _HELP for argument in argv[1:]):
+        print(_help(main, flag_values, argv))
+        raise SystemExit(0)
+    try:
+        rest = parse(argv, flag_values)
+        if rest[1:] and not positional:
+            raise UserError(
+                f"unexpected argument {rest[1]!r}; flags are written --name=value"
+            )
+        _mark_global_flags_as_parsed()
+        enable_compilation_cache()
+        code = main(rest)
+    except UserError as error:
+        _fail(str(error), 2)
+    except flags.Error as error:
+        _fail(_flag_message(error, flag_values), 2)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except jax.errors.JaxRuntimeError as error:
+        if not mesh.is_lost_peer(error):
+            raise
+        _fail(str(mesh.lost_peer(error, "to go on")), 2)
+    except OSError as error:
+        if error.errno not in _MACHINE_ERRORS:
+            raise
+        _fail(f"{error.filename or 'writing'}: {error.strerror}", 2)
+    raise SystemExit(code)
+
+
+def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
+    """Parses flags; the config gets its overrides and is checked.
+
+    Args:
+      argv: the program's name and its arguments.
+      flag_values: where the flags are defined; changed.
+
+    Returns:
+      The program's name and the arguments that are not flags.
+
+    Raises:
+      UserError: a mistake in the config.
+      flags.Error: a mistake in another flag.
+    """
+    overrides = []
+    if "config" in flag_values:
+        argv, overrides = _take_overrides(argv)
+    rest = flag_values(argv)
+    config = flag_values["config"].value if "config" in flag_values else None
+    if overrides and config is None:
+        raise UserError(f"--config.{overrides[0][0]} needs --config=... beside it")
+    if config is not None:
+        grammar.override_all(config, overrides)
+        validate(config)
+        if "task" not in config:
+            raise UserError("the config has no field task: it is no experiment of ours")
+    return rest
+
+
+def enable_compilation_cache() -> pathlib.Path | None:
+    """Lets JAX keep its compiled programs in the cache folder between runs.
+
+    JAX_COMPILATION_CACHE_DIR, where set, is left alone. Else the folder is `jax`
+    inside of NWM_JAX_CACHE, or of ~/.cache/nwm_jax.
+
+    Returns:
+      The folder, or None where JAX's own settings rule or it cannot be written.
+    """
+    # diffrax checks its arguments by calls of Python, and a program with such calls is
+    # never kept. What they would find makes NaN instead, which is told as well.
+    os.environ.setdefault("EQX_ON_ERROR", "nan")
+    if jax.config.jax_compilation_cache_dir:
+        return None
+    root = os.environ.get("NWM_JAX_CACHE") or "~/.cache/nwm_jax"
+    try:
+        folder = pathlib.Path(root).expanduser() / "jax"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, RuntimeError):  # RuntimeError: no home folder
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    return folder
+
+
+def _take_overrides(
+    argv: Sequence[str],
+) -> tuple[list[str], list[tuple[str, str | None]]]:
+    """Takes ``--config.field=value`` and its other spellings out of the arguments."""
+    kept, overrides, queue = [], [], list(argv)
+    while queue:
+        argument = queue.pop(0)
+        if argument == "--":
+            kept += [argument, *queue]
+            break
+        match = re.match(r"--?(no)?config\.([^=]*)(?:=(.*))?$", argument, re.DOTALL)
+        if not match:
+            kept.append(argument)
+            continue
+        negated, field, text = match.groups()
+        if negated and text is not None:
+            raise UserError(f"--noconfig.{field} takes no value")
+        if negated:
+            text = "false"
+        elif text is None and queue and not queue[0].startswith("--"):
+            text = queue.pop(0)
+        overrides.append((field, text))
+    return kept, overrides
+
+
+def _flag_message(error: flags.Error, flag_values: flags.FlagValues) -> str:
+    """Says in one line what absl found wrong with a flag."""
+    if isinstance(error.__context__, UserError):  # from the config's parser
+        return str(error.__context__)
+    if isinstance(error, flags.UnrecognizedFlagError):
+        return _unknown_flag(error.flagname, flag_values)
+    text = str(error)
+    missing = re.search(r"Flag (--\S+) must have a value other than None", text)
+    if missing:
+        return f"{missing[1]} is required"
+    text = re.sub(r"^flag ", "", text).replace("Missing value for", "missing value for")
+    text = re.sub(
+        r"invalid literal for int\(\) with base 10: (.*)", _not("integer"), text
+    )
+    return re.sub(r"could not convert string to float: (.*)", _not("number"), text)
+
+
+def _not(kind: str) -> str:
+    article = "an" if kind[0] in "aeiou" else "a"
+    return rf"\1 is not {article} {kind}"
+
+
+def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:
+    config = flag_values["config"].value if "config" in flag_values else None
+    fields = grammar.flatten(config) if config is not None else {}
+    same = [field for field in fields if name in (field, field.rpartition(".")[2])]
+    if same:
+        return f"unknown flag --{name}; did you mean '--config.{same[0]}'?"
+    own = [flag for flag in sorted(flag_values) if not _is_from_absl(flag, flag_values)]
+    prefixed = [f"--{flag}" for flag in own]
+    return f"unknown flag --{name}; {nearest(f'--{name}', prefixed)}"
+
+
+def _is_from_absl(flag: str, flag_values: flags.FlagValues) -> bool:
+    module = flag_values.find_module_defining_flag(flag) or ""
+    return module.startswith("absl.")
+
+
+def _help(main: Callable, flag_values: flags.FlagValues, argv: Sequence[str]) -> str:
+    """The verb's docstring, its flags and the fields of its config."""
+    module = sys.modules[main.__module__]
+    spec = getattr(module, "__spec__", None)
+    name = spec.name.removesuffix(".__main__") if spec else ""
+    program = f"python -m {name}" if spec else pathlib.Path(argv[0]).name
+    lines = [f"usage: {program} [--flag=value ...]", "", (module.__doc__ or "").strip()]
+    own = [name for name in sorted(flag_values) if not _is_from_absl(name, flag_values)]
+    lines += ["", "flags:"] if own else []
+    for name in own:
+        flag = flag_values[name]
+        default = "" if flag.default is None else f" (default: {flag.default})"
+        lines.append(f"  --{name}")
+        lines += textwrap.wrap(
+            f"{flag.help}{default}",
+            84,
+            initial_indent=" " * 6,
+            subsequent_indent=" " * 6,
+            break_on_hyphens=False,
+        )
+    if "config" in flag_values:
+        lines += ["", *_config_help(argv)]
+    return "\n".join(lines)
+
+
+def _config_help(argv: Sequence[str]) -> list[str]:
+    spec = "pendulum_nwm2d"
+    for argument in argv:
+        match = re.match(r"--?config=(.*)", argument, re.DOTALL)
+        spec = match[1] if match else spec
+    lines = textwrap.wrap(
+        f"configs in the package: {presets.summary()}", 88, subsequent_indent="  "
+    )
+    with contextlib.suppress(UserError):
+        fields = grammar.flatten(presets.load(spec))
+        lines += ["", f"fields of {spec}, each set by --config.field=value:"]
+        lines += [f"  {field} = {value!r}" for field, value in fields.items()]
+    return lines
+
+
+def _mark_global_flags_as_parsed() -> None:
+    """Libraries read absl's global flags even where a verb defines its own."""
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+
+def _fail(message: str, code: int) -> None:
+    """Writes one line to stderr and exits."""
+    line = " ".join(part.strip() for part in message.splitlines() if part.strip())
+    sys.stdout.flush()
+    print(line if code == 130 else f"error: {line}", file=sys.stderr, flush=True)
+    raise SystemExit(code)

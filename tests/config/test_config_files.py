@@ -1,0 +1,253 @@
+"""Experiments by file and by name."""
+
+import json
+import pathlib
+import re
+
+import pytest
+
+from nwm_jax.config import grammar, presets
+from nwm_jax.config.validate import validate
+from nwm_jax.data import suite
+from nwm_jax.errors import UserError
+from nwm_jax.experiments.forecasting import budgets, configs
+from nwm_jax.experiments.segmentation import configs as spatial
+from nwm_jax.experiments.sequences import configs as sequences
+from nwm_jax.experiments.topography import configs as topography
+
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+FILES = sorted(CONFIGS.glob("*.py"))
+# The other experiments have presets of their own.
+KINDS = {
+    name: kind for kind in (sequences, spatial, topography) for name in kind.EXPERIMENTS
+}
+FORECASTS = [file for file in FILES if file.stem not in KINDS]
+EACH = [
+    pytest.param(file, preset, id=f"{file.stem}:{preset}")
+    for file in FILES
+    for preset in KINDS.get(file.stem, configs).PRESETS
+]
+
+
+@pytest.mark.parametrize(("file", "preset"), EACH)
+def test_every_file_and_preset(file, preset):
+    config = presets.load(f"{file}:{preset}")
+    assert config == presets.load(f"{file.stem}:{preset}")
+    assert config.name == file.stem
+    assert config.preset == config.protocol == preset
+    validate(config)
+    stored = json.loads(json.dumps(config.to_dict()))
+    assert presets.from_dict(stored) == config
+
+
+def test_the_paper_s_table_has_files():
+    datasets, models = configs.TABLE
+    names = [f"{dataset}_{model}" for dataset in datasets for model in models]
+    assert [file.stem for file in FORECASTS] == sorted(names)
+
+
+def test_every_dataset_goes_with_every_model():
+    for dataset in [*suite.DATASETS, *configs.TABLE[0]]:
+        for model in configs.MODELS:
+            config = presets.load(f"{dataset}_{model}:laptop")
+            assert (config.data.name, config.model.name) == (dataset, model)
+            assert config.data.dt == suite.get(dataset).dt
+            validate(config)
+    assert presets.load("pennies_rgn").data.dt == 0.1
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_docstring_says_what_it_is(file):
+    text = file.read_text()
+    assert "Reproduces: " in text
+    assert f"--config=configs/{file.name}:laptop" in text
+    assert set(re.findall(r"`:(\w+)`", text)) <= set(configs.PRESETS)
+
+
+def test_paper_is_the_papers():
+    config = presets.load("pendulum_nwm2d")
+    assert config.num_steps == 500_000
+    assert config.batch_size == 32
+    assert config.optimizer.name == "adam"
+    assert config.optimizer.learning_rate == 1.5e-4
+    assert config.optimizer.schedule == "constant"
+    assert config.optimizer.clip == config.optimizer.weight_decay == 0.0
+    assert config.model.to_dict() == {
+        "name": "nwm2d",
+        "grid": (23, 23),
+        "channels": 1,
+        "conv_channels": 64,
+        "num_observed": 31,
+        "num_ic": 31,
+        "num_target": 60,
+        "decode": "xv",
+        "kernel_size": 3,
+    }
+    data = config.data
+    assert (data.num_train, data.num_test, data.num_frames) == (50_000, 20_000, 256)
+    assert config.eval.horizon == 60
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        ("ar", {"num_observed": 5, "num_ic": 0, "units": 250, "layers": 5}),
+        (
+            "hgn",
+            {
+                "training": "forward_backward",
+                "split": "include_inference",
+                "beta": 0.1,
+                "integrator": "leapfrog",
+                "dt": 0.125,
+            },
+        ),
+        (
+            "ode",
+            {
+                "training": "forward_backward",
+                "split": "include_inference",
+                "beta": 1.0,
+                "integrator": "dopri5",
+                "latent": 32,
+            },
+        ),
+        ("lgn", {"training": "forward", "split": "overlap_by_one", "beta": 1.0}),
+        ("rgn", {"split": "overlap_by_one", "residual": True}),
+        ("hgn_conv", {"num_observed": 31, "num_target": 0, "kappa": 1e-3}),
+    ],
+)
+def test_paper_is_the_paper_s_for_the_other_models(model, fields):
+    found = presets.load(f"two_body_{model}").model.to_dict()
+    assert found | fields == found
+
+
+def test_argument():
+    config = presets.load(
+        "spring_nwm1d:smoke,seed=3,model.grid=(5,7),optimizer.learning_rate=1e-3,"
+        "tensorboard=true,data.path=a:b"
+    )
+    assert config.preset == "smoke"
+    assert config.seed == 3
+    assert config.model.grid == (5, 7)
+    assert config.optimizer.learning_rate == 1e-3
+    assert config.tensorboard is True
+    assert config.data.path == "a:b"
+    assert config.protocol == (
+        "smoke + model.grid=(5,7) + optimizer.learning_rate=0.001 + data.path=a:b"
+    )
+
+
+def test_locked():
+    config = presets.load("spring_nwm1d")
+    config.seed = 5
+    with pytest.raises(AttributeError):
+        config.sede = 5
+    with pytest.raises(TypeError):
+        config.seed = "5"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("pendulum_nwm2", "unknown config 'pendulum_nwm2'; did you mean"),
+        ("", "unknown config ''; choose from DATASET_MODEL, where D"),
+        ("configs/pendulum_nwm2d", "unknown config 'configs/pendulum_nwm2d'; did"),
+        ("pendulum_nwm2d:lptop", "unknown preset 'lptop'; did you mean 'laptop'?"),
+        (
+            "pendulum_nwm2d:laptop,sed=3",
+            "unknown config field 'sed'; did you mean 'seed'?",
+        ),
+        ("pendulum_nwm2d:seed=x", "seed takes an integer, not 'x'"),
+        ("nowhere/foo.py", "nowhere/foo.py does not exist; among the package's own"),
+        (
+            "nowhere/spring_nwm1d.py",
+            "nowhere/spring_nwm1d.py does not exist; --config=",
+        ),
+    ],
+)
+def test_load_refuses(spec, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as error:
+        presets.load(spec)
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("x = 1", "file.py does not define get_config(argument)"),
+        ("x = \n", "file.py, line 1: SyntaxError: invalid syntax"),
+        ("\nimport nothing_here", "file.py, line 2: ModuleNotFoundError: No module"),
+        ("def get_config(a):\n    return b", "file.py, line 2: NameError: name 'b'"),
+        ("def get_config(a, b):\n    return b", "file.py: TypeError: get_config()"),
+        ("def get_config():\n    return 1", "get_config of file.py returned a int;"),
+        ("import sys\nsys.exit(3)", "file.py, line 2: SystemExit: 3"),
+    ],
+)
+def test_broken_file(source, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("file.py").write_text(source)
+    with pytest.raises(UserError) as error:
+        presets.load("file.py")
+    assert str(error.value).startswith(message)
+
+
+def test_own_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("own.py").write_text(
+        "from nwm_jax.experiments.forecasting import configs as forecasting\n"
+        "GRID = (4, 5)\n"
+        "def get_config(argument=''):\n"
+        "    config = forecasting.get_config('spring', 'nwm1d', argument)\n"
+        "    config.model.grid = GRID\n"
+        "    return config\n"
+    )
+    assert presets.load("own.py:smoke,seed=7").model.grid == (4, 5)
+    assert presets.load("./own.py:smoke,seed=7").seed == 7
+    with pytest.raises(UserError, match="did you mean 'own.py'"):
+        presets.load("own:smoke")
+    with pytest.raises(UserError, match="did you mean 'own.py'"):
+        presets.load("owm.py")
+    pathlib.Path("plain.py").write_text(
+        "from ml_collections import ConfigDict\n"
+        "def get_config(): return ConfigDict({'a': 1})\n"
+    )
+    assert presets.load("plain.py").a == 1
+    with pytest.raises(UserError, match="takes no argument"):
+        presets.load("plain.py:smoke")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "model", "message"),
+    [
+        ("pendlum", "nwm2d", "unknown dataset 'pendlum'; did you mean 'pendulum'?"),
+        ("spring", "nwm3d", "unknown model 'nwm3d'; did you mean 'nwm2d'?"),
+    ],
+)
+def test_unknown_parts(dataset, model, message):
+    with pytest.raises(UserError) as error:
+        configs.get_config(dataset, model)
+    assert str(error.value).startswith(message[:30])
+
+
+@pytest.mark.parametrize("preset", configs.PRESETS)
+def test_presets_name_existing_fields_with_their_types(preset):
+    for model in configs.MODELS:
+        plain = grammar.flatten(configs.get_config("pendulum", model))
+        for field, value in budgets.table(model)[preset].items():
+            assert type(value) is type(plain[field])
+
+
+def test_a_config_of_an_earlier_version_gets_the_new_fields():
+    config = presets.load("spring_nwm1d:smoke")
+    stored = json.loads(json.dumps(config.to_dict()))
+    del stored["model"]["decode"], stored["eval"]["num_vpt"], stored["remat"]
+    found = presets.from_dict(stored)
+    assert found.model == config.model
+    assert found.remat == 0
+    assert found.eval.num_vpt == 250  # the default, not the preset's
+    # Not a guess at what only the run can know.
+    del stored["data"]["name"]
+    assert "decode" not in presets.from_dict(stored).model
+    assert presets.from_dict({"task": "another"}).to_dict() == {"task": "another"}

@@ -1,0 +1,135 @@
+"""What a table reads of workdirs, and what it names and leaves out."""
+
+import json
+
+import pytest
+
+from nwm_jax.errors import UserError
+from nwm_jax.experiments.forecasting import collect
+from nwm_jax.experiments.sequences import table
+from tests.helpers import made_workdirs
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return made_workdirs.several(tmp_path)
+
+
+def test_runs_that_cannot_be_read_are_named(folder):
+    for name, files in {
+        "empty": {},
+        "running": {"config.json": '{"config": {}}'},
+        "torn": {"config.json": '{"config": {', "eval.json": "{}"},
+        "odd": {"config.json": '{"config": {"data": 3}}', "eval.json": "[]"},
+    }.items():
+        (folder / name).mkdir()
+        for file, text in files.items():
+            (folder / name / file).write_text(text)
+    (folder / "log.txt").write_text("not a folder")
+    made_workdirs.run(folder / "more", "spring_nwm2d", 99.0)  # the same seed again
+    made_workdirs.run(folder, "two_body_ar", 5.0, step=500)
+    made_workdirs.run(folder, "spring_ode", table_units={"forecast": "x"})
+    entries, notes = collect.collect([f"{folder}/*", f"{folder}/more/*"])
+    assert len(entries) == 6
+    told = dict(
+        note.removeprefix(f"skipped {folder}/").split(": ", 1) for note in notes
+    )
+    assert told["empty"] == "not a workdir (it has no config.json)"
+    assert told["more"] == "not a workdir (it has no config.json)"
+    assert told["running"] == "not evaluated (it has no eval.json)"
+    assert "is not readable JSON" in told["torn"]
+    assert "not that of a run" in told["odd"]
+    assert "not that of a run" in told["spring_ode_laptop_0"]
+    assert told["spring_nwm2d_laptop_0"].startswith("the same as ")
+    assert any("was evaluated at step 500 of 4,000" in note for note in notes)
+    assert len(notes) == 8
+
+
+def test_nothing_to_tabulate(tmp_path):
+    with pytest.raises(UserError, match="no evaluated run in .*nothing matches"):
+        collect.collect([f"{tmp_path}/*"])
+    (tmp_path / "a").mkdir()
+    with pytest.raises(UserError, match="not a workdir"):
+        collect.collect([f"{tmp_path}/*"])
+
+
+def test_a_run_without_the_measure_is_named(tmp_path):
+    made_workdirs.run(tmp_path, "spring_ode", vpt={"segment": 3})
+    made_workdirs.run(tmp_path, "spring_ar")
+    entries, notes = collect.collect([f"{tmp_path}/*"], "vpt")
+    assert [entry.model for entry in entries] == ["ar"]
+    assert "not that of a run (KeyError('forward_abs'))" in notes[0]
+
+
+def test_movies_of_ones_own_are_named_by_their_file(tmp_path):
+    (tmp_path / "birds").touch()
+    for model, path in (
+        ("ar", "/data/clips/frames.npy"),
+        ("ode", "frames.npy"),
+        ("hgn", f"{tmp_path}/birds"),
+        ("rgn", "/data/pendulum"),  # a folder of records, perhaps no longer there
+    ):
+        workdir = made_workdirs.run(tmp_path, f"pendulum_{model}")
+        config = json.loads((workdir / "config.json").read_text())
+        config["config"]["data"]["path"] = path
+        (workdir / "config.json").write_text(json.dumps(config))
+    entries, _ = collect.collect([f"{tmp_path}/*"])
+    assert {entry.model: entry.dataset for entry in entries} == {
+        "ar": "clips/frames.npy",
+        "ode": "frames.npy",
+        "hgn": f"{tmp_path.name}/birds",
+        "rgn": "pendulum",
+    }
+    (block,) = made_workdirs.blocks(tmp_path)
+    rows = {place[:2] for place in block.cells if place[1] == "published"}
+    assert rows == {("pendulum", "published")}
+
+
+@pytest.mark.parametrize("read", [collect.read, table.read])
+@pytest.mark.parametrize("damage", ["folder", '{"seed": Infinity}', "locked", "[]"])
+def test_what_cannot_be_read_is_an_error_of_the_run(
+    damage, read, tmp_path, monkeypatch
+):
+    workdir = made_workdirs.run(tmp_path, "spring_ar")
+    path = workdir / "eval.json"
+    if damage == "folder":
+        path.unlink()
+        path.mkdir()
+    elif damage == "locked":
+        open_ = type(path).read_text
+
+        def read_text(self):
+            if self == path:
+                raise PermissionError(13, "Permission denied", str(self))
+            return open_(self)
+
+        monkeypatch.setattr(type(path), "read_text", read_text)
+    elif damage == "[]":
+        path.write_text(damage)
+    else:
+        stored = json.loads(path.read_text()) | {"num_weights": 3}
+        stored["seed"] = float("inf")
+        path.write_text(json.dumps(stored))
+    told = {
+        "folder": "cannot be read .Is a directory",
+        "locked": "cannot be read .Permission denied",
+    }
+    with pytest.raises(UserError, match=told.get(damage, "not that of a run")):
+        read(workdir)
+
+
+def test_a_folder_that_is_locked_is_named(tmp_path, monkeypatch):
+    made_workdirs.run(tmp_path, "spring_ar")
+    locked = made_workdirs.run(tmp_path, "spring_ode")
+    exists = type(locked).exists
+
+    def refuse(self):
+        if self.parent == locked:
+            raise PermissionError(13, "Permission denied", str(self))
+        return exists(self)
+
+    monkeypatch.setattr(type(locked), "exists", refuse)
+    entries, notes = collect.collect([f"{tmp_path}/*"])
+    assert [entry.model for entry in entries] == ["ar"]
+    assert len(notes) == 1 and "Permission denied" in notes[0]
+    assert table.collect([locked])[1] == notes

@@ -1,5 +1,0 @@
-"""Where the golden numbers lie."""
-
-import pathlib
-
-GOLDEN = pathlib.Path(__file__).parent / "golden"

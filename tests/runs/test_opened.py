@@ -1,0 +1,240 @@
+"""Opening, scoring, drawing, exporting and forecasting with a finished run."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import nwm_jax
+from nwm_jax.errors import UserError
+from nwm_jax.figures import waves
+from nwm_jax.modules import functional
+from nwm_jax.runs import drawing
+from nwm_jax.runs import opened as runs
+from nwm_jax.training import loop
+from nwm_jax.training.registry import build
+from tests.helpers import tiny_forecasting
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    config = tiny_forecasting.config(
+        tiny_forecasting.write(folder), **{"eval.every": 2}
+    )
+    task = build(config)
+    result = loop.train(config, task, folder / "w", devices=jax.devices()[:1])
+    opened = runs.open_run(folder / "w")
+    for a, b in zip(
+        jax.tree.leaves(result.state.params),
+        jax.tree.leaves(functional.split(opened.model)[1]),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+    return opened
+
+
+def test_load_gives_the_model_of_a_step(run):
+    last = nwm_jax.load(run.workdir)
+    early = nwm_jax.load(run.workdir, which=2)
+    assert run.step == 4
+    best = runs.open_run(run.workdir, "best")
+    assert best.step in (2, 4)
+    assert not np.array_equal(last.cell.bias[...], early.cell.bias[...])
+    with pytest.raises(UserError, match="3"):
+        nwm_jax.load(run.workdir, which=3)
+
+
+def test_evaluate_writes_what_the_design_names(run):
+    report = runs.evaluate(run)
+    stored = json.loads((run.workdir / "eval.json").read_text())
+    assert stored == json.loads(json.dumps(report))
+    assert stored["step"] == 4
+    assert stored["num_windows"] == 5
+    assert stored["protocol"].startswith("smoke + ")
+    assert stored["name"] == "pendulum_nwm2d"
+    assert stored["dataset"] == "pendulum"
+    assert stored["model"] == "nwm2d"
+    assert stored["preset"] == "smoke"
+    assert stored["num_parameters"] == functional.count(functional.split(run.model)[1])
+    for measure in ("mse", "relative_mse", "table_units"):
+        assert set(stored[measure]) == {"forecast", "mean_image", "last_frame"}
+        assert all(np.isfinite(value) for value in stored[measure].values())
+    # Clips of 14 frames, of which 6 are a training clip; two test clips.
+    assert stored["vpt"]["segment"] == 8
+    assert stored["vpt"]["num_trajectories"] == 2
+    assert 0 <= stored["vpt"]["forward_abs"] <= 8
+    # One's own clips have no known states, and no energy.
+    assert not {"energy", "symetric", "backward"} & stored.keys()
+
+
+def test_metrics_are_added_to_those_of_the_same_step(run):
+    path = run.workdir / "eval.json"
+    path.unlink(missing_ok=True)
+    told = []
+
+    def counter(name):
+        told.append(name)
+        return lambda done, total: None
+
+    # Nothing is there yet: the task's own scores come too.
+    runs.evaluate(run, ["vpt"], counter)
+    assert told == ["forecasting", "vpt"]
+    stored = json.loads(path.read_text())
+    assert {"mse", "per_frame", "vpt"} <= stored.keys()
+    path.write_text(json.dumps(stored | {"symetric": {"score": 1.0}}))
+    told.clear()
+    report = runs.evaluate(run, ["vpt"], counter)
+    assert told == ["vpt"]
+    assert report["symetric"] == {"score": 1.0}
+    assert report["mse"] == stored["mse"]
+    # Scores of another step are not kept, nor what is no evaluation.
+    for text in ("{}", "[]", '{"step": 4}'):
+        path.write_text(text)
+        assert runs.read_scores(run.workdir) == {}
+        assert {"mse", "vpt"} <= runs.evaluate(run, ["vpt"]).keys()
+    path.write_text(json.dumps(stored | {"step": 3, "symetric": {"score": 1.0}}))
+    report = runs.evaluate(run, ["vpt"])
+    assert "symetric" not in report
+    assert report["step"] == 4
+
+
+def test_what_cannot_be_computed_is_told(run):
+    with pytest.raises(UserError, match="unknown metric 'vtp'; did you mean 'vpt'"):
+        runs.evaluate(run, ["mse", "vtp"])
+    with pytest.raises(UserError, match="true states, which nobody knows of"):
+        runs.evaluate(run, ["symetric"])
+    with pytest.raises(
+        UserError, match="energy needs three or more .*frames.npy: leave"
+    ):
+        runs.evaluate(run, ["energy"])
+
+
+@pytest.mark.parametrize("metric", ["mse", "vpt"])
+def test_scores_do_not_depend_on_the_number_of_devices_or_the_batch(run, metric):
+    evaluate = loop.evaluating.run_eval
+    _, params, state = functional.split(run.model)
+    evaluation = run.task.evaluations([metric])[metric]
+    reports = [
+        evaluate(evaluation, params, state, loop.meshes.make_mesh(devices), size)
+        for devices, size in ((jax.devices()[:1], 5), (jax.devices(), 4))
+    ]
+    one, four = (loop.evaluating.flatten(report) for report in reports)
+    assert one.keys() == four.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(value, four[name], 1e-5, 1e-5, err_msg=name)
+
+
+def test_figures_are_pictures(run):
+    runs.evaluate(run)
+    paths = drawing.draw(run)
+    assert {path.name for path in paths} == {
+        "strip.png",
+        "forecast.webp",
+        "wave.png",
+        "space_time.png",
+        "error.png",
+        "loss.png",
+    }
+    check_pictures(paths)
+    with Image.open(run.workdir / "figures" / "forecast.webp") as movie:
+        assert movie.n_frames == 9
+
+
+@pytest.mark.parametrize(
+    ("model", "boundary"), [("nwm1d", ("open", "periodic")), ("cornn", None)]
+)
+def test_the_other_models_train_and_draw(model, boundary, tmp_path, monkeypatch):
+    config = tiny_forecasting.config(
+        tiny_forecasting.write(tmp_path), model, steps_per_dispatch=1
+    )
+    task = build(config)
+    result = loop.train(config, task, tmp_path / "w", devices=jax.devices()[:1])
+    assert result.finished
+    seen = {}
+    draw_snapshots = waves.draw_snapshots
+
+    def spy(*args, **options):
+        seen.update(options)
+        return draw_snapshots(*args, **options)
+
+    monkeypatch.setattr(waves, "draw_snapshots", spy)
+    paths = drawing.draw(runs.open_run(tmp_path / "w", task=task))
+    check_pictures(paths)
+    # The units of the globally coupled model have no place.
+    placed = {"wave.png", "space_time.png"} if boundary else set()
+    names = {"strip.png", "forecast.webp", "loss.png"} | placed
+    assert {path.name for path in paths} == names
+    assert seen.get("boundary") == boundary
+
+
+def check_pictures(paths):
+    for path in paths:
+        with Image.open(path) as picture:
+            picture.load()
+            assert min(picture.size) > 100
+
+
+def test_export_holds_every_weight_by_its_path(run, tmp_path):
+    path = nwm_jax.export(run.workdir, tmp_path / "weights.npz")
+    with np.load(path, allow_pickle=False) as archive:
+        stored = dict(archive)
+    told = json.loads(stored.pop("config.json").tobytes())
+    assert told["step"] == 4
+    assert told["config"]["model"]["name"] == "nwm2d"
+    np.testing.assert_array_equal(stored["cell/bias"], run.model.cell.bias[...])
+    np.testing.assert_array_equal(
+        stored["decoder/convs/6/kernel"], run.model.decoder.convs[6].kernel[...]
+    )
+    sizes = sum(array.size for array in stored.values())
+    assert sizes == functional.count(functional.split(run.model)[1])
+    with pytest.raises(UserError, match="ending in .npz"):
+        nwm_jax.export(run.workdir, tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize("axes", [4, 5])
+def test_forecast_of_ones_own_clips(run, tmp_path, axes):
+    clips = np.load(run.config.data.path)[:2]
+    clips = clips[0] if axes == 4 else clips
+    np.save(tmp_path / "in.npy", clips)
+    path = runs.forecast(run, tmp_path / "in.npy", tmp_path / "out.npy", 7)
+    written = np.load(path)
+    assert written.dtype == np.uint8
+    assert written.shape == (*clips.shape[:-4], 7, 8, 8, 3)
+    images = clips.reshape(-1, *clips.shape[-4:])[:1, -3:] / np.float32(255)
+    want = run.model.forecast(images, 7)
+    np.testing.assert_allclose(
+        written.reshape(-1, 7, 8, 8, 3)[0], 255 * want[0], atol=1.0
+    )
+
+
+def test_forecast_refuses_what_does_not_fit(run, tmp_path):
+    target = tmp_path / "out.npy"
+    cases = [
+        (np.zeros((5, 8, 8, 3)), "float64"),
+        (np.zeros((8, 8, 3), np.uint8), "shape"),
+        (np.zeros((5, 16, 16, 3), np.uint8), "images"),
+        (np.zeros((2, 8, 8, 3), np.uint8), "observes 3"),
+    ]
+    for array, message in cases:
+        np.save(tmp_path / "in.npy", array)
+        with pytest.raises(UserError, match=message):
+            runs.forecast(run, tmp_path / "in.npy", target, 2)
+    with pytest.raises(UserError, match="does not exist"):
+        runs.forecast(run, tmp_path / "no.npy", target, 2)
+    with pytest.raises(UserError, match="ending in .npy"):
+        runs.forecast(run, tmp_path / "in.npy", tmp_path / "out.gif", 2)
+    assert not target.exists()
+
+
+def test_what_is_no_workdir_is_told(tmp_path):
+    with pytest.raises(UserError, match="not a workdir"):
+        nwm_jax.load(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match="not readable JSON"):
+        nwm_jax.load(tmp_path)
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(UserError, match="does not hold the config"):
+        nwm_jax.load(tmp_path)
