@@ -100,7 +100,8 @@ class RecordsSource:
           UserError: windows are too long, the split is missing, or its file damaged.
         """
         check_length(length, self.num_frames)
-        indices = (self._places(split).start + np.asarray(indices)).tolist()
+        places = self._places(split)
+        indices = [places[i] for i in np.asarray(indices).tolist()]
         decoded = self._decoded(_file(split), list(dict.fromkeys(indices)))
         cuts = [
             {key: array[start : start + length] for key, array in decoded[i].items()}
