@@ -54,6 +54,7 @@ setuptools.setup(
         "absl-py",
         "diffrax",
         "dm-haiku>=0.0.17",
+        "filelock>=4.3",  # locks on Linux, macOS and Windows; its fallback can be refused
         "flax>=0.12.7",
         "google-crc32c",
         "jax>=0.10",

@@ -1,6 +1,5 @@
 """Bad configs, flags and files: one line that says so, exit code 2, nothing half made."""
 
-import fcntl
 import json
 import pickle
 import re
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from nwm_jax import analyse as waves
-from nwm_jax import evaluate, generate, plot, table, train
+from nwm_jax import evaluate, folders, generate, plot, table, train
 from nwm_jax.config import presets
 from nwm_jax.shell import benchmark_data, benchmark_train, cli
 from nwm_jax.training import workdir
@@ -242,8 +241,7 @@ def test_one_line_and_nothing_left(
         argument.replace("{f}", str(files)).replace("{new}", str(tmp_path / "new"))
         for argument in arguments
     ]
-    with (files / "used" / workdir.LOCK).open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with folders.locked(files / "used" / workdir.LOCK, wait=False):
         code = run(verb, *arguments)
     _, err = capsys.readouterr()
     (line,) = err.splitlines()

@@ -7,13 +7,12 @@ place and renamed when complete: whoever finds it finds all of it.
 
 import concurrent.futures
 import contextlib
-import fcntl
+import glob
 import hashlib
 import json
 import logging
 import os
 import pathlib
-import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +20,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from nwm_jax import files, folders
 from nwm_jax.data import suite, trajectories
-from nwm_jax.errors import UserError
-from nwm_jax.files import write_json
+from nwm_jax.errors import UserError, reason
 
 _LOGGER = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
@@ -33,12 +32,7 @@ Progress = Callable[[int, int], None]
 FORMAT = 2
 
 
-class DamagedError(Exception):
-    """A cache folder is not what its manifest says."""
-
-
-# What opening a damaged folder may raise: the files in it can hold anything.
-_UNSOUND = (DamagedError, OSError, ValueError, KeyError, TypeError, AttributeError)
+_MANIFEST = {"settings": dict, "arrays": list, "files": dict}
 
 
 def cache_root(cache_dir: str | os.PathLike = "") -> pathlib.Path:
@@ -123,22 +117,23 @@ def open_folder(
         return opened
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_name(f".{folder.name}.lock")) as alone:
+        lock = folder.with_name(f".{folder.name}.lock")
+        with folders.locked(lock, wait=True) as alone:
             # Another process may have made it while this one waited for the lock.
             if (opened := _open_if_sound(folder, settings, splits, quiet=True)) is None:
                 if alone:
-                    _sweep(folder)
+                    folders.sweep(folder.parent, f".{glob.escape(folder.name)}.tmp-*")
                 _make(folder, settings, write)
                 opened = _open_checked(folder, settings, splits)
             return opened
-    except DamagedError as error:
+    except folders.DamagedError as error:
         raise UserError(
             f"the data cache {folder.parent} does not give back what was written "
             f"({error}): use another folder with --config.data.cache_dir=..."
         ) from None
     except OSError as error:
         raise UserError(
-            f"cannot write the data cache {folder.parent} ({error.strerror or error}): "
+            f"cannot write the data cache {folder.parent} ({reason(error)}): "
             "name a writable folder with --config.data.cache_dir=... or NWM_JAX_CACHE"
         ) from error
 
@@ -156,7 +151,7 @@ def _open_if_sound(
         return None
     try:
         return _open_checked(folder, settings, splits)
-    except _UNSOUND as error:
+    except (folders.DamagedError, UserError, OSError) as error:
         if not quiet:
             _LOGGER.warning(
                 "data cache %s is damaged (%s): making it again", folder, error
@@ -165,53 +160,23 @@ def _open_if_sound(
 
 
 def _open_checked(folder: pathlib.Path, settings: dict, splits: Sequence[str]):
-    """Opens every file after comparing its size and checksum with the manifest."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    if manifest.get("settings") != settings:
-        raise DamagedError("manifest.json describes other settings")
-    arrays: dict[str, dict[str, np.ndarray]] = {split: {} for split in splits}
-    expected = [f"{key}-{split}.npy" for key in manifest["arrays"] for split in splits]
-    for name in expected:
-        entry, path = manifest["files"].get(name), folder / name
-        if entry is None or not path.is_file():
-            raise DamagedError(f"{name} is missing")
-        if path.stat().st_size != entry["bytes"]:
-            raise DamagedError(
-                f"{name} has {path.stat().st_size} bytes, not {entry['bytes']}"
-            )
-        if _crc32(path) != entry["crc32"]:
-            raise DamagedError(f"{name} has a wrong checksum")
-        key, split = name.removesuffix(".npy").rsplit("-", 1)
-        arrays[split][key] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return arrays
+    """Opens every file after comparing its size and checksum with the manifest.
 
-
-def _crc32(path: pathlib.Path) -> int:
-    crc = 0
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            crc = zlib.crc32(block, crc)
-    return crc
-
-
-@contextlib.contextmanager
-def _locked(path: pathlib.Path) -> Iterator[bool]:
-    """Holds a lock between processes, and says whether the file system has any.
-
-    Without a lock two processes may compute the same folder; the rename decides.
+    Raises:
+      folders.DamagedError, UserError, OSError: it is not what was written.
     """
-    with open(path, "a") as file:
-        held = False
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-            held = True
-        yield held
-
-
-def _sweep(folder: pathlib.Path) -> None:
-    """Removes what killed processes left unfinished; only for who holds the lock."""
-    for left_over in folder.parent.glob(f".{folder.name}.tmp-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
+    manifest = folders.read_manifest(folder, _MANIFEST)
+    if manifest["settings"] != settings:
+        raise folders.DamagedError("manifest.json describes other settings")
+    arrays: dict[str, dict[str, np.ndarray]] = {split: {} for split in splits}
+    for key in manifest["arrays"]:
+        for split in splits:
+            name = f"{key}-{split}.npy"
+            entry = manifest["files"].get(name)
+            listed = list(entry.values()) if isinstance(entry, dict) else None
+            folders.check(folder, {name: listed})
+            arrays[split][key] = files.open_array(folder / name)
+    return arrays
 
 
 def _make(
@@ -225,25 +190,18 @@ def _make(
     )
     try:
         temporary.chmod(0o755)
-        files = write(temporary)
-        keys = list(dict.fromkeys(name.rsplit("-", 1)[0] for name in files))
-        write_json(
-            temporary / "manifest.json",
-            {"settings": settings, "arrays": keys, "files": files},
-        )
-        if folder.exists():  # found damaged
-            old = tempfile.mkdtemp(prefix=f".{folder.name}.tmp-", dir=folder.parent)
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(folder, pathlib.Path(old) / "damaged")
-            shutil.rmtree(old, ignore_errors=True)
+        written = write(temporary)
+        keys = list(dict.fromkeys(name.rsplit("-", 1)[0] for name in written))
+        content = {"settings": settings, "arrays": keys, "files": written}
+        folders.write_manifest(temporary, content)
         try:
-            os.rename(temporary, folder)
+            folders.put(temporary, folder, temporary.with_suffix(".damaged"))
         except OSError:
             if not folder.exists():
                 raise
             # Someone without our lock was faster; theirs is as good as ours.
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        folders.remove(temporary)
 
 
 def _write_arrays(

@@ -12,13 +12,13 @@ import math
 import os
 import pathlib
 import re
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from nwm_jax import folders
 from nwm_jax.errors import UserError
 from nwm_jax.training import manifests, orbax_noise
 from nwm_jax.training import mesh as meshes
@@ -136,10 +136,9 @@ class Checkpointer:
                 except Exception:
                     orbax_noise.settle()
                     raise
+                self._check_readable(saving, items)
             manifests.write(saving, items, extra or {}, metrics or {})
-            if path.exists():
-                manifests.move(path, self.folder / f"{step}.replaced")
-            os.replace(saving, path)
+            folders.put(saving, path, aside=self.folder / f"{step}.replaced")
             self._tidy()
             self._prune()
 
@@ -230,6 +229,15 @@ class Checkpointer:
         )
         return step, model["params"], model["state"]
 
+    def _check_readable(self, path: pathlib.Path, items: dict[str, Any]) -> None:
+        """Opens what was just written as a reader would, in process 0 alone."""
+        wanted = {k: ocp.args.StandardRestore(tree) for k, tree in items.items()}
+        found = self._writer.restore(path, args=ocp.args.Composite(**wanted))
+        for name, tree in items.items():
+            same = jax.tree.map(_same_bits, tree, found[name])
+            if not all(jax.tree.leaves(same)):
+                raise ValueError("it does not read back as it was written")
+
     # What follows looks at folders and manifests.
 
     def _sign(self) -> int:
@@ -262,10 +270,7 @@ class Checkpointer:
                         f"the checkpoint of step {bad} is damaged (now {bad}.damaged); "
                         f"using the one of step {step}"
                     )
-                    manifests.move(
-                        self.folder / str(bad),
-                        self.folder / f"{bad}.damaged",
-                    )
+                    folders.move(self.folder / str(bad), self.folder / f"{bad}.damaged")
                 return {"step": step, "notes": notes}
             damaged.append(step)
         if damaged:
@@ -328,8 +333,8 @@ class Checkpointer:
             if step not in keep:
                 # Renamed first, so that a kill leaves no half-deleted checkpoint.
                 target = self.folder / f"{step}.deleted"
-                manifests.move(self.folder / str(step), target)
-                shutil.rmtree(target, ignore_errors=True)
+                folders.move(self.folder / str(step), target)
+                folders.remove(target)
 
     def _tidy(self) -> None:
         manifests.tidy(self.folder)
@@ -363,6 +368,11 @@ def load(
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     reader = Checkpointer(folder, task.best, writable=False)
     return reader.restore_model(which, *states.abstract_model(task, sharding))
+
+
+def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    a, b = np.asarray(a), np.asarray(b)
+    return (a.shape, a.dtype) == (b.shape, b.dtype) and a.tobytes() == b.tobytes()
 
 
 def _reason(error: Exception) -> str:

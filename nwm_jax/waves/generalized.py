@@ -51,7 +51,7 @@ def generalized_signal(
     out = np.empty_like(series)
     threshold = 2 * np.pi * min_frequency / fs
     for part in blocks(series.shape[1], series.shape[0]):
-        block = np.ascontiguousarray(series[:, part].T)
+        block = np.array(series[:, part].T, order="C")  # never the input itself
         gap = _epochs(block, threshold, stretch)
         changed = np.flatnonzero(gap.any(axis=1))
         if len(changed):

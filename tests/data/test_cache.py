@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 
+import filelock
 import numpy as np
 import pytest
 
+from nwm_jax import folders
 from nwm_jax.data import cache, suite, trajectories
 from nwm_jax.errors import UserError
 
@@ -184,10 +186,10 @@ def test_an_interrupted_run_leaves_nothing_that_counts(tmp_path):
 
 
 def test_without_locks_the_first_rename_wins(tmp_path, monkeypatch):
-    def refuse(file, operation):
+    def refuse(lock):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(cache.fcntl, "flock", refuse)
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
     inner = []
 
     def another_process_is_faster(done, total):
@@ -204,6 +206,7 @@ def test_without_locks_the_first_rename_wins(tmp_path, monkeypatch):
 def test_processes_that_start_together_make_it_once(tmp_path):
     program = f"""
 import pathlib, time
+from nwm_jax import folders
 from nwm_jax.data import cache, suite
 pathlib.Path({str(tmp_path)!r}, "ready").open("a").write("x")
 while not pathlib.Path({str(tmp_path)!r}, "go").exists():
@@ -254,7 +257,7 @@ def test_a_finished_cache_needs_no_writing(tmp_path, monkeypatch):
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(pathlib.Path, "mkdir", fail)
-    monkeypatch.setattr(cache, "_locked", fail)
+    monkeypatch.setattr(folders, "locked", fail)
     second, calls = _open(tmp_path)
     assert not calls
     _same(first, second)

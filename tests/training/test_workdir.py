@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from nwm_jax.errors import UserError
-from nwm_jax.training import loop, workdir, writers
+from nwm_jax.training import checkpoint, loop, workdir, writers
 from tests.helpers import toy_task
 
 
@@ -57,6 +57,54 @@ def test_a_preset_that_has_changed_is_named(tmp_path):
     claim(tmp_path, **named)
     with pytest.raises(UserError, match=f"seed: 0 -> 3.*; {line}"):
         claim(tmp_path, **now, seed=3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"config": {}},
+        {"config": {"name": "toy", "seed": 0, "batch_size": 8}},
+        {"config": toy_task.get_config().to_dict() | {"optimizer": {}}},
+        {"config": toy_task.get_config().to_dict() | {"seed": "0"}},
+        {"config": toy_task.get_config().to_dict() | {"model": [1]}},
+        {"config": toy_task.get_config().to_dict(), "resumed": 5},
+        {"config": toy_task.get_config().to_dict(), "versions": ["jax"]},
+        {"config": [1]},
+        {},
+        [],
+        None,
+    ],
+)
+def test_an_emptied_or_foreign_config_is_not_resumed(content, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(content))
+    before = path.read_text()
+    with pytest.raises(UserError, match="does not hold the config of a run") as error:
+        claim(tmp_path, seed=1)
+    assert len(str(error.value)) <= 300 and path.read_text() == before
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a\\b", "gs:/run", "a\udcffb", "[x/y]", ""])
+def test_a_path_that_checkpoints_cannot_be_read_from_is_refused(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="checkpoints cannot be stored|is empty"):
+        loop.train(toy_task.get_config(), toy_task.Toy(), name)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "c[2]").mkdir()
+    monkeypatch.chdir(tmp_path / "c[2]")
+    with pytest.raises(UserError, match="checkpoints cannot be stored"):
+        loop.train(toy_task.get_config(), toy_task.Toy(), "run")
+
+
+def test_other_odd_paths_are_written_and_read(tmp_path, same_bits):
+    odd = ["a[", "{x}", "*?", "a b", "#%20", "~", "a:b", "é日", "a\nb", "-x", "$(y)"]
+    workdir = tmp_path.joinpath(*odd)
+    result = loop.train(toy_task.get_config(num_steps=10), toy_task.Toy(), workdir)
+    step, params, _ = checkpoint.load(workdir, toy_task.Toy())
+    assert step == 10
+    same_bits(params, result.state.params)
 
 
 def test_what_may_change(tmp_path):
