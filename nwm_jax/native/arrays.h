@@ -46,8 +46,9 @@ struct Ending {
   }
 };
 
-// Channels in panels of at most 64, the last one filled up with zeros: what is
-// multiplied with a part of a panel can stay in the cache.
+// Channels in panels of at most 64, the last one filled up with zeros, to a whole vector
+// where that is more than half full: what is multiplied with a part of a panel can stay
+// in the cache.
 template <class T>
 struct Panels {
   static constexpr Size kMost = 64;
@@ -55,8 +56,11 @@ struct Panels {
   Size number() const { return ceil_div(channels, kMost); }
   Size first(Size panel) const { return panel * kMost; }
   Size used(Size panel) const { return std::min(kMost, channels - first(panel)); }
-  Size width(Size panel) const { return round_up(used(panel), 16 / sizeof(T)); }
-  Size total() const { return round_up(channels, 16 / sizeof(T)); }
+  Size width(Size panel) const {
+    const Size all = used(panel), vector = cpu<T>.width;
+    return round_up(all, 2 * (all % vector) > vector ? vector : 16 / sizeof(T));
+  }
+  Size total() const { return first(number() - 1) + width(number() - 1); }
 };
 
 // So many rows of a panel stay in the cache.
@@ -103,31 +107,21 @@ void add_shares(T* sums, Size shares, Size size) {
     for (Size i = 0; i < size; ++i) sums[i] += sums[share * size + i];
 }
 
-// Adds the pixels of an image to `total`: those of a row first, which rounds less.
-template <class T>
-void add_pixels(const T* image, Size height, Size width, Size channels, T* total) {
-  T* sum = workspace<T>(3, channels);
-  for (Size i = 0; i < height; ++i) {
-    std::fill(sum, sum + channels, T(0));
-    for (Size j = 0; j < width; ++j, image += channels)
-      for (Size c = 0; c < channels; ++c) sum[c] += image[c];
-    for (Size c = 0; c < channels; ++c) total[c] += sum[c];
-  }
-}
-
-// The sum of all pixels: [c].
+// The sum of all pixels: [c]. First rows are added as they are, then their pixels.
 template <class T>
 void sum_pixels(xla::ffi::ThreadPool& pool, const Images<const T>& x, T* total) {
-  const Size shares = number_of_shares(1, x.n);
-  Array<T> sums(shares * x.c);
+  const Size shares = number_of_shares(1, x.n), row = x.w * x.c;
+  Array<T> sums(shares * row);
   parallel(pool, shares, [&](Size share) {
-    T* sum = sums.data() + share * x.c;
-    std::fill(sum, sum + x.c, T(0));
-    for (Size n = share * x.n / shares; n < (share + 1) * x.n / shares; ++n)
-      add_pixels(x.image(n), x.h, x.w, x.c, sum);
+    T* sum = sums.data() + share * row;
+    std::fill(sum, sum + row, T(0));
+    const T* end = x.image((share + 1) * x.n / shares);
+    for (const T* from = x.image(share * x.n / shares); from < end; from += row)
+      for (Size i = 0; i < row; ++i) sum[i] += from[i];
   });
-  add_shares(sums.data(), shares, x.c);
-  std::copy_n(sums.data(), x.c, total);
+  add_shares(sums.data(), shares, row);
+  std::fill(total, total + x.c, T(0));
+  for (Size i = 0; i < row; ++i) total[i % x.c] += sums.data()[i];
 }
 
 #endif  // NWM_JAX_NATIVE_ARRAYS_H_

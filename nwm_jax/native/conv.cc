@@ -30,9 +30,6 @@ void correlate(ffi::ThreadPool& pool, const Images<const T>& x, const Kernel<T>&
   if (y.empty()) return;
   if (suits_winograd(g, k.h, k.w, k.c, k.o))
     correlate_winograd<T, Plain<T>>(pool, x, k, g, ending, y);
-  else if (g.stride == 1 && k.o <= kFew && k.c >= 8 &&
-           k.h * k.w * k.o <= Panels<T>::kMost)
-    correlate_to_few(pool, x, k, g, ending, y);
   else
     correlate_directly(pool, x, k, g, ending, y);
 }

@@ -37,6 +37,7 @@ struct Transforms {
 // What products.h gives for each kind of CPU.
 template <class T>
 struct Functions {
+  Size width;  // numbers in a vector
   void (*product)(const T*, const T*, T*, const Steps&, Size, Size);
   void (*activate)(const T*, Size, Size, const T*, T, Size, T*, Size);
   void (*pull_back)(const T*, Size, Size, T, Size, T*, Size);

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from nwm_jax.training import memory
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
@@ -214,6 +215,8 @@ def compile_dispatch(
         out_shardings=NamedSharding(mesh, PartitionSpec()),
     )
     wishes = shard_wish(0, mesh)
+    if jax.default_backend() == "cpu":
+        memory.keep_freed()
     with jax.set_mesh(mesh):
         lowered = function.lower(
             state, batches, np.int32(0), states.key_data(0), wishes
