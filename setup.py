@@ -14,7 +14,7 @@ else:
 
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(
-    r'^__version__ = "(.+)"$', (HERE / "nwm_jax/__init__.py").read_text(), re.MULTILINE
+    r'^__version__ = "(.+)"$', (HERE / "nwm_jax/_version.py").read_text(), re.MULTILINE
 )[1]
 
 # Convolutions for CPUs. Where they cannot be compiled the package works without them.
@@ -49,7 +49,11 @@ setuptools.setup(
         "Typing :: Typed",
     ],
     packages=setuptools.find_packages(include=["nwm_jax", "nwm_jax.*"]),
-    package_data={"nwm_jax": ["py.typed"], "nwm_jax.native": ["*.cc", "*.h"]},
+    package_data={
+        "nwm_jax": ["py.typed"],
+        "nwm_jax.native": ["*.cc", "*.h"],
+        "nwm_jax.runs": ["*.css", "*.html", "*.js"],
+    },
     ext_modules=[CONVOLUTIONS] if headers else [],
     python_requires=">=3.11",
     # Floors, never caps: a cap makes the package uninstallable within a year.

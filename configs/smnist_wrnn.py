@@ -16,9 +16,98 @@ learns).
 
 from ml_collections import ConfigDict
 
-from nwm_jax.experiments.sequences import configs
+from nwm_jax.config import grammar
+
+# Where a preset differs from the values below.
+PRESETS = {
+    "paper": {},
+    "laptop": {
+        "num_steps": 4_460,
+        "optimizer.clip": 1.0,
+        "optimizer.learning_rate": 0.001,
+        "data.num_valid": 1_000,
+        "data.pool": 2,
+        "model.channels": 8,
+        "model.units": 64,
+        "eval.every": 446,
+    },
+    "smoke": {
+        "batch_size": 16,
+        "num_steps": 20,
+        "data.name": "digits",
+        "data.num_test": 50,
+        "data.num_valid": 50,
+        "model.channels": 2,
+        "model.units": 16,
+        "eval.batch_size": 50,
+        "eval.every": 10,
+        "checkpoint_every": 10,
+        "log_every": 10,
+    },
+}
+# What an argument may say for short.
+SHORT = {"T": "data.T", "layout": "data.layout"}
 
 
 def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
-    return configs.get_config("smnist_wrnn", argument)
+    config = ConfigDict(
+        {
+            "name": "smnist_wrnn",
+            "task": "classification",
+            "preset": "paper",
+            "protocol": "paper",
+            "seed": 0,
+            "batch_size": 128,
+            "num_steps": 53_520,
+            "optimizer": {
+                "name": "adam",
+                "clip": 0.0,  # global norm of the gradient; 0: off
+                "drop_every": 0.8333333333333334,  # of the schedule "step", a part of the run
+                "drop_factor": 0.1,
+                "learning_rate": 0.0001,
+                "momentum": 0.0,
+                "schedule": "step",
+                "warmup_steps": 0,  # the learning rate rises linearly
+                "weight_decay": 0.0,
+            },
+            "data": {
+                "name": "mnist",
+                "seed": 0,
+                "cache_dir": "",  # empty: ~/.cache/nwm_jax
+                "length": 0,
+                "num_test": 0,
+                "num_train": 0,
+                "num_valid": 3_000,
+                "path": "",  # your own clips or a published folder; empty: simulated
+                "permute": False,
+                "pool": 1,
+            },
+            "model": {
+                "name": "wrnn",
+                "activation": "relu",
+                "channels": 16,
+                "coupling_init": "shift",
+                "frozen": (),
+                "input_init": "single",
+                "kernel_size": 3,
+                "local": False,
+                "readout_hidden": 0,
+                "speed": 1.0,
+                "units": 256,
+                "zero_coupling_bias": False,
+            },
+            "eval": {
+                "batch_size": 500,
+                "every": 500,  # steps; 0: only before the first and after the last
+            },
+            "checkpoint_every": 500,
+            "conv": "auto",  # implementation of the convolutions
+            "log_every": 100,  # steps, as all intervals
+            "remat": 0,  # time steps between two kept states; 0: all are kept
+            "steps_per_dispatch": 0,  # 0: the backend chooses
+            "tensorboard": False,
+            "wandb": "",  # name of a project; empty: off
+        }
+    )
+    return grammar.apply(config, argument, PRESETS, SHORT)

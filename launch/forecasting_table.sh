@@ -6,7 +6,7 @@
 #     launch/forecasting_table.sh fair       the same frames for all models: 36 runs
 #     launch/forecasting_table.sh ablations  NWM 2D without one of its parts: 18 runs
 #     launch/forecasting_table.sh night      40,000 steps: 6 runs
-#     python -m nwm_jax.table --runs='docs/results/table/laptop-v2+num_steps=1500*/*' --tuning
+#     python -m nwm_jax.table --runs='docs/results/table/laptop-v2+num_steps=1500*/*' --measure=tuning
 #     python -m nwm_jax.table --runs='docs/results/table/laptop-v2/*'
 #
 # Arguments after the stage go to launch/sweep.py, such as --jobs=2, --dry_run or

@@ -71,6 +71,7 @@ def resolve(specs: Sequence[str], workdirs: Sequence[str]) -> list[dict]:
     """
     os.environ["JAX_PLATFORMS"] = "cpu"
     sys.path.insert(0, "")  # as `python -m nwm_jax.train` finds the package
+    import nwm_jax.experiments  # noqa: F401 (registers them)
     from nwm_jax import files
     from nwm_jax.config import presets
     from nwm_jax.config.validate import validate

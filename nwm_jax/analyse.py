@@ -11,8 +11,8 @@ import time
 import numpy as np
 from absl import flags
 
-import nwm_jax
 from nwm_jax import files
+from nwm_jax._version import __version__
 from nwm_jax.errors import UserError
 from nwm_jax.figures import recording as pictures
 from nwm_jax.shell import cli
@@ -107,7 +107,7 @@ def main(argv: list[str]) -> None:
             "band": band,
             "phase": PHASE.value,
             "boundary": BOUNDARY.value,
-            "nwm_jax": nwm_jax.__version__,
+            "nwm_jax": __version__,
         },
         "statistics": numbers,
         "fronts": _describe_fronts(fronts, length / FS.value),

@@ -10,7 +10,8 @@ from absl import flags
 
 from nwm_jax.config import presets
 from nwm_jax.errors import UserError
-from nwm_jax.runs import opened
+from nwm_jax.models import ForecastModel
+from nwm_jax.runs import opened, report
 from nwm_jax.shell import cli, screen
 from nwm_jax.training import mesh
 
@@ -64,10 +65,13 @@ HORIZON = flags.DEFINE_integer(
     flag_values=FLAGS,
 )
 
+CONFIG = cli.definitions_flag(FLAGS)
+
 
 def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
+    cli.define(CONFIG.value)
     mesh.initialize_distributed()
     if bool(INPUT.value) != bool(OUTPUT.value):
         raise UserError("--input and --output go together: give both or none")
@@ -79,7 +83,7 @@ def main(argv: list[str]) -> int:
         WORKDIR.value, opened.which(WHICH.value), counter=screen.counter
     )
     if INPUT.value:
-        if run.config.task != "forecasting":
+        if not isinstance(run.model, ForecastModel):
             raise UserError(f"--input needs a forecaster; {run.workdir} holds none")
         horizon = HORIZON.value or run.config.eval.horizon
         written = opened.forecast(run, INPUT.value, OUTPUT.value, horizon)
@@ -90,7 +94,9 @@ def main(argv: list[str]) -> int:
         scores = opened.evaluate(
             run, METRICS.value, screen.scoring, DATA.value or "", SPLIT.value
         )
-        screen.say(screen.scores(scores))
+        screen.say(screen.scores(run.task, scores))
+        if mesh.is_primary():
+            screen.say(f"report: {report.write(run.workdir)}")
     return 0
 
 

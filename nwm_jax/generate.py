@@ -6,6 +6,7 @@ ends with the same bytes.
 """
 
 import contextlib
+import io
 import pathlib
 import sys
 import time
@@ -15,6 +16,7 @@ import numpy as np
 from absl import flags
 from rich import console, progress
 
+from nwm_jax import files
 from nwm_jax.data import generation, suite
 from nwm_jax.data.request import Request, records, simulator
 from nwm_jax.data.specs import BoxSpec
@@ -26,6 +28,7 @@ from nwm_jax.shell.progress import duration, number
 _LINE_SECONDS = 10.0
 _NUM_CLIPS, _NUM_ROWS = 12, 2  # of an animation; of a picture
 _MOST_FRAMES = 120  # of an animation
+_CLIP_STEPS = 119  # of --clips: what forecasts and their errors need
 
 FLAGS = flags.FlagValues()
 
@@ -75,6 +78,14 @@ OVERWRITE = flags.DEFINE_bool(
     "unfinished, goes on",
     flag_values=FLAGS,
 )
+CLIPS = flags.DEFINE_integer(
+    "clips",
+    None,
+    "write so many movies of the test split as uint8 [N, T, H, W, C] to the file "
+    "--out=NAME.npy instead of a folder; of 120 frames unless --num_steps is given",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
 PREVIEW = flags.DEFINE_string(
     "preview",
     None,
@@ -93,7 +104,9 @@ def main(argv: list[str]) -> None:
     request.check()
     if PREVIEW.value:
         print(f"preview: {_preview(request, PREVIEW.value)}")
-    if OUT.value:
+    if CLIPS.value and OUT.value:
+        print(f"clips: {_write_clips(request, OUT.value)}")
+    elif OUT.value:
         with contextlib.closing(Bar()) as bar:
             folder = generation.generate(
                 request,
@@ -110,6 +123,10 @@ def _request() -> Request:
     long = spec.name.endswith("_long_trajectory")
 
     num_steps = 255 if isinstance(spec, BoxSpec) else 511
+    if CLIPS.value:
+        steps = _CLIP_STEPS if NUM_STEPS.value is None else NUM_STEPS.value
+        dt = spec.dt if DT.value is None else DT.value
+        return Request(spec.name, 0, CLIPS.value, steps, dt, SEED.value)
 
     def either(flag: flags.FlagHolder, usual: float, otherwise: float) -> Any:
         return flag.value if flag.value is not None else (otherwise if long else usual)
@@ -136,6 +153,18 @@ def _preview(request: Request, path: str) -> pathlib.Path:
         return contact_sheet.save(path, clips, **shape, origin=request.spec.origin)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror or error})") from None
+
+
+def _write_clips(request: Request, path: str) -> pathlib.Path:
+    """Writes the images of all test trajectories as one array."""
+    if pathlib.Path(path).suffix != ".npy":
+        raise UserError(f"--clips writes one file: --out={path} must end in .npy")
+    numbers = request.num_test * request.num_frames * 32 * 32 * 3
+    files.check_memory(2 * numbers, f"--clips={request.num_test}", "take fewer")
+    chosen = records(request, simulator(request), "test", 0, request.num_test)
+    clips = io.BytesIO()
+    np.save(clips, np.stack([record["image"] for record in chosen]))
+    return files.write_atomic(path, clips.getvalue())
 
 
 class Bar:

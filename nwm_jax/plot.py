@@ -9,7 +9,7 @@ the paper on Neural Wave Machines, from runs of its topographic experiments.
 from absl import flags
 
 from nwm_jax.errors import UserError
-from nwm_jax.runs import curves, drawing, opened, workdirs
+from nwm_jax.runs import curves, drawing, opened, report, workdirs
 from nwm_jax.shell import cli, screen
 
 FLAGS = flags.FlagValues()
@@ -46,10 +46,13 @@ WHICH = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 
+CONFIG = cli.definitions_flag(FLAGS)
+
 
 def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
+    cli.define(CONFIG.value)
     if bool(WORKDIR.value) == bool(RUNS.value):
         raise UserError("give either --workdir of one run or --runs of several")
     if BOXES.value and not RUNS.value:
@@ -76,6 +79,7 @@ def main(argv: list[str]) -> int:
         WORKDIR.value, opened.which(WHICH.value), counter=screen.counter
     )
     screen.say(screen.pictures(drawing.draw(run, screen.say)))
+    screen.say(f"report: {report.write(run.workdir)}")
     return 0
 
 

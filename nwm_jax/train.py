@@ -7,8 +7,8 @@ import os
 
 from absl import flags
 
-from nwm_jax.runs import drawing, opened
-from nwm_jax.shell import cli, screen
+from nwm_jax.runs import drawing, opened, report
+from nwm_jax.shell import cli, memory, progress, screen
 from nwm_jax.training import loop, mesh
 from nwm_jax.training.registry import build
 
@@ -26,6 +26,7 @@ WORKDIR = flags.DEFINE_string(
 def main(argv: list[str]) -> int:
     """Runs the verb; 0 also when a signal ended the run early, for it can go on."""
     del argv
+    memory.keep_freed()
     mesh.initialize_distributed()
     config, workdir = CONFIG.value, WORKDIR.value
     if config.data.get("path"):
@@ -37,15 +38,16 @@ def main(argv: list[str]) -> int:
         if note:
             screen.say(note)
     try:
-        result = loop.train(config, task, workdir)
+        result = loop.train(config, task, workdir, display=progress.Progress)
     except loop.NonFiniteError as error:
         opened.write_divergence(workdir, config, task, error)
         raise
     if result.finished:
-        run = opened.open_run(workdir, opened.scored(task), task=task)
-        screen.say(screen.scores(opened.evaluate(run, counter=screen.scoring)))
+        run = opened.open_run(workdir, task.scored, task=task)
+        screen.say(screen.scores(task, opened.evaluate(run, counter=screen.scoring)))
         if mesh.is_primary():
             screen.say(screen.pictures(drawing.draw(run, screen.say)))
+            screen.say(f"report: {report.write(run.workdir)}")
     return 0
 
 

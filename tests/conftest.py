@@ -27,7 +27,9 @@ _QUICK_TO_COMPILE = ("config", "experiments", "interop", "models", "modules", "r
 @pytest.fixture(scope="module", autouse=True)
 def compile_mode(request: pytest.FixtureRequest) -> Iterator[None]:
     """Leaves most of XLA's optimisations out where compiling takes longest."""
-    from tests.helpers import compile_modes  # imports JAX: after the settings above
+    # What imports JAX comes after the settings above.
+    import nwm_jax.experiments  # noqa: F401 (registers them)
+    from tests.helpers import compile_modes
 
     folder = request.path.relative_to(pathlib.Path(__file__).parent).parts[0]
     with compile_modes.quick(folder in _QUICK_TO_COMPILE):

@@ -118,7 +118,7 @@ def test_wheel_works_outside_the_checkout(site, tmp_path):
         )
 
     program = (
-        "import nwm_jax, nwm_jax.config.presets as p; print(nwm_jax.__file__); "
+        "import nwm_jax.experiments, nwm_jax.config.presets as p; print(nwm_jax.__file__); "
         "print(p.load('pendulum_nwm2d:smoke').model.grid)"
     )
     done = run("-c", program)
@@ -127,7 +127,8 @@ def test_wheel_works_outside_the_checkout(site, tmp_path):
         "(6, 6)",
     ]
     done = run(
-        "-c", "import nwm_jax.config.presets as p; p.load('configs/pendulum_nwm2d.py')"
+        "-c",
+        "import nwm_jax.experiments, nwm_jax.config.presets as p; p.load('configs/pendulum_nwm2d.py')",
     )
     assert "--config=pendulum_nwm2d is the definition of that name" in done.stderr
     workdir = tmp_path / "run"

@@ -31,7 +31,7 @@ def test_verb(folder, tmp_path, capsys):
     assert path.read_text().startswith(r"\begin{table}")
     code, _, err = run(f"--runs={folder}/nowhere/*")
     assert code == 2
-    assert err.startswith("error: no evaluated run in")
+    assert err.startswith("error: no evaluated run")
     code, _, err = run(f"--runs={folder}/*", "--measure=speed")
     assert code == 2
     assert err.count("\n") == 1

@@ -2,10 +2,6 @@
 
 from ml_collections import ConfigDict
 
-# The names that `optimizer.name` and `optimizer.schedule` may have.
-OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
-SCHEDULES = ("constant", "cosine", "step")
-
 
 def common() -> ConfigDict:
     """Returns the fields that the training loop reads, whatever the task.

@@ -5,15 +5,15 @@ the type that the field already has: ``laptop,seed=3,model.grid=(5,5)``.
 """
 
 import ast
-import contextlib
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from nwm_jax.data import suite
 from nwm_jax.errors import UserError, unknown
+from nwm_jax.training import registry
+from nwm_jax.training.fields import flatten
 
 DEFAULT_PRESET = "paper"
 
@@ -130,8 +130,8 @@ def override(config: ConfigDict, field: str, text: str | None) -> None:
 
     A field that decides what a number means also leaves its mark in
     ``config.protocol``, so that a changed paper run is not reported as the paper's.
-    With ``data.name`` changes the ``data.dt`` that the dataset has by default, and the
-    dataset in the config's name.
+    What follows from the field, such as ``data.dt`` from ``data.name``, is set by the
+    config's experiment.
 
     Args:
       config: the config, changed in place.
@@ -148,20 +148,9 @@ def override(config: ConfigDict, field: str, text: str | None) -> None:
     if value != old and (field not in _NOT_PROTOCOL or value == "bf16"):
         _mark(config, field, value)
     group[key] = value
-    if field == "data.name":
-        _follow(config, old, value)
-
-
-def preset_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Returns one line if two configs of the same preset name other protocols; else ""."""
-    preset = old.get("preset")
-    was, now = (str(c.get("protocol", "")).partition(" + ")[0] for c in (old, new))
-    if preset != new.get("preset") or not was or was == now:
-        return ""
-    return (
-        f"the preset {preset} has changed since this run began: its protocol was {was} "
-        f"and is {now} now"
-    )
+    experiment = registry.find(config.get("task"))
+    if experiment:
+        experiment.follow(config, field, old)
 
 
 def coerce(text: str | None, like: Any, field: str) -> Any:
@@ -193,17 +182,6 @@ def coerce(text: str | None, like: Any, field: str) -> Any:
         return reader(text.strip(), like)
     except (ValueError, SyntaxError, TypeError):
         raise UserError(f"{field} takes {_expected(like)}, not {text!r}") from None
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Lists every field of a config by its dotted name, in the order of definition."""
-    flat = {}
-    for key, value in config.items():
-        if isinstance(value, (ConfigDict, dict)):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def nearest_field(config: ConfigDict, field: str) -> str:
@@ -281,18 +259,6 @@ def _mark(config: ConfigDict, field: str, value: Any) -> None:
     kept = [part for part in parts if part.partition("=")[0] != field]
     shown = str(value).replace(", ", ",")
     config.protocol = " + ".join([*kept, f"{field}={shown}"])
-
-
-def _follow(config: ConfigDict, old: str, new: str) -> None:
-    """Sets what follows from the name of a dataset of moving things."""
-    if "dt" not in config.data:
-        return
-    model = config.get("model", {}).get("name")
-    if config.get("name") == f"{old}_{model}":
-        config.name = f"{new}_{model}"
-    with contextlib.suppress(UserError):  # movies of one's own have any name
-        if config.data.dt == suite.get(old).dt:
-            config.data.dt = suite.get(new).dt
 
 
 def _expected(like: Any) -> str:

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax
 
-import nwm_jax
 from nwm_jax import folders
+from nwm_jax._version import __version__
 from nwm_jax.data import cache, features, sinks, tfrecord
 from nwm_jax.data.folder import MANIFEST, expand, read_manifest
 from nwm_jax.data.request import Record, Request, Simulate, records, simulator
@@ -147,7 +147,7 @@ def _describe(request: Request, format: str) -> dict:
         **dataclasses.asdict(request),
         "format": format,
         "spec": vars(request.spec),
-        "nwm_jax": nwm_jax.__version__,
+        "nwm_jax": __version__,
         "jax": jax.__version__,
         "data_format": cache.FORMAT,
         "zlib": zlib.ZLIB_RUNTIME_VERSION,

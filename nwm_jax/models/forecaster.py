@@ -23,9 +23,8 @@ from nwm_jax.errors import UserError, unknown
 from nwm_jax.models import Latents
 from nwm_jax.models.likelihood import negative_log_likelihood
 from nwm_jax.modules.autoencoder import Decoder, Encoder
-from nwm_jax.modules.cells import OscillatorCell
+from nwm_jax.modules.cells import OscillatorCell, RecurrentCell
 from nwm_jax.modules.gated import GRUCell
-from nwm_jax.modules.stacked import StackedCell
 
 # A cell's state: a pytree of [B, ...] (`OscillatorState`, or a tuple of layers' states).
 State = Any
@@ -58,7 +57,7 @@ class Forecaster(nnx.Module):
 
     def __init__(
         self,
-        cell: OscillatorCell | StackedCell,
+        cell: RecurrentCell,
         image_shape: tuple[int, int, int],
         *,
         num_observed: int,

@@ -6,7 +6,7 @@ loop: `drive(inputs)` for all times at once, `step(state, drive)` inside the sca
 """
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,46 @@ from nwm_jax.core.oscillator import (
     OscillatorState,
 )
 from nwm_jax.errors import UserError
+
+
+class RecurrentCell(Protocol):
+    """What a model may ask of a recurrent cell.
+
+    The state is a pytree of arrays ``[B, ...]``. `drive` needs no state, so that a model
+    computes it for all times at once, outside of the scan over `step`.
+
+    Attributes:
+      input_shape: shape of one input without batch and time.
+      output_shape: shape of one output without batch and time.
+      state_size: numbers in one state.
+    """
+
+    @property
+    def input_shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def output_shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def state_size(self) -> int: ...
+
+    def initialize_carry(self, input_shape: tuple[int, ...]) -> Any:
+        """Returns the state at rest for inputs ``[B, *input_shape]``."""
+
+    def drive(self, inputs: jax.Array) -> Any:
+        """Returns what enters from outside, of inputs ``[..., *input_shape]``."""
+
+    def step(self, state: Any, drive: Any) -> Any:
+        """Returns the state after one time step."""
+
+    def output(self, state: Any) -> jax.Array:
+        """Returns the output of a state, ``[..., *output_shape]``."""
+
+    def flatten(self, state: Any) -> jax.Array:
+        """Returns a state as vectors ``[..., state_size]``."""
+
+    def unflatten(self, flat: jax.Array) -> Any:
+        """Returns the state of vectors ``[..., state_size]``."""
 
 
 def draw_carry(

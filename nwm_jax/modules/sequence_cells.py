@@ -44,6 +44,16 @@ class WaveRNNCell(CoreCell):
         return self._load(WaveParams)
 
     @property
+    def speed(self) -> float | None:
+        """Places by which a wave moves in a step at first, on a ring; else None."""
+        return self.hparams.speed
+
+    @property
+    def has_neighbours(self) -> bool:
+        """Whether units feel those beside them, and not all or none."""
+        return self.hparams.topology != "dense"
+
+    @property
     def num_outputs(self) -> int:
         """Length of the vector that a readout sees: N."""
         return math.prod(self.hparams.field_shape)
@@ -188,6 +198,16 @@ class SequenceOscillatorCell(OscillatorCell):
             one = jnp.ones((1, 1, 1))
             return params._replace(coupling_x=one, coupling_v=one)
         return params
+
+    @property
+    def speed(self) -> float | None:
+        """None: waves of oscillators have no speed of their own at first."""
+        return None
+
+    @property
+    def has_neighbours(self) -> bool:
+        """Whether oscillators feel those beside them, and not all or none."""
+        return self.hparams.topology != "dense" and self.hparams.kernel_size > 1
 
     @property
     def num_outputs(self) -> int:

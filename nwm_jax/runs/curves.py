@@ -5,14 +5,13 @@ import pathlib
 from collections.abc import Sequence
 
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.segmentation import figures, table
 from nwm_jax.figures import compare
 from nwm_jax.runs import workdirs
 from nwm_jax.training import registry, writers
 
 
 def draw_boxes(patterns: Sequence[str], path: str | os.PathLike) -> pathlib.Path:
-    """Draws the foreground accuracy of segmentation runs, a box for every model.
+    """Draws a score of finished runs, a box for every model over its seeds.
 
     Args:
       patterns: of their folders, see `workdirs.find`.
@@ -22,11 +21,17 @@ def draw_boxes(patterns: Sequence[str], path: str | os.PathLike) -> pathlib.Path
       `path`.
 
     Raises:
-      UserError: no evaluated run, runs of several datasets or protocols, or a path that
-        does not end in ".png".
+      UserError: no evaluated run of an experiment that draws boxes, or what that finds
+        wrong.
     """
-    scores = table.by_model(workdirs.find(patterns))
-    return figures.draw_seeds(path, scores, label="foreground accuracy, test")
+    folders = workdirs.find(patterns)
+    drawing = [found for found in registry.experiments() if found.boxes]
+    for experiment in drawing:
+        mine = [f for f in folders if workdirs.task(f) in experiment.tasks]
+        if mine:
+            return registry.load(experiment.boxes)(mine, path)
+    names = " or ".join(experiment.name for experiment in drawing)
+    raise UserError(f"evaluated runs to compare: none of {names}")
 
 
 def draw(patterns: Sequence[str], path: str | os.PathLike) -> pathlib.Path:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from nwm_jax.experiments.forecasting import vpt
 from nwm_jax.figures import curves
 from nwm_jax.runs import opened
 from nwm_jax.training import writers
@@ -49,7 +48,7 @@ def draw(
                     errors,
                     first_frame=first,
                     num_observed=run.model.num_observed,
-                    threshold=vpt.THRESHOLD if "vpt" in scored else None,
+                    threshold=run.task.threshold(scored),
                     title=title,
                 )
             )

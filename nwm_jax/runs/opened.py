@@ -24,11 +24,9 @@ from nwm_jax.config.validate import validate
 from nwm_jax.data import render
 from nwm_jax.data.source import open_frames
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.forecasting.long_clips import LongPredictionTime
 from nwm_jax.modules import functional
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
-from nwm_jax.training.evaluation import Evaluation
 from nwm_jax.training.registry import build
 from nwm_jax.training.task import Counter, Task
 from nwm_jax.training.writers import read_metrics
@@ -71,7 +69,7 @@ def open_run(
       workdir: the folder of a run.
       which: "last", "best" (by the evaluations during training; the last if there were
         none), the step of a checkpoint (0: the weights before the first step), or None:
-        what the task has evaluated, `scored`.
+        what the task has evaluated, `Task.scored`.
       task: the run's task where it is already open.
       counter: called with what is being done, gives the progress(done, total) that is
         called while data is made.
@@ -85,7 +83,7 @@ def open_run(
     workdir = pathlib.Path(workdir)
     config = read_config(workdir)
     task = task or build(config, counter)
-    which = scored(task) if which is None else which
+    which = task.scored if which is None else which
     if which == 0:
         step, (params, state) = 0, states.untrained(task, config.seed)
     else:
@@ -97,11 +95,6 @@ def open_run(
 def which(text: str | None) -> str | int | None:
     """Reads "last", "best" or the number of a step, as a flag gives it."""
     return int(text) if text and text.isdigit() else text
-
-
-def scored(task: Task) -> str:
-    """Which checkpoint of a task is evaluated: "last", or "best" if the task says so."""
-    return getattr(task, "scored", "last")
 
 
 def read_config(workdir: str | os.PathLike) -> ConfigDict:
@@ -121,16 +114,29 @@ def read_config(workdir: str | os.PathLike) -> ConfigDict:
         config["task"]  # what has none is no experiment
     except (KeyError, TypeError, AttributeError):
         raise UserError(f"{path} does not hold the config of a run") from None
-    validate(config)
-    return config
+    try:
+        return validate(config)
+    except UserError as error:
+        if not str(error).startswith("unknown "):
+            raise
+        raise UserError(
+            f"{error} (if a config file of yours defines it, pass that: --config=FILE, "
+            "or nwm_jax.load(..., config=FILE))"
+        ) from None
 
 
-def load(path: str | os.PathLike, which: str | int = "last") -> nnx.Module:
+def load(
+    path: str | os.PathLike,
+    which: str | int = "last",
+    config: str | os.PathLike | None = None,
+) -> nnx.Module:
     """Gives a trained model back.
 
     Args:
       path: a workdir.
       which: "last", "best" or the step of a checkpoint.
+      config: your own config file, if the run's cell, model, dataset or task is defined
+        there; it is run.
 
     Returns:
       The model, for example a `models.forecaster.Forecaster`.
@@ -138,6 +144,8 @@ def load(path: str | os.PathLike, which: str | int = "last") -> nnx.Module:
     Raises:
       UserError: not a workdir, or no such checkpoint.
     """
+    if config is not None:
+        presets.define(config)
     return open_run(path, which).model
 
 
@@ -193,8 +201,8 @@ def evaluate(
       run: an opened run.
       metrics: which, for example ("mse", "vpt"); none: the usual ones of the task.
       counter: called with the name of each metric, gives its progress(done, total).
-      data: test trajectories for "vpt_long", which is computed in the place of
-        `metrics`; see `experiments.forecasting.long_clips`.
+      data: other data than the run's own, whose metrics are computed instead of
+        `metrics`; see `Task.evaluation_on`.
       split: "test", or "valid", which training was followed on: its scores go to
         eval_valid.json.
 
@@ -209,14 +217,14 @@ def evaluate(
     path = run.workdir / EVALUATION
     if split == "valid":
         path = run.workdir / VALIDATION
-        if not hasattr(run.task, "validation"):
+        if run.task.validation is None:
             raise UserError(
                 f"the data of {run.config.name} has no split {split} of its own: "
                 f"{EVALUATION} has all scores"
             )
         run = run._replace(task=run.task.validation)
     if data:
-        chosen = {"vpt_long": _long(run, data)}
+        chosen = run.task.evaluation_on(data)
     else:
         chosen = run.task.evaluations(metrics)
     _, params, state = functional.split(run.model)
@@ -256,7 +264,8 @@ def write_divergence(
       error: what ended it.
     """
     numbers = {name: repr(error.metrics[name]) for name in ("loss", "grad_norm")}
-    report = _head(config, task, error.step, functional.split(task.model)[1])
+    shapes = nnx.eval_shape(lambda: task.init(jax.random.key(0)))
+    report = _head(config, task, error.step, functional.split(shapes)[1])
     report["diverged"] = {"step": error.step + 1, **numbers}
     if mesh.is_primary():
         report |= _spent(workdir, error.step)
@@ -283,12 +292,6 @@ def _spent(workdir: str | os.PathLike, step: int) -> dict[str, float]:
     rows = [row for row in read_metrics(workdir) if row["step"] <= step]
     known = [row["cpu_seconds"] for row in rows if "cpu_seconds" in row]
     return {"cpu_seconds": known[-1]} if known else {}
-
-
-def _long(run: Run, data: str) -> Evaluation:
-    if run.config.task != "forecasting":
-        raise UserError(f"--data needs a forecaster; {run.workdir} holds none")
-    return LongPredictionTime(run.task, data)
 
 
 def read_scores(workdir: str | os.PathLike, name: str = EVALUATION) -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
-
-from nwm_jax.experiments.forecasting.write import bar, escape
 
 
 class Grid(NamedTuple):
@@ -22,6 +21,17 @@ class Grid(NamedTuple):
     head: list[str]
     rows: list[list[str]]
     legend: list[str]
+
+
+def bar(cells: Sequence[str]) -> str:
+    """Returns a row of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def escape(text: str) -> str:
+    r"""Makes LaTeX print a text as it is."""
+    text = re.sub(r"([_%&#$])", r"\\\1", text).replace("±", r"$\pm$")
+    return text.replace("[TR]", "{[}TR{]}")
 
 
 def markdown(grids: Sequence[Grid], notes: Sequence[str]) -> str:

@@ -90,7 +90,7 @@ def read(folder: pathlib.Path) -> Entry:
 
 
 def _model(model: Mapping[str, Any]) -> str:
-    alone = model["name"] != "uncoupled" and model.get("kernel_size") == 1
+    alone = model.get("kernel_size") == 1
     return f"{model['name']}, uncoupled" if alone else str(model["name"])
 
 

@@ -61,6 +61,19 @@ def task(folder: pathlib.Path) -> str:
         return ""
 
 
+def nothing(notes: Sequence[str] = ()) -> UserError:
+    """Returns the error that no folder holds an evaluated run.
+
+    Args:
+      notes: what was wrong with each of them.
+    """
+    why = f" ({'; '.join(notes)})" if notes else ""
+    return UserError(
+        f"no evaluated run{why}: give the folders of python -m nwm_jax.train, such as "
+        "--runs='runs/*'"
+    )
+
+
 @contextlib.contextmanager
 def understood() -> Iterator[None]:
     """Tells in one line that a field of config.json or eval.json is not a run's.

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from nwm_jax.errors import UserError
 from nwm_jax.modules import functional
-from nwm_jax.shell import cli, screen
+from nwm_jax.shell import cli, memory, screen
 from nwm_jax.shell import machine as measure
 from nwm_jax.training import dispatch, flops, optimizer
 from nwm_jax.training import mesh as meshes
@@ -57,6 +57,7 @@ JSON = flags.DEFINE_bool(
 def main(argv: list[str]) -> int:
     """Runs the command; 1 if the two formulations do not agree."""
     del argv
+    memory.keep_freed()
     result = run(
         CONFIG.value,
         REPEATS.value,

@@ -28,6 +28,7 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict
 
+import nwm_jax.experiments  # noqa: F401 (registers them)
 from nwm_jax.config import grammar, presets
 from nwm_jax.config.validate import validate
 from nwm_jax.errors import UserError, nearest
@@ -87,6 +88,38 @@ def config_flag(
         flag_values=flag_values,
         serializer=flags.ArgumentSerializer(),
         required=required,
+    )
+
+
+def definitions_flag(
+    flag_values: flags.FlagValues = flags.FLAGS,
+) -> flags.FlagHolder:
+    """Defines a ``--config`` that is run for what it registers, see `define`."""
+    return flags.DEFINE_string(
+        "config",
+        None,
+        "a config file of your own that the run was trained with, if it defines a cell, "
+        "a model, a dataset or a task: file.py, or all that stood there in training",
+        flag_values=flag_values,
+    )
+
+
+def define(path: str | None) -> None:
+    """Registers what a user's config file defines; nothing for None.
+
+    A workdir names its model and its task alone: to read one never runs a file.
+
+    Raises:
+      UserError: no such file, or it raises.
+    """
+    if path:
+        presets.define(path)
+
+
+def _takes_config(flag_values: flags.FlagValues) -> bool:
+    """Whether ``--config`` is the experiment, with its overrides."""
+    return "config" in flag_values and isinstance(
+        flag_values["config"].parser, _ConfigParser
     )
 
 
@@ -157,10 +190,10 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
       flags.Error: a mistake in another flag.
     """
     overrides = []
-    if "config" in flag_values:
+    if _takes_config(flag_values):
         argv, overrides = _take_overrides(argv)
     rest = flag_values(argv)
-    config = flag_values["config"].value if "config" in flag_values else None
+    config = flag_values["config"].value if _takes_config(flag_values) else None
     if overrides and config is None:
         raise UserError(f"--config.{overrides[0][0]} needs --config=... beside it")
     if config is not None:
@@ -247,7 +280,7 @@ def _not(kind: str) -> str:
 
 
 def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:
-    config = flag_values["config"].value if "config" in flag_values else None
+    config = flag_values["config"].value if _takes_config(flag_values) else None
     fields = grammar.flatten(config) if config is not None else {}
     same = [field for field in fields if name in (field, field.rpartition(".")[2])]
     if same:
@@ -282,7 +315,7 @@ def _help(main: Callable, flag_values: flags.FlagValues, argv: Sequence[str]) ->
             subsequent_indent=" " * 6,
             break_on_hyphens=False,
         )
-    if "config" in flag_values:
+    if _takes_config(flag_values):
         lines += ["", *_config_help(argv)]
     return "\n".join(lines)
 

@@ -5,14 +5,12 @@
 `<step>.saving` and gets its name when all of it is there.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os
 import pathlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,9 +22,7 @@ from nwm_jax.training import manifests, orbax_noise
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
-
-if TYPE_CHECKING:
-    from nwm_jax.training.task import Task
+from nwm_jax.training.task import Task
 
 KEEP = 2
 

@@ -1,9 +1,7 @@
 """Several training steps in one call of the device."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +9,10 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from nwm_jax.training import memory
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
-
-if TYPE_CHECKING:
-    from nwm_jax.training.task import Task
-
+from nwm_jax.training.task import Task
 
 DEFAULT_GROUP = 10
 
@@ -215,8 +209,6 @@ def compile_dispatch(
         out_shardings=NamedSharding(mesh, PartitionSpec()),
     )
     wishes = shard_wish(0, mesh)
-    if jax.default_backend() == "cpu":
-        memory.keep_freed()
     with jax.set_mesh(mesh):
         lowered = function.lower(
             state, batches, np.int32(0), states.key_data(0), wishes

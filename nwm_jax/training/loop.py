@@ -1,7 +1,5 @@
 """The training loop: prepares batches, dispatches steps, logs, evaluates, saves."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os
@@ -10,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,22 +16,17 @@ from jax.sharding import Mesh
 
 from nwm_jax import files
 from nwm_jax.errors import UserError
-from nwm_jax.shell import progress as bars
 from nwm_jax.training import checkpoint, dispatch, evaluating, optimizer
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training import workdir as workdirs
 from nwm_jax.training import writers as sinks
-
-if TYPE_CHECKING:
-    from nwm_jax.training.task import Task
+from nwm_jax.training.display import Display, Lines, MakeDisplay, Silent
+from nwm_jax.training.task import Task
 
 # A dispatch is made about this long: short enough that a signal is heard soon, long
 # enough that the host costs nothing.
 DISPATCH_SECONDS = 1.0
-# Enough to follow a run; the full evaluation comes at its end. A task whose best
-# checkpoint needs more says so in `num_periodic`.
-PERIODIC_EXAMPLES = 64
 
 
 class NonFiniteError(UserError, FloatingPointError):
@@ -95,6 +88,7 @@ def train(
     workdir: str | pathlib.Path,
     writers: Sequence[sinks.Writer] = (),
     devices: Sequence[jax.Device] | None = None,
+    display: MakeDisplay = Lines,
 ) -> Result:
     """Trains a task, or goes on with it where a checkpoint in the workdir stands.
 
@@ -111,6 +105,7 @@ def train(
       workdir: the folder of the run.
       writers: takers of metrics beside those that the config asks for.
       devices: the devices to use; None: all of them.
+      display: makes what shows the progress, in process 0.
 
     Returns:
       The last state and how the run ended.
@@ -128,7 +123,7 @@ def train(
     try:
         with workdirs.locked(workdir) as folder, _signals() as heard:
             notes = workdirs.claim(folder, config)
-            run = _Run(config, task, folder, mesh, transform, heard)
+            run = _Run(config, task, folder, mesh, transform, heard, display)
             try:
                 run.start(notes, writers)
                 return run.go()
@@ -145,19 +140,20 @@ def train(
 class _Run:
     """One call of `train`: what its parts share."""
 
-    def __init__(self, config, task, folder, mesh, transform, heard):
+    def __init__(self, config, task, folder, mesh, transform, heard, display):
         self.config, self.task, self.folder, self.mesh = config, task, folder, mesh
         self.heard = heard
         self.group = dispatch.group_size(config.steps_per_dispatch)
         self.rows = meshes.process_rows(config.batch_size, mesh)
         self.rate = optimizer.learning_rate(config.optimizer, config.num_steps)
-        followed = getattr(task, "validation", task)
+        followed = task.validation or task
         self.evaluate = evaluating.make_eval(followed, mesh, config.eval.batch_size)
         self.saver = checkpoint.Checkpointer(folder / "checkpoints", task.best)
         self.transform = transform
         self.saved: int | None = None
         self.writers: list[sinks.Writer] = []
-        self.bar: bars.Progress | None = None
+        self.make_display = display if meshes.is_primary() else Silent
+        self.display: Display | None = None
 
     def start(self, notes: list[str], writers: Sequence[sinks.Writer]) -> None:
         """Restores or creates the state, opens the writers, says where it stands."""
@@ -177,11 +173,10 @@ class _Run:
         self.stopped = extra.get("stopped", "")
         self.tally = Tally(extra.get("tally"))
         seen = [row["step"] for row in sinks.read_metrics(self.folder)]
-        self.bar = bars.Progress(
+        self.display = self.make_display(
             self.config.num_steps,
             self.step,
             self.config.batch_size * self.task.units_per_example,
-            silent=not meshes.is_primary(),
         )
         if meshes.is_primary():
             self.writers = sinks.build(self.config, self.folder, self.saved)
@@ -195,7 +190,7 @@ class _Run:
 
     def say(self, text: str) -> None:
         """Prints one line, in process 0."""
-        self.bar.message(text)
+        self.display.message(text)
 
     def go(self) -> Result:
         """Runs all steps that are left."""
@@ -232,7 +227,7 @@ class _Run:
             self.seconds += seconds
             names = sorted(outcome.metrics.keys() - {"grad_norm"})
             shown = {name: outcome.metrics[name][asked - 1] for name in names}
-            self.bar.update(self.step, shown, seconds)
+            self.display.update(self.step, shown, seconds)
             # All processes see the same `wish`, hence agree on pace and stop.
             pace = max(1, int(outcome.wish))
             wish = self.wish(seconds / asked)
@@ -269,9 +264,9 @@ class _Run:
         if last or step % config.log_every == 0:
             row = self.log()
         if config.eval.every and (last or step % config.eval.every == 0):
-            summary = self.score(getattr(task, "num_periodic", PERIODIC_EXAMPLES))
+            summary = self.score(task.num_periodic)
             best = self.saver.is_better(summary)
-        if (row or summary) and hasattr(task, "stop") and not last:
+        if (row or summary) and not last:
             self.stopped = task.stop({**row, **summary}) or ""
         ends = last or called or bool(self.stopped)
         if ends or best or step % config.checkpoint_every == 0:
@@ -350,8 +345,8 @@ class _Run:
 
     def close(self) -> None:
         """Closes the writers and gives the terminal back."""
-        if self.bar:
-            self.bar.close()
+        if self.display:
+            self.display.close()
         for writer in self.writers:
             writer.close()
 

@@ -8,8 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nwm_jax.config.base import OPTIMIZERS, SCHEDULES
 from nwm_jax.errors import UserError, unknown
+
+# The names that `optimizer.name` and `optimizer.schedule` may have.
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
+SCHEDULES = ("constant", "cosine", "step")
 
 
 def build(config: Any, num_steps: int) -> optax.GradientTransformation:

@@ -1,8 +1,6 @@
 """What training carries from step to step, and the keys that depend on the step."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +9,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nwm_jax.modules import functional
-
-if TYPE_CHECKING:
-    from nwm_jax.training.task import Task
-
+from nwm_jax.training.task import Task
 
 # For programs that run once: drawing the first weights compiles in 1.2 s in the place of 3
 # (`pendulum_nwm2d:laptop`), and takes as long.

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nwm_jax import files, folders
-from nwm_jax.config import grammar
 from nwm_jax.errors import UserError, reason
 from nwm_jax.training import mesh as meshes
+from nwm_jax.training.fields import flatten, preset_changed
 
 CONFIG = "config.json"
 LOCK = ".lock"
@@ -123,7 +123,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     Returns:
       One `field: old -> new` for each, empty if the run may go on.
     """
-    before, after = grammar.flatten(old), grammar.flatten(new)
+    before, after = flatten(old), flatten(new)
     found = []
     # A field that the old config does not have came with a later version of this
     # package, whose default does what was done before: it is taken as unchanged.
@@ -159,7 +159,7 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
         new, content, notes = to_dict(config), dict(now), []
         if path.exists():
             old = _read(path, new)
-            preset = grammar.preset_changed(old["config"], new)
+            preset = preset_changed(old["config"], new)
             if changed := differences(old["config"], new):
                 raise UserError(
                     f"{workdir} holds a run with another config ({'; '.join(changed)});"

@@ -103,7 +103,7 @@ def test_fair_is_fair(preset):
     for model in configs.MODELS:
         task, params = abstract_task(model, preset)
         counts[model] = functional.count(params)
-        frames.add((task.model.num_observed, task.train_length, task.window))
+        frames.add((task.model.num_observed, task.train_length, task.windows.window))
         config = task.config
         fields = grammar.flatten(config.optimizer)
         if preset == "fair_laptop":  # each model has its own, by equal searches

@@ -4,6 +4,7 @@ import json
 
 from nwm_jax.config import presets
 from nwm_jax.experiments.forecasting import collect, table
+from nwm_jax.runs import workdirs
 
 
 def run(folder, name, score=10.0, *, seed=0, step=4_000, preset="laptop", **fields):
@@ -42,4 +43,6 @@ def several(folder):
 
 
 def blocks(folder, measure="table_units"):
-    return table.build(collect.collect([f"{folder}/*"], measure)[0], measure)
+    return table.build(
+        collect.collect(workdirs.find([f"{folder}/*"]), measure)[0], measure
+    )

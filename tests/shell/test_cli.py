@@ -22,7 +22,7 @@ Says the batch size.
 
 from absl import flags
 
-from nwm_jax import cli
+from nwm_jax.shell import cli
 
 FLAGS = flags.FlagValues()
 CONFIG = cli.config_flag(FLAGS)
@@ -382,7 +382,7 @@ def test_compilation_cache_that_cannot_be_written(
 def test_programs_of_the_adaptive_solver_can_be_kept(tmp_path):
     """JAX keeps none that calls Python, as diffrax's own checks would."""
     program = (
-        "import jax; from nwm_jax import cli; from nwm_jax.models import solvers;"
+        "import jax; from nwm_jax.shell import cli; from nwm_jax.models import solvers;"
         "cli.enable_compilation_cache();"
         "solve = lambda y: solvers.integrate_adaptively(lambda y: -y, y, 0.1, 3);"
         "print(jax.jit(solve).lower(jax.numpy.ones((1, 2))).as_text())"

@@ -3,6 +3,7 @@
 import pytest
 
 from nwm_jax.config import presets
+from nwm_jax.experiments.forecasting.task import Forecasting
 from nwm_jax.shell import machine, screen
 from nwm_jax.training.registry import build
 
@@ -62,14 +63,16 @@ def test_every_metric_has_its_line():
         "energy": {"drift": {"forecast": 0.02}, "model_drift": 0.125},
         "symetric": {"score": 0.5, "rsq": 0.95},
     }
-    lines = [" ".join(line.split()) for line in screen.scores(told).splitlines()]
+    lines = [
+        " ".join(line.split()) for line in screen.scores(Forecasting, told).splitlines()
+    ]
     assert lines[0] == "step 7, protocol laptop, 8 test windows:"
     assert lines[1] == "mse forecast 0.1 mean_image 0.25 last_frame -"
     assert lines[4:] == [
         "backward mse 0.5 relative_mse 0.5 table_units 3",
         "combined mse 0.5 relative_mse 0.5 table_units 3",
+        "symetric score 0.5 rsq 0.95",
         "vpt forward 12.5 last_frame 3 (frames of 196, medians of 5)",
         "energy drift forecast 0.02",
         "own energy drift 0.125",
-        "symetric score 0.5 rsq 0.95",
     ]

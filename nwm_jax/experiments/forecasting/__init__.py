@@ -1,1 +1,21 @@
 """Forecasting moving things from their images: the Hamiltonian benchmark."""
+
+from nwm_jax.experiments.forecasting import checks, configs
+from nwm_jax.experiments.forecasting.own import register_dataset, register_model
+from nwm_jax.training.registry import Experiment
+
+__all__ = ["EXPERIMENT", "register_dataset", "register_model"]
+
+EXPERIMENT = Experiment(
+    name="forecasting",
+    tasks={"forecasting": f"{__name__}.task:Forecasting"},
+    configs=configs.definitions,
+    summary=configs.summary,
+    models=lambda: tuple(configs.MODELS),
+    template=configs.template,
+    choices=checks.choices,
+    check=checks.check,
+    follow=configs.follow,
+    table=f"{__name__}.write:tabulate",
+    measures=("table_units", "relative_mse", "mse", "vpt", "tuning"),
+)

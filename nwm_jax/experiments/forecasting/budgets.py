@@ -9,7 +9,7 @@ from typing import Any
 
 #: Learning rates of `laptop`, `fair_laptop` and `night`, by model. Each is to be the
 #: winner of the same search (docs/results/tuning.md has its numbers); models that are
-#: not in the paper's table have not been searched.
+#: not in the paper's table have not been searched and take `_FAST`'s.
 LEARNING_RATES = {
     "ar": 2e-3,
     "hgn": 2e-3,
@@ -18,11 +18,11 @@ LEARNING_RATES = {
     "nwm2d": 2e-3,
     "nwm1d": 2e-3,
 }
-_NOT_SEARCHED = 2e-3
 
 # Steps this large need their length bounded and, at the end, to become small: without
 # the clip at 0.1, or at 3e-3, the pendulum's loss stays several times higher.
 _FAST = {
+    "optimizer.learning_rate": 2e-3,
     "optimizer.schedule": "cosine",
     "optimizer.warmup_steps": 40,
     "optimizer.clip": 0.1,
@@ -52,7 +52,6 @@ _NIGHT = {
 _FAIR_LAPTOP = _LAPTOP | {"protocol": "fair_laptop-v2"}
 
 _SMOKE = _FAST | {
-    "optimizer.learning_rate": 2e-3,
     "batch_size": 4,
     "num_steps": 20,
     "log_every": 10,
@@ -135,14 +134,39 @@ _TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "hgn_conv": _convolved(),
 }
 
+
+def usual(fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the presets of a model of which only the fields are known.
+
+    Args:
+      fields: the fields of `config.model`.
+
+    Returns:
+      "laptop" and "smoke" with the lengths of training and clips that all models have.
+    """
+    known = {f"model.{field}" for field in fields}
+
+    def of(preset: Mapping[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in preset.items() if k in known or k[:6] != "model."}
+
+    clips = {"model.num_ic": 5, "model.num_target": 12, "model.grid": (6, 6)}
+    return {"laptop": of(_LAPTOP), "smoke": of(_SMOKE | clips)}
+
+
+def add(model: str, presets: Mapping[str, Mapping[str, Any]]) -> None:
+    """Adds the presets of a model, see `own.register_model`."""
+    _TABLES[model] = {name: dict(fields) for name, fields in presets.items()}
+
+
 PRESETS = ("paper", "laptop", "smoke", "fair", "fair_laptop", "night")
 
 
-def table(model: str) -> dict[str, dict[str, Any]]:
+def table(model: str, fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Gives the presets of a model.
 
     Args:
-      model: a key of `forecasting.MODELS`.
+      model: a key of `configs.MODELS`.
+      fields: its fields, from which follow the presets of a model without any here.
 
     Returns:
       For each of `PRESETS` the dotted fields in which it differs from plain:
@@ -156,8 +180,10 @@ def table(model: str) -> dict[str, dict[str, Any]]:
         parameters are those of convolutions, and expensive).
       - night: laptop with ten times the steps.
     """
-    presets = _TABLES[model]
-    rate = {"optimizer.learning_rate": LEARNING_RATES.get(model, _NOT_SEARCHED)}
-    laptop, fair = presets["laptop"] | rate, presets["fair_laptop"] | rate
-    presets = presets | {"laptop": laptop, "fair_laptop": fair}
-    return {"paper": {}, **presets, "night": laptop | _NIGHT}
+    presets = dict(_TABLES.get(model) or usual(fields))
+    if model in LEARNING_RATES:
+        rate = {"optimizer.learning_rate": LEARNING_RATES[model]}
+        presets |= {name: presets[name] | rate for name in ("laptop", "fair_laptop")}
+    if "laptop" in presets:
+        presets["night"] = presets["laptop"] | _NIGHT
+    return {"paper": {}, **presets}

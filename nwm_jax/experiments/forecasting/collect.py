@@ -56,12 +56,12 @@ class Entry(NamedTuple):
 
 
 def collect(
-    patterns: Sequence[str], measure: str = "table_units"
+    folders: Sequence[pathlib.Path], measure: str = "table_units"
 ) -> tuple[list[Entry], list[str]]:
-    """Reads all workdirs that patterns match.
+    """Reads workdirs.
 
     Args:
-      patterns: as a shell has them, such as "runs/*"; "**" stands for any folders.
+      folders: workdirs.
       measure: a key of `MEASURES`.
 
     Returns:
@@ -73,7 +73,7 @@ def collect(
       UserError: no run could be read.
     """
     entries, notes = workdirs.collect(
-        workdirs.find(patterns),
+        folders,
         lambda folder: read(folder, measure),
         lambda entry: (entry.protocol, entry.dataset, entry.model, entry.seed),
     )
@@ -84,11 +84,7 @@ def collect(
         if entry.step != entry.num_steps
     ]
     if not entries:
-        why = f" ({'; '.join(notes)})" if notes else ", nothing matches"
-        raise UserError(
-            f"no evaluated run in {' '.join(patterns)}{why}: give the folders of "
-            "python -m nwm_jax.train, such as --runs='runs/*'"
-        )
+        raise workdirs.nothing(notes)
     return entries, notes
 
 

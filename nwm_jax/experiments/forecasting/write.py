@@ -3,10 +3,10 @@
 import csv
 import io
 import math
-import re
+import pathlib
 from collections.abc import Callable, Sequence
 
-from nwm_jax.experiments.forecasting import published
+from nwm_jax.experiments.forecasting import collect, published, table, tuning
 from nwm_jax.experiments.forecasting.collect import NO_SKILL
 from nwm_jax.experiments.forecasting.table import (
     OURS,
@@ -15,6 +15,8 @@ from nwm_jax.experiments.forecasting.table import (
     Block,
     Cell,
 )
+from nwm_jax.runs import tables
+from nwm_jax.runs.tables import bar, escape
 
 _TITLES = {
     "table_units": "Forecast error in table units (relative MSE / 3,072 x 1e8 for "
@@ -197,12 +199,25 @@ def _counts(numbers: Sequence[int], separator: str = "") -> str:
     return " / ".join(f"{number:{separator}}" for number in numbers)
 
 
-def bar(cells: Sequence[str]) -> str:
-    """Gives a row of a Markdown table."""
-    return "| " + " | ".join(cells) + " |"
+def tabulate(
+    folders: Sequence[pathlib.Path], measure: str, layout: str
+) -> tuple[str, list[str]]:
+    """Returns the tables of finished runs.
 
+    Args:
+      folders: workdirs.
+      measure: a key of `collect.MEASURES`; or "tuning", the errors of every learning
+        rate, see `tuning`.
+      layout: a key of `FORMATS`.
 
-def escape(text: str) -> str:
-    r"""Makes LaTeX print a text as it is."""
-    text = re.sub(r"([_%&#$])", r"\\\1", text).replace("±", r"$\pm$")
-    return text.replace("[TR]", "{[}TR{]}")
+    Returns:
+      The tables, and a line for each run that is left out.
+
+    Raises:
+      UserError: no run could be read.
+    """
+    if measure == "tuning":
+        found, notes = tuning.collect(folders)
+        return tables.FORMATS[layout](tuning.build(found), notes), notes
+    entries, notes = collect.collect(folders, measure)
+    return FORMATS[layout](table.build(entries, measure), measure, notes), notes

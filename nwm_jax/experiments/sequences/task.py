@@ -19,9 +19,10 @@ from nwm_jax.models import sequences
 from nwm_jax.models.sequences import SequenceClassifier
 from nwm_jax.modules import functional
 from nwm_jax.training.evaluation import Evaluation
+from nwm_jax.training.task import Task
 
 
-class SequenceTask(abc.ABC):
+class SequenceTask(Task):
     """A classifier, its inputs and what it shows of itself; see `training.task.Task`.
 
     Args:
@@ -37,16 +38,7 @@ class SequenceTask(abc.ABC):
       UserError: the model's fields do not fit together.
     """
 
-    #: The name of the task's scores, for `--metrics`.
-    metric: str
-    best: tuple[str, str] | None = None
-    #: The training metric whose curve is drawn.
-    curve: str
-    #: The number of an evaluation by which training is followed.
-    followed: str
-    #: Numbers of an evaluation that stand in tables of many runs.
-    tabulated: tuple[str, ...]
-    preparation = ""
+    extras = (WaveLine, WaveStatistics)
 
     def __init__(
         self,
@@ -58,12 +50,11 @@ class SequenceTask(abc.ABC):
         every_step: bool = False,
         num_eval: int,
     ) -> None:
-        self.config = config
+        super().__init__(config)
         self.units_per_example = length
         self.num_eval = num_eval
         # The choice of the best checkpoint, or whether it is solved, needs them all.
         self.num_periodic = num_eval
-        self.eval_batch_size = config.eval.batch_size
         self._sizes = {
             "inputs": inputs,
             "outputs": outputs,
@@ -71,9 +62,10 @@ class SequenceTask(abc.ABC):
             "remat": config.remat,
             "implementation": config.conv,
         }
-        self.graphdef, params, _ = functional.split(
-            nnx.eval_shape(lambda: self.init(jax.random.key(0)))
-        )
+        # The model's structure, with shapes in place of its weights.
+        model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        self.cell = model.cell
+        self.graphdef, params, _ = functional.split(model)
         self._num_weights = sequences.count_weights(params)
 
     def init(self, key: jax.Array) -> SequenceClassifier:
@@ -98,10 +90,6 @@ class SequenceTask(abc.ABC):
         return length * jax.jit(once).lower(inputs).cost_analysis()["flops"]
 
     @abc.abstractmethod
-    def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """Rows `rows` of the batch of a step: a pure function of (seed, step)."""
-
-    @abc.abstractmethod
     def inputs(self, batch: Mapping[str, jax.Array]) -> jax.Array:
         """What the classifier sees of a batch, float32 ``[n, T, F]``; jittable."""
 
@@ -114,10 +102,6 @@ class SequenceTask(abc.ABC):
     @abc.abstractmethod
     def objective(self, errors: Mapping[str, jax.Array]) -> jax.Array:
         """The loss, from the errors of a batch."""
-
-    @abc.abstractmethod
-    def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Examples `indices` of the fixed evaluation set."""
 
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
@@ -154,13 +138,13 @@ class SequenceTask(abc.ABC):
           UserError: another metric.
         """
         made: dict[str, Evaluation] = {self.metric: self}
-        if self.config.model.name in ("wrnn", "irnn"):
-            made["wave_line"] = WaveLine(self, self.config.model.speed)
-        if self.config.model.name != "irnn":
+        if self.cell.speed is not None:
+            made["wave_line"] = WaveLine(self, self.cell.speed)
+        if self.cell.speed is None or self.cell.has_neighbours:
             made["waves"] = WaveStatistics(
                 self,
                 lambda model, batch: model.states(self.inputs(batch)),
-                rings=self.config.model.name in ("nwm1d", "uncoupled"),
+                rings=self.cell.hparams.topology == "ring",
             )
         for name in metrics:
             if name not in made:
@@ -195,11 +179,11 @@ class SequenceTask(abc.ABC):
             channel = f", channel {chosen}"
             states = states[..., chosen : chosen + 1]
         sheet = states[..., 0]
-        if self.config.model.name in ("irnn", "cornn", "uncoupled"):
+        if not self.cell.has_neighbours:
             sheet = sheet[:, np.argsort(sheet.argmax(axis=0), kind="stable")]
             place = "unit, in the order of maxima"
         title = f"{self.config.name}: hidden state{channel}"
-        waves = self.config.model.name == "wrnn"
+        waves = self.cell.has_neighbours
         return [
             hidden.draw_waterfall(
                 folder / "hidden_state.png", sheet, title=title, place=place
@@ -207,7 +191,7 @@ class SequenceTask(abc.ABC):
             hidden.draw_spectrum(
                 folder / "hidden_spectrum.png",
                 sheet,
-                speed=self.config.model.speed if waves else None,
+                speed=self.cell.speed if waves else None,
                 title=title,
                 place=place.partition(" ")[0].rstrip(","),
             ),

@@ -7,6 +7,7 @@ import pytest
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.forecasting import collect
 from nwm_jax.experiments.sequences import table
+from nwm_jax.runs import workdirs
 from tests.helpers import made_workdirs
 
 
@@ -29,7 +30,7 @@ def test_runs_that_cannot_be_read_are_named(folder):
     made_workdirs.run(folder / "more", "spring_nwm2d", 99.0)  # the same seed again
     made_workdirs.run(folder, "two_body_ar", 5.0, step=500)
     made_workdirs.run(folder, "spring_ode", table_units={"forecast": "x"})
-    entries, notes = collect.collect([f"{folder}/*", f"{folder}/more/*"])
+    entries, notes = collect.collect(workdirs.find([f"{folder}/*", f"{folder}/more/*"]))
     assert len(entries) == 6
     told = dict(
         note.removeprefix(f"skipped {folder}/").split(": ", 1) for note in notes
@@ -46,17 +47,17 @@ def test_runs_that_cannot_be_read_are_named(folder):
 
 
 def test_nothing_to_tabulate(tmp_path):
-    with pytest.raises(UserError, match="no evaluated run in .*nothing matches"):
-        collect.collect([f"{tmp_path}/*"])
+    with pytest.raises(UserError, match="no evaluated run"):
+        collect.collect(workdirs.find([f"{tmp_path}/*"]))
     (tmp_path / "a").mkdir()
     with pytest.raises(UserError, match="not a workdir"):
-        collect.collect([f"{tmp_path}/*"])
+        collect.collect(workdirs.find([f"{tmp_path}/*"]))
 
 
 def test_a_run_without_the_measure_is_named(tmp_path):
     made_workdirs.run(tmp_path, "spring_ode", vpt={"segment": 3})
     made_workdirs.run(tmp_path, "spring_ar")
-    entries, notes = collect.collect([f"{tmp_path}/*"], "vpt")
+    entries, notes = collect.collect(workdirs.find([f"{tmp_path}/*"]), "vpt")
     assert [entry.model for entry in entries] == ["ar"]
     assert "not that of a run (KeyError('forward_abs'))" in notes[0]
 
@@ -73,7 +74,7 @@ def test_movies_of_ones_own_are_named_by_their_file(tmp_path):
         config = json.loads((workdir / "config.json").read_text())
         config["config"]["data"]["path"] = path
         (workdir / "config.json").write_text(json.dumps(config))
-    entries, _ = collect.collect([f"{tmp_path}/*"])
+    entries, _ = collect.collect(workdirs.find([f"{tmp_path}/*"]))
     assert {entry.model: entry.dataset for entry in entries} == {
         "ar": "clips/frames.npy",
         "ode": "frames.npy",
@@ -129,7 +130,7 @@ def test_a_folder_that_is_locked_is_named(tmp_path, monkeypatch):
         return exists(self)
 
     monkeypatch.setattr(type(locked), "exists", refuse)
-    entries, notes = collect.collect([f"{tmp_path}/*"])
+    entries, notes = collect.collect(workdirs.find([f"{tmp_path}/*"]))
     assert [entry.model for entry in entries] == ["ar"]
     assert len(notes) == 1 and "Permission denied" in notes[0]
     assert table.collect([locked])[1] == notes

@@ -108,7 +108,7 @@ def test_inputs_and_targets_are_the_right_frames(monkeypatch):
         )
     # Every prediction here is the frame before: one grey level off.
     np.testing.assert_allclose(metrics["mse"], 1 / 255**2, rtol=1e-4)
-    assert task.window == 120
+    assert task.windows.window == 120
     scores = task.score(Spy(), task.eval_batch(np.array([0])))
     np.testing.assert_array_equal(
         np.round(255 * seen["evaluation"][0, :, 0, 0, 0]), np.arange(120)
@@ -151,7 +151,7 @@ def test_a_perfect_model_scores_zero_and_the_baselines_do_not(task):
 
 
 def test_mean_image_is_the_mean_of_training_windows(task):
-    mean = task.mean_image
+    mean = task.windows.mean_image
     assert mean.shape == (8, 8, 3)
     frames = task.source.windows("train", np.arange(7), np.zeros(7, int), 14)["frames"]
     assert frames.min() / 255 <= mean.min() <= mean.max() <= frames.max() / 255
@@ -189,7 +189,7 @@ def test_what_a_model_changes_in_itself_is_the_next_state(task, monkeypatch):
     monkeypatch.setattr(forecasting, "build", lambda *args, **options: Counter())
     other = Forecasting(task.config, task.source)
     assert other.units_per_example == other.train_length == 7
-    assert other.window == 11
+    assert other.windows.window == 11
     batch = other.batch(0, slice(None))
     assert batch["frames"].shape[:2] == (4, 7)
     _, params, state = functional.split(other.init(jax.random.key(0)))

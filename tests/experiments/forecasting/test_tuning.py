@@ -62,7 +62,7 @@ def test_a_rate_without_one_of_the_datasets_cannot_win(folder):
 
 def test_the_verb_prints_the_table(folder, capsys):
     (made(folder, "pendulum_ar", 1e-3, 0.5) / "eval_valid.json").unlink()
-    verb.FLAGS(["table", f"--runs={folder}/*/*", "--tuning"])
+    verb.FLAGS(["table", f"--runs={folder}/*/*", "--measure=tuning"])
     assert verb.main([]) == 0
     out, err = capsys.readouterr()
     assert "### Learning rates (seed 100, 4,000 steps)" in out
