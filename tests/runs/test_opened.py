@@ -90,7 +90,7 @@ def test_the_validation_split_has_a_file_of_its_own(run):
 
 
 def test_a_task_without_a_validation_split(run):
-    other = run._replace(task=types.SimpleNamespace())
+    other = run._replace(task=types.SimpleNamespace(validation=None))
     with pytest.raises(UserError, match="has no split valid of its own"):
         runs.evaluate(other, split="valid")
 
