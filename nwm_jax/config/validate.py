@@ -1,5 +1,6 @@
 """Range checks of a config, made before anything expensive starts."""
 
+import math
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -61,6 +62,10 @@ def validate(config: ConfigDict) -> ConfigDict:
         checks.order(flat, "optimizer.warmup_steps", "num_steps")
     if experiment:
         experiment.check(flat)
+    for field, value in flat.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
+            checks.refuse(field, value, "finite")
     return config
 
 

@@ -11,9 +11,10 @@ from typing import Protocol
 import jax
 import numpy as np
 
-from nwm_jax.data import cache, render, suite
+from nwm_jax.data import cache, render, suite, systems
 from nwm_jax.data.folder import expand
 from nwm_jax.data.records import RecordsSource
+from nwm_jax.data.simulate import count_substeps
 from nwm_jax.data.windows import NUM_VALID, check_length, num_held_out
 from nwm_jax.errors import UserError
 
@@ -234,8 +235,7 @@ def open_source(
     ):
         if value < least:
             raise UserError(f"data.{field} is {value}: it must be at least {least}")
-    if not 0 < dt < float("inf"):
-        raise UserError(f"data.dt is {dt}: it must be a number above 0")
+    check_dt(spec.system, dt)
 
     def open_arrays(split: str) -> Arrays:
         # By itself, so that all sizes of the other two share it.
@@ -255,6 +255,21 @@ def open_source(
         )
 
     return SimulatedSource(spec, num_frames, open_arrays)
+
+
+def check_dt(system: str, dt: float) -> None:
+    """Checks the time between frames before anything is simulated.
+
+    Args:
+      system: name of a system.
+      dt: time between frames.
+
+    Raises:
+      UserError: not a number above 0, or so long that a frame takes too many steps.
+    """
+    if not 0 < dt < float("inf"):
+        raise UserError(f"data.dt is {dt}: it must be a number above 0")
+    count_substeps(dt, systems.get(system).max_step, "data.dt")
 
 
 def _open_path(path: str, num_valid: int) -> Source:

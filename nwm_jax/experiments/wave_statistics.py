@@ -10,6 +10,8 @@ from flax import nnx
 from nwm_jax.training.evaluation import Evaluation, line
 from nwm_jax.waves import summary as numbers
 
+#: Frames without which a state has no statistics, beside those that are skipped.
+LEAST_FRAMES = 4
 _EXAMPLES = 16
 _HEADLINE = (
     "coherence",

@@ -9,12 +9,16 @@ import itertools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.core import wave
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import UserError
+from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
+from nwm_jax.modules.dtypes import cast
 from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
 
 MODELS = ("wrnn", "irnn", "cornn", "nwm2d", "nwm1d", "uncoupled")
@@ -26,16 +30,29 @@ class Affine(nnx.Module):
     Args:
       inputs: F.
       outputs: G.
+      param_dtype: type of the weights.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws kernel and bias, both uniform in ±1/sqrt(F).
     """
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> None:
-        self.kernel = nnx.Param(wave.uniform(rngs.params(), (inputs, outputs), inputs))
-        self.bias = nnx.Param(wave.uniform(rngs.params(), (outputs,), inputs))
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
+        for name, shape in (("kernel", (inputs, outputs)), ("bias", (outputs,))):
+            drawn = wave.uniform(rngs.params(), shape, inputs, param_dtype)
+            setattr(self, name, nnx.Param(drawn))
+        self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[..., F]`` to ``[..., G]``."""
-        return x @ self.kernel[...] + self.bias[...]
+        x, kernel, bias = cast(self.dtype, x, self.kernel[...], self.bias[...])
+        return x @ kernel + bias
 
 
 class SequenceClassifier(nnx.Module):
@@ -90,6 +107,7 @@ class SequenceClassifier(nnx.Module):
             y = jax.nn.relu(layer(y))
         return output(y)
 
+    @compiled
     def states(self, inputs: jax.Array) -> jax.Array:
         """The hidden states of sequences, for figures and analysis.
 

@@ -14,6 +14,7 @@ struct Images {
   Size n, h, w, c;
   Size size() const { return h * w * c; }
   T* image(Size i) const { return data + i * size(); }
+  Images only(Size i) const { return {image(i), 1, h, w, c}; }
   bool empty() const { return n * size() == 0; }
 };
 
@@ -77,12 +78,13 @@ void widen(const T* from, Size step, Size used, Size width, Size rows, T* to) {
 }
 
 // An image becomes one of height x width pixels, with low[0] rows and low[1] columns of
-// zeros before it.
+// zeros before it. Returns whether no number of it is NaN or infinite.
 template <class T>
-void pad(const Images<const T>& x, Size n, const Size low[2], Size height, Size width,
+bool pad(const Images<const T>& x, Size n, const Size low[2], Size height, Size width,
          T* to) {
   const Size from = std::clamp<Size>(low[1], 0, width);
   const Size end = std::clamp<Size>(low[1] + x.w, from, width);
+  bool finite = true;
   for (Size r = 0; r < height; ++r, to += width * x.c) {
     if (r < low[0] || r >= low[0] + x.h) {
       std::fill(to, to + width * x.c, T(0));
@@ -90,9 +92,10 @@ void pad(const Images<const T>& x, Size n, const Size low[2], Size height, Size 
     }
     const T* row = x.image(n) + ((r - low[0]) * x.w - low[1]) * x.c;
     std::fill(to, to + from * x.c, T(0));
-    std::copy(row + from * x.c, row + end * x.c, to + from * x.c);
+    finite &= cpu<T>.copy(row + from * x.c, (end - from) * x.c, to + from * x.c);
     std::fill(to + end * x.c, to + width * x.c, T(0));
   }
+  return finite;
 }
 
 // Images are summed in so many shares, each by itself: the same number on every
@@ -112,7 +115,7 @@ template <class T>
 void sum_pixels(xla::ffi::ThreadPool& pool, const Images<const T>& x, T* total) {
   const Size shares = number_of_shares(1, x.n), row = x.w * x.c;
   Array<T> sums(shares * row);
-  parallel(pool, shares, [&](Size share) {
+  parallel<T>(pool, shares, {}, [&](Size share, T* const*) {
     T* sum = sums.data() + share * row;
     std::fill(sum, sum + row, T(0));
     const T* end = x.image((share + 1) * x.n / shares);

@@ -36,30 +36,47 @@ struct Part {
   std::vector<const T*> kernels;  // of each panel: [taps, c, width]
 };
 
+// Rows of a part that have about so many pixels.
+template <class T>
+Size band_of(const Part<T>& part, Size pixels) {
+  return std::clamp<Size>(pixels / std::max<Size>(1, part.size[1]), 1,
+                          std::max<Size>(1, part.size[0]));
+}
+
+// Where `left_out` is given, images that are not finite are not computed, but named there.
 template <class T>
 void correlate_parts(xla::ffi::ThreadPool& pool, const Images<const T>& x,
                      const Size low[2], const Size padded[2],
                      const std::vector<Part<T>>& parts, const Ending<T>& ending,
-                     const Images<T>& y) {
+                     const Images<T>& y, std::vector<char>* left_out) {
   constexpr Size kPixels = 32;  // are multiplied with what is in the cache
   const Panels<T> panels{y.c};
   const Size line = padded[1] * x.c, image = padded[0] * line;
   const Size area = std::max<Size>(1, parts[0].size[0] * parts[0].size[1]);
   const Size group = std::max<Size>(1, kPixels / area);
-  parallel(pool, ceil_div(x.n, group), [&](Size task) {
+  Size most_pixels = 0;  // of a part that are summed at a time
+  for (const Part<T>& part : parts)
+    most_pixels = std::max(most_pixels, band_of(part, kPixels) * part.size[1]);
+  const std::initializer_list<Size> sizes = {group * image,
+                                             group * most_pixels * panels.width(0)};
+  parallel<T>(pool, ceil_div(x.n, group), sizes, [&](Size task, T* const* arrays) {
+    T *const p = arrays[0], *const sum = arrays[1];
     const Size begin = task * group, images = std::min(group, x.n - begin);
-    T* p = workspace<T>(0, group * image);
+    bool finite = true;
     for (Size n = 0; n < images; ++n)
-      pad(x, begin + n, low, padded[0], padded[1], p + n * image);
+      finite &= pad(x, begin + n, low, padded[0], padded[1], p + n * image);
+    if (left_out && !finite) {
+      std::fill_n(left_out->begin() + begin, images, true);
+      return;
+    }
     for (const Part<T>& part : parts) {
       const Size height = part.size[0], width = part.size[1];
       const Size depth = part.taps[1] * x.c;
       if (!height || !width) continue;
-      const Size band = std::clamp<Size>(kPixels / width, 1, height);
+      const Size band = band_of(part, kPixels);
       for (Size panel = 0; panel < panels.number(); ++panel)
         for (Size from = 0; from < height; from += band) {
           const Size rows = std::min(band, height - from), wide = panels.width(panel);
-          T* sum = workspace<T>(1, group * band * width * wide);
           if (!part.taps[0] || !depth)
             std::fill(sum, sum + images * rows * width * wide, T(0));
           // What of the kernel stays in the cache: rows of taps, or parts of one.
@@ -97,18 +114,25 @@ void correlate_parts(xla::ffi::ThreadPool& pool, const Images<const T>& x,
   });
 }
 
-// The parts of a correlation of which `pixels` pixels of y, side by side, are one.
+// The parts of a correlation of which `pixels` pixels of y, side by side, are one. What
+// is not finite would spread by the zeros of the kernel to the pixels beside: returned
+// are the images that are to be computed pixel by pixel.
 template <class T>
-void correlate_side_by_side(xla::ffi::ThreadPool& pool, const Images<const T>& x,
+std::vector<Size> correlate_side_by_side(xla::ffi::ThreadPool& pool, const Images<const T>& x,
                             const Size low[2], const Size padded[2],
                             const std::vector<Part<T>>& parts, Size pixels,
                             const Ending<T>& ending, const Images<T>& y) {
   Array<T> bias(pixels * y.c);
   for (Size i = 0; ending.bias && i < pixels; ++i)
     std::copy_n(ending.bias, y.c, bias.data() + i * y.c);
+  std::vector<char> left_out(x.n, false);
   correlate_parts<T>(pool, x, low, padded, parts,
                      {ending.bias ? bias.data() : nullptr, ending.slope},
-                     side_by_side(y, pixels));
+                     side_by_side(y, pixels), pixels > 1 ? &left_out : nullptr);
+  std::vector<Size> images;
+  for (Size n = 0; n < x.n; ++n)
+    if (left_out[n]) images.push_back(n);
+  return images;
 }
 
 // A kernel in panels: row u and column v hold for every one of `pixels` pixels side by
@@ -139,8 +163,8 @@ std::vector<const T*> pack(const Kernel<T>& k, const Size taps[2], Size pixels,
 template <class T>
 void correlate_directly(xla::ffi::ThreadPool& pool, const Images<const T>& x,
                         const Kernel<T>& k, const Geometry& g, const Ending<T>& ending,
-                        const Images<T>& y) {
-  const Size pixels = pixels_at_once<T>(y.w, k.o, k.w, g.stride);
+                        const Images<T>& y, bool one_by_one = false) {
+  const Size pixels = one_by_one ? 1 : pixels_at_once<T>(y.w, k.o, k.w, g.stride);
   const Size taps[2] = {k.h, k.w + (pixels - 1) * g.stride};
   const Array<T> space(taps[0] * taps[1] * k.c * Panels<T>{pixels * k.o}.total());
   const auto tap = [&](Size u, Size v, Size pixel) {
@@ -155,7 +179,9 @@ void correlate_directly(xla::ffi::ThreadPool& pool, const Images<const T>& x,
                     {taps[0], taps[1]},
                     pack(k, taps, pixels, tap, space.data())};
   const Size padded[2] = {(y.h - 1) * g.stride + k.h, (y.w - 1) * g.stride + k.w};
-  correlate_side_by_side<T>(pool, x, g.low, padded, {all}, pixels, ending, y);
+  for (Size n :
+       correlate_side_by_side<T>(pool, x, g.low, padded, {all}, pixels, ending, y))
+    correlate_directly(pool, x.only(n), k, g, ending, y.only(n), true);
 }
 
 // y[stride i + u - low] = sum over u of x[i] k[u]. Pixels stride q + a of y read
@@ -165,7 +191,7 @@ void correlate_directly(xla::ffi::ThreadPool& pool, const Images<const T>& x,
 template <class T>
 void spread_directly(xla::ffi::ThreadPool& pool, const Images<const T>& x,
                      const Kernel<T>& k, const Geometry& g, const Ending<T>& ending,
-                     const Images<T>& y) {
+                     const Images<T>& y, bool one_by_one = false) {
   const Size window[2] = {k.h, k.w}, outer[2] = {y.h, y.w};
   Size before[2], padded[2];
   for (int i : {0, 1}) {
@@ -173,7 +199,7 @@ void spread_directly(xla::ffi::ThreadPool& pool, const Images<const T>& x,
     padded[i] = before[i] + ceil_div(outer[i] + g.low[i], g.stride) + 1;
   }
   const bool fit = y.w % g.stride == 0 && g.stride * k.o <= cpu<T>.width;
-  const Size pixels = fit ? g.stride : 1;
+  const Size pixels = fit && !one_by_one ? g.stride : 1;
   // The first column or row of the padded images that pixel a reads, and how many.
   const auto count = [&](int i, Size a) {
     return ceil_div(window[i] - (a + g.low[i]) % g.stride, g.stride);
@@ -209,7 +235,9 @@ void spread_directly(xla::ffi::ThreadPool& pool, const Images<const T>& x,
       part.kernels = pack(k, part.taps, pixels, tap, spaces.back().data());
       parts.push_back(std::move(part));
     }
-  correlate_side_by_side<T>(pool, x, before, padded, parts, pixels, ending, y);
+  for (Size n :
+       correlate_side_by_side<T>(pool, x, before, padded, parts, pixels, ending, y))
+    spread_directly(pool, x.only(n), k, g, ending, y.only(n), true);
 }
 
 // dk[u] = sum over n and i of x[n, stride i + u - low]' g[n, i], `size` numbers as in
@@ -232,7 +260,10 @@ void kernel_gradient_directly(xla::ffi::ThreadPool& pool, const Images<const T>&
   const Size band = std::clamp<Size>(kPixels / g.w, 1, g.h);
   const Size size = kh * depth * panels.total();
   const Array<T> sums(shares * size);
-  parallel(pool, shares * panels.number(), [&](Size task) {
+  const std::initializer_list<Size> sizes = {group * image,
+                                             group * g.h * g.w * panels.width(0)};
+  parallel<T>(pool, shares * panels.number(), sizes, [&](Size task, T* const* arrays) {
+    T *const p = arrays[0], *const copy = arrays[1];
     const Size share = task / panels.number(), panel = task % panels.number();
     const Size wide = panels.width(panel), near = g.h * g.w * wide;
     T* sum = sums.data() + share * size + kh * depth * panels.first(panel);
@@ -240,12 +271,10 @@ void kernel_gradient_directly(xla::ffi::ThreadPool& pool, const Images<const T>&
     const Size end = (share + 1) * x.n / shares;
     for (Size n = share * x.n / shares; n < end; n += group) {
       const Size images = std::min(group, end - n);
-      T* p = workspace<T>(0, group * image);
       for (Size i = 0; i < images; ++i)
         pad(x, n + i, geometry.low, height, width, p + i * image);
       const T* q = g.image(n);
       if (wide != g.c) {
-        T* copy = workspace<T>(1, group * near);
         for (Size i = 0; i < images; ++i)
           widen(g.image(n + i) + panels.first(panel), g.c, panels.used(panel), wide,
                 g.h * g.w, copy + i * near);

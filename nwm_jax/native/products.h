@@ -331,21 +331,42 @@ TARGET static void pull_back(const T* sum, Size wide, Size pixels, T slope, Size
                   NAME##_of<V>(from + c, line, channels, tiles, to + c, place))       \
   }
 
-TRANSFORM(image_transform) TRANSFORM(cotangent_transform) TRANSFORM(product_transform)
-    TRANSFORM(small_image_transform) TRANSFORM(small_cotangent_transform)
-        TRANSFORM(small_product_transform)
+TRANSFORM(image_transform)
+TRANSFORM(cotangent_transform)
+TRANSFORM(product_transform)
+TRANSFORM(small_image_transform)
+TRANSFORM(small_cotangent_transform)
+TRANSFORM(small_product_transform)
 
 #undef TRANSFORM
 #undef OVER_CHANNELS
 
-            template <class T>
-            constexpr Functions<T> functions = {
-              BYTES / sizeof(T),
-              product<T>,
-              activate<T>,
-              pull_back<T>,
-              give_back<T>,
-              {image_transform<T>, cotangent_transform<T>, product_transform<T>},
-              {small_image_transform<T>, small_cotangent_transform<T>,
-               small_product_transform<T>}
-            };
+// Copies numbers; returns whether none of them is NaN or infinite.
+template <class T>
+TARGET static bool copy(const T* __restrict from, Size size, T* __restrict to) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  constexpr Bits kExponent = sizeof(T) == 4 ? 0x7f800000 : 0x7ff0000000000000;
+  Bits wild = 0;
+  for (Size i = 0; i < size; ++i) {
+    Bits bits;
+    std::memcpy(&bits, from + i, sizeof(T));
+    wild |= (bits & kExponent) == kExponent;
+    std::memcpy(to + i, &bits, sizeof(T));
+  }
+  return !wild;
+}
+
+// clang-format off
+template <class T>
+constexpr Functions<T> functions = {
+    BYTES / sizeof(T),
+    product<T>,
+    copy<T>,
+    activate<T>,
+    pull_back<T>,
+    give_back<T>,
+    {image_transform<T>, cotangent_transform<T>, product_transform<T>},
+    {small_image_transform<T>, small_cotangent_transform<T>,
+     small_product_transform<T>}
+};
+// clang-format on

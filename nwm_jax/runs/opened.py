@@ -21,10 +21,13 @@ from ml_collections import ConfigDict
 from nwm_jax import files
 from nwm_jax.config import presets
 from nwm_jax.config.validate import validate
+from nwm_jax.core import oscillator
 from nwm_jax.data import render
 from nwm_jax.data.source import open_frames
 from nwm_jax.errors import UserError
+from nwm_jax.models.compiled import check_shape
 from nwm_jax.modules import functional
+from nwm_jax.modules.cells import OscillatorCell
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
 from nwm_jax.training.registry import build
@@ -155,7 +158,11 @@ def export(
     """Writes the weights of a run as one `.npz` for other programs.
 
     Every array has the path of its parameter as name ("decoder/convs/0/kernel");
-    "config.json" holds the resolved config and the step as UTF-8 bytes.
+    "config.json" holds as UTF-8 bytes the resolved "config", the "step", and under
+    "constants" the dt, gamma and alpha of every field of oscillators, by its path
+    ({"cell": {"dt": 0.125, ...}}). The arrays of that name, such as "cell/dt", are the
+    raw numbers that training moves: dt = sigmoid(raw), gamma = max(raw, 0),
+    alpha = max(raw, 0).
 
     Args:
       workdir: the folder of a run.
@@ -177,10 +184,20 @@ def export(
         "/".join(str(key.key) for key in keys[1:]): np.asarray(leaf)
         for keys, leaf in leaves
     }
-    told = json.dumps({"config": run.config.to_dict(), "step": run.step})
+    constants = {
+        "/".join(map(str, path)): {
+            name: np.asarray(value).tolist()
+            for name, value in oscillator.constants(cell.hparams, cell.params).items()
+        }
+        for path, cell in nnx.iter_modules(run.model)
+        if isinstance(cell, OscillatorCell)
+    }
+    content = {"config": run.config.to_dict(), "step": run.step, "constants": constants}
     buffer = io.BytesIO()
     np.savez(
-        buffer, **arrays, **{"config.json": np.frombuffer(told.encode(), np.uint8)}
+        buffer,
+        **arrays,
+        **{"config.json": np.frombuffer(json.dumps(content).encode(), np.uint8)},
     )
     return files.write_atomic(path, buffer.getvalue())
 
@@ -274,10 +291,10 @@ def write_divergence(
 
 def _head(config: ConfigDict, task: Task, step: int, params: Any) -> dict[str, Any]:
     """What eval.json says of the run itself."""
-    return {
+    head = {
         "protocol": config.protocol,
         "name": config.name,
-        "dataset": config.data.name,
+        "dataset": task.dataset,
         "model": config.model.name,
         "preset": config.preset,
         "seed": config.seed,
@@ -285,6 +302,9 @@ def _head(config: ConfigDict, task: Task, step: int, params: Any) -> dict[str, A
         "num_windows": task.num_eval,
         "num_parameters": functional.count(params),
     }
+    if path := config.data.get("path"):
+        head["path"] = path  # whose data "dataset" names
+    return head
 
 
 def _spent(workdir: str | os.PathLike, step: int) -> dict[str, float]:
@@ -345,10 +365,7 @@ def forecast(
         raise UserError(f"a forecast is written to a file ending in .npy, not {target}")
     clips = open_frames(source, ranks=(4, 5))
     seen, shape = run.model.num_observed, run.task.source.image_shape
-    if clips.shape[-3:] != tuple(shape):
-        raise UserError(
-            f"{source} has images {clips.shape[-3:]}, the model takes {tuple(shape)}"
-        )
+    check_shape(clips.shape if clips.ndim == 5 else (1, *clips.shape), shape, source)
     if clips.shape[-4] < seen:
         raise UserError(
             f"{source} has {clips.shape[-4]} frames; the model observes {seen}"
@@ -357,10 +374,9 @@ def forecast(
     if not mesh.is_primary():
         return target
     observed = clips[..., -seen:, :, :, :].reshape(-1, seen, *shape)
-    run_forward = jax.jit(lambda images: run.model.forecast(images, horizon))
     size = run.config.eval.batch_size
     parts = [
-        render.to_uint8(run_forward(render.from_uint8(observed[start : start + size])))
+        render.to_uint8(run.model.forecast(observed[start : start + size], horizon))
         for start in range(0, len(observed), size)
     ]
     means = np.concatenate([np.asarray(part) for part in parts])

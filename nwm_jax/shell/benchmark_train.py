@@ -3,7 +3,9 @@
 With --compare also the plain formulation (XLA's convolution and its automatic
 gradient, everything else equal) in turn with it: both must give the same loss and
 gradients, to 1e-5 in the norm of every array or to what single precision costs the plain
-one, or the exit code is 1 and they are named.
+one, or the exit code is 1 and they are named. On CPUs a third one, the fallback, is what
+runs where the compiled convolutions are missing: the plain formulation with the options
+of `modules.fallback`.
 
 Operations are those of the plain formulation's loss and gradient without
 rematerialisation, so that a program that computes something twice gains nothing by it.
@@ -19,7 +21,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from nwm_jax.errors import UserError
-from nwm_jax.modules import functional
+from nwm_jax.modules import fallback, functional
 from nwm_jax.shell import cli, memory, screen
 from nwm_jax.shell import machine as measure
 from nwm_jax.training import dispatch, flops, optimizer
@@ -29,6 +31,7 @@ from nwm_jax.training.registry import build
 from nwm_jax.training.task import Task
 
 TOLERANCE = 1e-5
+OTHERS = ("plain", "fallback")
 
 # Times the rounding error of the plain formulation: two sums of the same numbers in
 # another order differ by about as much.
@@ -89,8 +92,9 @@ def run(
       of the compiled step beside its arguments and results, per device; None where
       XLA does not tell), "compile_s" (nothing read from the cache), "device" and what the
       numbers depend on. With `compare` also "plain_step_ms", "plain_temp_mb",
-      "plain_compile_s", "ratio" (plain over ours), "errors" (of the loss and, in the
-      norm, of every array of the gradient, relative, absolute where it is zero) and
+      "plain_compile_s", on a CPU the same of "fallback", "ratio" (plain over ours),
+      "errors" (of the loss and, in the norm, of every array of the gradient, relative,
+      absolute where it is zero) and
       "disagree", the names of those above `TOLERANCE`. The plain formulation loses up to
       five digits in single precision. So where the two differ by more than the tolerance
       it is computed again in double precision: the nearer one counts, and what single
@@ -103,11 +107,16 @@ def run(
     meshes.check_batch_size(config.batch_size, mesh)
     task = build(config, counter)
     ours = _Step(config, task, mesh)
-    plain = (
-        _Step(config, build(_changed(config, conv="xla")), mesh) if compare else None
-    )
+    others = {}
+    if compare:
+        plain = _changed(config, conv="xla")
+        others["plain"] = _Step(config, build(plain), mesh, options={})
+        if jax.default_backend() == "cpu":
+            others["fallback"] = _Step(
+                config, build(plain), mesh, options=fallback.OPTIONS
+            )
     for _ in range(repeats + 1):
-        for step in filter(None, (ours, plain)):
+        for step in (ours, *others.values()):
             step.go()
     frames = config.batch_size * task.units_per_example
     operations = _operations(config)
@@ -136,14 +145,16 @@ def run(
         "device": machine["device"],
         "machine": machine,
     }
-    if plain:
-        errors, rounding = _errors(config, task, plain.task)
-        plain_ms = plain.times("seconds")
+    for name, other in others.items():
         result |= {
-            "plain_step_ms": plain_ms.median,
-            "plain_temp_mb": plain.temp_mb,
-            "plain_compile_s": plain.compile_s,
-            "ratio": plain_ms.median / step_ms.median,
+            f"{name}_step_ms": other.times("seconds").median,
+            f"{name}_temp_mb": other.temp_mb,
+            f"{name}_compile_s": other.compile_s,
+        }
+    if compare:
+        errors, rounding = _errors(config, task, others["plain"].task)
+        result |= {
+            "ratio": result["plain_step_ms"] / step_ms.median,
             "errors": errors,
             "rounding": rounding,
             "disagree": [
@@ -181,10 +192,18 @@ def describe(result: dict[str, Any]) -> str:
         limit = f"{TOLERANCE:g}"
         if errors[worst] > TOLERANCE:
             limit = "the rounding of the plain formulation"
+        others = [name for name in OTHERS if f"{name}_step_ms" in result]
+        for name in others:
+            told[f"{name} step"] = (
+                f"{result[f'{name}_step_ms']:.4g} ms, {memory(f'{name}_temp_mb')}, "
+                f"compiled in {result[f'{name}_compile_s']:.3g} s"
+            )
+        ratios = [result[f"{name}_step_ms"] / result["step_ms"] for name in others]
         told |= {
-            "plain step": f"{result['plain_step_ms']:.4g} ms, "
-            f"{memory('plain_temp_mb')}, compiled in {result['plain_compile_s']:.3g} s",
-            "ratio": f"{result['ratio']:.2f}",
+            "ratio": ", ".join(
+                f"{ratio:.2f} ({name})"
+                for name, ratio in zip(others, ratios, strict=True)
+            ),
             "loss, gradients": f"equal to {limit}: at most {errors[worst]:.2g} ({worst})",
         }
         if wrong:
@@ -202,7 +221,13 @@ def describe(result: dict[str, Any]) -> str:
 class _Step:
     """A compiled dispatch, and what calling it took."""
 
-    def __init__(self, config: ConfigDict, task: Task, mesh: jax.sharding.Mesh) -> None:
+    def __init__(
+        self,
+        config: ConfigDict,
+        task: Task,
+        mesh: jax.sharding.Mesh,
+        options: dict[str, str] | None = None,
+    ) -> None:
         self.task, self.mesh = task, mesh
         self.group = dispatch.group_size(config.steps_per_dispatch)
         self.rows = meshes.process_rows(config.batch_size, mesh)
@@ -214,7 +239,7 @@ class _Step:
         with measure.without_cache():
             self.compiled, self.compile_s, _ = measure.timed(
                 lambda: dispatch.compile_dispatch(
-                    task, transform, mesh, self.state, batches
+                    task, transform, mesh, self.state, batches, options
                 )
             )
         analysis = self.compiled.memory_analysis()

@@ -68,11 +68,8 @@ def advice() -> list[str]:
     if jax.default_backend() != "cpu":
         return []
     notes = []
-    if not native.AVAILABLE:
-        notes.append(
-            f"note: convolutions are XLA's, which are several times slower: "
-            f"{native.REMEDY}"
-        )
+    if problem := native.problem():
+        notes.append(f"note: {problem}")
     if machine.huge_pages() == "if asked":
         notes.append(
             "note: with huge pages a step takes about an eighth less time on this CPU: "

@@ -14,7 +14,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from nwm_jax import folders
 from nwm_jax.errors import UserError
@@ -23,6 +22,9 @@ from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
 from nwm_jax.training.task import Task
+
+with orbax_noise.root_logger_kept():
+    import orbax.checkpoint as ocp
 
 KEEP = 2
 
@@ -344,6 +346,7 @@ class Checkpointer:
         )
 
 
+@orbax_noise.root_logger_kept()
 def load(
     workdir: str | os.PathLike, task: Task, which: str | int = "last"
 ) -> tuple[int, Any, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from nwm_jax.modules import fallback
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
@@ -188,6 +189,7 @@ def compile_dispatch(
     mesh: Mesh,
     state: TrainState,
     batches: Any,
+    options: dict[str, str] | None = None,
 ) -> jax.stages.Compiled:
     """Compiles the dispatch ahead of time, so that its cost can be told apart.
 
@@ -197,6 +199,7 @@ def compile_dispatch(
       mesh: the devices.
       state: a state, or its shapes with shardings.
       batches: sharded batches `[k, B, ...]`, or their shapes with shardings.
+      options: of XLA; those of `modules.fallback.options` by default.
 
     Returns:
       The compiled function, called as
@@ -213,7 +216,9 @@ def compile_dispatch(
         lowered = function.lower(
             state, batches, np.int32(0), states.key_data(0), wishes
         )
-    return lowered.compile()
+    return fallback.compile_lowered(
+        lowered, fallback.options() if options is None else options
+    )
 
 
 def shard_wish(wish: int, mesh: Mesh) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Scores a model on the examples of an evaluation: shards, pads, gathers."""
+"""Scores a model on the examples of an evaluation: shards, pads, gathers, summarises."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -56,7 +56,7 @@ def make_gather(
             # A last batch that is short is filled up with its last example.
             indices = np.minimum(np.arange(start, start + batch_size), num - 1)
             batch = meshes.shard_batch(evaluation.eval_batch(indices[rows]), mesh)
-            with jax.set_mesh(mesh):
+            with jax.enable_x64(False), jax.set_mesh(mesh):
                 found = jax.device_get(score(params, state, batch))
             parts.append({k: v[: num - start] for k, v in found.items()})
             if progress:

@@ -121,7 +121,12 @@ def train(
     transform = optimizer.build(config.optimizer, config.num_steps)
     kept = "from its start"
     try:
-        with workdirs.locked(workdir) as folder, _signals() as heard:
+        # Training is in float32, also where the user's own code has turned x64 on.
+        with (
+            jax.enable_x64(False),
+            workdirs.locked(workdir) as folder,
+            _signals() as heard,
+        ):
             notes = workdirs.claim(folder, config)
             run = _Run(config, task, folder, mesh, transform, heard, display)
             try:

@@ -67,6 +67,11 @@ class Task(Evaluation):
         self.config = config
         self.eval_batch_size = config.eval.batch_size
 
+    @property
+    def dataset(self) -> str:
+        """What the data is, whatever the config calls it; for eval.json and tables."""
+        return self.config.data.name
+
     @functools.cached_property
     def graphdef(self) -> nnx.GraphDef:
         """Structure of the model, from its shapes alone."""

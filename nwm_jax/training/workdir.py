@@ -138,6 +138,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
     """Writes `config.json`, or checks it against the one that is there.
 
+    A config without a saved step, such as one that was refused when its data was made,
+    binds nobody: it is replaced.
+
     Its `versions` and `command_line` are those of the start; every later command adds
     its own to the list `resumed`. The fields that may change are the latest ones.
 
@@ -160,19 +163,32 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
         if path.exists():
             old = _read(path, new)
             preset = preset_changed(old["config"], new)
-            if changed := differences(old["config"], new):
+            changed = differences(old["config"], new)
+            if changed and _has_steps(path.parent):
                 raise UserError(
                     f"{workdir} holds a run with another config ({'; '.join(changed)});"
                     f" take another --workdir or the old values{preset and '; '}{preset}"
                 )
-            content = {name: old.get(name, now[name]) for name in now}
-            content["resumed"] = [*old.get("resumed", []), now]
-            notes = _version_notes(content["versions"], now["versions"])
-            notes += [f"note: {preset}"] if preset else []
+            if changed:
+                old_and_new = "; ".join(changed)
+                notes = [
+                    f"note: replaced the config of a run without a step ({old_and_new})"
+                ]
+            else:
+                content = {name: old.get(name, now[name]) for name in now}
+                content["resumed"] = [*old.get("resumed", []), now]
+                notes = _version_notes(content["versions"], now["versions"])
+                notes += [f"note: {preset}"] if preset else []
         files.write_json(path, {"config": new, **content})
         return notes
 
     return meshes.on_primary(write)
+
+
+def _has_steps(workdir: pathlib.Path) -> bool:
+    """Whether anything in a workdir depends on its config."""
+    saved = (workdir / "checkpoints").glob("[0-9]*")
+    return any(saved) or (workdir / "eval.json").exists()
 
 
 def _read(path: pathlib.Path, new: Mapping[str, Any]) -> dict[str, Any]:

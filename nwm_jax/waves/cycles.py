@@ -11,10 +11,7 @@ _MOST_CYCLES = 1024
 _MOST_NUMBERS = 1 << 21  # of products at once
 _NEWTON_STEPS = 5
 _CANDIDATES = 17
-_BOOTSTRAPS = 999
-_BLOCK_CYCLES = 4
-_FEWEST_BLOCKS = 4
-_FASTEST = 1e-3  # radians per spacing, as in `phase_speed`
+_PLANE = 0.8  # of the goodness of local waves, from which one wave is as good
 
 
 class Cycles(NamedTuple):
@@ -61,7 +58,8 @@ def measure_cycles(signal: np.ndarray, sites: Sites) -> Cycles:
     Returns:
       `Cycles`, of at most 1,024 cycles evenly spread over the record. Neighbourhoods
       are a quarter of a wavelength wide (standard deviation), at least 1.5 spacings, at
-      most a sixth of the array.
+      most a sixth of the array; the whole array is one wherever a single wave has 80 %
+      of the goodness of the many.
     """
     bounds = _cycles(signal, sites)
     products = _products(signal, sites, bounds)
@@ -73,80 +71,13 @@ def measure_cycles(signal: np.ndarray, sites: Sites) -> Cycles:
         wide = sites.extent / 6
         scale = np.clip(np.pi / 2 / mean if mean > 0 else wide, 0, wide)
         scale = max(scale, 1.5 * sites.spacing)
+    # One fit to all sites is surer than the mean of many, wherever it fits.
+    whole = _fit(products, sites, np.inf)
+    plane = whole["goodness"] >= _PLANE * found["goodness"]
+    for name, value in whole.items():
+        at = plane.reshape((-1,) + (1,) * (value.ndim - 1))
+        found[name] = np.where(at, value, found[name])
     return Cycles(bounds[:, 0], **found)
-
-
-class Speed(NamedTuple):
-    """The headline: speed, wave number and wave vector of a recording.
-
-    Attributes:
-      speed: units of the positions per unit of time; NaN for synchrony.
-      interval: (low, high), 95 %; NaN for fewer than 16 cycles.
-      wave_number: radians per unit of the positions.
-      wave_vector: mean k [2].
-      frequency: cycles per unit of time.
-      goodness: in [0, 1], the shared part of the power of neighbours.
-    """
-
-    speed: float
-    interval: tuple[float, float]
-    wave_number: float
-    wave_vector: np.ndarray
-    frequency: float
-    goodness: float
-
-
-def headline(cycles: Cycles, *, fs: float, spacing: float, seed: int = 0) -> Speed:
-    """Returns the typical speed of the cycles and how sure it is.
-
-    The median over cycles of the slowness, each cycle weighted with the power that
-    neighbours share; its inverse is the speed. The interval is that of 999 block
-    bootstraps over runs of 4 cycles (percentiles 2.5 and 97.5), so that it holds for
-    cycles that resemble the next.
-
-    Args:
-      cycles: from `measure_cycles`.
-      fs: samples per unit of time.
-      spacing: of the sites; slower phases than 1e-3 radians per spacing are synchrony.
-      seed: of the bootstrap.
-
-    Returns:
-      `Speed`, NaN where nothing is shared.
-
-    Source: the block bootstrap of Kuensch 1989, doi:10.1214/aos/1176347265.
-    """
-    used = cycles.weight > 0
-    nothing = float("nan")
-    if not used.any():
-        return Speed(
-            nothing, (nothing,) * 2, nothing, np.full(2, nothing), nothing, nothing
-        )
-    weight = cycles.weight[used]
-    share = weight / weight.sum()
-    slowness, number = cycles.slowness[used], cycles.wave_number[used]
-    middle = float(_weighted_median(slowness, weight[None])[0])
-    fast = float(_weighted_median(number, weight[None])[0]) < _FASTEST / spacing
-    low = high = nothing
-    blocks = len(weight) // _BLOCK_CYCLES
-    if blocks >= _FEWEST_BLOCKS and not fast:
-        generator = np.random.default_rng(seed)
-        starts = generator.integers(0, len(weight), (_BOOTSTRAPS, blocks))
-        at = (starts[..., None] + np.arange(_BLOCK_CYCLES)) % len(weight)
-        at = at.reshape(_BOOTSTRAPS, -1)
-        counts = np.zeros((_BOOTSTRAPS, len(weight)))
-        np.add.at(counts, (np.arange(_BOOTSTRAPS)[:, None], at), 1)
-        draws = _weighted_median(slowness, counts * weight)
-        low, high = 1 / np.quantile(draws, [0.975, 0.025])
-    return Speed(
-        nothing if fast or not middle > 0 else fs / middle,
-        (fs * float(low), fs * float(high)),
-        float(_weighted_median(number, weight[None])[0]),
-        share @ cycles.wave_vector[used],
-        float(_weighted_median(cycles.frequency[used], weight[None])[0])
-        * fs
-        / (2 * np.pi),
-        float(share @ cycles.goodness[used]),
-    )
 
 
 def _cycles(signal: np.ndarray, sites: Sites) -> np.ndarray:
@@ -219,7 +150,7 @@ def _fit(
         "wave_number": (share * number).sum(axis=-1),
         "wave_vector": (share[..., None] * k).sum(axis=1),
         "slowness": (share * number / omega).sum(axis=-1),
-        "weight": total,
+        "weight": total / count,
         "goodness": np.clip(total / np.where(had > 0, had, 1).sum(axis=-1), 0, 1),
     }
 
@@ -246,7 +177,11 @@ def _neighbourhoods(
     low, high = sites.position.min(axis=0), sites.position.max(axis=0)
     centres = []
     for a, b in zip(low, high):
-        n = int(np.clip(np.round((b - a) / (1.5 * scale)), 1, 6))
+        n = (
+            1
+            if np.isinf(scale)
+            else int(np.clip(np.round((b - a) / (1.5 * scale)), 1, 6))
+        )
         centres.append(a + (b - a) * (np.arange(n) + 0.5) / n)
     centres = np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1).reshape(-1, 2)
     rows, columns, values = [], [], []
@@ -256,6 +191,7 @@ def _neighbourhoods(
         rows.append(c * kinds + kind[near])
         columns.append(near)
         values.append(np.exp(-square[near]))
+        values[-1] /= max(values[-1].sum(), 1e-9)  # a mean: scales can be compared
     values = np.concatenate(values).astype(np.float32)
     places = np.concatenate(rows), np.concatenate(columns)
     return scipy.sparse.csr_matrix(
@@ -294,11 +230,3 @@ def _climb(z: np.ndarray, step: np.ndarray, spacing: float) -> np.ndarray:
 def _still(moves: np.ndarray) -> np.ndarray:
     """A curvature for an axis along which no pair moves."""
     return np.diag(np.where(moves, 0.0, 1.0))
-
-
-def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted medians of values [n] for every row of weights [m, n]."""
-    order = np.argsort(values, kind="stable")
-    total = np.cumsum(weights[:, order], axis=1)
-    half = (total[:, -1:] / 2 <= total).argmax(axis=1)
-    return values[order][half]

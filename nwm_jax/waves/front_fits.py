@@ -44,7 +44,6 @@ def fit(
     place: np.ndarray,
     least: float,
     independent: float,
-    fs: float,
 ):
     """Fits the models to the passages of every front.
 
@@ -55,10 +54,9 @@ def fit(
       place: [N, 2], of the sites.
       least: fronts of fewer sites are left out.
       independent: sites that a smoothing has made one.
-      fs: frames per unit of time.
 
     Returns:
-      `Fronts`, by their mean times.
+      `Fronts` in frames.
     """
     size = np.bincount(front)
     kept = size >= least
@@ -79,6 +77,17 @@ def fit(
         rows = [value[a:b] for value in columns]
         parts.append(_fit(at[a:b] - low, high - low, *rows, place, independent))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return kind(**whole)
+
+
+def in_units(kind: type, parts: list, fs: float):
+    """Joins fronts in frames and returns them in units of time, by their mean times."""
+    if not parts:
+        return empty(kind)
+    whole = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in kind._fields
+    }
     for name in ("time", "duration", "start"):
         whole[name] = whole[name] / fs
     for name in ("velocity", "speed", "speed_error"):

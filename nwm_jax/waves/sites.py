@@ -26,6 +26,7 @@ class Sites(NamedTuple):
       spacing: median distance of a site to its nearest neighbour.
       index: int [N], where each is among the channels of the array.
       shape: (H, W) of the grid that they lie on; None for positions of any kind.
+      cell: side of a cell of that grid, in the unit of the positions.
     """
 
     position: np.ndarray
@@ -34,11 +35,22 @@ class Sites(NamedTuple):
     spacing: float
     index: np.ndarray
     shape: tuple[int, int] | None
+    cell: float = 1.0
 
     @property
     def extent(self) -> float:
         """The longer side of the rectangle around all sites."""
         return float(np.ptp(self.position, axis=0).max()) + self.spacing
+
+
+def scaled(sites: Sites, factor: float) -> Sites:
+    """Returns the sites with all lengths multiplied, such as by millimetres per cell."""
+    return sites._replace(
+        position=sites.position * factor,
+        step=sites.step * factor,
+        spacing=sites.spacing * factor,
+        cell=sites.cell * factor,
+    )
 
 
 def grid_sites(
@@ -174,6 +186,16 @@ def site_velocity(signal: np.ndarray, sites: Sites) -> np.ndarray:
         out[part] = (matrix @ turned.T).T.reshape(len(block), size, 2)
     out[~np.isfinite(signal)] = np.nan
     return out
+
+
+def on_sheet(signal: np.ndarray, sites: Sites) -> np.ndarray:
+    """Returns [T, H, W] with the values [T, N] of sites of a grid, NaN elsewhere."""
+    height, width = sites.shape
+    if len(sites.index) == height * width:
+        return signal.reshape(-1, height, width)
+    sheet = np.full((len(signal), height * width), np.nan, signal.dtype)
+    sheet[:, sites.index] = signal
+    return sheet.reshape(-1, height, width)
 
 
 def smoothing(sites: Sites, scale: float):

@@ -13,15 +13,23 @@ from nwm_jax.waves.correlation import (
     spatial_autocorrelation,
     temporal_autocorrelation,
 )
-from nwm_jax.waves.cycles import Cycles, headline, measure_cycles
+from nwm_jax.waves.cycles import Cycles, measure_cycles
 from nwm_jax.waves.pipeline import wave_signal
 from nwm_jax.waves.plane_wave import fit_plane_wave
 from nwm_jax.waves.singularities import triangle_winding, winding_number
-from nwm_jax.waves.sites import Sites, grid_sites, scattered_sites, site_velocity
+from nwm_jax.waves.sites import (
+    Sites,
+    grid_sites,
+    on_sheet,
+    scattered_sites,
+    site_velocity,
+)
+from nwm_jax.waves.speed import headline
 from nwm_jax.waves.travelling import travelling_index
 from nwm_jax.waves.velocity import direction, phase_speed, temporal_frequency
 
 _MOST_FRAMES = 2048
+_MOST_LAGS = 1 << 17  # frames for the correlation over time, from the middle
 _MIN_WAVE_NUMBER = 1e-3  # radians per spacing, as in `phase_speed`
 
 
@@ -130,28 +138,50 @@ def signal_statistics(
         raise UserError(f"fs is samples per unit of time and must be positive: {fs!r}")
     flat = signal.reshape(len(signal), -1)
     there = np.isfinite(flat).all(axis=0)
-    sites = _sites(there, signal.shape[1:], boundary, rings, positions)
-    cycles = None
-    if len(sites.edges):
-        cycles = measure_cycles(flat if there.all() else flat[:, there], sites)
-    numbers = _headline(cycles, fs, sites, seed)
-    numbers |= _over_space(signal, flat, sites, fs, boundary, rings, positions)
-    shape = signal.shape[1:] if positions is None else (signal.shape[1], 1)
-    sizes = {"frames": len(signal), "height": shape[0], "width": shape[1]}
-    sizes["missing"] = int(there.size - there.sum())
-    return sizes | {name: _plain(value) for name, value in numbers.items()}
-
-
-def _sites(there, shape, boundary, rings, positions) -> Sites:
     if positions is not None:
         if not there.sum() >= 2:
             raise UserError(f"{there.sum()} channel(s) with a signal: 2 are needed")
-        found = scattered_sites(np.asarray(positions, float)[there])
-        return found._replace(index=np.flatnonzero(there))
-    if rings:
-        columns = boundary if isinstance(boundary, str) else boundary[1]
-        boundary = ("open", columns)
-    return grid_sites(there.reshape(shape), boundary=boundary, rings=rings)
+        sites = scattered_sites(np.asarray(positions, float)[there])
+        sites = sites._replace(index=np.flatnonzero(there))
+        boundary, rings = "open", False
+    else:
+        boundary = (boundary,) * 2 if isinstance(boundary, str) else tuple(boundary)
+        boundary = ("open", *boundary[1:]) if rings else boundary
+        sites = grid_sites(
+            there.reshape(signal.shape[1:]), boundary=boundary, rings=rings
+        )
+    flat = flat if there.all() else flat[:, there]
+    numbers = site_statistics(
+        flat, sites, fs=fs, boundary=boundary, rings=rings, seed=seed
+    )
+    shape = signal.shape[1:] if positions is None else (signal.shape[1], 1)
+    sizes = {"frames": len(signal), "height": shape[0], "width": shape[1]}
+    return sizes | {"missing": int(there.size - there.sum())} | numbers
+
+
+def site_statistics(
+    signal: np.ndarray,
+    sites: Sites,
+    *,
+    fs: float,
+    boundary: str | tuple[str, str] = "open",
+    rings: bool = False,
+    seed: int = 0,
+) -> dict[str, float | list[float] | None]:
+    """Returns the numbers of `signal_statistics` of a signal of sites.
+
+    Args:
+      signal: complex [T, N], no NaN; a memory map is read in parts.
+      sites: the N places.
+      fs, boundary, rings, seed: as in `signal_statistics`.
+
+    Returns:
+      As `signal_statistics`, without the sizes.
+    """
+    cycles = measure_cycles(signal, sites) if len(sites.edges) else None
+    numbers = _headline(cycles, fs, sites, seed)
+    numbers |= _over_space(signal, sites, fs, boundary, rings)
+    return {name: _plain(value) for name, value in numbers.items()}
 
 
 def _headline(cycles: Cycles | None, fs: float, sites: Sites, seed: int) -> dict:
@@ -175,12 +205,11 @@ def _headline(cycles: Cycles | None, fs: float, sites: Sites, seed: int) -> dict
     }
 
 
-def _over_space(signal, flat, sites, fs, boundary, rings, positions) -> dict:
+def _over_space(signal, sites, fs, boundary, rings) -> dict:
     """The numbers of the phase maps of single frames."""
-    length = len(signal)
-    frames = spread(length, _MOST_FRAMES)
-    omega = temporal_frequency(flat[:, sites.index])[frames]
-    some = flat[frames][:, sites.index]
+    frames = spread(len(signal), _MOST_FRAMES)
+    some = np.asarray(signal[frames])
+    omega = _frequency(signal, frames)
     velocity = site_velocity(some, sites)  # [T, N, 2]
     # Sites in synchrony differ by roundings, which have a direction but no meaning.
     number = np.hypot(velocity[..., 0], velocity[..., 1])
@@ -196,25 +225,25 @@ def _over_space(signal, flat, sites, fs, boundary, rings, positions) -> dict:
         average = np.nanmean(velocity, axis=0, dtype=np.float64)
         coherence = direction_coherence(average)
         speed = phase_speed(omega, velocity, min_wave_number=least)
-        if positions is not None:
-            places = np.asarray(positions, float)[sites.index]
-            charge = triangle_winding(some, places)
-            plane = fit_plane_wave(some, places).goodness
-            lags = scattered_autocorrelation(some.real, places)
+        if sites.shape is None:
+            charge = triangle_winding(some, sites.position)
+            plane = fit_plane_wave(some, sites.position).goodness
+            lags = scattered_autocorrelation(some.real, sites.position)
             in_step = synchrony(some, axis=-1)
         else:
-            sheets = signal[frames]
+            sheets = on_sheet(some, sites)
             # Rings are sheets of one row each: every function takes leading axes.
             sheets = sheets[:, :, None] if rings else sheets
-            kinds = _kinds(boundary, rings)
-            boundary_pair(kinds, sheets.shape[-2:])
-            charge = np.nan if rings else winding_number(sheets, boundary=kinds)
+            boundary_pair(boundary, sheets.shape[-2:])
+            charge = np.nan if rings else winding_number(sheets, boundary=boundary)
             plane = fit_plane_wave(sheets).goodness
             lags = spatial_autocorrelation(
-                sheets.real.reshape((-1,) + sheets.shape[-2:]), boundary=kinds
+                sheets.real.reshape((-1,) + sheets.shape[-2:]), boundary=boundary
             )
             in_step = synchrony(sheets)
-        decay = temporal_autocorrelation(signal.real.reshape(length, 1, -1))
+        start = (len(signal) - min(len(signal), _MOST_LAGS)) // 2
+        course = signal[start : start + _MOST_LAGS].real[:, None]
+        decay = temporal_autocorrelation(course) if course.size else np.full(1, np.nan)
         return {
             "gradient_speed": np.nanmedian(np.abs(speed)) * fs,
             "gradient_wave_number": np.nanmedian(number),
@@ -226,15 +255,22 @@ def _over_space(signal, flat, sites, fs, boundary, rings, positions) -> dict:
             "travelling_index": travelling_index(signal),
             "synchrony": np.nanmean(in_step),
             "singular_fraction": np.nanmean(np.abs(charge)),
-            "spatial_length": correlation_length(lags.distance, lags.radial),
+            "spatial_length": correlation_length(
+                lags.distance * (1.0 if sites.shape is None else sites.cell),
+                lags.radial,
+            ),
             "temporal_length": correlation_length(np.arange(len(decay)) / fs, decay),
         }
 
 
-def _kinds(boundary, rings: bool) -> tuple[str, str]:
-    """The boundary of the rows and of the columns; rows of one cell are open."""
-    kinds = (boundary,) * 2 if isinstance(boundary, str) else tuple(boundary)
-    return ("open", kinds[1]) if rings else kinds
+def _frequency(signal: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """The temporal frequency at some frames, as `temporal_frequency` has it at all."""
+    last = len(signal) - 1
+    three = np.stack([np.maximum(frames - 1, 0), frames, np.minimum(frames + 1, last)])
+    omega = temporal_frequency(np.asarray(signal[three]))[1]
+    ends = (frames == 0) | (frames == last)
+    omega[ends] *= 2  # one of the two steps was none
+    return omega
 
 
 def _mean_of(measure, velocity: np.ndarray, groups: list[np.ndarray]) -> float:

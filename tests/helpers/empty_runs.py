@@ -15,6 +15,7 @@ def run(folder: pathlib.Path) -> opened.Run:
         num_eval=2,
         eval_batch_size=2,
         curve="mse",
+        dataset="pendulum",
         figures=lambda model, folder: [],
         threshold=lambda scored: 0.025 if "vpt" in scored else None,
     )

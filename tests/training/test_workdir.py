@@ -30,8 +30,10 @@ def test_a_workdir_that_cannot_be_made_is_one_line(tmp_path):
         loop.train(toy_task.get_config(), toy_task.Toy(), tmp_path / "file" / "run")
 
 
-def test_another_config_is_refused_and_named(tmp_path):
+@pytest.mark.parametrize("kept", ["checkpoints/5", "checkpoints/5.saving", "eval.json"])
+def test_another_config_is_refused_and_named(tmp_path, kept):
     claim(tmp_path)
+    (tmp_path / kept).mkdir(parents=True)
     with pytest.raises(UserError) as error:
         claim(
             tmp_path,
@@ -55,8 +57,19 @@ def test_a_preset_that_has_changed_is_named(tmp_path):
     assert note.startswith(f"note: {line} and is laptop-v2")
     assert claim(tmp_path, **now) == []
     claim(tmp_path, **named)
+    (tmp_path / "checkpoints" / "20").mkdir(parents=True)
     with pytest.raises(UserError, match=f"seed: 0 -> 3.*; {line}"):
         claim(tmp_path, **now, seed=3)
+
+
+def test_a_config_without_a_step_may_be_corrected(tmp_path):
+    claim(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (note,) = claim(tmp_path, seed=3)
+    assert "a run without a step" in note and "seed: 0 -> 3" in note
+    content = json.loads((tmp_path / "config.json").read_text())
+    assert content["config"]["seed"] == 3 and "resumed" not in content
+    assert claim(tmp_path, seed=3) == []
 
 
 @pytest.mark.parametrize(

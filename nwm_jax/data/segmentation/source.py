@@ -157,9 +157,11 @@ def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
     sizes = {"train": data.num_train, "valid": data.num_valid, "test": data.num_test}
     settings: dict[str, Any] = {"side": data.side, "seed": data.seed}
     if data.name == "tetrominoes":
+        tetrominoes.check(data.side, data.cell)
         settings |= {"cell": data.cell}
         names, channels = tetrominoes.NAMES, 3
     elif data.name == "polygons":
+        polygons.check(data.side, data.corners, data.most, data.radius)
         settings |= {
             "corners": list(data.corners),
             "most": data.most,
@@ -168,6 +170,7 @@ def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
         }
         names, channels = _polygon_names(data.corners), 1
     else:
+        multi_mnist.check(data.side)
         names, channels = _DIGITS, 1
 
     def draw() -> dict[str, tuple[np.ndarray, np.ndarray]]:

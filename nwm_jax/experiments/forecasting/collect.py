@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from nwm_jax.data import identity
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.forecasting import configs
 from nwm_jax.runs import workdirs
@@ -27,7 +28,7 @@ class Entry(NamedTuple):
     Attributes:
       workdir: its folder.
       dataset: the dataset's short name in configs ("spring", not "mass_spring"); of
-        movies of one's own the folder and the file, such as "clips/frames.npy".
+        data that is no known dataset the end of its path, such as "clips/frames.npy".
       model: its model.
       protocol: the protocol of the evaluation, by name.
       seed: the seed of the run.
@@ -102,7 +103,7 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
             raise UserError(f"its eval.json has no {group}; evaluate it again")
         return Entry(
             workdir=workdir,
-            dataset=_dataset(config["data"]),
+            dataset=_dataset(config["data"], found),
             model=str(config["model"]["name"]),
             protocol=str(found["protocol"]),
             seed=int(found["seed"]),
@@ -120,12 +121,21 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
         )
 
 
-def _dataset(data: Mapping[str, Any]) -> str:
-    """Names a dataset; the name in the config says nothing of movies of one's own."""
-    path = pathlib.Path(data.get("path", ""))
-    if path.suffix == ".npy" or path.is_file():
-        return str(pathlib.Path(*path.parts[-2:]))
-    return configs.short_name(data["name"])
+def _dataset(data: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Names what a run was trained on.
+
+    Where the config has a path its name says nothing: then what is at the path decides
+    or, if it is gone, what the evaluation found there. What is unknown is called by the
+    last two parts of its path, and never by the name of a dataset.
+    """
+    path = data.get("path", "")
+    if not path:
+        return configs.short_name(data["name"])
+    if pathlib.Path(path).is_dir():
+        return configs.short_name(identity.name_of(path))
+    if found.get("path") == path:
+        return configs.short_name(found["dataset"])
+    return identity.own_name(path)
 
 
 def _number(group: Mapping[str, Any], key: str) -> float:

@@ -19,7 +19,7 @@ import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
-from nwm_jax.data import Source
+from nwm_jax.data import Source, identity
 from nwm_jax.data.windows import train_windows
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.experiments.forecasting import mse, sources, vpt
@@ -27,7 +27,7 @@ from nwm_jax.experiments.forecasting.energy import EnergyDrift, readable
 from nwm_jax.experiments.forecasting.long_clips import LongPredictionTime
 from nwm_jax.experiments.forecasting.vpt import ValidPredictionTime
 from nwm_jax.experiments.forecasting.windows import Windows
-from nwm_jax.experiments.wave_statistics import WaveStatistics
+from nwm_jax.experiments.wave_statistics import LEAST_FRAMES, WaveStatistics
 from nwm_jax.figures import animation, strip, waves
 from nwm_jax.models import ForecastModel
 from nwm_jax.models.forecaster import Forecaster
@@ -93,6 +93,12 @@ class Forecasting(Task):
         other = copy.copy(self)
         other.windows = self.windows.of("valid")
         return other
+
+    @property
+    def dataset(self) -> str:
+        """What the data is, see `data.identity`."""
+        data = self.config.data
+        return identity.name_of(data.path) if data.path else data.name
 
     def init(self, key: jax.Array) -> ForecastModel:
         """Draws a new model."""
@@ -181,7 +187,7 @@ class Forecasting(Task):
         if not metrics:
             tells = readable(self.source, self.config.eval.horizon)
             metrics = ["mse", "vpt"] + ["energy"] * tells
-            metrics += ["waves"] * self._oscillates
+            metrics += ["waves"] * (self._oscillates and not self._too_short)
         for name in metrics:
             if name not in METRICS:
                 raise unknown("metric", name, METRICS)
@@ -190,6 +196,8 @@ class Forecasting(Task):
                     f"the model {self.config.model.name} has no field of oscillators: "
                     "leave the metric waves away"
                 )
+            if name == "waves" and self._too_short:
+                raise UserError(f"{self._too_short}: leave it away")
         return {name: METRICS[name](self) for name in metrics}
 
     def evaluation_on(self, data: str) -> dict[str, Evaluation]:
@@ -199,6 +207,24 @@ class Forecasting(Task):
     def threshold(self, summary: Mapping[str, Any]) -> float | None:
         """The error above which a frame is no valid prediction, where it was used."""
         return vpt.THRESHOLD if "vpt" in summary else None
+
+    @property
+    def note(self) -> str:
+        """Says which of the usual scores these clips cannot give."""
+        left_out = self._oscillates and self._too_short
+        return f"left out: {left_out}" if left_out else ""
+
+    @property
+    def _too_short(self) -> str:
+        """Why the hidden state of the forecast has too few frames; empty: it has not."""
+        frames = self.windows.window - 1 - self.model.num_observed
+        if frames >= LEAST_FRAMES:
+            return ""
+        return (
+            f"the metric waves needs {LEAST_FRAMES} frames after model.num_observed="
+            f"{self.model.num_observed}, and windows of {self.windows.window} frames (a training "
+            f"clip and eval.horizon={self.config.eval.horizon}) have {frames}"
+        )
 
     @property
     def _oscillates(self) -> bool:

@@ -87,7 +87,7 @@ class Windows:
         # In one program XLA would merge drawing and sum, which takes up to five times as
         # long on CPUs.
         draw = jax.jit(self.source.images)
-        total = jnp.zeros(self.source.image_shape)
+        total = jnp.zeros(self.source.image_shape, jnp.float32)
         for chunk in np.array_split(np.arange(count), -(-count // 32)):
             batch = self.source.windows(
                 "train", trajectories[chunk], starts[chunk], self.window

@@ -11,10 +11,10 @@ import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
-from nwm_jax.errors import unknown
+from nwm_jax.errors import UserError, unknown
 from nwm_jax.experiments.sequences import figures as hidden
 from nwm_jax.experiments.sequences.wave_line import WaveLine
-from nwm_jax.experiments.wave_statistics import WaveStatistics
+from nwm_jax.experiments.wave_statistics import LEAST_FRAMES, WaveStatistics
 from nwm_jax.models import sequences
 from nwm_jax.models.sequences import SequenceClassifier
 from nwm_jax.modules import functional
@@ -75,8 +75,23 @@ class SequenceTask(Task):
 
     @property
     def note(self) -> str:
-        """One line about the sequences."""
-        return f"sequences of {self.units_per_example} steps"
+        """One line about the sequences, and the scores that they cannot give."""
+        text = f"sequences of {self.units_per_example} steps"
+        left_out = self._has_waves and self._too_short
+        return f"{text}; left out: {left_out}" if left_out else text
+
+    @property
+    def _has_waves(self) -> bool:
+        """Whether the hidden state has places or oscillates."""
+        return self.cell.speed is None or self.cell.has_neighbours
+
+    @property
+    def _too_short(self) -> str:
+        """Why states have too few steps for statistics of waves; empty: they have not."""
+        steps = self.units_per_example
+        if steps >= LEAST_FRAMES:
+            return ""
+        return f"the metric waves needs {LEAST_FRAMES} steps, sequences have {steps}"
 
     def forward_flops(self) -> float:
         """Floating-point operations of all steps of a batch, one counted by XLA."""
@@ -131,22 +146,24 @@ class SequenceTask(Task):
 
         Args:
           metrics: of the task's own, "wave_line", which only states on rings have, and
-            "waves", which all have but the identity RNN, whose units have no place;
-            none: all that there are.
+            "waves", which all have but the identity RNN, whose units have no place,
+            and sequences of fewer than 4 steps; none: all that there are.
 
         Raises:
-          UserError: another metric.
+          UserError: another metric, or one that so short sequences cannot give.
         """
         made: dict[str, Evaluation] = {self.metric: self}
         if self.cell.speed is not None:
             made["wave_line"] = WaveLine(self, self.cell.speed)
-        if self.cell.speed is None or self.cell.has_neighbours:
+        if self._has_waves and not self._too_short:
             made["waves"] = WaveStatistics(
                 self,
                 lambda model, batch: model.states(self.inputs(batch)),
                 rings=self.cell.hparams.topology == "ring",
             )
         for name in metrics:
+            if name == "waves" and self._has_waves and self._too_short:
+                raise UserError(f"{self._too_short}: leave it away")
             if name not in made:
                 raise unknown("metric", name, made)
         return {name: made[name] for name in metrics} if metrics else made

@@ -11,7 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from nwm_jax.config import base, grammar
-from nwm_jax.core.oscillator import DEFAULT_DT
+from nwm_jax.core.oscillator_hparams import DEFAULT_DT
 from nwm_jax.errors import unknown
 
 PRESETS = ("paper", "laptop", "smoke")

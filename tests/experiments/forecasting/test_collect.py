@@ -68,7 +68,7 @@ def test_movies_of_ones_own_are_named_by_their_file(tmp_path):
         ("ar", "/data/clips/frames.npy"),
         ("ode", "frames.npy"),
         ("hgn", f"{tmp_path}/birds"),
-        ("rgn", "/data/pendulum"),  # a folder of records, perhaps no longer there
+        ("rgn", "/data/pendulum"),  # a folder of records that is no longer there
     ):
         workdir = made_workdirs.run(tmp_path, f"pendulum_{model}")
         config = json.loads((workdir / "config.json").read_text())
@@ -79,11 +79,46 @@ def test_movies_of_ones_own_are_named_by_their_file(tmp_path):
         "ar": "clips/frames.npy",
         "ode": "frames.npy",
         "hgn": f"{tmp_path.name}/birds",
-        "rgn": "pendulum",
+        "rgn": "data/pendulum",
     }
     (block,) = made_workdirs.blocks(tmp_path)
-    rows = {place[:2] for place in block.cells if place[1] == "published"}
-    assert rows == {("pendulum", "published")}
+    assert not any(place[1] == "published" for place in block.cells)
+
+
+def test_data_is_what_it_is_and_not_what_a_config_calls_it(tmp_path):
+    def run(model, place, **fields):
+        workdir = made_workdirs.run(tmp_path / "runs", f"pendulum_{model}", **fields)
+        config = json.loads((workdir / "config.json").read_text())
+        config["config"]["data"]["path"] = str(place)
+        (workdir / "config.json").write_text(json.dumps(config))
+
+    def records(folder, others, generated=None):
+        folder.mkdir(parents=True)
+        lines = [f"other/{name}, (1,), float64" for name in others]
+        lines += ["x, (64, 2), float64", "image, (64, 32, 32, 3), uint8"]
+        (folder / "features.txt").write_text("\n".join(lines))
+        if generated:
+            text = json.dumps({"dataset": generated})
+            (folder / "generate.json").write_text(text)
+        return folder
+
+    others = ("color_index", "g", "l", "m", "offset")
+    run("ar", records(tmp_path / "pendulum", others, "pendulum_colors"))
+    run("ode", records(tmp_path / "toy" / "pendulum", others))
+    run("hgn", records(tmp_path / "other" / "pendulum", ("k", "m")))
+    run("rgn", records(tmp_path / "own", others))
+    run("lgn", "/gone/mine", path="/gone/mine", dataset="mass_spring")
+    entries, _ = collect.collect(workdirs.find([f"{tmp_path}/runs/*"]))
+    assert {entry.model: entry.dataset for entry in entries} == {
+        "ar": "pendulum_colors",
+        "ode": "pendulum",
+        "hgn": "other/pendulum",
+        "rgn": f"{tmp_path.name}/own",
+        "lgn": "spring",
+    }
+    (block,) = made_workdirs.blocks(tmp_path / "runs")
+    rows = {place[0] for place in block.cells if place[1] == "published"}
+    assert rows == {"pendulum", "spring"}
 
 
 @pytest.mark.parametrize("read", [collect.read, table.read])

@@ -380,3 +380,16 @@ def _array_source(frames):
     source.num_frames, source.image_shape = frames.shape[1], frames.shape[2:]
     source._frames = {"train": frames, "test": frames}
     return source
+
+
+def test_scores_that_short_clips_cannot_give_are_left_out_with_a_line(tmp_path):
+    # Windows of 7 frames, of which 3 are observed: 3 states of the forecast.
+    path = tiny_forecasting.write(tmp_path)
+    task = build(tiny_forecasting.config(path, **{"eval.horizon": 1}))
+    assert "waves" not in task.evaluations()
+    for word in ("waves", "model.num_observed=3", "eval.horizon=1"):
+        assert word in task.note
+    with pytest.raises(UserError, match="waves needs 4 frames .* leave it away"):
+        task.evaluations(["waves"])
+    task = build(tiny_forecasting.config(path, **{"eval.horizon": 2}))
+    assert "waves" in task.evaluations() and not task.note
