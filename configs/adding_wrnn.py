@@ -46,56 +46,56 @@ def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
     config = ConfigDict(
         {
-            "name": "adding_wrnn",
-            "task": "adding",
-            "preset": "paper",
-            "protocol": "paper",
-            "seed": 0,
-            "batch_size": 128,
-            "num_steps": 60_000,
+            "name": "adding_wrnn",  # name of the config
+            "task": "adding",  # what is learned
+            "preset": "paper",  # the preset that was chosen
+            "protocol": "paper",  # what its numbers are called: the preset and what differs
+            "seed": 0,  # of weights and batches
+            "batch_size": 128,  # examples of a step, on all devices together
+            "num_steps": 60_000,  # length of the run
             "optimizer": {
-                "name": "adam",
+                "name": "adam",  # the optimizer
                 "clip": 1.0,  # global norm of the gradient; 0: off
-                "drop_every": 1.0,  # of the schedule "step", a part of the run
-                "drop_factor": 0.1,
-                "learning_rate": 0.001,
-                "momentum": 0.0,
-                "schedule": "constant",
-                "warmup_steps": 0,  # the learning rate rises linearly
-                "weight_decay": 0.0,
+                "drop_every": 1.0,  # part of the run, of the schedule step
+                "drop_factor": 0.1,  # of the learning rate, schedule step
+                "learning_rate": 0.001,  # the largest learning rate
+                "momentum": 0.0,  # of sgd
+                "schedule": "constant",  # of the learning rate
+                "warmup_steps": 0,  # in which the learning rate rises
+                "weight_decay": 0.0,  # decoupled in adamw, else L2
             },
             "data": {
-                "name": "adding",
-                "seed": 0,
-                "T": 100,
+                "name": "adding",  # the dataset
+                "seed": 0,  # of the data
+                "T": 100,  # length of the sequence, or of its silence
             },
             "model": {
-                "name": "wrnn",
-                "activation": "relu",
-                "channels": 27,
-                "coupling_init": "shift",
-                "frozen": (),
-                "input_init": "single",
-                "kernel_size": 3,
-                "local": False,
-                "readout_hidden": 0,
-                "speed": 1.0,
-                "units": 100,
-                "zero_coupling_bias": False,
+                "name": "wrnn",  # the model
+                "activation": "relu",  # of hidden units
+                "channels": 27,  # channels, or oscillators at every place
+                "coupling_init": "shift",  # first recurrence
+                "frozen": (),  # weights that are not trained
+                "input_init": "single",  # first input weights
+                "kernel_size": 3,  # odd width of the coupling
+                "local": False,  # a kernel for every place
+                "readout_hidden": 0,  # units of the readout's hidden layer
+                "speed": 1.0,  # places that a wave moves in a step at first
+                "units": 100,  # hidden units, or places of a ring
+                "zero_coupling_bias": False,  # whether the coupling's bias starts at 0
             },
             "eval": {
-                "batch_size": 250,
-                "every": 100,  # steps; 0: only before the first and after the last
-                "num_examples": 1_000,
+                "batch_size": 250,  # examples at a time
+                "every": 100,  # steps between evaluations; 0: before the first one
+                "num_examples": 1_000,  # sequences of the evaluation
             },
-            "checkpoint_every": 1_000,
-            "conv": "auto",  # implementation of the convolutions
-            "log_every": 100,  # steps, as all intervals
-            "remat": 0,  # time steps between two kept states; 0: all are kept
-            "steps_per_dispatch": 0,  # 0: the backend chooses
-            "stop_when_solved": False,
-            "tensorboard": False,
-            "wandb": "",  # name of a project; empty: off
+            "checkpoint_every": 1_000,  # steps between two checkpoints
+            "conv": "auto",  # implementation of the coupling
+            "log_every": 100,  # steps between two rows of metrics.jsonl
+            "remat": 0,  # time steps between kept states; 0: all; -1: least memory
+            "steps_per_dispatch": 0,  # steps in one call; 0: the backend chooses
+            "stop_when_solved": False,  # end training when the task is solved
+            "tensorboard": False,  # write TensorBoard files
+            "wandb": "",  # name of a W&B project; empty: off
         }
     )
     return grammar.apply(config, argument, PRESETS, SHORT)

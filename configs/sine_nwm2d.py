@@ -46,57 +46,57 @@ def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
     config = ConfigDict(
         {
-            "name": "sine_nwm2d",
-            "task": "variational",
-            "preset": "paper",
-            "protocol": "paper",
-            "seed": 1,
-            "batch_size": 128,
-            "num_steps": 18_750,
+            "name": "sine_nwm2d",  # name of the config
+            "task": "variational",  # what is learned
+            "preset": "paper",  # the preset that was chosen
+            "protocol": "paper",  # what its numbers are called: the preset and what differs
+            "seed": 1,  # of weights and batches
+            "batch_size": 128,  # examples of a step, on all devices together
+            "num_steps": 18_750,  # length of the run
             "optimizer": {
-                "name": "sgd",
+                "name": "sgd",  # the optimizer
                 "clip": 0.0,  # global norm of the gradient; 0: off
-                "drop_every": 1.0,  # of the schedule "step", a part of the run
-                "drop_factor": 0.1,
-                "learning_rate": 0.00025,
-                "momentum": 0.9,
-                "schedule": "constant",
-                "warmup_steps": 0,  # the learning rate rises linearly
-                "weight_decay": 0.0,
+                "drop_every": 1.0,  # part of the run, of the schedule step
+                "drop_factor": 0.1,  # of the learning rate, schedule step
+                "learning_rate": 0.00025,  # the largest learning rate
+                "momentum": 0.9,  # of sgd
+                "schedule": "constant",  # of the learning rate
+                "warmup_steps": 0,  # in which the learning rate rises
+                "weight_decay": 0.0,  # decoupled in adamw, else L2
             },
             "data": {
-                "name": "sine",
-                "seed": 1,
-                "num_frames": 36,
-                "random_phase": False,
-                "size": 28,
-                "wavelength": 24.0,
+                "name": "sine",  # the dataset
+                "seed": 1,  # of the data
+                "num_frames": 36,  # frames of a training sequence, whole periods
+                "random_phase": False,  # gratings start at any phase
+                "size": 28,  # pixels of an image along each axis
+                "wavelength": 24.0,  # of the gratings, pixels
             },
             "model": {
-                "name": "nwm2d",
-                "decoder": (),
-                "dt": 0.12455335818741645,
-                "encoder": (),
-                "grid": (72, 72),
-                "kernel_fill": 0.0,
-                "kernel_size": 3,
-                "start": "repeat",
-                "state_norm": False,
+                "name": "nwm2d",  # the model
+                "decoder": (),  # widths of the decoder's hidden layers
+                "dt": 0.12455335818741645,  # length of a time step, between 0 and 1
+                "encoder": (),  # widths of the encoder's hidden layers
+                "grid": (72, 72),  # oscillators, (height, width) or (rings, ring)
+                "kernel_fill": 0.0,  # first taps of the forcing; 0: drawn
+                "kernel_size": 3,  # odd width of the coupling
+                "start": "repeat",  # which frame comes first
+                "state_norm": False,  # standardise the state before it is decoded
             },
             "eval": {
-                "batch_size": 50,
-                "every": 1_875,  # steps; 0: only before the first and after the last
-                "num_examples": 1_000,
-                "num_frames": 72,
-                "num_waves": 16,
+                "batch_size": 50,  # examples at a time
+                "every": 1_875,  # steps between evaluations; 0: before the first one
+                "num_examples": 1_000,  # test sequences
+                "num_frames": 72,  # frames of a test sequence, whole periods
+                "num_waves": 16,  # of these, whose waves are measured
             },
-            "checkpoint_every": 375,
-            "conv": "auto",  # implementation of the convolutions
-            "log_every": 100,  # steps, as all intervals
-            "remat": 0,  # time steps between two kept states; 0: all are kept
-            "steps_per_dispatch": 0,  # 0: the backend chooses
-            "tensorboard": False,
-            "wandb": "",  # name of a project; empty: off
+            "checkpoint_every": 375,  # steps between two checkpoints
+            "conv": "auto",  # implementation of the coupling
+            "log_every": 100,  # steps between two rows of metrics.jsonl
+            "remat": 0,  # time steps between kept states; 0: all; -1: least memory
+            "steps_per_dispatch": 0,  # steps in one call; 0: the backend chooses
+            "tensorboard": False,  # write TensorBoard files
+            "wandb": "",  # name of a W&B project; empty: off
         }
     )
     return grammar.apply(config, argument, PRESETS)

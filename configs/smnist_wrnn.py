@@ -53,61 +53,61 @@ def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
     config = ConfigDict(
         {
-            "name": "smnist_wrnn",
-            "task": "classification",
-            "preset": "paper",
-            "protocol": "paper",
-            "seed": 0,
-            "batch_size": 128,
-            "num_steps": 53_520,
+            "name": "smnist_wrnn",  # name of the config
+            "task": "classification",  # what is learned
+            "preset": "paper",  # the preset that was chosen
+            "protocol": "paper",  # what its numbers are called: the preset and what differs
+            "seed": 0,  # of weights and batches
+            "batch_size": 128,  # examples of a step, on all devices together
+            "num_steps": 53_520,  # length of the run
             "optimizer": {
-                "name": "adam",
+                "name": "adam",  # the optimizer
                 "clip": 0.0,  # global norm of the gradient; 0: off
-                "drop_every": 0.8333333333333334,  # of the schedule "step", a part of the run
-                "drop_factor": 0.1,
-                "learning_rate": 0.0001,
-                "momentum": 0.0,
-                "schedule": "step",
-                "warmup_steps": 0,  # the learning rate rises linearly
-                "weight_decay": 0.0,
+                "drop_every": 0.8333333333333334,  # part of the run, of the schedule step
+                "drop_factor": 0.1,  # of the learning rate, schedule step
+                "learning_rate": 0.0001,  # the largest learning rate
+                "momentum": 0.0,  # of sgd
+                "schedule": "step",  # of the learning rate
+                "warmup_steps": 0,  # in which the learning rate rises
+                "weight_decay": 0.0,  # decoupled in adamw, else L2
             },
             "data": {
-                "name": "mnist",
-                "seed": 0,
-                "cache_dir": "",  # empty: ~/.cache/nwm_jax
-                "length": 0,
-                "num_test": 0,
-                "num_train": 0,
-                "num_valid": 3_000,
-                "path": "",  # your own clips or a published folder; empty: simulated
-                "permute": False,
-                "pool": 1,
+                "name": "mnist",  # the dataset
+                "seed": 0,  # of the data
+                "cache_dir": "",  # where made data is kept; empty: ~/.cache/nwm_jax
+                "length": 0,  # steps, the rest is noise; 0: those of an image
+                "num_test": 0,  # images to test on; 0: all
+                "num_train": 0,  # images to train on; 0: all others
+                "num_valid": 3_000,  # images to choose a checkpoint by
+                "path": "",  # files of your own; empty: made or downloaded
+                "permute": False,  # pixels in the order of psMNIST
+                "pool": 1,  # images are shrunk by this factor
             },
             "model": {
-                "name": "wrnn",
-                "activation": "relu",
-                "channels": 16,
-                "coupling_init": "shift",
-                "frozen": (),
-                "input_init": "single",
-                "kernel_size": 3,
-                "local": False,
-                "readout_hidden": 0,
-                "speed": 1.0,
-                "units": 256,
-                "zero_coupling_bias": False,
+                "name": "wrnn",  # the model
+                "activation": "relu",  # of hidden units
+                "channels": 16,  # channels, or oscillators at every place
+                "coupling_init": "shift",  # first recurrence
+                "frozen": (),  # weights that are not trained
+                "input_init": "single",  # first input weights
+                "kernel_size": 3,  # odd width of the coupling
+                "local": False,  # a kernel for every place
+                "readout_hidden": 0,  # units of the readout's hidden layer
+                "speed": 1.0,  # places that a wave moves in a step at first
+                "units": 256,  # hidden units, or places of a ring
+                "zero_coupling_bias": False,  # whether the coupling's bias starts at 0
             },
             "eval": {
-                "batch_size": 500,
-                "every": 500,  # steps; 0: only before the first and after the last
+                "batch_size": 500,  # examples at a time
+                "every": 500,  # steps between evaluations; 0: before the first one
             },
-            "checkpoint_every": 500,
-            "conv": "auto",  # implementation of the convolutions
-            "log_every": 100,  # steps, as all intervals
-            "remat": 0,  # time steps between two kept states; 0: all are kept
-            "steps_per_dispatch": 0,  # 0: the backend chooses
-            "tensorboard": False,
-            "wandb": "",  # name of a project; empty: off
+            "checkpoint_every": 500,  # steps between two checkpoints
+            "conv": "auto",  # implementation of the coupling
+            "log_every": 100,  # steps between two rows of metrics.jsonl
+            "remat": 0,  # time steps between kept states; 0: all; -1: least memory
+            "steps_per_dispatch": 0,  # steps in one call; 0: the backend chooses
+            "tensorboard": False,  # write TensorBoard files
+            "wandb": "",  # name of a W&B project; empty: off
         }
     )
     return grammar.apply(config, argument, PRESETS, SHORT)

@@ -83,63 +83,63 @@ def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
     config = ConfigDict(
         {
-            "name": "spring_hgn",
-            "task": "forecasting",
-            "preset": "paper",
-            "protocol": "paper",
-            "seed": 0,
-            "batch_size": 32,
-            "num_steps": 500_000,
+            "name": "spring_hgn",  # name of the config
+            "task": "forecasting",  # what is learned
+            "preset": "paper",  # the preset that was chosen
+            "protocol": "paper",  # what its numbers are called: the preset and what differs
+            "seed": 0,  # of weights and batches
+            "batch_size": 32,  # examples of a step, on all devices together
+            "num_steps": 500_000,  # length of the run
             "optimizer": {
-                "name": "adam",
+                "name": "adam",  # the optimizer
                 "clip": 0.0,  # global norm of the gradient; 0: off
-                "drop_every": 1.0,  # of the schedule "step", a part of the run
-                "drop_factor": 0.1,
-                "learning_rate": 0.00015,
-                "momentum": 0.0,
-                "schedule": "constant",
-                "warmup_steps": 0,  # the learning rate rises linearly
-                "weight_decay": 0.0,
+                "drop_every": 1.0,  # part of the run, of the schedule step
+                "drop_factor": 0.1,  # of the learning rate, schedule step
+                "learning_rate": 0.00015,  # the largest learning rate
+                "momentum": 0.0,  # of sgd
+                "schedule": "constant",  # of the learning rate
+                "warmup_steps": 0,  # in which the learning rate rises
+                "weight_decay": 0.0,  # decoupled in adamw, else L2
             },
             "data": {
-                "name": "spring",
-                "seed": 0,
-                "cache_dir": "",  # empty: ~/.cache/nwm_jax
-                "dt": 0.05,
-                "num_frames": 256,
-                "num_test": 20_000,
-                "num_train": 50_000,
-                "path": "",  # your own clips or a published folder; empty: simulated
+                "name": "spring",  # the dataset
+                "seed": 0,  # of the data
+                "cache_dir": "",  # where made data is kept; empty: ~/.cache/nwm_jax
+                "dt": 0.05,  # time between two frames
+                "num_frames": 256,  # frames of a trajectory
+                "num_test": 20_000,  # trajectories to test on
+                "num_train": 50_000,  # trajectories to train on
+                "path": "",  # files of your own; empty: made or downloaded
             },
             "model": {
-                "name": "hgn",
-                "beta": 0.1,
-                "conv_channels": 64,
-                "dt": 0.125,
-                "integrator": "leapfrog",
-                "latent": 32,
-                "layers": 5,
-                "num_observed": 5,  # frames that are seen
-                "num_target": 60,  # frames of a training clip
-                "split": "include_inference",
-                "training": "forward_backward",
-                "units": 250,
+                "name": "hgn",  # the model
+                "beta": 0.1,  # weight of the divergence from the prior
+                "conv_channels": 64,  # channels of the image networks
+                "dt": 0.125,  # time between two frames for the model
+                "integrator": "leapfrog",  # of the equation of motion
+                "latent": 32,  # length of the latent state
+                "layers": 5,  # number of layers
+                "num_observed": 5,  # frames that the model sees
+                "num_target": 60,  # frames of a training clip, or after those
+                "split": "include_inference",  # where the observed frames lie
+                "training": "forward_backward",  # directions of time
+                "units": 250,  # width of the hidden layers
             },
             "eval": {
-                "batch_size": 16,
-                "every": 0,  # steps; 0: only before the first and after the last
+                "batch_size": 16,  # examples at a time
+                "every": 0,  # steps between evaluations; 0: before the first one
                 "horizon": 60,  # frames that are scored
-                "num_mean_windows": 1_024,
-                "num_vpt": 250,
-                "num_windows": 512,
+                "num_mean_windows": 1_024,  # training windows of the mean image
+                "num_vpt": 250,  # trajectories for valid prediction times
+                "num_windows": 512,  # test windows
             },
-            "checkpoint_every": 5_000,
+            "checkpoint_every": 5_000,  # steps between two checkpoints
             "conv": "auto",  # implementation of the convolutions
-            "log_every": 100,  # steps, as all intervals
-            "remat": 0,  # time steps between two kept states; 0: all are kept
-            "steps_per_dispatch": 0,  # 0: the backend chooses
-            "tensorboard": False,
-            "wandb": "",  # name of a project; empty: off
+            "log_every": 100,  # steps between two rows of metrics.jsonl
+            "remat": 0,  # time steps between kept states; 0: all; -1: least memory
+            "steps_per_dispatch": 0,  # steps in one call; 0: the backend chooses
+            "tensorboard": False,  # write TensorBoard files
+            "wandb": "",  # name of a W&B project; empty: off
         }
     )
     return grammar.apply(config, argument, PRESETS)

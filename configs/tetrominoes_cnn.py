@@ -59,55 +59,55 @@ def get_config(argument: str = "") -> ConfigDict:
     """Returns the config; `argument` is ``preset,field=value,...``."""
     config = ConfigDict(
         {
-            "name": "tetrominoes_cnn",
-            "task": "segmentation",
-            "preset": "paper",
-            "protocol": "paper",
-            "seed": 0,
-            "batch_size": 64,
-            "num_steps": 46_800,
+            "name": "tetrominoes_cnn",  # name of the config
+            "task": "segmentation",  # what is learned
+            "preset": "paper",  # the preset that was chosen
+            "protocol": "paper",  # what its numbers are called: the preset and what differs
+            "seed": 0,  # of weights and batches
+            "batch_size": 64,  # examples of a step, on all devices together
+            "num_steps": 46_800,  # length of the run
             "optimizer": {
-                "name": "adam",
+                "name": "adam",  # the optimizer
                 "clip": 0.0,  # global norm of the gradient; 0: off
-                "drop_every": 1.0,  # of the schedule "step", a part of the run
-                "drop_factor": 0.1,
-                "learning_rate": 0.001,
-                "momentum": 0.0,
-                "schedule": "constant",
-                "warmup_steps": 0,  # the learning rate rises linearly
-                "weight_decay": 0.0,
+                "drop_every": 1.0,  # part of the run, of the schedule step
+                "drop_factor": 0.1,  # of the learning rate, schedule step
+                "learning_rate": 0.001,  # the largest learning rate
+                "momentum": 0.0,  # of sgd
+                "schedule": "constant",  # of the learning rate
+                "warmup_steps": 0,  # in which the learning rate rises
+                "weight_decay": 0.0,  # decoupled in adamw, else L2
             },
             "data": {
-                "name": "tetrominoes",
-                "seed": 42,
-                "cache_dir": "",  # empty: ~/.cache/nwm_jax
-                "cell": 7,
-                "num_test": 1_000,
-                "num_train": 10_000,
-                "num_valid": 1_000,
-                "side": 64,
+                "name": "tetrominoes",  # the dataset
+                "seed": 42,  # of the data
+                "cache_dir": "",  # where made data is kept; empty: ~/.cache/nwm_jax
+                "cell": 7,  # pixels of a square of a tetromino
+                "num_test": 1_000,  # images to test on; 0 of MNIST: all
+                "num_train": 10_000,  # images to train on; 0 of MNIST: all
+                "num_valid": 1_000,  # images to choose a checkpoint by
+                "side": 64,  # pixels of the canvas along each axis
             },
             "model": {
-                "name": "cnn",
-                "channels": 2,
-                "depth": 8,
-                "features": 98,
-                "he": False,
-                "hidden_layers": 3,
-                "units": 256,
-                "width": 16,
+                "name": "cnn",  # the model
+                "channels": 2,  # channels of the hidden state
+                "depth": 8,  # convolutions
+                "features": 98,  # of a pixel, that the perceptron sees
+                "he": False,  # He's first weights
+                "hidden_layers": 3,  # of the perceptron
+                "units": 256,  # width of the perceptron's hidden layers
+                "width": 16,  # channels of hidden convolutions
             },
             "eval": {
-                "batch_size": 50,
-                "every": 156,  # steps; 0: only before the first and after the last
+                "batch_size": 50,  # examples at a time
+                "every": 156,  # steps between evaluations; 0: before the first one
             },
-            "checkpoint_every": 156,
+            "checkpoint_every": 156,  # steps between two checkpoints
             "conv": "auto",  # implementation of the convolutions
-            "log_every": 100,  # steps, as all intervals
-            "remat": 20,  # time steps between two kept states; 0: all are kept
-            "steps_per_dispatch": 0,  # 0: the backend chooses
-            "tensorboard": False,
-            "wandb": "",  # name of a project; empty: off
+            "log_every": 100,  # steps between two rows of metrics.jsonl
+            "remat": 20,  # time steps between kept states; 0: all; -1: least memory
+            "steps_per_dispatch": 0,  # steps in one call; 0: the backend chooses
+            "tensorboard": False,  # write TensorBoard files
+            "wandb": "",  # name of a W&B project; empty: off
         }
     )
     return grammar.apply(config, argument, PRESETS, SHORT)

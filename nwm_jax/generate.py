@@ -192,7 +192,7 @@ class Bar:
             self._bar.start()
 
     def close(self) -> None:
-        """Gives the terminal back."""
+        """Returns the terminal back."""
         if self._bar:
             self._bar.stop()
 

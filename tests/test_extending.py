@@ -173,7 +173,7 @@ def test_the_recipes(tmp_path):
         if said := re.search(r": (\d) files? beside", heading):
             assert len(touched) == int(said[1]), heading
             counts.append(len(touched))
-    assert len(counts) == 4
+    assert len(counts) == 7
     assert max(counts) <= 2
     program = f"""
 import jax, pathlib, nwm_jax, nwm_jax.experiments
@@ -184,14 +184,19 @@ from nwm_jax.modules import functional
 from nwm_jax.training.registry import build
 small = ":smoke,data.num_train=4,data.num_test=4,model.conv_channels=2,"
 small += "data.cache_dir={tmp_path}/cache"
-for spec in ("duffing_leaky" + small, "denoising:smoke"):
+for spec in (
+    "duffing_leaky" + small,
+    "denoising:smoke",
+    "smnist_leaky:smoke",
+    "discs_shallow:smoke,data.cache_dir={tmp_path}/cache",
+):
     task = build(validate(presets.load(spec)))
     batch = task.batch(0, slice(None))
     def loss(key):
         _, params, state = functional.split(task.init(key))
         return task.loss(params, state, batch, key)[0]
     assert jax.eval_shape(loss, jax.random.key(0)).shape == ()
-    if "leaky" in spec:
+    if "duffing" in spec:
         assert list(task.evaluations(["brightness"])) == ["brightness"]
 """
     command = [sys.executable, "-c", program]

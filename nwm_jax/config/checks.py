@@ -1,7 +1,8 @@
-"""Checks of single fields of a flat config, each ending in one clear line."""
+"""What a field of a config means, and the values that it may have."""
 
+import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from nwm_jax.errors import UserError, unknown
@@ -9,24 +10,54 @@ from nwm_jax.errors import UserError, unknown
 Flat = dict[str, Any]
 
 
-def one_of(flat: Flat, field: str, choices: Sequence[Any]) -> None:
-    """Refuses a field whose value is not among `choices`; a missing field passes."""
-    if field in flat and flat[field] not in choices:
-        raise unknown(field, flat[field], choices)
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A field of a config.
+
+    Attributes:
+      meaning: what it is, a phrase for ``--help``.
+      least: its smallest value; the field must be finite then.
+      above: a bound below all its values; the field must be finite then.
+      choices: its values, where they are few.
+    """
+
+    meaning: str
+    least: int | None = None
+    above: float | None = None
+    choices: Sequence[Any] = ()
+
+    def check_choice(self, name: str, value: Any) -> None:
+        """Refuses a value that is not one of `choices`.
+
+        Raises:
+          UserError: one line with the nearest name.
+        """
+        if self.choices and value not in self.choices:
+            raise unknown(name, value, self.choices)
+
+    def check_range(self, name: str, value: Any) -> None:
+        """Refuses a value outside of the range.
+
+        Raises:
+          UserError: one line with the field and its value.
+        """
+        if self.least is not None and not self.least <= value < math.inf:
+            refuse(name, value, f"at least {self.least}")
+        if self.above is not None and not self.above < value < math.inf:
+            refuse(name, value, f"a finite number above {self.above:g}")
 
 
-def at_least(flat: Flat, least: int, fields: Iterable[str]) -> None:
-    """Refuses fields that are below `least` or not finite; missing fields pass."""
-    for field in fields:
-        if field in flat and not least <= flat[field] < math.inf:
-            refuse(field, flat[field], f"at least {least}")
+def countable(flat: Flat, but: Sequence[str] = ()) -> None:
+    """Refuses integers, alone or in a tuple, that an int32 does not hold.
 
-
-def positive(flat: Flat, fields: Iterable[str]) -> None:
-    """Refuses fields that are not finite numbers above 0; missing fields pass."""
-    for field in fields:
-        if field in flat and not 0 < flat[field] < math.inf:
-            refuse(field, flat[field], "a finite number above 0")
+    Steps are counted in int32 on the device, and no size of an array can be larger.
+    """
+    for field, value in flat.items():
+        parts = value if isinstance(value, (tuple, list)) else (value,)
+        if field not in but and any(
+            type(part) is int and not -(2**31) < part < 2**31 for part in parts
+        ):
+            refuse(field, value, "below 2**31")
 
 
 def order(flat: Flat, small: str, large: str) -> None:

@@ -5,23 +5,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from nwm_jax.config import checks, grammar, presets
+from nwm_jax.config import base, checks, grammar, presets
 from nwm_jax.errors import UserError, unknown
-from nwm_jax.modules.conv import IMPLEMENTATIONS
-from nwm_jax.training import optimizer, registry
+from nwm_jax.training import registry
 
-# Smallest values of the fields that every config has.
-_AT_LEAST = {
-    1: "batch_size num_steps log_every checkpoint_every eval.batch_size",
-    0: "seed steps_per_dispatch data.seed eval.every optimizer.warmup_steps "
-    "optimizer.clip optimizer.weight_decay optimizer.momentum",
-    -1: "remat",
-}
-_ABOVE_ZERO = (
-    "optimizer.learning_rate",
-    "optimizer.drop_every",
-    "optimizer.drop_factor",
-)
 _SEEDS = ("seed", "data.seed")
 
 
@@ -39,25 +26,25 @@ def validate(config: ConfigDict) -> ConfigDict:
       UserError: the first mistake found, in one line with the field's name.
     """
     flat = grammar.flatten(config)
-    checks.one_of(flat, "task", registry.task_names())
-    checks.one_of(flat, "conv", IMPLEMENTATIONS)
-    checks.one_of(flat, "optimizer.name", optimizer.OPTIMIZERS)
-    checks.one_of(flat, "optimizer.schedule", optimizer.SCHEDULES)
+    if "task" in flat and flat["task"] not in registry.task_names():
+        raise unknown("task", flat["task"], registry.task_names())
     experiment = registry.find(flat.get("task"))
+    known = base.FIELDS | (experiment.fields() if experiment else {})
+    fields = {name: field for name, field in known.items() if name in flat}
+    for name, field in fields.items():
+        field.check_choice(name, flat[name])
     if experiment:
-        for field, choices in experiment.choices().items():
-            checks.one_of(flat, field, choices)
         template = presets.template(config)
         if template is not None:
             _check_fields(flat, grammar.flatten(template))
         elif experiment.models():
             _check_names(flat, experiment.models())
-    for least, fields in _AT_LEAST.items():
-        checks.at_least(flat, least, fields.split())
-    checks.positive(flat, _ABOVE_ZERO)
-    for field in _SEEDS:
-        if field in flat and flat[field] >= 2**32:
-            checks.refuse(field, flat[field], "below 2**32")
+    checks.countable(flat, but=_SEEDS)
+    for name, field in fields.items():
+        field.check_range(name, flat[name])
+    for name in _SEEDS:
+        if name in flat and flat[name] >= 2**32:
+            checks.refuse(name, flat[name], "below 2**32")
     if "optimizer.warmup_steps" in flat:
         checks.order(flat, "optimizer.warmup_steps", "num_steps")
     if experiment:

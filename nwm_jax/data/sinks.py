@@ -56,7 +56,7 @@ class Sink(Protocol):
         ...
 
     def finish(self) -> None:
-        """Gives the files their names, after the last record."""
+        """Returns the files their names, after the last record."""
         ...
 
     def close(self) -> None:

@@ -159,7 +159,7 @@ def as_images(images: np.ndarray, name: str) -> np.ndarray:
 
 
 def paint_missing(images: np.ndarray) -> np.ndarray:
-    """Gives pixels with a NaN a colour that no dataset uses (magenta)."""
+    """Returns pixels with a NaN a colour that no dataset uses (magenta)."""
     missing = np.isnan(images).any(axis=-1, keepdims=True)
     return np.where(missing, np.float32([1, 0, 1]), images)
 

@@ -12,7 +12,7 @@ OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"}
 def options() -> dict[str, str]:
     """Returns options of XLA for programs with convolutions: none if it has better."""
     on_cpu = jax.default_backend() == "cpu"
-    return OPTIONS if on_cpu and not native.AVAILABLE else {}
+    return OPTIONS if on_cpu and not native.available() else {}
 
 
 def compile_lowered(

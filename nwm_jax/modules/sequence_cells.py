@@ -7,7 +7,7 @@ the vector that a readout sees.
 """
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,40 @@ from nwm_jax.modules.cells import CoreCell, OscillatorCell, draw_carry
 
 KINDS = {"cornn": "dense", "nwm2d": "torus", "nwm1d": "ring", "uncoupled": "ring"}
 _TWO_BIASES = ("nwm2d", "nwm1d")
+
+
+class SequenceCell(Protocol):
+    """What a sequence model asks of a cell.
+
+    Attributes:
+      num_outputs: length of the vector that a readout sees.
+      speed: places by which a wave moves in a step at first, on a ring; else None.
+      has_neighbours: whether units feel those beside them, and not all or none.
+    """
+
+    @property
+    def num_outputs(self) -> int: ...
+
+    @property
+    def speed(self) -> float | None: ...
+
+    @property
+    def has_neighbours(self) -> bool: ...
+
+    def initialize_carry(self, input_shape: tuple[int, ...]) -> Any:
+        """Returns the state at rest for inputs ``[B, F]``."""
+
+    def unroll(self, state: Any, inputs: jax.Array, **options: Any) -> tuple[Any, Any]:
+        """Returns the last state and all of them, of inputs ``[B, T, F]``.
+
+        Options are `remat` and `implementation`, see `core.wave.run`.
+        """
+
+    def field(self, state: Any) -> jax.Array:
+        """Returns a state as it lies in space, for figures and analysis."""
+
+    def readable(self, state: Any) -> jax.Array:
+        """Returns what a readout sees of a state, ``[..., num_outputs]``."""
 
 
 class WaveRNNCell(CoreCell):

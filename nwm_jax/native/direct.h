@@ -12,12 +12,13 @@
 
 // Few channels do not fill a vector, but those of pixels side by side do: as many of
 // them as this many are one pixel, and the kernel has zeros where they do not meet. From
-// one of them to the next the kernel moves by `stride`.
+// one of them to the next the kernel moves by `stride`. Four are left in a row at least:
+// fewer sums would wait for each other.
 template <class T>
 Size pixels_at_once(Size width, Size channels, Size window, Size stride) {
   Size pixels = 1;
   while (stride < window && 2 * pixels * channels <= cpu<T>.width &&
-         width % (2 * pixels) == 0)
+         width % (2 * pixels) == 0 && width >= 8 * pixels)
     pixels *= 2;
   return pixels;
 }

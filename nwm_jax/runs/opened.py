@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import pathlib
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from nwm_jax.config.validate import validate
 from nwm_jax.core import oscillator
 from nwm_jax.data import render
 from nwm_jax.data.source import open_frames
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, reason
 from nwm_jax.models.compiled import check_shape
 from nwm_jax.modules import functional
 from nwm_jax.modules.cells import OscillatorCell
@@ -97,7 +98,7 @@ def open_run(
 
 def which(text: str | None) -> str | int | None:
     """Reads "last", "best" or the number of a step, as a flag gives it."""
-    return int(text) if text and text.isdigit() else text
+    return int(text) if text and checkpoint.is_step(text) else text
 
 
 def read_config(workdir: str | os.PathLike) -> ConfigDict:
@@ -112,13 +113,12 @@ def read_config(workdir: str | os.PathLike) -> ConfigDict:
             f"{workdir} is not a workdir (it has no config.json): give the --workdir "
             "of a run of python -m nwm_jax.train"
         )
+    wrong = f"{path} does not hold the config of a run"
+    stored = files.check_fields(files.read_json(path), {"config": dict}, wrong)
+    # What has no task is no experiment.
+    files.check_fields(stored["config"], {"task": str}, wrong)
     try:
-        config = presets.from_dict(files.read_json(path)["config"])
-        config["task"]  # what has none is no experiment
-    except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{path} does not hold the config of a run") from None
-    try:
-        return validate(config)
+        return validate(presets.from_dict(stored["config"]))
     except UserError as error:
         if not str(error).startswith("unknown "):
             raise
@@ -126,6 +126,14 @@ def read_config(workdir: str | os.PathLike) -> ConfigDict:
             f"{error} (if a config file of yours defines it, pass that: --config=FILE, "
             "or nwm_jax.load(..., config=FILE))"
         ) from None
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:
+        raise UserError(f"{wrong} ({reason(error)})") from None
 
 
 def load(
@@ -133,7 +141,7 @@ def load(
     which: str | int = "last",
     config: str | os.PathLike | None = None,
 ) -> nnx.Module:
-    """Gives a trained model back.
+    """Returns a trained model back.
 
     Args:
       path: a workdir.
@@ -342,7 +350,7 @@ def _scored(path: pathlib.Path, head: dict[str, Any]) -> dict[str, Any]:
 def forecast(
     run: Run, source: str | os.PathLike, target: str | os.PathLike, horizon: int
 ) -> pathlib.Path:
-    """Forecasts one's own clips from a file into a file.
+    """Forecasts your own clips from a file into a file.
 
     Of several processes only the first one works and writes. The model sees the last
     `num_observed` frames of every clip, as in its evaluation.
@@ -373,6 +381,14 @@ def forecast(
     target = pathlib.Path(target)
     if not mesh.is_primary():
         return target
+    pixels = horizon * math.prod(shape)
+    num_clips = math.prod(clips.shape[:-4])
+    together = min(num_clips, run.config.eval.batch_size)
+    files.check_memory(
+        pixels * (4 * together + num_clips),
+        f"--horizon={horizon} for {num_clips} clips",
+        "forecast fewer frames, or fewer clips at a time",
+    )
     observed = clips[..., -seen:, :, :, :].reshape(-1, seen, *shape)
     size = run.config.eval.batch_size
     parts = [
@@ -387,7 +403,7 @@ def forecast(
 
 
 def _without_nan(value: Any) -> Any:
-    """Puts None in the place of numbers that JSON does not have."""
+    """Puts None instead of numbers that JSON does not have."""
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -176,7 +176,7 @@ def describe(result: dict[str, Any]) -> str:
     names = ("config", "protocol", "batch_size", "frames", "steps_per_dispatch")
     config, protocol, batch, frames, steps = (result[name] for name in names)
     share = result["gflops"] / result["matmul_gflops"]
-    told = {
+    shown = {
         "step": f"{result['step_ms']:.4g} ms ({result['step_ms_least']:.4g} to "
         f"{result['step_ms_most']:.4g}; processors {result['processor_ms']:.4g})",
         "batch, meanwhile": f"{result['batch_ms']:.4g} ms",
@@ -194,12 +194,12 @@ def describe(result: dict[str, Any]) -> str:
             limit = "the rounding of the plain formulation"
         others = [name for name in OTHERS if f"{name}_step_ms" in result]
         for name in others:
-            told[f"{name} step"] = (
+            shown[f"{name} step"] = (
                 f"{result[f'{name}_step_ms']:.4g} ms, {memory(f'{name}_temp_mb')}, "
                 f"compiled in {result[f'{name}_compile_s']:.3g} s"
             )
         ratios = [result[f"{name}_step_ms"] / result["step_ms"] for name in others]
-        told |= {
+        shown |= {
             "ratio": ", ".join(
                 f"{ratio:.2f} ({name})"
                 for name, ratio in zip(others, ratios, strict=True)
@@ -208,13 +208,13 @@ def describe(result: dict[str, Any]) -> str:
         }
         if wrong:
             named = ", ".join(f"{name} {errors[name]:.2g}" for name in wrong)
-            told["loss, gradients"] = f"NOT equal to {TOLERANCE:g}: {named}"
+            shown["loss, gradients"] = f"NOT equal to {TOLERANCE:g}: {named}"
     lines = [measure.describe(result["machine"])]
     lines.append(
         f"{config} ({protocol}), batch {batch}, {frames:,} frames a step, {steps} "
         f"step{'s' * (steps > 1)} a dispatch"
     )
-    lines += [f"  {name:18s}{text}" for name, text in told.items()]
+    lines += [f"  {name:18s}{text}" for name, text in shown.items()]
     return "\n".join(lines)
 
 

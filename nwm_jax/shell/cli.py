@@ -29,10 +29,11 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import nwm_jax.experiments  # noqa: F401 (registers them)
-from nwm_jax.config import grammar, presets
+from nwm_jax import files
+from nwm_jax.config import base, grammar, presets
 from nwm_jax.config.validate import validate
-from nwm_jax.errors import UserError, nearest
-from nwm_jax.training import mesh
+from nwm_jax.errors import UserError, nearest, shorten
+from nwm_jax.training import mesh, registry
 
 # Errors of the machine, not of the program: no right to write, disk full, ...
 _MACHINE_ERRORS = (
@@ -133,7 +134,7 @@ def run(
     """Parses the command line, calls `main` and exits.
 
     Exit codes: 0 or what `main` returns; 2 after a mistake of the user (`UserError`
-    from anywhere, flags, config, no right to write, disk full), told in one line;
+    from anywhere, flags, config, no right to write, disk full), printed in one line;
     130 after Ctrl-C; 1 with a traceback after anything else.
 
     Args:
@@ -169,7 +170,7 @@ def run(
             raise
         _fail(str(mesh.lost_peer(error, "to go on")), 2)
     except OSError as error:
-        if error.errno not in _MACHINE_ERRORS:
+        if error.errno not in _MACHINE_ERRORS and not error.filename:
             raise
         _fail(f"{error.filename or 'writing'}: {error.strerror}", 2)
     raise SystemExit(code)
@@ -192,7 +193,9 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
     overrides = []
     if _takes_config(flag_values):
         argv, overrides = _take_overrides(argv)
+    _check_flag_files(argv)
     rest = flag_values(argv)
+    _refuse_empty(flag_values)
     config = flag_values["config"].value if _takes_config(flag_values) else None
     if overrides and config is None:
         raise UserError(f"--config.{overrides[0][0]} needs --config=... beside it")
@@ -202,6 +205,31 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
         if "task" not in config:
             raise UserError("the config has no field task: it is no experiment of ours")
     return rest
+
+
+def _check_flag_files(argv: Sequence[str]) -> None:
+    """Checks what ``--flagfile=path`` names, before absl waits for a pipe to speak."""
+    for argument in argv[1:]:
+        if match := re.match(r"--?flagfile=(.*)$", argument, re.DOTALL):
+            data = files.read_bytes(match[1])
+            try:
+                text = data.decode()
+            except UnicodeDecodeError:
+                text = "\0"
+            if "\0" in text:
+                raise UserError(f"--flagfile={match[1]} is not a text of flags")
+
+
+def _refuse_empty(flag_values: flags.FlagValues) -> None:
+    """Refuses ``--out=``, which is no file, and not that the flag was left out."""
+    for name in flag_values:
+        flag = flag_values[name]
+        if (
+            flag.present
+            and flag.value == ""
+            and isinstance(flag.default, (str, type(None)))
+        ):
+            raise UserError(f"--{name}= has no value: give one, or leave the flag out")
 
 
 def enable_compilation_cache() -> pathlib.Path | None:
@@ -214,7 +242,7 @@ def enable_compilation_cache() -> pathlib.Path | None:
       The folder, or None where JAX's own settings rule or it cannot be written.
     """
     # diffrax checks its arguments by calls of Python, and a program with such calls is
-    # never kept. What they would find makes NaN instead, which is told as well.
+    # never kept. What they would find makes NaN instead, which is reported too.
     os.environ.setdefault("EQX_ON_ERROR", "nan")
     if jax.config.jax_compilation_cache_dir:
         return None
@@ -329,9 +357,15 @@ def _config_help(argv: Sequence[str]) -> list[str]:
         f"configs in the package: {presets.summary()}", 88, subsequent_indent="  "
     )
     with contextlib.suppress(UserError):
-        fields = grammar.flatten(presets.load(spec))
+        config = presets.load(spec)
+        experiment = registry.find(config.get("task"))
+        known = base.FIELDS | (experiment.fields() if experiment else {})
+        if experiment and experiment.presets:
+            lines += ["", f"presets of {spec}: {', '.join(experiment.presets)}"]
         lines += ["", f"fields of {spec}, each set by --config.field=value:"]
-        lines += [f"  {field} = {value!r}" for field, value in fields.items()]
+        for name, value in grammar.flatten(config).items():
+            meaning = f"  ({known[name].meaning})" if name in known else ""
+            lines.append(f"  {name} = {value!r}{meaning}")
     return lines
 
 
@@ -343,7 +377,7 @@ def _mark_global_flags_as_parsed() -> None:
 
 def _fail(message: str, code: int) -> None:
     """Writes one line to stderr and exits."""
-    line = " ".join(part.strip() for part in message.splitlines() if part.strip())
+    line = shorten(message)
     sys.stdout.flush()
     print(line if code == 130 else f"error: {line}", file=sys.stderr, flush=True)
     raise SystemExit(code)

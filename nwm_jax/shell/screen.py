@@ -34,13 +34,13 @@ def describe(config: ConfigDict, task: Task) -> str:
     """One line: the experiment, its size and the devices; then the task's note."""
     params = jax.eval_shape(lambda: functional.split(task.init(jax.random.key(0)))[1])
     devices = jax.devices()
-    told = (
+    shown = (
         f"{config.name}:{config.preset}  {functional.count(params):,} parameters, "
         f"batch {config.batch_size}, {config.num_steps:,} steps, "
         f"{len(devices)} {devices[0].platform} device{'s' * (len(devices) > 1)}"
         f" in {jax.process_count()} process{'es' * (jax.process_count() > 1)}"
     )
-    return f"{told}\n{task.note}" if task.note else told
+    return f"{shown}\n{task.note}" if task.note else shown
 
 
 def forewarn(config: ConfigDict, task: Task) -> str | None:
@@ -79,7 +79,7 @@ def advice() -> list[str]:
 
 
 def counter(verb: str) -> Callable[[int, int], None]:
-    """Gives a `progress(done, total)` that prints a line now and then."""
+    """Returns a `progress(done, total)` that prints a line now and then."""
     started = last = time.monotonic()
 
     def count(done: int, total: int) -> None:
@@ -94,7 +94,7 @@ def counter(verb: str) -> Callable[[int, int], None]:
 
 
 def scoring(metric: str) -> Callable[[int, int], None]:
-    """Gives the counter of the examples that a metric is computed of."""
+    """Returns the counter of the examples that a metric is computed of."""
     return counter(f"{metric}: evaluated")
 
 

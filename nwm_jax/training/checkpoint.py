@@ -29,6 +29,11 @@ with orbax_noise.root_logger_kept():
 KEEP = 2
 
 
+def is_step(text: str) -> bool:
+    """Returns whether a text is the number of a step, as folders are named."""
+    return re.fullmatch(r"0|[1-9][0-9]{0,17}", text) is not None
+
+
 class Checkpointer:
     """Saves and restores training states in one folder.
 
@@ -71,16 +76,16 @@ class Checkpointer:
         if not self.folder.is_dir():
             return []
         return sorted(
-            int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()
+            int(path.name) for path in self.folder.iterdir() if is_step(path.name)
         )
 
     def best_value(self) -> float | None:
-        """Gives the best value of the metric among the checkpoints, if there is one."""
+        """Returns the best value of the metric among the checkpoints, if there is one."""
         step = self._best_step()
         return None if step is None else self._value(step)
 
     def is_better(self, metrics: dict[str, float]) -> bool:
-        """Tells whether an evaluation beats every checkpoint that is kept."""
+        """Returns whether an evaluation beats every checkpoint that is kept."""
         value = self._metric(metrics)
         if value is None:
             return False
@@ -287,7 +292,7 @@ class Checkpointer:
             step = self._best_step() if which == "best" else which
             if step is None or which == "last":
                 step = next((s for s in reversed(known) if self._whole(s)), known[-1])
-            if not str(step).isdecimal() or int(step) not in known:
+            if not is_step(str(step)) or int(step) not in known:
                 raise UserError(
                     f"{self.folder} has no checkpoint {which!r}; there are best, last, "
                     f"{', '.join(map(str, known))}"
@@ -375,7 +380,7 @@ def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Gives the one line of an error of Orbax that says what went wrong."""
+    """Returns the one line of an error of Orbax that says what went wrong."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if code := re.search(r"os_error_code='(\d+)'", str(error)):

@@ -35,7 +35,7 @@ class Outcome(NamedTuple):
 
 
 def group_size(steps_per_dispatch: int) -> int:
-    """Gives the most steps in one dispatch.
+    """Returns the most steps in one dispatch.
 
     Accelerators gain from several, for a step of a small model takes no longer than
     its dispatch. On a CPU there is nothing to gain, and XLA (jax 0.10) brings the gradient
@@ -191,7 +191,7 @@ def compile_dispatch(
     batches: Any,
     options: dict[str, str] | None = None,
 ) -> jax.stages.Compiled:
-    """Compiles the dispatch ahead of time, so that its cost can be told apart.
+    """Compiles the dispatch ahead of time, so that its cost is measured by itself.
 
     Args:
       task: gives the loss.

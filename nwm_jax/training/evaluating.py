@@ -106,7 +106,7 @@ def run_eval(
 
 
 def flatten(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Gives the single numbers of a nested summary.
+    """Returns the single numbers of a nested summary.
 
     Args:
       summary: nested dictionaries of numbers, lists, texts.

@@ -75,7 +75,7 @@ class Tally:
         self.seconds += seconds
 
     def take(self) -> dict[str, float]:
-        """Gives the means and starts again."""
+        """Returns the means and starts again."""
         row = {name: total / self.count for name, total in self.sums.items()}
         row["steps_per_s"] = self.count / max(self.seconds, 1e-9)
         self.sums, self.count, self.seconds = {}, 0, 0.0
@@ -242,7 +242,7 @@ class _Run:
                 return Result(self.state, finished, self.stopped)
 
     def until_boundary(self, pace: int) -> int:
-        """Gives the number of steps of a dispatch that passes no boundary."""
+        """Returns the number of steps of a dispatch that passes no boundary."""
         config, step = self.config, self.step
         left = [config.num_steps - step]
         for every in (config.log_every, config.checkpoint_every, config.eval.every):
@@ -251,7 +251,7 @@ class _Run:
         return min(pace, self.group, *left)
 
     def wish(self, seconds: float) -> int:
-        """Gives the number of steps that take about `DISPATCH_SECONDS`."""
+        """Returns the number of steps that take about `DISPATCH_SECONDS`."""
         steps = int(DISPATCH_SECONDS / max(seconds, 1e-9))
         return max(1, min(self.group, steps))
 
@@ -307,10 +307,10 @@ class _Run:
                 f"it has {', '.join(sorted(flat))}"
             )
         sinks.write_all(self.writers, "eval", self.step, flat)
-        told = f", {best[0]} {flat[best[0]]:.4g}" if best else ""
+        shown = f", {best[0]} {flat[best[0]]:.4g}" if best else ""
         self.say(
             f"evaluated {min(num, self.task.num_eval)} examples at step "
-            f"{self.step}{told}"
+            f"{self.step}{shown}"
         )
         return flat
 
@@ -336,8 +336,8 @@ class _Run:
             buffer = io.BytesIO()
             np.savez(buffer, **batch)
             files.write_atomic(self.folder / "nan_dump.npz", buffer.getvalue())
-            told = {k: repr(value) for k, value in metrics.items()}
-            report = {"step": step, "seed": self.config.seed, "metrics": told}
+            shown = {k: repr(value) for k, value in metrics.items()}
+            report = {"step": step, "seed": self.config.seed, "metrics": shown}
             files.write_json(self.folder / "nan_dump.json", report)
         raise NonFiniteError(
             f"not finite in step {step + 1}: loss {metrics['loss']:.4g}, gradient norm "

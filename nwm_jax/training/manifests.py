@@ -63,7 +63,7 @@ def is_whole(folder: pathlib.Path) -> bool:
 
 
 def describe(tree: Any) -> dict[str, str]:
-    """Gives the path of every array of a tree and its type, as `float32[5,16]`."""
+    """Returns the path of every array of a tree and its type, as `float32[5,16]`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): (
@@ -74,7 +74,7 @@ def describe(tree: Any) -> dict[str, str]:
 
 
 def misfit(folder: pathlib.Path, items: dict[str, Any]) -> str:
-    """Tells how the arrays of a checkpoint differ from those that are wanted.
+    """Describes how the arrays of a checkpoint differ from those that are wanted.
 
     Args:
       folder: the checkpoint's folder.

@@ -120,7 +120,7 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
 
 
 def process_rows(batch_size: int, mesh: Mesh) -> np.ndarray:
-    """Gives the rows of a global batch that this process has to provide.
+    """Returns the rows of a global batch that this process has to provide.
 
     Args:
       batch_size: rows in the global batch.
@@ -173,7 +173,7 @@ def shard_batch(tree: Any, mesh: Mesh, axis: int = 0) -> Any:
 
 
 def is_primary() -> bool:
-    """Tells whether this process is the one that writes files and prints."""
+    """Returns whether this process is the one that writes files and prints."""
     return jax.process_index() == 0
 
 
@@ -211,7 +211,7 @@ def on_primary(function: Callable[[], Any]) -> Any:
 
 
 def is_lost_peer(error: Exception) -> bool:
-    """Tells whether an error may be the loss of another process of this run."""
+    """Returns whether an error may be the loss of another process of this run."""
     lost = isinstance(error, jax.errors.JaxRuntimeError)
     full = str(error).startswith("RESOURCE_EXHAUSTED")
     return lost and not full and jax.process_count() > 1

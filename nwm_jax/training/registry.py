@@ -36,7 +36,9 @@ class Experiment:
       models: () -> the names that `config.model.name` may have; none: not checked.
       template: (config) -> the plain config whose fields `config` should have, or None
         where its model or data is unknown; not given: fields are not checked.
-      choices: () -> for dotted fields the values that they may have.
+      fields: () -> for dotted fields what they mean and may be, `config.checks.Field`.
+      presets: names of presets that all its configs have.
+      short: names by which the argument of a config may call some dotted fields.
       check: (flat fields) -> None; raises `UserError` for fields that do not fit.
       follow: (config, field, old value) -> None; sets what follows from a field that was
         just overridden.
@@ -51,7 +53,9 @@ class Experiment:
     summary: Callable[[], str] = str
     models: Callable[[], Sequence[str]] = tuple
     template: Callable[[Mapping[str, Any]], ConfigDict | None] | None = None
-    choices: Callable[[], Mapping[str, Sequence[Any]]] = dict
+    fields: Callable[[], Mapping[str, Any]] = dict
+    presets: Sequence[str] = ()
+    short: Mapping[str, str] = dataclasses.field(default_factory=dict)
     check: Callable[[Flat], None] = lambda flat: None
     follow: Callable[[ConfigDict, str, Any], None] = lambda config, field, old: None
     table: Lazy | None = None

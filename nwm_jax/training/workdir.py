@@ -108,7 +108,7 @@ def locked(workdir: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """Gives a config as what JSON holds: tuples are lists, references are resolved."""
+    """Returns a config as what JSON holds: tuples are lists, references are resolved."""
     plain = config.to_dict() if hasattr(config, "to_dict") else dict(config)
     return json.loads(json.dumps(plain))
 
@@ -205,7 +205,7 @@ def _read(path: pathlib.Path, new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """Gives the versions of Python, of the packages that decide numbers, and of us."""
+    """Returns the versions of Python, of the packages that decide numbers, and of us."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

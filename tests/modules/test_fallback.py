@@ -33,7 +33,7 @@ def test_convolutions_are_not_those_of_the_slow_library():
 
 
 def test_options_are_for_cpus_that_lack_compiled_convolutions(monkeypatch):
-    monkeypatch.setattr(native, "AVAILABLE", False)
+    monkeypatch.setattr(native, "available", lambda: False)
     assert fallback.options() == fallback.OPTIONS
-    monkeypatch.setattr(native, "AVAILABLE", True)
+    monkeypatch.setattr(native, "available", lambda: True)
     assert fallback.options() == {}

@@ -312,7 +312,9 @@ def test_help(flag, capsys):
     assert __doc__ in out
     assert "--workdir\n      folder\n" in out
     assert "fields of spring_nwm1d:smoke, each set by --config.field=value:" in out
-    assert "  model.grid = (6, 6)\n" in out
+    assert "presets of spring_nwm1d:smoke: paper, laptop, smoke" in out
+    assert "  optimizer.clip = 0.1  (global norm of the gradient; 0: off)" in out
+    assert "  model.grid = (6, 6)  (oscillators" in out
 
 
 def subprocess_run(tmp_path, *arguments, **environment):

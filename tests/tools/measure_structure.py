@@ -2,13 +2,15 @@
 
 Prints for a checkout of the repository (this one if FOLDER is not given): files, lines of
 code (without docstrings, comments and blank lines), the longest file, circles of imports
-between files and between rooms, and arrows that point upward. Imports inside functions
+between files and between rooms, arrows that point upward, and how many existing files
+the recipes of docs/extending.md touch (`tests/test_extending.py` counts them). Imports inside functions
 and imports for types alone count too; `__main__.py` files are left out, they are shims.
 """
 
 import ast
 import io
 import pathlib
+import re
 import sys
 import tokenize
 from collections.abc import Iterator
@@ -144,6 +146,15 @@ def lines_of_code(source: str) -> int:
     return len(rows)
 
 
+def recipes(root: pathlib.Path) -> dict[str, int]:
+    """Returns the files that the recipes of docs/extending.md touch beside new ones."""
+    page = root / "docs" / "extending.md"
+    text = page.read_text() if page.exists() else ""
+    headings = re.findall(r"### (.+): (\d) files? beside its own", text)
+    rows = re.findall(r"^\| (a .+?) \| .+ \| (\d) \|$", text, re.MULTILINE)
+    return {what: int(count) for what, count in headings + rows}
+
+
 def main(root: pathlib.Path) -> None:
     """Prints the numbers of a checkout."""
     known = modules(root)
@@ -168,6 +179,8 @@ def main(root: pathlib.Path) -> None:
     print(f"upward arrows between files  {len(bad)}")
     for module, target in bad[:10]:
         print(f"    {module} imports {target}")
+    for what, count in recipes(root).items():
+        print(f"files to touch for {what}: {count}")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,9 @@ import subprocess
 import sys
 from typing import Any
 
-from ml_collections import ConfigDict
-
 import nwm_jax.experiments  # noqa: F401 (registers them)
-from nwm_jax.config import presets
+from nwm_jax.config import base, presets
+from nwm_jax.config.checks import Field
 from nwm_jax.config.grammar import flatten
 from nwm_jax.training import registry
 
@@ -35,26 +34,6 @@ def get_config(argument: str = "") -> ConfigDict:
     )
     return grammar.apply(config, argument, PRESETS{passed})
 '''
-_COMMENTS = {
-    "steps_per_dispatch": "0: the backend chooses",
-    "log_every": "steps, as all intervals",
-    "conv": "implementation of the convolutions",
-    "remat": "time steps between two kept states; 0: all are kept",
-    "optimizer.warmup_steps": "the learning rate rises linearly",
-    "optimizer.drop_every": 'of the schedule "step", a part of the run',
-    "optimizer.clip": "global norm of the gradient; 0: off",
-    "wandb": "name of a project; empty: off",
-    "data.path": "your own clips or a published folder; empty: simulated",
-    "data.cache_dir": "empty: ~/.cache/nwm_jax",
-    "model.num_observed": "frames that are seen",
-    "model.num_ic": "of these, read by the initial-condition network",
-    "model.num_target": "frames of a training clip",
-    "model.decode": "what the decoder sees: xv, or x alone",
-    "eval.every": "steps; 0: only before the first and after the last",
-    "eval.horizon": "frames that are scored",
-}
-
-
 # What stands first, in a config and in its groups.
 _FIRST = (
     *("paper", "laptop", "smoke", "name", "task", "preset", "protocol", "seed"),
@@ -70,49 +49,39 @@ def write(path: pathlib.Path) -> None:
     plain = flatten(config)
     del plain["preset"], plain["protocol"]
     tables = {}
-    for preset in _presets(name):
+    experiment = registry.find(config.task)
+    meanings = base.FIELDS | experiment.fields()
+    for preset in experiment.presets:
         fields = flatten(presets.load(f"{name}:{preset}"))
         tables[preset] = {k: fields[k] for k in plain if fields[k] != plain[k]}
-    short = _short(config.task)
+    short = experiment.short
     path.write_text(
         _TEMPLATE.format(
             docstring=docstring,
-            presets=_dict(tables, ""),
-            short=f"# What an argument may say for short.\nSHORT = {short!r}\n"
+            presets=_dict(tables, {}),
+            short=f"# What an argument may say for short.\nSHORT = {dict(short)!r}\n"
             if short
             else "",
-            values=_dict(config.to_dict(), ""),
+            values=_dict(config.to_dict(), meanings),
             passed=", SHORT" if short else "",
         )
     )
     subprocess.run([sys.executable, "-m", "ruff", "format", "-q", path], check=True)
 
 
-def _presets(name: str) -> list[str]:
-    module = presets.definitions()[name]
-    configs = sys.modules[getattr(module, "func", module).__module__]
-    return list(configs.PRESETS)
-
-
-def _short(task: str) -> dict[str, str]:
-    place = registry.find(task).configs().popitem()[1]
-    configs = sys.modules[getattr(place, "func", place).__module__]
-    return getattr(configs, "SHORT", {})
-
-
-def _dict(values: dict[str, Any] | ConfigDict, prefix: str) -> str:
+def _dict(values: dict[str, Any], meanings: dict[str, Field], prefix: str = "") -> str:
     """A dictionary as source, an entry a line."""
     lines = ["{"]
     for key in sorted(values, key=_rank):
         value = values[key]
         if isinstance(value, dict):
-            text = _dict(value, f"{prefix}{key}.")
+            text = _dict(value, meanings, f"{prefix}{key}.")
         elif type(value) is int:
             text = f"{value:_}"
         else:
             text = repr(value).replace("'", '"')
-        comment = _COMMENTS.get(f"{prefix}{key}")
-        note = f"  # {comment}" if comment and not isinstance(value, dict) else ""
+        field = meanings.get(f"{prefix}{key}")
+        note = f"  # {field.meaning}" if field else ""
         lines.append(f'"{key}": {text},{note}')
     return "\n".join([*lines, "}"])
 

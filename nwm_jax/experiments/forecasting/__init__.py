@@ -1,6 +1,6 @@
 """Forecasting moving things from their images: the Hamiltonian benchmark."""
 
-from nwm_jax.experiments.forecasting import checks, configs
+from nwm_jax.experiments.forecasting import configs, fields
 from nwm_jax.experiments.forecasting.own import register_dataset, register_model
 from nwm_jax.training.registry import Experiment
 
@@ -13,8 +13,9 @@ EXPERIMENT = Experiment(
     summary=configs.summary,
     models=lambda: tuple(configs.MODELS),
     template=configs.template,
-    choices=checks.choices,
-    check=checks.check,
+    fields=lambda: fields.FIELDS,
+    presets=configs.PRESETS,
+    check=fields.check,
     follow=configs.follow,
     table=f"{__name__}.write:tabulate",
     measures=("table_units", "relative_mse", "mse", "vpt", "tuning"),

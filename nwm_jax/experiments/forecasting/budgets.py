@@ -162,7 +162,7 @@ PRESETS = ("paper", "laptop", "smoke", "fair", "fair_laptop", "night")
 
 
 def table(model: str, fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Gives the presets of a model.
+    """Returns the presets of a model.
 
     Args:
       model: a key of `configs.MODELS`.

@@ -92,7 +92,7 @@ TABLE = (
 
 
 def short_name(dataset: str) -> str:
-    """Gives the configs' name of a dataset: "spring" for the suite's "mass_spring"."""
+    """Returns the configs' name of a dataset: "spring" for the suite's "mass_spring"."""
     return re.sub("^mass_|^matching_", "", dataset)
 
 
@@ -180,13 +180,13 @@ def get_config(dataset: str, model: str, argument: str = "") -> ConfigDict:
 
 
 def template(config: Mapping[str, Any]) -> ConfigDict | None:
-    """Gives the plain config whose fields `config` should have.
+    """Returns the plain config whose fields `config` should have.
 
     Args:
       config: a config of any task, perhaps with mistakes.
 
     Returns:
-      The plain config of its dataset (any dataset, where the clips are one's own) and
+      The plain config of its dataset (any dataset, where the clips are your own) and
       model; None if it is of another task, or its model is unknown.
     """
     if config.get("task") != "forecasting":

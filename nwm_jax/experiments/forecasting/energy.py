@@ -31,7 +31,7 @@ _MARGIN = 2.0
 
 
 def readable(source: Source, horizon: int) -> bool:
-    """Tells whether energies can be read off `horizon` images of a source.
+    """Returns whether energies can be read off `horizon` images of a source.
 
     A velocity takes three images; the constants of a trajectory are those that it was
     simulated with.
@@ -41,7 +41,7 @@ def readable(source: Source, horizon: int) -> bool:
 
 
 def has_energy(model: ForecastModel) -> bool:
-    """Tells whether a model has an energy of its own: positions and momenta have."""
+    """Returns whether a model has an energy of its own: positions and momenta have."""
     return isinstance(model, LatentModel) and model.dynamics.pairing == "halves"
 
 

@@ -142,7 +142,7 @@ def heading(block: Block) -> str:
 
 
 def legend(blocks: Sequence[Block], measure: str) -> list[str]:
-    """Tells what the numbers of tables are, a sentence each, without full stops."""
+    """Describes what the numbers of tables are, a sentence each, without full stops."""
     ours = [cell for block in blocks for cell in block.cells.values() if cell.seeds]
     lines = [_TITLES[measure]]
     if any(cell.seeds > 1 for cell in ours):

@@ -2,7 +2,7 @@
 
 import functools
 
-from nwm_jax.experiments.segmentation import checks, configs
+from nwm_jax.experiments.segmentation import configs, fields
 from nwm_jax.training.registry import Experiment
 
 __all__ = ["EXPERIMENT"]
@@ -17,8 +17,10 @@ EXPERIMENT = Experiment(
     summary=lambda: f"one of {', '.join(configs.EXPERIMENTS)}",
     models=lambda: tuple(configs.MODELS),
     template=configs.template,
-    choices=checks.choices,
-    check=checks.check,
+    fields=lambda: fields.FIELDS,
+    presets=configs.PRESETS,
+    short=configs.SHORT,
+    check=fields.check,
     table=f"{__name__}.table:tabulate",
     boxes=f"{__name__}.table:draw_boxes",
 )

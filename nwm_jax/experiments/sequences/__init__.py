@@ -2,7 +2,7 @@
 
 import functools
 
-from nwm_jax.experiments.sequences import checks, configs
+from nwm_jax.experiments.sequences import configs, fields
 from nwm_jax.training.registry import Experiment
 
 __all__ = ["EXPERIMENT"]
@@ -21,7 +21,9 @@ EXPERIMENT = Experiment(
     summary=lambda: f"one of {', '.join(configs.EXPERIMENTS)}",
     models=lambda: tuple(configs.MODELS),
     template=configs.template,
-    choices=checks.choices,
-    check=checks.check,
+    fields=lambda: fields.FIELDS,
+    presets=configs.PRESETS,
+    short=configs.SHORT,
+    check=fields.check,
     table=f"{__name__}.table:tabulate",
 )

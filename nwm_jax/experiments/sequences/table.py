@@ -138,7 +138,7 @@ def build(entries: Sequence[Entry]) -> list[Grid]:
 
 
 def _legend(head: list[str], entries: Sequence[Entry]) -> list[str]:
-    """Tells what the numbers are, a sentence each, without full stops."""
+    """Describes what the numbers are, a sentence each, without full stops."""
     lines = []
     if len({entry.seed for entry in entries}) > 1:
         lines.append("Means over seeds ± their sample standard deviation")

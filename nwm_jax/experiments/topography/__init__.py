@@ -2,7 +2,7 @@
 
 import functools
 
-from nwm_jax.experiments.topography import checks, configs
+from nwm_jax.experiments.topography import configs, fields
 from nwm_jax.training.registry import Experiment
 
 __all__ = ["EXPERIMENT"]
@@ -17,6 +17,7 @@ EXPERIMENT = Experiment(
     summary=lambda: f"one of {', '.join(configs.EXPERIMENTS)}",
     models=lambda: tuple(configs.MODELS),
     template=configs.template,
-    choices=checks.choices,
-    check=checks.check,
+    fields=lambda: fields.FIELDS,
+    presets=configs.PRESETS,
+    check=fields.check,
 )

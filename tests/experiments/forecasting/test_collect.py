@@ -132,14 +132,14 @@ def test_what_cannot_be_read_is_an_error_of_the_run(
         path.unlink()
         path.mkdir()
     elif damage == "locked":
-        open_ = type(path).read_text
+        open_ = type(path).open
 
-        def read_text(self):
+        def refuse(self, *arguments, **options):
             if self == path:
                 raise PermissionError(13, "Permission denied", str(self))
-            return open_(self)
+            return open_(self, *arguments, **options)
 
-        monkeypatch.setattr(type(path), "read_text", read_text)
+        monkeypatch.setattr(type(path), "open", refuse)
     elif damage == "[]":
         path.write_text(damage)
     else:
@@ -147,7 +147,7 @@ def test_what_cannot_be_read_is_an_error_of_the_run(
         stored["seed"] = float("inf")
         path.write_text(json.dumps(stored))
     told = {
-        "folder": "cannot be read .Is a directory",
+        "folder": "is a folder",
         "locked": "cannot be read .Permission denied",
     }
     with pytest.raises(UserError, match=told.get(damage, "not that of a run")):

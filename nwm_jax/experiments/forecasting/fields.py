@@ -1,33 +1,48 @@
-"""Ranges of the fields of forecasting configs."""
+"""What the fields of forecasting configs mean, and their ranges."""
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nwm_jax.config import checks
+from nwm_jax.config.checks import Field
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.experiments.forecasting import configs
 from nwm_jax.models import names, solvers, splits
 
-_AT_LEAST = {
-    1: "data.num_frames data.num_train data.num_test model.channels "
-    "model.conv_channels model.kernel_size model.num_observed model.units "
-    "model.layers eval.num_windows eval.num_mean_windows eval.num_vpt eval.horizon",
-    0: "model.num_ic model.num_target model.beta model.kappa",
+_OBSERVED = "frames that the model sees"
+FIELDS = {
+    "data.num_train": Field("trajectories to train on", least=1),
+    "data.num_test": Field("trajectories to test on", least=1),
+    "data.num_frames": Field("frames of a trajectory", least=1),
+    "data.dt": Field("time between two frames", above=0),
+    "model.grid": Field("oscillators, (height, width) or (rings, ring)"),
+    "model.channels": Field("oscillators at every place", least=1),
+    "model.kernel_size": Field("odd width of the coupling; 1: uncoupled", least=1),
+    "model.conv_channels": Field("channels of the image networks", least=1),
+    "model.units": Field("width of the hidden layers", least=1),
+    "model.layers": Field("number of layers", least=1),
+    "model.latent": Field("length of the latent state"),
+    "model.latent_channels": Field("channels of the latent image"),
+    "model.num_observed": Field(_OBSERVED, least=1),
+    "model.num_ic": Field(f"{_OBSERVED} to choose the first state; 0: zeros", least=0),
+    "model.num_target": Field("frames of a training clip, or after those", least=0),
+    "model.decode": Field("decoded: x, or x and v", choices=tuple(names.DECODE)),
+    "model.training": Field("directions of time", choices=splits.TRAINING),
+    "model.split": Field("where the observed frames lie", choices=splits.SPLITS),
+    "model.dt": Field("time between two frames for the model"),
+    "model.integrator": Field("of the equation of motion"),
+    "model.residual": Field("the latent state changes by what is learned"),
+    "model.beta": Field("weight of the divergence from the prior", least=0),
+    "model.kappa": Field("GECO's tolerance of the squared error", least=0),
+    "eval.num_windows": Field("test windows", least=1),
+    "eval.num_mean_windows": Field("training windows of the mean image", least=1),
+    "eval.num_vpt": Field("trajectories for valid prediction times", least=1),
+    "eval.horizon": Field("frames that are scored", least=1),
 }
 
 
-def choices() -> Mapping[str, Sequence[Any]]:
-    """Returns the values that fields may have, by dotted field."""
-    return {
-        "model.decode": tuple(names.DECODE),
-        "model.training": splits.TRAINING,
-        "model.split": splits.SPLITS,
-    }
-
-
 def check(flat: dict[str, Any]) -> None:
-    """Checks the ranges of all fields, and that clips are long enough.
+    """Checks fields against each other, and that clips are long enough.
 
     Args:
       flat: the fields by their dotted names.
@@ -35,9 +50,6 @@ def check(flat: dict[str, Any]) -> None:
     Raises:
       UserError: the first mistake found, in one line with the field's name.
     """
-    for least, fields in _AT_LEAST.items():
-        checks.at_least(flat, least, fields.split())
-    checks.positive(flat, ["data.dt"])
     model = {
         field.removeprefix("model."): value
         for field, value in flat.items()
