@@ -7,7 +7,7 @@ import os
 
 from absl import flags
 
-from nwm_jax.runs import drawing, opened, report
+from nwm_jax.runs import drawing, opened, report, scores
 from nwm_jax.shell import cli, memory, progress, screen
 from nwm_jax.training import loop, mesh
 from nwm_jax.training.registry import build
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     try:
         result = loop.train(config, task, workdir, display=progress.Progress)
     except loop.NonFiniteError as error:
-        opened.write_divergence(workdir, config, task, error)
+        scores.write_divergence(workdir, config, task, error)
         raise
     if result.finished:
         run = opened.open_run(workdir, task.scored, task=task)

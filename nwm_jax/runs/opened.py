@@ -4,15 +4,13 @@ A workdir is all that is needed: its `config.json` names the data and the model,
 `checkpoints/` hold the weights.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import math
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -29,18 +27,11 @@ from nwm_jax.errors import UserError, reason
 from nwm_jax.models.compiled import check_shape
 from nwm_jax.modules import functional
 from nwm_jax.modules.cells import OscillatorCell
+from nwm_jax.runs import scores
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
 from nwm_jax.training.registry import build
 from nwm_jax.training.task import Counter, Task
-from nwm_jax.training.writers import read_metrics
-
-if TYPE_CHECKING:
-    from nwm_jax.training.loop import NonFiniteError
-
-EVALUATION = "eval.json"
-#: Where the scores of the split "valid" go.
-VALIDATION = "eval_valid.json"
 
 
 class Run(NamedTuple):
@@ -239,13 +230,13 @@ def evaluate(
     Raises:
       UserError: an unknown metric, or one that the data cannot give.
     """
-    path = run.workdir / EVALUATION
+    path = run.workdir / scores.EVALUATION
     if split == "valid":
-        path = run.workdir / VALIDATION
+        path = run.workdir / scores.VALIDATION
         if run.task.validation is None:
             raise UserError(
                 f"the data of {run.config.name} has no split {split} of its own: "
-                f"{EVALUATION} has all scores"
+                f"{scores.EVALUATION} has all scores"
             )
         run = run._replace(task=run.task.validation)
     if data:
@@ -253,9 +244,9 @@ def evaluate(
     else:
         chosen = run.task.evaluations(metrics)
     _, params, state = functional.split(run.model)
-    report = _head(run.config, run.task, run.step, params)
+    report = scores.head(run.config, run.task, run.step, params)
     report |= {"split": split} if split != "test" else {}
-    kept = mesh.on_primary(lambda: _scored(path, report))
+    kept = mesh.on_primary(lambda: scores.kept(path, report))
     if not kept and run.task not in chosen.values():
         chosen = {run.config.task: run.task} | chosen
     for name, evaluation in chosen.items():
@@ -267,84 +258,11 @@ def evaluate(
             evaluation.eval_batch_size,
             progress=counter(name) if counter else None,
         )
-    report = _without_nan(report | kept)
-    report |= mesh.on_primary(lambda: _spent(run.workdir, run.step))
+    report = scores.without_nan(report | kept)
+    report |= mesh.on_primary(lambda: scores.spent(run.workdir, run.step))
     if mesh.is_primary():
         files.write_json(path, report)
     return report
-
-
-def write_divergence(
-    workdir: str | os.PathLike, config: ConfigDict, task: Task, error: NonFiniteError
-) -> None:
-    """Writes the eval.json of a run that ended because a step was not finite.
-
-    It has no scores, but "diverged": the number of that step, its loss and its gradient
-    norm as texts.
-
-    Args:
-      workdir: the folder of the run.
-      config: its config.
-      task: its task.
-      error: what ended it.
-    """
-    numbers = {name: repr(error.metrics[name]) for name in ("loss", "grad_norm")}
-    shapes = nnx.eval_shape(lambda: task.init(jax.random.key(0)))
-    report = _head(config, task, error.step, functional.split(shapes)[1])
-    report["diverged"] = {"step": error.step + 1, **numbers}
-    if mesh.is_primary():
-        report |= _spent(workdir, error.step)
-        files.write_json(pathlib.Path(workdir) / EVALUATION, report)
-
-
-def _head(config: ConfigDict, task: Task, step: int, params: Any) -> dict[str, Any]:
-    """What eval.json says of the run itself."""
-    head = {
-        "protocol": config.protocol,
-        "name": config.name,
-        "dataset": task.dataset,
-        "model": config.model.name,
-        "preset": config.preset,
-        "seed": config.seed,
-        "step": step,
-        "num_windows": task.num_eval,
-        "num_parameters": functional.count(params),
-    }
-    if path := config.data.get("path"):
-        head["path"] = path  # whose data "dataset" names
-    return head
-
-
-def _spent(workdir: str | os.PathLike, step: int) -> dict[str, float]:
-    """The processor seconds of the training up to a step, if they were logged."""
-    rows = [row for row in read_metrics(workdir) if row["step"] <= step]
-    known = [row["cpu_seconds"] for row in rows if "cpu_seconds" in row]
-    return {"cpu_seconds": known[-1]} if known else {}
-
-
-def read_scores(workdir: str | os.PathLike, name: str = EVALUATION) -> dict[str, Any]:
-    """Reads what `evaluate` wrote.
-
-    Args:
-      workdir: the folder of a run.
-      name: of the file.
-
-    Returns:
-      What it holds; {} where it is missing, damaged or of something else.
-    """
-    try:
-        found = files.read_json(pathlib.Path(workdir) / name)
-    except UserError:
-        return {}
-    whole = isinstance(found, dict) and {"protocol", "step"} <= found.keys()
-    return found if whole else {}
-
-
-def _scored(path: pathlib.Path, head: dict[str, Any]) -> dict[str, Any]:
-    """The scores in a file, if they are of the same weights and windows."""
-    stored = read_scores(path.parent, path.name)
-    same = all(stored.get(name) == value for name, value in head.items())
-    return {k: v for k, v in stored.items() if k not in head} if same else {}
 
 
 def forecast(
@@ -400,12 +318,3 @@ def forecast(
     buffer = io.BytesIO()
     np.save(buffer, means)
     return files.write_atomic(target, buffer.getvalue())
-
-
-def _without_nan(value: Any) -> Any:
-    """Puts None instead of numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -16,6 +16,7 @@ from nwm_jax.models import compiled
 from nwm_jax.modules import functional
 from nwm_jax.runs import drawing
 from nwm_jax.runs import opened as runs
+from nwm_jax.runs import scores
 from nwm_jax.training import loop
 from nwm_jax.training.registry import build
 from nwm_jax.training.writers import read_metrics
@@ -110,7 +111,7 @@ def test_errors_of_windows_and_what_training_took(run):
 
 def test_a_run_that_diverged_has_an_evaluation_that_says_so(run, tmp_path):
     error = loop.NonFiniteError("x", 7, {"loss": float("nan"), "grad_norm": 2.0})
-    runs.write_divergence(tmp_path, run.config, run.task, error)
+    scores.write_divergence(tmp_path, run.config, run.task, error)
     stored = json.loads((tmp_path / "eval.json").read_text())
     assert stored["diverged"] == {"step": 8, "loss": "nan", "grad_norm": "2.0"}
     same = {"name", "protocol", "seed", "num_parameters", "num_windows", "model"}
@@ -142,7 +143,7 @@ def test_metrics_are_added_to_those_of_the_same_step(run):
     # Scores of another step are not kept, nor what is no evaluation.
     for text in ("{}", "[]", '{"step": 4}'):
         path.write_text(text)
-        assert runs.read_scores(run.workdir) == {}
+        assert scores.read_scores(run.workdir) == {}
         assert {"mse", "vpt"} <= runs.evaluate(run, ["vpt"]).keys()
     path.write_text(json.dumps(stored | {"step": 3, "symetric": {"score": 1.0}}))
     report = runs.evaluate(run, ["vpt"])
