@@ -14,9 +14,8 @@ from nwm_jax.errors import UserError
 from nwm_jax.figures import waves
 from nwm_jax.models import compiled
 from nwm_jax.modules import functional
-from nwm_jax.runs import drawing
+from nwm_jax.runs import drawing, scores
 from nwm_jax.runs import opened as runs
-from nwm_jax.runs import scores
 from nwm_jax.training import loop
 from nwm_jax.training.registry import build
 from nwm_jax.training.writers import read_metrics
