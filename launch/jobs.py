@@ -4,11 +4,12 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import queue
 import re
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -145,9 +146,23 @@ class Runner:
         self.stopping = False
         self.running: set[subprocess.Popen] = set()
         self.lock = threading.Lock()
+        self.free: queue.SimpleQueue[Mapping[str, str]] = queue.SimpleQueue()
 
-    def run(self, at_a_time: int) -> list[Outcome]:
-        """Runs all jobs; returns their outcomes in the order of the jobs."""
+    def run(
+        self, at_a_time: int, environments: Sequence[Mapping[str, str]] = ()
+    ) -> list[Outcome]:
+        """Runs all jobs.
+
+        Args:
+          at_a_time: how many.
+          environments: the variables that each of these gets, beside those of this
+            process; none if not given.
+
+        Returns:
+          The outcomes in the order of the jobs.
+        """
+        for environment in environments or [{}] * at_a_time:
+            self.free.put(environment)
         with concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
             return list(pool.map(self._run, range(len(self.jobs))))
 
@@ -171,12 +186,15 @@ class Runner:
         if self.stopping:
             return Outcome(job, "stopped", 0.0)
         began = time.monotonic()
+        environment = self.free.get()
         try:
-            status, reason = self._train(job, place)
+            status, reason = self._train(job, place, environment)
             if status in ("finished", "diverged"):
                 reason = self._keep(job)
         except OSError as error:  # no right to write the log, disk full, ...
             status, reason = "failed", str(error)
+        finally:
+            self.free.put(environment)
         outcome = Outcome(job, status, time.monotonic() - began, reason)
         after = f" after {_time(outcome.seconds)}"
         print(f"{place}: {status}{after} {reason}".rstrip(), flush=True)
@@ -189,11 +207,13 @@ class Runner:
         except OSError as error:
             return f"not kept: {error}"
 
-    def _train(self, job: Job, place: str) -> tuple[str, str]:
+    def _train(
+        self, job: Job, place: str, environment: Mapping[str, str]
+    ) -> tuple[str, str]:
         """Trains and scores a run; returns its status and the last line if it failed."""
-        code, last = self._call(job, job.command, place)
+        code, last = self._call(job, job.command, place, environment)
         if code == 0 and job.validate and is_scored(job):
-            code, last = self._call(job, job.validate, place)
+            code, last = self._call(job, job.validate, place, environment)
         if has_diverged(job):
             return "diverged", ""
         if code == 0 and is_finished(job):
@@ -202,7 +222,13 @@ class Runner:
             return "stopped", ""
         return "failed", f"exit code {code}: {last}"
 
-    def _call(self, job: Job, command: Sequence[str], place: str) -> tuple[int, str]:
+    def _call(
+        self,
+        job: Job,
+        command: Sequence[str],
+        place: str,
+        environment: Mapping[str, str],
+    ) -> tuple[int, str]:
         """Runs a command of a job; returns its exit code and the last line it printed."""
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with job.log.open("ab") as log:
@@ -213,6 +239,8 @@ class Runner:
                 # A session of its own: Ctrl-C reaches it once, through `stop`.
                 process = subprocess.Popen(
                     command,
+                    # A run that a signal ends has not failed: it can go on.
+                    env={**os.environ, "NWM_JAX_PREEMPTED_EXIT": "0", **environment},
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ import numpy as np
 
 from nwm_jax import folders
 from nwm_jax.errors import UserError
-from nwm_jax.training import manifests, orbax_noise
+from nwm_jax.training import manifests, orbax_noise, signals
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
@@ -147,7 +147,8 @@ class Checkpointer:
 
         def try_to_write() -> None:
             try:
-                write()
+                with signals.saving():
+                    write()
             except (OSError, ValueError, RuntimeError) as error:
                 with contextlib.suppress(OSError):
                     self._tidy()

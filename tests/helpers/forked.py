@@ -19,7 +19,7 @@ import sys
 import time
 import warnings
 
-SECONDS = 30.0
+SECONDS = 60.0
 BYTES = 4 * 10**9
 TOGETHER = 2
 POSITIONAL = ("analyse",)
