@@ -2,11 +2,13 @@
 
 import concurrent.futures
 import json
+import os
 import pathlib
+import queue
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -71,9 +73,23 @@ class Runner:
         self.stopping = False
         self.running: set[subprocess.Popen] = set()
         self.lock = threading.Lock()
+        self.free: queue.SimpleQueue[Mapping[str, str]] = queue.SimpleQueue()
 
-    def run(self, at_a_time: int) -> list[Outcome]:
-        """Runs all jobs; returns their outcomes in the order of the jobs."""
+    def run(
+        self, at_a_time: int, environments: Sequence[Mapping[str, str]] = ()
+    ) -> list[Outcome]:
+        """Runs all jobs.
+
+        Args:
+          at_a_time: how many.
+          environments: the variables that each of these gets, beside those of this
+            process; none if not given.
+
+        Returns:
+          The outcomes in the order of the jobs.
+        """
+        for environment in environments or [{}] * at_a_time:
+            self.free.put(environment)
         with concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
             return list(pool.map(self._run, range(len(self.jobs))))
 
@@ -93,16 +109,21 @@ class Runner:
         if self.stopping:
             return Outcome(job, "stopped", 0.0)
         began = time.monotonic()
+        environment = self.free.get()
         try:
-            status, reason = self._train(job, place)
+            status, reason = self._train(job, place, environment)
         except OSError as error:  # no right to write the log, disk full, ...
             status, reason = "failed", str(error)
+        finally:
+            self.free.put(environment)
         outcome = Outcome(job, status, time.monotonic() - began, reason)
         after = f" after {_time(outcome.seconds)}"
         print(f"{place}: {status}{after} {reason}".rstrip(), flush=True)
         return outcome
 
-    def _train(self, job: Job, place: str) -> tuple[str, str]:
+    def _train(
+        self, job: Job, place: str, environment: Mapping[str, str]
+    ) -> tuple[str, str]:
         """Runs the command of a job; gives its status and what it said if it failed."""
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with job.log.open("ab") as log:
@@ -113,6 +134,8 @@ class Runner:
                 # A session of its own: Ctrl-C reaches it once, through `stop`.
                 process = subprocess.Popen(
                     job.command,
+                    # A run that a signal ends has not failed: it can go on.
+                    env={**os.environ, "NWM_JAX_PREEMPTED_EXIT": "0", **environment},
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,

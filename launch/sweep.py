@@ -9,7 +9,7 @@ widths, and the seeds of a published segmentation (`experiments.sequences.grids`
 are fields of all configs, such as batch_size=16. Run the same command again to go on:
 what is finished is skipped, what is not goes on where it stopped. A run that fails does
 not stop the others; the exit code is then 1. Ctrl-C and SIGTERM let the runs save and
-end.
+end. With --jobs=2 and more each run gets one GPU, or its share of one.
 """
 
 import concurrent.futures
@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 
 # Beside this file.
+import gpus
 import slurm_array
 from absl import app, flags
 from jobs import Job, Runner, is_finished, summary
@@ -188,7 +189,7 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: runner.stop())
     began = time.monotonic()
-    outcomes = runner.run(JOBS.value)
+    outcomes = runner.run(JOBS.value, gpus.environments(JOBS.value))
     print(summary(outcomes, time.monotonic() - began), flush=True)
     return int(any(outcome.status in ("failed", "stopped") for outcome in outcomes))
 

@@ -8,6 +8,11 @@ waves and critical points (waves.csv, critical_points.csv), pictures, an animati
 (waves.webp) and all of them on one page (report.html).
 """
 
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
+
 import pathlib
 import time
 

@@ -7,6 +7,11 @@ more than its neighbours.
     python -m nwm_jax.drum --shape=square --size=24
 """
 
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
+
 from nwm_jax.experiments.segmentation import drum
 from nwm_jax.shell import cli
 

@@ -1,6 +1,7 @@
 """The one exception that means: the user can mend this."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 #: Characters of the longest message.
@@ -38,7 +39,8 @@ def reason(error: Exception) -> str:
         return error.strerror
     if isinstance(error, KeyError):  # its message is the repr of the key
         return f"there is no {error.args[0] if error.args else 'key'}"
-    return shorten(str(error)) or type(error).__name__
+    words = re.sub(r"<[^<>]* object at 0x[0-9a-f]+>", "an expression", str(error))
+    return shorten(words) or type(error).__name__
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:

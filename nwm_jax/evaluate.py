@@ -6,6 +6,11 @@ With --input=clips.npy --output=forecast.npy: observes the end of every clip (ui
 [T, H, W, C] or [N, T, H, W, C]) and writes the frames that follow in the same layout.
 """
 
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
+
 from absl import flags
 
 from nwm_jax.errors import UserError

@@ -6,12 +6,15 @@ before memory is taken for it, nothing in it is executed, and whatever is wrong 
 is one line.
 """
 
+import contextlib
+import glob
 import json
 import math
 import os
 import pathlib
 import stat
 import tempfile
+import time
 import zipfile
 from collections.abc import Mapping
 from typing import IO, Any
@@ -20,6 +23,7 @@ import numpy as np
 
 from nwm_jax.errors import UserError, reason
 
+_LEFT_SECONDS = 60.0  # after which nobody is still writing a temporary file
 _LONGEST_JSON = 1 << 28  # bytes
 _DEEPEST_JSON = 64  # levels
 _MOST_DIGITS = 18  # of an integer: what an int64 holds
@@ -59,6 +63,7 @@ def write_atomic(path: str | os.PathLike, content: bytes | str) -> pathlib.Path:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        _sweep(path)
     except BaseException as error:
         if temporary:
             pathlib.Path(temporary).unlink(missing_ok=True)
@@ -66,6 +71,14 @@ def write_atomic(path: str | os.PathLike, content: bytes | str) -> pathlib.Path:
             error.filename, error.filename2 = os.fspath(path), None
         raise
     return path
+
+
+def _sweep(path: pathlib.Path) -> None:
+    """Deletes what processes that were killed while writing `path` have left."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+                left.unlink()
 
 
 def write_json(path: str | os.PathLike, value: Any) -> pathlib.Path:
@@ -227,6 +240,7 @@ def check_memory(size: float, what: str, remedy: str = "") -> None:
       UserError: it is more than `machine_memory`.
     """
     if size > (memory := machine_memory()):
+        size = min(size, 10**300)  # an int can be too large for a float
         raise UserError(
             f"{what}: this needs {size / 1e9:.3g} GB of memory, and the machine has "
             f"{memory / 1e9:.3g} GB" + (f"; {remedy}" if remedy else "")

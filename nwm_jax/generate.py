@@ -5,6 +5,11 @@ The folder --out then holds features.txt, train.tfrecord and test.tfrecord, and 
 ends with the same bytes.
 """
 
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
+
 import contextlib
 import io
 import pathlib

@@ -6,6 +6,11 @@ segmentations, a box for each model over its seeds. With --figure=4 beside it: a
 the paper on Neural Wave Machines, from runs of its topographic experiments.
 """
 
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
+
 from absl import flags
 
 from nwm_jax.errors import UserError

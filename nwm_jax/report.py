@@ -5,6 +5,11 @@ runs, with the tables of `python -m nwm_jax.table`. The page is one file that lo
 nothing else.
 """
 
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
+
 import pathlib
 
 from absl import flags

@@ -6,6 +6,11 @@ each protocol, sequences one for each task (where metrics.jsonl tells when it wa
 solved), segmentations one for each dataset.
 """
 
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
+
 import sys
 
 from absl import flags

@@ -3,13 +3,19 @@
 Run the same command again to go on with a run that was interrupted.
 """
 
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
+
 import os
 
 from absl import flags
 
+from nwm_jax.config import grammar
 from nwm_jax.runs import drawing, opened, report
 from nwm_jax.shell import cli, memory, progress, screen
-from nwm_jax.training import loop, mesh
+from nwm_jax.training import loop, mesh, peers
 from nwm_jax.training.registry import build
 
 FLAGS = flags.FlagValues()
@@ -24,7 +30,7 @@ WORKDIR = flags.DEFINE_string(
 
 
 def main(argv: list[str]) -> int:
-    """Runs the verb; 0 also when a signal ended the run early, for it can go on."""
+    """Runs the verb."""
     del argv
     memory.keep_freed()
     mesh.initialize_distributed()
@@ -32,6 +38,7 @@ def main(argv: list[str]) -> int:
     if config.data.get("path"):
         # The run can be opened from any folder.
         config.data.path = os.path.abspath(os.path.expanduser(config.data.path))
+    peers.check_same(grammar.flatten(config))
     task = build(config, screen.counter)
     screen.say(screen.describe(config, task))
     for note in (screen.forewarn(config, task), *screen.advice()):

@@ -47,6 +47,19 @@ class Field:
             refuse(name, value, f"a finite number above {self.above:g}")
 
 
+def countable(flat: Flat, but: Sequence[str] = ()) -> None:
+    """Refuses integers, alone or in a tuple, that an int32 does not hold.
+
+    Steps are counted in int32 on the device, and no size of an array can be larger.
+    """
+    for field, value in flat.items():
+        parts = value if isinstance(value, (tuple, list)) else (value,)
+        if field not in but and any(
+            type(part) is int and not -(2**31) < part < 2**31 for part in parts
+        ):
+            refuse(field, value, "below 2**31")
+
+
 def order(flat: Flat, small: str, large: str) -> None:
     """Refuses a field `small` above the field `large`."""
     if flat[small] > flat[large]:

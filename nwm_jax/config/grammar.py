@@ -36,6 +36,8 @@ _NOT_PROTOCOL = {
     "eval.batch_size",
 }
 
+_MOST_DIGITS = 18
+
 _EXPECTED = {
     bool: "true or false",
     int: "an integer",
@@ -179,7 +181,7 @@ def coerce(text: str | None, like: Any, field: str) -> Any:
         raise UserError(f"{field} cannot be set from the command line")
     try:
         return reader(text.strip(), like)
-    except (ValueError, SyntaxError, TypeError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         raise UserError(f"{field} takes {_expected(like)}, not {text!r}") from None
 
 
@@ -271,6 +273,13 @@ def _read_bool(text: str, like: bool) -> bool:
     return values[text.lower()]
 
 
+def _read_int(text: str) -> int:
+    # Digits of other scripts are integers for Python.
+    if not text.isascii() or len(text) > _MOST_DIGITS:
+        raise ValueError(text)
+    return int(text)
+
+
 def _read_str(text: str, like: str) -> str:
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
     return text[1:-1] if quoted else text
@@ -289,7 +298,7 @@ def _read_tuple(text: str, like: tuple) -> tuple:
 
 _READERS = {
     bool: _read_bool,
-    int: lambda text, like: int(text),
+    int: lambda text, like: _read_int(text),
     float: lambda text, like: float(text),
     str: _read_str,
     tuple: _read_tuple,

@@ -39,6 +39,7 @@ def validate(config: ConfigDict) -> ConfigDict:
             _check_fields(flat, grammar.flatten(template))
         elif experiment.models():
             _check_names(flat, experiment.models())
+    checks.countable(flat, but=_SEEDS)
     for name, field in fields.items():
         field.check_range(name, flat[name])
     for name in _SEEDS:

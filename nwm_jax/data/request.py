@@ -5,12 +5,12 @@ import dataclasses
 import functools
 import itertools
 import math
-import os
 from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
 
+from nwm_jax import files
 from nwm_jax.data import render, suite, systems, trajectories
 from nwm_jax.data.host import float64_on_cpu
 from nwm_jax.data.specs import BoxSpec
@@ -79,8 +79,10 @@ class Request:
         """Raises UserError where a number is impossible; nothing is simulated."""
         for field, least in (("num_train", 0), ("num_test", 0), ("num_steps", 1)):
             value = getattr(self, field)
-            if value < least:
-                raise UserError(f"{field} is {value}: it must be at least {least}")
+            if not least <= value < 2**48:
+                raise UserError(
+                    f"{field} is {value}: it must be at least {least} and below 2**48"
+                )
         if not self.sizes:
             raise UserError("num_train and num_test are both 0: nothing to generate")
         if not 0 <= self.seed < 2**32:
@@ -88,14 +90,11 @@ class Request:
         if not (math.isfinite(self.dt) and self.dt > 0):
             raise UserError(f"dt is {self.dt}: it must be a number above 0")
         together = trajectories.chunk_size(self.num_frames)
-        needed = _COPIES * together * self._state_bytes
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        if needed > memory:
-            raise UserError(
-                f"num_steps is {self.num_steps}: {together} trajectories are "
-                f"simulated at a time, which takes {needed / 1e9:.3g} GB of memory, and "
-                f"this machine has {memory / 1e9:.3g} GB"
-            )
+        files.check_memory(
+            _COPIES * together * self._state_bytes,
+            f"num_steps is {self.num_steps}, and {together} trajectories are simulated "
+            "at a time",
+        )
 
 
 def simulator(request: Request) -> Simulate:

@@ -12,6 +12,7 @@ from typing import Protocol
 import jax
 import numpy as np
 
+from nwm_jax import files
 from nwm_jax.data import cache, render, suite, systems
 from nwm_jax.data.folder import expand
 from nwm_jax.data.records import RecordsSource
@@ -301,22 +302,10 @@ def open_frames(path: str | os.PathLike, ranks: tuple[int, ...] = (5,)) -> np.nd
       UserError: the file is missing, no .npy file, or holds something else.
     """
     path = expand(path)
-    if not os.path.isfile(path):
-        what = "is a folder" if os.path.isdir(path) else "does not exist"
-        raise UserError(f"{path} {what}: a .npy file of frames is needed")
     axes = ("trajectories", "time", "height", "width", "channels")
     layouts = [f"[{', '.join(axes[5 - rank :])}]" for rank in ranks]
     wanted = f"bytes (uint8) of shape {' or '.join(layouts)}, none of them empty"
-    try:
-        frames = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path} cannot be read ({reason}): it must be a .npy file of {wanted}, "
-            "saved with numpy.save"
-        ) from None
-    if not isinstance(frames, np.ndarray):
-        raise UserError(f"{path} is an archive (.npz): it must be a .npy file")
+    frames = files.open_array(path)
     if frames.dtype != np.uint8:
         raise UserError(
             f"{path} holds {frames.dtype}, not uint8: save brightness in 0..255, "

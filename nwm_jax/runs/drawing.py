@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nwm_jax.figures import curves
-from nwm_jax.runs import opened
+from nwm_jax.runs import opened, workdirs
 from nwm_jax.training import writers
 
 
@@ -40,7 +40,8 @@ def draw(
                 f"python -m nwm_jax.evaluate with --which={run.step} first"
             )
     elif "per_frame" in scored:
-        first, errors = _error_curves(scored)
+        with workdirs.understood():
+            first, errors = _error_curves(scored)
         if any(np.nanmax(curve, initial=0) > 0 for curve in errors.values()):
             paths.append(
                 curves.draw_error(

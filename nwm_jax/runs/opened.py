@@ -6,6 +6,7 @@ A workdir is all that is needed: its `config.json` names the data and the model,
 
 import io
 import json
+import math
 import os
 import pathlib
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from nwm_jax.config.validate import validate
 from nwm_jax.core import oscillator
 from nwm_jax.data import render
 from nwm_jax.data.source import open_frames
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, reason
 from nwm_jax.models.compiled import check_shape
 from nwm_jax.modules import functional
 from nwm_jax.modules.cells import OscillatorCell
@@ -89,7 +90,7 @@ def open_run(
 
 def which(text: str | None) -> str | int | None:
     """Reads "last", "best" or the number of a step, as a flag gives it."""
-    return int(text) if text and text.isdigit() else text
+    return int(text) if text and checkpoint.is_step(text) else text
 
 
 def read_config(workdir: str | os.PathLike) -> ConfigDict:
@@ -104,13 +105,12 @@ def read_config(workdir: str | os.PathLike) -> ConfigDict:
             f"{workdir} is not a workdir (it has no config.json): give the --workdir "
             "of a run of python -m nwm_jax.train"
         )
+    wrong = f"{path} does not hold the config of a run"
+    stored = files.check_fields(files.read_json(path), {"config": dict}, wrong)
+    # What has no task is no experiment.
+    files.check_fields(stored["config"], {"task": str}, wrong)
     try:
-        config = presets.from_dict(files.read_json(path)["config"])
-        config["task"]  # what has none is no experiment
-    except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{path} does not hold the config of a run") from None
-    try:
-        return validate(config)
+        return validate(presets.from_dict(stored["config"]))
     except UserError as error:
         if not str(error).startswith("unknown "):
             raise
@@ -118,6 +118,14 @@ def read_config(workdir: str | os.PathLike) -> ConfigDict:
             f"{error} (if a config file of yours defines it, pass that: --config=FILE, "
             "or nwm_jax.load(..., config=FILE))"
         ) from None
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:
+        raise UserError(f"{wrong} ({reason(error)})") from None
 
 
 def load(
@@ -314,6 +322,14 @@ def forecast(
     target = pathlib.Path(target)
     if not mesh.is_primary():
         return target
+    pixels = horizon * math.prod(shape)
+    num_clips = math.prod(clips.shape[:-4])
+    together = min(num_clips, run.config.eval.batch_size)
+    files.check_memory(
+        pixels * (4 * together + num_clips),
+        f"--horizon={horizon} for {num_clips} clips",
+        "forecast fewer frames, or fewer clips at a time",
+    )
     observed = clips[..., -seen:, :, :, :].reshape(-1, seen, *shape)
     size = run.config.eval.batch_size
     parts = [

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from nwm_jax import files
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, reason
 
 Entry = TypeVar("Entry")
 
@@ -33,10 +33,9 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
     """
     if not (folder / "config.json").exists():
         raise UserError("not a workdir (it has no config.json)")
-    config = files.read_json(folder / "config.json")
-    if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
-        raise UserError("its config.json is not that of a run")
-    return config["config"]
+    found = files.read_json(folder / "config.json")
+    wrong = "its config.json is not that of a run"
+    return files.check_fields(found, {"config": dict}, wrong)["config"]
 
 
 def scores(folder: pathlib.Path) -> dict[str, Any]:
@@ -48,9 +47,7 @@ def scores(folder: pathlib.Path) -> dict[str, Any]:
     if not (folder / "eval.json").exists():
         raise UserError("not evaluated (it has no eval.json)")
     found = files.read_json(folder / "eval.json")
-    if not isinstance(found, dict):
-        raise UserError("its eval.json is not that of a run")
-    return found
+    return files.check_fields(found, {}, "its eval.json is not that of a run")
 
 
 def task(folder: pathlib.Path) -> str:
@@ -85,9 +82,15 @@ def understood() -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:
         raise UserError(
-            f"its config.json or eval.json is not that of a run ({error!r})"
+            f"its config.json or eval.json is not that of a run ({reason(error)})"
         ) from None
 
 

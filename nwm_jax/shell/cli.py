@@ -22,6 +22,7 @@ import re
 import sys
 import tempfile
 import textwrap
+import traceback
 from collections.abc import Callable, Sequence
 
 import jax
@@ -29,10 +30,11 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import nwm_jax.experiments  # noqa: F401 (registers them)
+from nwm_jax import files
 from nwm_jax.config import base, grammar, presets
 from nwm_jax.config.validate import validate
-from nwm_jax.errors import UserError, nearest
-from nwm_jax.training import mesh, registry
+from nwm_jax.errors import UserError, nearest, shorten
+from nwm_jax.training import mesh, peers, registry, signals
 
 # Errors of the machine, not of the program: no right to write, disk full, ...
 _MACHINE_ERRORS = (
@@ -134,7 +136,9 @@ def run(
 
     Exit codes: 0 or what `main` returns; 2 after a mistake of the user (`UserError`
     from anywhere, flags, config, no right to write, disk full), printed in one line;
-    130 after Ctrl-C; 1 with a traceback after anything else.
+    130 after Ctrl-C, 143 after SIGTERM and SIGUSR1, or what NWM_JAX_PREEMPTED_EXIT says
+    instead; 1 with a traceback after anything else. All processes of a run end with
+    the same code.
 
     Args:
       main: called with the program's name and what is not a flag.
@@ -150,6 +154,7 @@ def run(
         print(_help(main, flag_values, argv))
         raise SystemExit(0)
     try:
+        _check_exit_variable()
         rest = parse(argv, flag_values)
         if rest[1:] and not positional:
             raise UserError(
@@ -158,21 +163,46 @@ def run(
         _mark_global_flags_as_parsed()
         enable_compilation_cache()
         code = main(rest)
-    except UserError as error:
-        _fail(str(error), 2)
-    except flags.Error as error:
-        _fail(_flag_message(error, flag_values), 2)
+    except signals.Ended as ended:
+        peers.end(ended)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
-    except jax.errors.JaxRuntimeError as error:
-        if not mesh.is_lost_peer(error):
-            raise
-        _fail(str(mesh.lost_peer(error, "to go on")), 2)
-    except OSError as error:
-        if error.errno not in _MACHINE_ERRORS:
-            raise
-        _fail(f"{error.filename or 'writing'}: {error.strerror}", 2)
+    except Exception as error:
+        if number := signals.ending():
+            # Raised in a call of C++, `Ended` arrives as something else.
+            peers.end(signals.Ended(number))
+        line = _line(error, flag_values)
+        if line is None:
+            if not peers.several():
+                raise
+            traceback.print_exception(error)
+            first = (str(error).strip().splitlines() or [""])[0][:200]
+            peers.fail(f"{type(error).__name__}: {first}", 1)
+        _fail(line, 2)
     raise SystemExit(code)
+
+
+def _check_exit_variable() -> None:
+    code = os.environ.get(signals.EXIT_VARIABLE, "")
+    if code and not signals.is_exit_code(code):
+        raise UserError(
+            f"{signals.EXIT_VARIABLE}={code!r} is not an exit code: take 0 to 255"
+        )
+
+
+def _line(error: Exception, flag_values: flags.FlagValues) -> str | None:
+    """What the user can mend, in one line; None for a bug."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, flags.Error):
+        return _flag_message(error, flag_values)
+    if isinstance(error, jax.errors.JaxRuntimeError) and mesh.is_lost_peer(error):
+        return str(mesh.lost_peer(error, "to go on"))
+    if isinstance(error, OSError) and (
+        error.errno in _MACHINE_ERRORS or error.filename
+    ):
+        return f"{error.filename or 'writing'}: {error.strerror}"
+    return None
 
 
 def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
@@ -192,7 +222,9 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
     overrides = []
     if _takes_config(flag_values):
         argv, overrides = _take_overrides(argv)
+    _check_flag_files(argv)
     rest = flag_values(argv)
+    _refuse_empty(flag_values)
     config = flag_values["config"].value if _takes_config(flag_values) else None
     if overrides and config is None:
         raise UserError(f"--config.{overrides[0][0]} needs --config=... beside it")
@@ -202,6 +234,31 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
         if "task" not in config:
             raise UserError("the config has no field task: it is no experiment of ours")
     return rest
+
+
+def _check_flag_files(argv: Sequence[str]) -> None:
+    """Checks what ``--flagfile=path`` names, before absl waits for a pipe to speak."""
+    for argument in argv[1:]:
+        if match := re.match(r"--?flagfile=(.*)$", argument, re.DOTALL):
+            data = files.read_bytes(match[1])
+            try:
+                text = data.decode()
+            except UnicodeDecodeError:
+                text = "\0"
+            if "\0" in text:
+                raise UserError(f"--flagfile={match[1]} is not a text of flags")
+
+
+def _refuse_empty(flag_values: flags.FlagValues) -> None:
+    """Refuses ``--out=``, which is no file, and not that the flag was left out."""
+    for name in flag_values:
+        flag = flag_values[name]
+        if (
+            flag.present
+            and flag.value == ""
+            and isinstance(flag.default, (str, type(None)))
+        ):
+            raise UserError(f"--{name}= has no value: give one, or leave the flag out")
 
 
 def enable_compilation_cache() -> pathlib.Path | None:
@@ -349,7 +406,8 @@ def _mark_global_flags_as_parsed() -> None:
 
 def _fail(message: str, code: int) -> None:
     """Writes one line to stderr and exits."""
-    line = " ".join(part.strip() for part in message.splitlines() if part.strip())
+    line = shorten(message)
     sys.stdout.flush()
     print(line if code == 130 else f"error: {line}", file=sys.stderr, flush=True)
+    peers.fail(line, code)
     raise SystemExit(code)

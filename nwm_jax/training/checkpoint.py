@@ -17,7 +17,7 @@ import numpy as np
 
 from nwm_jax import folders
 from nwm_jax.errors import UserError
-from nwm_jax.training import manifests, orbax_noise
+from nwm_jax.training import manifests, orbax_noise, signals
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
@@ -27,6 +27,11 @@ with orbax_noise.root_logger_kept():
     import orbax.checkpoint as ocp
 
 KEEP = 2
+
+
+def is_step(text: str) -> bool:
+    """Returns whether a text is the number of a step, as folders are named."""
+    return re.fullmatch(r"0|[1-9][0-9]{0,17}", text) is not None
 
 
 class Checkpointer:
@@ -71,7 +76,7 @@ class Checkpointer:
         if not self.folder.is_dir():
             return []
         return sorted(
-            int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()
+            int(path.name) for path in self.folder.iterdir() if is_step(path.name)
         )
 
     def best_value(self) -> float | None:
@@ -142,7 +147,8 @@ class Checkpointer:
 
         def try_to_write() -> None:
             try:
-                write()
+                with signals.saving():
+                    write()
             except (OSError, ValueError, RuntimeError) as error:
                 with contextlib.suppress(OSError):
                     self._tidy()
@@ -287,7 +293,7 @@ class Checkpointer:
             step = self._best_step() if which == "best" else which
             if step is None or which == "last":
                 step = next((s for s in reversed(known) if self._whole(s)), known[-1])
-            if not str(step).isdecimal() or int(step) not in known:
+            if not is_step(str(step)) or int(step) not in known:
                 raise UserError(
                     f"{self.folder} has no checkpoint {which!r}; there are best, last, "
                     f"{', '.join(map(str, known))}"

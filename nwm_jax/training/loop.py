@@ -1,12 +1,9 @@
 """The training loop: prepares batches, dispatches steps, logs, evaluates, saves."""
 
-import contextlib
 import io
 import pathlib
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,12 +12,13 @@ from jax.sharding import Mesh
 
 from nwm_jax import files
 from nwm_jax.errors import UserError
-from nwm_jax.training import checkpoint, dispatch, evaluating, optimizer
+from nwm_jax.training import checkpoint, dispatch, evaluating, optimizer, signals
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training import workdir as workdirs
 from nwm_jax.training import writers as sinks
 from nwm_jax.training.display import Display, Lines, MakeDisplay, Silent
+from nwm_jax.training.tally import Tally
 from nwm_jax.training.task import Task
 
 # A dispatch is made about this long: short enough that a signal is heard soon, long
@@ -30,6 +28,14 @@ DISPATCH_SECONDS = 1.0
 
 class NonFiniteError(UserError, FloatingPointError):
     """The loss or the gradient was not finite; the bad update was not applied."""
+
+
+class _Called(Exception):
+    """A signal came during an evaluation, which stops; all processes raise it."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
 
 
 class Result(NamedTuple):
@@ -44,31 +50,6 @@ class Result(NamedTuple):
     state: states.TrainState
     finished: bool
     reason: str
-
-
-class Tally:
-    """Sums of metrics since the last row of the log; part of a checkpoint."""
-
-    def __init__(self, saved: dict[str, Any] | None = None):
-        saved = saved or {}
-        self.sums: dict[str, float] = dict(saved.get("sums", {}))
-        self.count: int = saved.get("count", 0)
-        self.seconds: float = saved.get("seconds", 0.0)
-
-    def add(self, metrics: dict[str, np.ndarray], done: int, seconds: float) -> None:
-        """Adds the first `done` entries of every metric, in the order of the steps."""
-        for name, values in metrics.items():
-            for value in values[:done].tolist():
-                self.sums[name] = self.sums.get(name, 0.0) + value
-        self.count += done
-        self.seconds += seconds
-
-    def take(self) -> dict[str, float]:
-        """Returns the means and starts again."""
-        row = {name: total / self.count for name, total in self.sums.items()}
-        row["steps_per_s"] = self.count / max(self.seconds, 1e-9)
-        self.sums, self.count, self.seconds = {}, 0, 0.0
-        return row
 
 
 def train(
@@ -100,6 +81,7 @@ def train(
       The last state and how the run ended.
 
     Raises:
+      signals.Ended: a signal came, in a verb; elsewhere the result says so.
       UserError: the config does not fit, the workdir belongs to another config or is
         in use, a checkpoint cannot be read or written, or another process is gone.
       NonFiniteError: loss or gradient norm was not finite; `nan_dump.npz` and
@@ -114,10 +96,10 @@ def train(
         with (
             jax.enable_x64(False),
             workdirs.locked(workdir) as folder,
-            _signals() as heard,
+            signals.collect() as listener,
         ):
             notes = workdirs.claim(folder, config)
-            run = _Run(config, task, folder, mesh, transform, heard, display)
+            run = _Run(config, task, folder, mesh, transform, listener, display)
             try:
                 run.start(notes, writers)
                 return run.go()
@@ -134,9 +116,9 @@ def train(
 class _Run:
     """One call of `train`: what its parts share."""
 
-    def __init__(self, config, task, folder, mesh, transform, heard, display):
+    def __init__(self, config, task, folder, mesh, transform, listener, display):
         self.config, self.task, self.folder, self.mesh = config, task, folder, mesh
-        self.heard = heard
+        self.listener = listener
         self.group = dispatch.group_size(config.steps_per_dispatch)
         self.rows = meshes.process_rows(config.batch_size, mesh)
         self.rate = optimizer.learning_rate(config.optimizer, config.num_steps)
@@ -144,6 +126,8 @@ class _Run:
         self.saver = checkpoint.Checkpointer(folder / "checkpoints", task.best)
         self.transform = transform
         self.saved: int | None = None
+        # What was logged at a step whose evaluation a signal has put off.
+        self.pending: dict[str, float] | None = None
         self.writers: list[sinks.Writer] = []
         self.make_display = display if meshes.is_primary() else Silent
         self.display: Display | None = None
@@ -163,6 +147,7 @@ class _Run:
         self.saved = None if found is None else self.step
         self.seconds = extra.get("seconds", 0.0)
         self.stopped = extra.get("stopped", "")
+        self.pending = extra.get("pending")
         self.tally = Tally(extra.get("tally"))
         seen = [row["step"] for row in sinks.read_metrics(self.folder)]
         self.display = self.make_display(
@@ -186,9 +171,11 @@ class _Run:
 
     def go(self) -> Result:
         """Runs all steps that are left."""
+        if self.pending is not None and self.conclude(self.pending, 0, again=True):
+            return self.result()
         if self.stopped or self.step >= self.config.num_steps:
             self.say(f"nothing left to train: {self.stopped or 'all steps are done'}")
-            return Result(self.state, True, self.stopped)
+            return self.result()
         count = self.until_boundary(1)
         batches = self.prepare(self.step, count)
         began = time.perf_counter()
@@ -198,11 +185,19 @@ class _Run:
         self.say(f"compiled the step in {time.perf_counter() - began:.1f} s")
         if self.saved is None:
             self.score(self.config.eval.batch_size)
+        with self.listener.hold():
+            self.run_steps(compiled, batches, count)
+        return self.result()
+
+    def run_steps(
+        self, compiled: jax.stages.Compiled, batches: Any, count: int
+    ) -> None:
+        """Runs steps to the end of the run, or until a signal has come."""
         key_data = states.key_data(self.config.seed)
         pace = wish = 1
         while True:
             began = time.perf_counter()
-            wishes = dispatch.shard_wish(0 if self.heard else wish, self.mesh)
+            wishes = dispatch.shard_wish(-self.listener.asked or wish, self.mesh)
             self.state, outcome = compiled(
                 self.state, batches, np.int32(count), key_data, wishes
             )
@@ -220,13 +215,20 @@ class _Run:
             names = sorted(outcome.metrics.keys() - {"grad_norm"})
             shown = {name: outcome.metrics[name][asked - 1] for name in names}
             self.display.update(self.step, shown, seconds)
-            # All processes see the same `wish`, hence agree on pace and stop.
+            # All processes see the same `wish`, hence agree on pace and stop: below zero
+            # it is a signal that one of them has received.
             pace = max(1, int(outcome.wish))
             wish = self.wish(seconds / asked)
-            called = outcome.wish == 0 or (jax.process_count() == 1 and self.heard)
-            if self.boundary(bool(called)):
-                finished = bool(self.stopped) or self.step >= self.config.num_steps
-                return Result(self.state, finished, self.stopped)
+            called = max(0, -int(outcome.wish))
+            if jax.process_count() == 1:
+                called = self.listener.asked
+            if self.boundary(called):
+                return
+
+    def result(self) -> Result:
+        """Returns how the run stands."""
+        finished = bool(self.stopped) or self.step >= self.config.num_steps
+        return Result(self.state, finished, self.stopped)
 
     def until_boundary(self, pace: int) -> int:
         """Returns the number of steps of a dispatch that passes no boundary."""
@@ -248,29 +250,58 @@ class _Run:
             self.task, step, count, self.group, self.rows, self.mesh
         )
 
-    def boundary(self, called: bool) -> bool:
-        """Logs, evaluates and saves where it is due; tells whether the run ends."""
+    def boundary(self, called: int) -> bool:
+        """Logs, evaluates and saves where it is due; returns whether the run ends."""
+        step = self.step
+        due = step >= self.config.num_steps or step % self.config.log_every == 0
+        return self.conclude(self.log() if due else {}, called)
+
+    def conclude(self, row: dict[str, float], called: int, again: bool = False) -> bool:
+        """Evaluates and saves where it is due; returns whether the run ends.
+
+        Args:
+          row: what was logged at this step.
+          called: the signal that ends the run, on which all processes agree; or 0. The
+            evaluation is then left to the command that goes on.
+          again: whether this is that command, and what it finds is saved.
+        """
         config, step, task = self.config, self.step, self.task
         last = step >= config.num_steps
-        summary, row, best = {}, {}, False
-        if last or step % config.log_every == 0:
-            row = self.log()
+        summary, best, self.pending = {}, False, None
         if config.eval.every and (last or step % config.eval.every == 0):
-            summary = self.score(task.num_periodic)
-            best = self.saver.is_better(summary)
-        if (row or summary) and not last:
+            try:
+                if called:
+                    raise _Called(called)
+                summary = self.score(task.num_periodic, self.heed)
+                best = self.saver.is_better(summary)
+            except _Called as error:
+                called, self.pending = error.number, row
+        if (row or summary) and self.pending is None and not last:
             self.stopped = task.stop({**row, **summary}) or ""
-        ends = last or called or bool(self.stopped)
-        if ends or best or step % config.checkpoint_every == 0:
+        ends = last or bool(called) or bool(self.stopped)
+        if ends or best or again or step % config.checkpoint_every == 0:
             self.save(summary)
+            # One that came meanwhile needs no further step, and no second save.
+            called = called or self.asked()
         if self.stopped:
             self.say(f"stopped at step {step}: {self.stopped}")
-        elif called and not last:
+        if called:
+            self.listener.asked = called
+        if called and (not last or self.listener.ends):
             self.say(
-                f"{self.heard[0] if self.heard else 'another process'} at step {step}: "
-                f"saved to {self.folder}; run the same command again to go on"
+                f"{self.listener.name} at step {step}: saved to {self.folder}; run the "
+                "same command again to go on"
             )
-        return ends
+        return ends or bool(called)
+
+    def asked(self) -> int:
+        """Returns the number of a signal that any process has received; or 0."""
+        return meshes.largest(self.listener.asked)
+
+    def heed(self, done: int, num: int) -> None:
+        """Stops an evaluation between two batches if a signal has come."""
+        if done < num and (number := self.asked()):
+            raise _Called(number)
 
     def log(self) -> dict[str, float]:
         """Writes the means since the last row."""
@@ -282,9 +313,11 @@ class _Run:
         sinks.write_all(self.writers, "train", self.step, row)
         return row
 
-    def score(self, num: int) -> dict[str, float]:
+    def score(
+        self, num: int, progress: Callable[[int, int], None] | None = None
+    ) -> dict[str, float]:
         """Evaluates a few examples and writes the row."""
-        summary = self.evaluate(self.state.params, self.state.state, num)
+        summary = self.evaluate(self.state.params, self.state.state, num, progress)
         flat = evaluating.flatten(summary)
         best = self.task.best
         if best and best[0] not in flat:
@@ -305,6 +338,7 @@ class _Run:
         extra = {
             "seconds": self.seconds,
             "stopped": self.stopped,
+            "pending": self.pending,
             "tally": vars(self.tally),
         }
         self.saver.save(self.state, extra, summary)
@@ -347,25 +381,3 @@ def _check(config: Any, mesh: Mesh) -> None:
         raise UserError(f"eval.every={config.eval.every} must be 0 (never) or more")
     meshes.check_batch_size(config.batch_size, mesh)
     sinks.check(config)
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[str]]:
-    """Collects the names of the signals that ask for an end; the second one acts."""
-    heard: list[str] = []
-    wanted = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
-    if threading.current_thread() is not threading.main_thread():
-        yield heard
-        return
-
-    def hear(number: int, frame: Any) -> None:
-        heard.append(signal.Signals(number).name)
-        # A second Ctrl-C is not waited for.
-        signal.signal(number, before[number])
-
-    before = {number: signal.signal(number, hear) for number in wanted}
-    try:
-        yield heard
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -47,10 +47,8 @@ def load(path: str | os.PathLike, key: str = "", axes: int = 3) -> np.ndarray:
       UserError: no such file, another format, a damaged or pickled one, MATLAB's v7.3,
         no array `key`, or several that could be meant.
     """
-    path = pathlib.Path(path)
+    path = files.check_file(path)
     suffix = path.suffix.lower()
-    if not path.is_file():
-        raise UserError(f"{path} does not exist or is not a file")
     if suffix not in _SUFFIXES:
         raise UserError(
             f"{path.name}: recordings are read from {', '.join(_SUFFIXES)} files: save "
@@ -91,23 +89,9 @@ def check_shape(recording: np.ndarray, positions: np.ndarray | None = None) -> N
 
 
 def _numpy(path: pathlib.Path) -> np.ndarray | dict[str, np.ndarray]:
-    try:
-        if path.suffix.lower() == ".npz":
-            memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-            return files.read_npz(path, memory)
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(found, np.ndarray):
-            raise UserError(f"{path.name} is an archive: name it .npz")
-        return found
-    except UserError:
-        raise
-    except _DAMAGED as error:
-        if any(word in str(error) for word in ("pickle", "Python objects")):
-            raise UserError(
-                f"{path.name} is pickled or holds objects, which are not read: save a "
-                "plain numeric array with numpy.save"
-            ) from None
-        raise UserError(f"{path.name} is not a readable NumPy file ({error})") from None
+    if path.suffix.lower() == ".npz":
+        return files.read_npz(path, files.machine_memory())
+    return files.open_array(path)
 
 
 def _matlab(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ from flax import nnx
 from nwm_jax.errors import UserError
 from nwm_jax.modules import functional
 from nwm_jax.shell import progress
-from nwm_jax.training import loop, mesh
+from nwm_jax.training import loop, mesh, signals
 from nwm_jax.training.task import Task
 
 SIZES = (5, 16, 3)
@@ -127,4 +127,5 @@ def main(arguments):
 
 
 if __name__ == "__main__":
+    signals.listen()
     sys.exit(main(sys.argv[1:]))

@@ -107,3 +107,21 @@ def test_a_run_that_the_machine_does_not_let_start_has_failed(tmp_path, capsys):
     assert "File exists" in outcomes[0].reason
     assert "No such file or directory" in outcomes[1].reason
     assert "[1/3] a: failed" in capsys.readouterr().out
+
+
+def test_each_slot_has_its_own_variables_and_a_signal_is_no_failure(tmp_path):
+    program = (
+        "import os, pathlib, sys\n"
+        "text = os.environ['GPU'] + os.environ['NWM_JAX_PREEMPTED_EXIT']\n"
+        "pathlib.Path(sys.argv[1]).write_text(text)\n"
+    )
+    todo = [
+        jobs.Job(tmp_path / name, [sys.executable, "-S", "-c", program], 1, "fake")
+        for name in "abc"
+    ]
+    todo = [
+        job._replace(command=[*job.command, str(job.workdir) + ".txt"]) for job in todo
+    ]
+    jobs.Runner(todo).run(2, [{"GPU": "x"}, {"GPU": "y"}])
+    texts = [(tmp_path / f"{name}.txt").read_text() for name in "abc"]
+    assert set(texts) <= {"x0", "y0"}

@@ -34,6 +34,7 @@ CANVAS = flags.DEFINE_integer(
     48,
     "pixels of the canvas along each axis",
     lower_bound=3,
+    upper_bound=512,
     flag_values=FLAGS,
 )
 MASK = flags.DEFINE_string(
@@ -200,6 +201,8 @@ def main(argv: list[str]) -> int:
     if WAV.value and not WAV.value.endswith(".wav"):
         raise UserError(f"a sound is written to a file ending in .wav, not {WAV.value}")
     mask, kappa, name = _chosen()
+    # The displacements, in JAX and on the host, and their transforms.
+    files.check_memory(32 * STEPS.value * mask.size, f"--steps={STEPS.value}")
     settings = {
         "width": STRIKE.value,
         "num_steps": STEPS.value,
