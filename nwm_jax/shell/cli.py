@@ -15,6 +15,8 @@ Whatever the user can mend ends with one line ``error: ...`` on stderr and exit 
 """
 
 import errno
+import itertools
+import math
 import os
 import pathlib
 import re
@@ -161,6 +163,7 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
     _check_flag_files(argv)
     rest = flag_values(argv)
     _refuse_empty(flag_values)
+    _check_numbers(argv, flag_values)
     config = flag_values["config"].value if takes_config(flag_values) else None
     if overrides and config is None:
         raise UserError(f"--config.{overrides[0][0]} needs --config=... beside it")
@@ -195,6 +198,19 @@ def _refuse_empty(flag_values: flags.FlagValues) -> None:
             and isinstance(flag.default, (str, type(None)))
         ):
             raise UserError(f"--{name}= has no value: give one, or leave the flag out")
+
+
+def _check_numbers(argv: Sequence[str], flag_values: flags.FlagValues) -> None:
+    """Refuses inf, NaN and the digits of other scripts, which Python takes as numbers."""
+    for argument, following in itertools.pairwise([*argv[1:], ""]):
+        name, equals, text = argument.lstrip("-").partition("=")
+        if not argument.startswith("-") or name not in flag_values:
+            continue
+        value, text = flag_values[name].value, text if equals else following
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        if not (text.isascii() and math.isfinite(value)):
+            raise UserError(f"--{name}={text} must be a finite number in digits 0 to 9")
 
 
 def enable_compilation_cache() -> pathlib.Path | None:

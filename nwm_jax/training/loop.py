@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from nwm_jax import files
 from nwm_jax.errors import UserError
-from nwm_jax.training import checkpoint, dispatch, evaluating, optimizer, signals
+from nwm_jax.training import checkpoint, dispatch, evaluating, optimizer, room, signals
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training import workdir as workdirs
@@ -100,6 +100,7 @@ def train(
     mesh = meshes.make_mesh(devices)
     _check(config, mesh)
     transform = optimizer.build(config.optimizer, config.num_steps)
+    room.check(config, task, transform, mesh)
     kept = "from its start"
     try:
         # Training is in float32, also where the user's own code has turned x64 on.
