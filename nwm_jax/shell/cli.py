@@ -14,14 +14,12 @@ Whatever the user can mend ends with one line ``error: ...`` on stderr and exit 
 2; what is our mistake keeps its traceback.
 """
 
-import contextlib
 import errno
 import os
 import pathlib
 import re
 import sys
 import tempfile
-import textwrap
 import traceback
 from collections.abc import Callable, Sequence
 
@@ -31,10 +29,11 @@ from ml_collections import ConfigDict
 
 import nwm_jax.experiments  # noqa: F401 (registers them)
 from nwm_jax import files
-from nwm_jax.config import base, grammar, presets
+from nwm_jax.config import grammar, presets
 from nwm_jax.config.validate import validate
-from nwm_jax.errors import UserError, nearest, shorten
-from nwm_jax.training import mesh, peers, registry, signals
+from nwm_jax.errors import UserError, shorten
+from nwm_jax.shell import usage
+from nwm_jax.training import mesh, peers, signals
 
 # Errors of the machine, not of the program: no right to write, disk full, ...
 _MACHINE_ERRORS = (
@@ -118,13 +117,6 @@ def define(path: str | None) -> None:
         presets.define(path)
 
 
-def _takes_config(flag_values: flags.FlagValues) -> bool:
-    """Whether ``--config`` is the experiment, with its overrides."""
-    return "config" in flag_values and isinstance(
-        flag_values["config"].parser, _ConfigParser
-    )
-
-
 def run(
     main: Callable[[list[str]], int | None],
     flag_values: flags.FlagValues = flags.FLAGS,
@@ -151,7 +143,7 @@ def run(
     """
     argv = list(sys.argv if argv is None else argv)
     if any(argument in _HELP for argument in argv[1:]):
-        print(_help(main, flag_values, argv))
+        print(usage.help_text(main, flag_values, argv))
         raise SystemExit(0)
     try:
         _check_exit_variable()
@@ -195,7 +187,7 @@ def _line(error: Exception, flag_values: flags.FlagValues) -> str | None:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, flags.Error):
-        return _flag_message(error, flag_values)
+        return usage.flag_message(error, flag_values)
     if isinstance(error, jax.errors.JaxRuntimeError) and mesh.is_lost_peer(error):
         return str(mesh.lost_peer(error, "to go on"))
     if isinstance(error, OSError) and (
@@ -220,12 +212,12 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
       flags.Error: a mistake in another flag.
     """
     overrides = []
-    if _takes_config(flag_values):
+    if usage.takes_config(flag_values):
         argv, overrides = _take_overrides(argv)
     _check_flag_files(argv)
     rest = flag_values(argv)
     _refuse_empty(flag_values)
-    config = flag_values["config"].value if _takes_config(flag_values) else None
+    config = flag_values["config"].value if usage.takes_config(flag_values) else None
     if overrides and config is None:
         raise UserError(f"--config.{overrides[0][0]} needs --config=... beside it")
     if config is not None:
@@ -312,90 +304,6 @@ def _take_overrides(
             text = queue.pop(0)
         overrides.append((field, text))
     return kept, overrides
-
-
-def _flag_message(error: flags.Error, flag_values: flags.FlagValues) -> str:
-    """Says in one line what absl found wrong with a flag."""
-    if isinstance(error.__context__, UserError):  # from the config's parser
-        return str(error.__context__)
-    if isinstance(error, flags.UnrecognizedFlagError):
-        return _unknown_flag(error.flagname, flag_values)
-    text = str(error)
-    missing = re.search(r"Flag (--\S+) must have a value other than None", text)
-    if missing:
-        return f"{missing[1]} is required"
-    text = re.sub(r"^flag ", "", text).replace("Missing value for", "missing value for")
-    text = re.sub(
-        r"invalid literal for int\(\) with base 10: (.*)", _not("integer"), text
-    )
-    return re.sub(r"could not convert string to float: (.*)", _not("number"), text)
-
-
-def _not(kind: str) -> str:
-    article = "an" if kind[0] in "aeiou" else "a"
-    return rf"\1 is not {article} {kind}"
-
-
-def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:
-    config = flag_values["config"].value if _takes_config(flag_values) else None
-    fields = grammar.flatten(config) if config is not None else {}
-    same = [field for field in fields if name in (field, field.rpartition(".")[2])]
-    if same:
-        return f"unknown flag --{name}; did you mean '--config.{same[0]}'?"
-    own = [flag for flag in sorted(flag_values) if not _is_from_absl(flag, flag_values)]
-    prefixed = [f"--{flag}" for flag in own]
-    return f"unknown flag --{name}; {nearest(f'--{name}', prefixed)}"
-
-
-def _is_from_absl(flag: str, flag_values: flags.FlagValues) -> bool:
-    module = flag_values.find_module_defining_flag(flag) or ""
-    return module.startswith("absl.")
-
-
-def _help(main: Callable, flag_values: flags.FlagValues, argv: Sequence[str]) -> str:
-    """The verb's docstring, its flags and the fields of its config."""
-    module = sys.modules[main.__module__]
-    spec = getattr(module, "__spec__", None)
-    name = spec.name.removesuffix(".__main__") if spec else ""
-    program = f"python -m {name}" if spec else pathlib.Path(argv[0]).name
-    lines = [f"usage: {program} [--flag=value ...]", "", (module.__doc__ or "").strip()]
-    own = [name for name in sorted(flag_values) if not _is_from_absl(name, flag_values)]
-    lines += ["", "flags:"] if own else []
-    for name in own:
-        flag = flag_values[name]
-        default = "" if flag.default is None else f" (default: {flag.default})"
-        lines.append(f"  --{name}")
-        lines += textwrap.wrap(
-            f"{flag.help}{default}",
-            84,
-            initial_indent=" " * 6,
-            subsequent_indent=" " * 6,
-            break_on_hyphens=False,
-        )
-    if _takes_config(flag_values):
-        lines += ["", *_config_help(argv)]
-    return "\n".join(lines)
-
-
-def _config_help(argv: Sequence[str]) -> list[str]:
-    spec = "pendulum_nwm2d"
-    for argument in argv:
-        match = re.match(r"--?config=(.*)", argument, re.DOTALL)
-        spec = match[1] if match else spec
-    lines = textwrap.wrap(
-        f"configs in the package: {presets.summary()}", 88, subsequent_indent="  "
-    )
-    with contextlib.suppress(UserError):
-        config = presets.load(spec)
-        experiment = registry.find(config.get("task"))
-        known = base.FIELDS | (experiment.fields() if experiment else {})
-        if experiment and experiment.presets:
-            lines += ["", f"presets of {spec}: {', '.join(experiment.presets)}"]
-        lines += ["", f"fields of {spec}, each set by --config.field=value:"]
-        for name, value in grammar.flatten(config).items():
-            meaning = f"  ({known[name].meaning})" if name in known else ""
-            lines.append(f"  {name} = {value!r}{meaning}")
-    return lines
 
 
 def _mark_global_flags_as_parsed() -> None:
