@@ -11,7 +11,7 @@
         cli.run(main, FLAGS)
 
 Whatever the user can mend ends with one line ``error: ...`` on stderr and exit code
-2; what is our mistake keeps its traceback.
+2; bugs keep their traceback.
 """
 
 import errno
@@ -25,15 +25,24 @@ from collections.abc import Callable, Sequence
 
 import jax
 from absl import flags
-from ml_collections import ConfigDict
 
 import nwm_jax.experiments  # noqa: F401 (registers them)
 from nwm_jax import files
-from nwm_jax.config import grammar, presets
+from nwm_jax.config import grammar
 from nwm_jax.config.validate import validate
-from nwm_jax.errors import UserError, shorten
+from nwm_jax.errors import UserError, nearest, shorten
 from nwm_jax.shell import usage
+from nwm_jax.shell.config_flags import (
+    config_flag,
+    define,
+    definitions_flag,
+    take_overrides,
+    takes_config,
+)
+from nwm_jax.shell.usage import is_from_absl
 from nwm_jax.training import mesh, peers, signals
+
+__all__ = ["config_flag", "define", "definitions_flag", "parse", "run"]
 
 # Errors of the machine, not of the program: no right to write, disk full, ...
 _MACHINE_ERRORS = (
@@ -50,71 +59,6 @@ _MACHINE_ERRORS = (
     errno.ELOOP,
 )
 _HELP = ("-h", "-help", "--help", "--helpfull", "--helpshort")
-
-
-class _ConfigParser(flags.ArgumentParser):
-    """Reads ``path/to/file.py:argument`` or ``name:argument``."""
-
-    def parse(self, argument: str | ConfigDict) -> ConfigDict:
-        if isinstance(argument, ConfigDict):
-            return argument
-        return presets.load(argument)
-
-    def flag_type(self) -> str:
-        return "config"
-
-
-def config_flag(
-    flag_values: flags.FlagValues = flags.FLAGS,
-    *,
-    required: bool = True,
-) -> flags.FlagHolder:
-    """Defines ``--config`` and with it every ``--config.field=value``.
-
-    Args:
-      flag_values: where to define it.
-      required: whether a missing ``--config`` is a mistake.
-
-    Returns:
-      The holder; within `main`, its `value` is the config with the overrides applied
-      and its ranges checked, or None.
-    """
-    return flags.DEFINE(
-        _ConfigParser(),
-        "config",
-        None,
-        "the experiment: file.py:preset,field=value,... or a name that comes with the "
-        "package, such as pendulum_nwm2d:laptop; set any field with "
-        "--config.field=value",
-        flag_values=flag_values,
-        serializer=flags.ArgumentSerializer(),
-        required=required,
-    )
-
-
-def definitions_flag(
-    flag_values: flags.FlagValues = flags.FLAGS,
-) -> flags.FlagHolder:
-    """Defines a ``--config`` that is run for what it registers, see `define`."""
-    return flags.DEFINE_string(
-        "config",
-        None,
-        "a config file of your own that the run was trained with, if it defines a cell, "
-        "a model, a dataset or a task: file.py, or all that stood there in training",
-        flag_values=flag_values,
-    )
-
-
-def define(path: str | None) -> None:
-    """Registers what a user's config file defines; nothing for None.
-
-    A workdir names its model and its task alone: to read one never runs a file.
-
-    Raises:
-      UserError: no such file, or it raises.
-    """
-    if path:
-        presets.define(path)
 
 
 def run(
@@ -143,7 +87,7 @@ def run(
     """
     argv = list(sys.argv if argv is None else argv)
     if any(argument in _HELP for argument in argv[1:]):
-        print(usage.help_text(main, flag_values, argv))
+        print(usage.text(main, flag_values, argv))
         raise SystemExit(0)
     try:
         _check_exit_variable()
@@ -187,7 +131,7 @@ def _line(error: Exception, flag_values: flags.FlagValues) -> str | None:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, flags.Error):
-        return usage.flag_message(error, flag_values)
+        return _flag_message(error, flag_values)
     if isinstance(error, jax.errors.JaxRuntimeError) and mesh.is_lost_peer(error):
         return str(mesh.lost_peer(error, "to go on"))
     if isinstance(error, OSError) and (
@@ -212,12 +156,12 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
       flags.Error: a mistake in another flag.
     """
     overrides = []
-    if usage.takes_config(flag_values):
-        argv, overrides = _take_overrides(argv)
+    if takes_config(flag_values):
+        argv, overrides = take_overrides(argv)
     _check_flag_files(argv)
     rest = flag_values(argv)
     _refuse_empty(flag_values)
-    config = flag_values["config"].value if usage.takes_config(flag_values) else None
+    config = flag_values["config"].value if takes_config(flag_values) else None
     if overrides and config is None:
         raise UserError(f"--config.{overrides[0][0]} needs --config=... beside it")
     if config is not None:
@@ -281,29 +225,37 @@ def enable_compilation_cache() -> pathlib.Path | None:
     return folder
 
 
-def _take_overrides(
-    argv: Sequence[str],
-) -> tuple[list[str], list[tuple[str, str | None]]]:
-    """Takes ``--config.field=value`` and its other spellings out of the arguments."""
-    kept, overrides, queue = [], [], list(argv)
-    while queue:
-        argument = queue.pop(0)
-        if argument == "--":
-            kept += [argument, *queue]
-            break
-        match = re.match(r"--?(no)?config\.([^=]*)(?:=(.*))?$", argument, re.DOTALL)
-        if not match:
-            kept.append(argument)
-            continue
-        negated, field, text = match.groups()
-        if negated and text is not None:
-            raise UserError(f"--noconfig.{field} takes no value")
-        if negated:
-            text = "false"
-        elif text is None and queue and not queue[0].startswith("--"):
-            text = queue.pop(0)
-        overrides.append((field, text))
-    return kept, overrides
+def _flag_message(error: flags.Error, flag_values: flags.FlagValues) -> str:
+    """Says in one line what absl found wrong with a flag."""
+    if isinstance(error.__context__, UserError):  # from the config's parser
+        return str(error.__context__)
+    if isinstance(error, flags.UnrecognizedFlagError):
+        return _unknown_flag(error.flagname, flag_values)
+    text = str(error)
+    missing = re.search(r"Flag (--\S+) must have a value other than None", text)
+    if missing:
+        return f"{missing[1]} is required"
+    text = re.sub(r"^flag ", "", text).replace("Missing value for", "missing value for")
+    text = re.sub(
+        r"invalid literal for int\(\) with base 10: (.*)", _not("integer"), text
+    )
+    return re.sub(r"could not convert string to float: (.*)", _not("number"), text)
+
+
+def _not(kind: str) -> str:
+    article = "an" if kind[0] in "aeiou" else "a"
+    return rf"\1 is not {article} {kind}"
+
+
+def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:
+    config = flag_values["config"].value if takes_config(flag_values) else None
+    fields = grammar.flatten(config) if config is not None else {}
+    same = [field for field in fields if name in (field, field.rpartition(".")[2])]
+    if same:
+        return f"unknown flag --{name}; did you mean '--config.{same[0]}'?"
+    own = [flag for flag in sorted(flag_values) if not is_from_absl(flag, flag_values)]
+    prefixed = [f"--{flag}" for flag in own]
+    return f"unknown flag --{name}; {nearest(f'--{name}', prefixed)}"
 
 
 def _mark_global_flags_as_parsed() -> None:

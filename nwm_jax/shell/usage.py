@@ -1,4 +1,4 @@
-"""What a verb says about its flags: the help, and what is wrong with one."""
+"""What ``--help`` prints: a verb's docstring, its flags and the fields of its config."""
 
 import contextlib
 import pathlib
@@ -10,65 +10,19 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from nwm_jax.config import base, grammar, presets
-from nwm_jax.errors import UserError, nearest
+from nwm_jax.errors import UserError
+from nwm_jax.shell.config_flags import takes_config
 from nwm_jax.training import registry
 
 
-def takes_config(flag_values: flags.FlagValues) -> bool:
-    """Returns whether ``--config`` is the experiment, with its overrides."""
-    return (
-        "config" in flag_values and flag_values["config"].parser.flag_type() == "config"
-    )
-
-
-def flag_message(error: flags.Error, flag_values: flags.FlagValues) -> str:
-    """Returns in one line what absl found wrong with a flag."""
-    if isinstance(error.__context__, UserError):  # from the config's parser
-        return str(error.__context__)
-    if isinstance(error, flags.UnrecognizedFlagError):
-        return _unknown_flag(error.flagname, flag_values)
-    text = str(error)
-    missing = re.search(r"Flag (--\S+) must have a value other than None", text)
-    if missing:
-        return f"{missing[1]} is required"
-    text = re.sub(r"^flag ", "", text).replace("Missing value for", "missing value for")
-    text = re.sub(
-        r"invalid literal for int\(\) with base 10: (.*)", _not("integer"), text
-    )
-    return re.sub(r"could not convert string to float: (.*)", _not("number"), text)
-
-
-def _not(kind: str) -> str:
-    article = "an" if kind[0] in "aeiou" else "a"
-    return rf"\1 is not {article} {kind}"
-
-
-def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:
-    config = flag_values["config"].value if takes_config(flag_values) else None
-    fields = grammar.flatten(config) if config is not None else {}
-    same = [field for field in fields if name in (field, field.rpartition(".")[2])]
-    if same:
-        return f"unknown flag --{name}; did you mean '--config.{same[0]}'?"
-    own = [flag for flag in sorted(flag_values) if not _is_from_absl(flag, flag_values)]
-    prefixed = [f"--{flag}" for flag in own]
-    return f"unknown flag --{name}; {nearest(f'--{name}', prefixed)}"
-
-
-def _is_from_absl(flag: str, flag_values: flags.FlagValues) -> bool:
-    module = flag_values.find_module_defining_flag(flag) or ""
-    return module.startswith("absl.")
-
-
-def help_text(
-    main: Callable, flag_values: flags.FlagValues, argv: Sequence[str]
-) -> str:
-    """Returns the verb's docstring, its flags and the fields of its config."""
+def text(main: Callable, flag_values: flags.FlagValues, argv: Sequence[str]) -> str:
+    """Returns the help of the verb whose `main` is given."""
     module = sys.modules[main.__module__]
     spec = getattr(module, "__spec__", None)
     name = spec.name.removesuffix(".__main__") if spec else ""
     program = f"python -m {name}" if spec else pathlib.Path(argv[0]).name
     lines = [f"usage: {program} [--flag=value ...]", "", (module.__doc__ or "").strip()]
-    own = [name for name in sorted(flag_values) if not _is_from_absl(name, flag_values)]
+    own = [name for name in sorted(flag_values) if not is_from_absl(name, flag_values)]
     lines += ["", "flags:"] if own else []
     for name in own:
         flag = flag_values[name]
@@ -105,3 +59,9 @@ def _config_help(argv: Sequence[str]) -> list[str]:
             meaning = f"  ({known[name].meaning})" if name in known else ""
             lines.append(f"  {name} = {value!r}{meaning}")
     return lines
+
+
+def is_from_absl(flag: str, flag_values: flags.FlagValues) -> bool:
+    """Returns whether a flag is one of absl's own."""
+    module = flag_values.find_module_defining_flag(flag) or ""
+    return module.startswith("absl.")

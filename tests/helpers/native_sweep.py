@@ -165,15 +165,19 @@ def run_with_sanitizers(arguments):
     with tempfile.TemporaryDirectory() as folder:
         library = pathlib.Path(folder, build.LIBRARY.name)
         build.build(library, flags=(*SANITIZERS, "-O1", "-g1"))
-        runtime = subprocess.run(
-            [*build.compiler(), "-print-file-name=libasan.so"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        # The second, for it is opened too late where Python itself does not need it.
+        runtimes = [
+            subprocess.run(
+                [*build.compiler(), f"-print-file-name={name}"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.strip()
+            for name in ("libasan.so", "libstdc++.so.6")
+        ]
         environment = {
             **os.environ,
-            "LD_PRELOAD": runtime.stdout.strip(),
+            "LD_PRELOAD": " ".join(runtimes),
             "ASAN_OPTIONS": "detect_leaks=0",
             "UBSAN_OPTIONS": "print_stacktrace=1",
         }
