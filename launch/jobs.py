@@ -6,11 +6,14 @@ import pathlib
 import queue
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+# The package need not be installed; its `files` loads without JAX.
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 from nwm_jax import files
 
 

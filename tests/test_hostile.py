@@ -48,6 +48,21 @@ FIELDS = (
 )
 
 
+# Sizes that an int32 holds and no machine: refused before anything is simulated.
+LARGEST = 2**31 - 1
+TOO_LARGE = (
+    ("pendulum_nwm2d", "batch_size", LARGEST),
+    ("pendulum_nwm2d", "data.num_frames", LARGEST),
+    ("pendulum_nwm2d", "model.grid", "(100000,100000)"),
+    ("adding_wrnn", "data.T", LARGEST),
+    ("adding_wrnn", "model.units", LARGEST),
+    ("adding_wrnn", "eval.num_examples", LARGEST),
+    ("tetrominoes_nwm", "data.side", LARGEST),
+    ("tetrominoes_nwm", "batch_size", LARGEST),
+    ("sine_nwm2d", "data.size", LARGEST),
+)
+
+
 def table():
     """Lists (verb, arguments); `{f}` is the folder of `hostile_files`."""
     cases = []
@@ -126,6 +141,8 @@ def table():
     for field in FIELDS:
         for number in NUMBERS:
             add("train", NWM, OUT, f"--config.{field}={number}")
+    for config, field, value in TOO_LARGE:
+        add("train", f"--config={config}:smoke", OUT, f"--config.{field}={value}")
     for grid in (
         *("()", "(5,)", "(5,5,5)", "(True,True)", "(-1,5)", "(5.5,5)", "('a',5)"),
         *("(" * 5_000 + ")" * 5_000, "+".join("1" for _ in range(20_000))),

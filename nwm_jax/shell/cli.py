@@ -32,7 +32,7 @@ import nwm_jax.experiments  # noqa: F401 (registers them)
 from nwm_jax import files
 from nwm_jax.config import grammar
 from nwm_jax.config.validate import validate
-from nwm_jax.errors import UserError, nearest, shorten
+from nwm_jax.errors import UserError, nearest, reason, shorten
 from nwm_jax.shell import usage
 from nwm_jax.shell.config_flags import (
     config_flag,
@@ -136,6 +136,14 @@ def _line(error: Exception, flag_values: flags.FlagValues) -> str | None:
         return _flag_message(error, flag_values)
     if isinstance(error, jax.errors.JaxRuntimeError) and mesh.is_lost_peer(error):
         return str(mesh.lost_peer(error, "to go on"))
+    if isinstance(error, MemoryError) or (
+        isinstance(error, jax.errors.JaxRuntimeError)
+        and "RESOURCE_EXHAUSTED" in str(error)
+    ):
+        return (
+            f"not enough memory ({reason(error)[:150]}): lower batch_size, or the sizes of "
+            "the data or the model"
+        )
     if isinstance(error, OSError) and (
         error.errno in _MACHINE_ERRORS or error.filename
     ):

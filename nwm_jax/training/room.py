@@ -8,7 +8,6 @@ import math
 from typing import Any
 
 import jax
-import optax
 from jax.sharding import Mesh
 
 from nwm_jax import files
@@ -16,9 +15,7 @@ from nwm_jax.training import state as states
 from nwm_jax.training.task import Task
 
 
-def check(
-    config: Any, task: Task, optimizer: optax.GradientTransformation, mesh: Mesh
-) -> None:
+def check(config: Any, task: Task, state: states.TrainState, mesh: Mesh) -> None:
     """Refuses a run whose weights, examples or data need more memory than there is.
 
     The state of training (weights, averages of the optimizer) lies on every device, one
@@ -27,7 +24,7 @@ def check(
     Args:
       config: read are `batch_size` and `eval.batch_size`.
       task: what is trained, see `Task.check_size` and `Task.bytes_per_example`.
-      optimizer: the gradient transformation.
+      state: the shapes of the state, as `state.abstract` returns them.
       mesh: the devices.
 
     Raises:
@@ -35,7 +32,6 @@ def check(
     """
     task.check_size()
     memory = _memory(mesh)
-    state = states.abstract(task, optimizer, mesh)
     weights = size(state) + size(state.params)
     number = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
     files.check_memory(

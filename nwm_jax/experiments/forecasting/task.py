@@ -20,6 +20,7 @@ import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
+from nwm_jax import files
 from nwm_jax.data import Source, identity
 from nwm_jax.data.windows import train_windows
 from nwm_jax.errors import UserError, unknown
@@ -139,6 +140,9 @@ class Forecasting(Task):
 
     def check_size(self) -> None:
         """Refuses trajectories that this machine cannot simulate or keep."""
+        files.check_memory(
+            16 * self.num_eval, f"eval.num_windows={self.num_eval}", "score fewer"
+        )
         if check := getattr(self.source, "check_size", None):
             check()
 

@@ -99,9 +99,7 @@ class SequenceTask(Task):
         step = 4 * self._sizes["inputs"]
         if not self.config.remat:
             shape = (1, self._sizes["inputs"])
-            step += room.size(
-                jax.eval_shape(lambda: self.cell.initialize_carry(shape))
-            )
+            step += room.size(jax.eval_shape(lambda: self.cell.initialize_carry(shape)))
         return float(self.units_per_example * step)
 
     def forward_flops(self) -> float:
