@@ -44,7 +44,6 @@ def main(argv: list[str]) -> int:
     for note in (screen.forewarn(config, task), *screen.advice()):
         if note:
             screen.say(note)
-    task.evaluations()  # what the data cannot give is found before the first step
     result = loop.train(config, task, workdir, display=progress.Progress)
     if result.finished:
         run = opened.open_run(workdir, task.scored, task=task)
