@@ -23,6 +23,7 @@ from nwm_jax.config import grammar
 PRESETS = {
     "paper": {},
     "laptop": {
+        "protocol": "laptop-v2",
         "batch_size": 8,
         "num_steps": 4_000,
         "optimizer.clip": 0.1,
@@ -45,6 +46,7 @@ PRESETS = {
         "data.num_frames": 64,
         "data.num_test": 32,
         "data.num_train": 64,
+        "data.num_valid": 32,
         "model.conv_channels": 4,
         "model.latent": 8,
         "model.num_target": 12,
@@ -63,6 +65,7 @@ PRESETS = {
         "model.units": 796,
     },
     "fair_laptop": {
+        "protocol": "fair_laptop-v2",
         "batch_size": 8,
         "num_steps": 4_000,
         "optimizer.clip": 0.1,
@@ -76,6 +79,22 @@ PRESETS = {
         "model.num_target": 29,
         "model.units": 562,
         "checkpoint_every": 500,
+    },
+    "night": {
+        "protocol": "night",
+        "batch_size": 8,
+        "num_steps": 40_000,
+        "optimizer.clip": 0.1,
+        "optimizer.learning_rate": 0.002,
+        "optimizer.schedule": "cosine",
+        "optimizer.warmup_steps": 40,
+        "data.num_test": 2_000,
+        "data.num_train": 20_000,
+        "model.conv_channels": 8,
+        "model.units": 100,
+        "eval.every": 1_000,
+        "checkpoint_every": 1_000,
+        "log_every": 500,
     },
 }
 
@@ -110,6 +129,7 @@ def get_config(argument: str = "") -> ConfigDict:
                 "num_frames": 256,  # frames of a trajectory
                 "num_test": 20_000,  # trajectories to test on
                 "num_train": 50_000,  # trajectories to train on
+                "num_valid": 512,  # trajectories that training is followed on
                 "path": "",  # files of your own; empty: made or downloaded
             },
             "model": {

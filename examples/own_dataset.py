@@ -24,6 +24,7 @@ class BouncingDisc:
 
     Args:
       num_train: trajectories of the training split.
+      num_valid: trajectories of the validation split.
       num_test: trajectories of the test split.
       num_frames: frames of a trajectory.
       dt: time between frames.
@@ -34,10 +35,16 @@ class BouncingDisc:
     origin = "lower"
 
     def __init__(
-        self, num_train: int, num_test: int, num_frames: int, dt: float, seed: int
+        self,
+        num_train: int,
+        num_valid: int,
+        num_test: int,
+        num_frames: int,
+        dt: float,
+        seed: int,
     ) -> None:
         self.num_frames, self._dt, self._seed = num_frames, dt, seed
-        self._sizes = {"train": num_train, "test": num_test}
+        self._sizes = {"train": num_train, "valid": num_valid, "test": num_test}
 
     def size(self, split: str) -> int:
         """Returns the number of trajectories of a split."""
@@ -73,10 +80,10 @@ class BouncingDisc:
         return batch["states"]
 
 
-def read(*, cache_dir, num_train, num_test, num_frames, dt, seed):
+def read(*, cache_dir, num_train, num_valid, num_test, num_frames, dt, seed):
     """Opens the dataset; nothing of it is kept on disk."""
     del cache_dir
-    return BouncingDisc(num_train, num_test, num_frames, dt, seed)
+    return BouncingDisc(num_train, num_valid, num_test, num_frames, dt, seed)
 
 
 forecasting.register_dataset("bouncing", dt=0.05, read=read)

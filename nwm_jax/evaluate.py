@@ -13,6 +13,7 @@ if __name__ == "__main__":
 
 from absl import flags
 
+from nwm_jax.config import presets
 from nwm_jax.errors import UserError
 from nwm_jax.models import ForecastModel
 from nwm_jax.runs import opened, report
@@ -47,6 +48,14 @@ DATA = flags.DEFINE_string(
     "_long_trajectory set where it has one",
     flag_values=FLAGS,
 )
+SPLIT = flags.DEFINE_enum(
+    "split",
+    "test",
+    ["test", "valid"],
+    "which data: test (eval.json), or of forecasts valid, which training was followed "
+    "on (eval_valid.json)",
+    flag_values=FLAGS,
+)
 INPUT = flags.DEFINE_string(
     "input", None, "clips to forecast, a .npy file of uint8 images", flag_values=FLAGS
 )
@@ -73,6 +82,8 @@ def main(argv: list[str]) -> int:
         raise UserError("--input and --output go together: give both or none")
     if DATA.value and (METRICS.value or INPUT.value):
         raise UserError("--data goes without --metrics and --input")
+    if SPLIT.value != "test" and (DATA.value or INPUT.value):
+        raise UserError("--split goes without --data and --input")
     run = opened.open_run(
         WORKDIR.value, opened.which(WHICH.value), counter=screen.counter
     )
@@ -83,7 +94,11 @@ def main(argv: list[str]) -> int:
         written = opened.forecast(run, INPUT.value, OUTPUT.value, horizon)
         screen.say(f"forecast {horizon} frames: {written}")
     else:
-        scores = opened.evaluate(run, METRICS.value, screen.scoring, DATA.value or "")
+        if changed := presets.changed(run.config):
+            screen.say(f"note: {changed}")
+        scores = opened.evaluate(
+            run, METRICS.value, screen.scoring, DATA.value or "", SPLIT.value
+        )
         screen.say(screen.scores(run.task, scores))
         if mesh.is_primary():
             screen.say(f"report: {report.write(run.workdir)}")

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import stat
 import tempfile
 import time
@@ -82,8 +83,17 @@ def _sweep(path: pathlib.Path) -> None:
 
 
 def write_json(path: str | os.PathLike, value: Any) -> pathlib.Path:
-    """Writes `value` as indented JSON, atomically."""
-    return write_atomic(path, json.dumps(value, indent=2) + "\n")
+    """Writes `value` as indented JSON, atomically; lists of numbers in one line."""
+    text = _NUMBERS.sub(_one_line, json.dumps(value, indent=2))
+    return write_atomic(path, text + "\n")
+
+
+# What JSON's own strings cannot hold: a bracket and a line's end.
+_NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")
+
+
+def _one_line(numbers: re.Match) -> str:
+    return f"[{' '.join(numbers[0][1:-1].split())}]"
 
 
 def check_file(path: str | os.PathLike) -> pathlib.Path:

@@ -13,7 +13,7 @@ import os
 from absl import flags
 
 from nwm_jax.config import grammar
-from nwm_jax.runs import drawing, opened, report
+from nwm_jax.runs import drawing, opened, report, scores
 from nwm_jax.shell import cli, memory, progress, screen
 from nwm_jax.training import loop, mesh, peers
 from nwm_jax.training.registry import build
@@ -44,7 +44,11 @@ def main(argv: list[str]) -> int:
     for note in (screen.forewarn(config, task), *screen.advice()):
         if note:
             screen.say(note)
-    result = loop.train(config, task, workdir, display=progress.Progress)
+    try:
+        result = loop.train(config, task, workdir, display=progress.Progress)
+    except loop.NonFiniteError as error:
+        scores.write_divergence(workdir, config, task, error)
+        raise
     if result.finished:
         run = opened.open_run(workdir, task.scored, task=task)
         screen.say(screen.scores(task, opened.evaluate(run, counter=screen.scoring)))

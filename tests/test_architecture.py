@@ -112,8 +112,8 @@ def test_the_root_is_lazy():
 
 def test_the_root_is_imported_at_once():
     program = (
-        "import time; began = time.perf_counter(); import nwm_jax; "
-        "print(time.perf_counter() - began)"
+        "import time; began = time.process_time(); import nwm_jax; "
+        "print(time.process_time() - began)"
     )
     # The least of a few, because the machine may be busy.
     assert min(float(_run(program).stdout) for _ in range(3)) < 0.05

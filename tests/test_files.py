@@ -67,6 +67,18 @@ def test_names_that_climb_out_of_an_archive_are_names_only(tmp_path):
     assert sorted(tmp_path.parent.rglob("*")) == before
 
 
+def test_lists_of_numbers_stand_in_one_line(tmp_path):
+    value = {
+        "a": [1, 2.5, None],
+        "b": ["x, [\n1]", 2],
+        "c": [[1, 2], []],
+        "d": "[\n1\n]",
+    }
+    path = files.write_json(tmp_path / "x.json", value)
+    assert files.read_json(path) == value
+    assert '"a": [1, 2.5, null]' in path.read_text()
+
+
 def test_what_a_killed_writer_left_goes_with_a_later_write(tmp_path):
     old, fresh, other = (
         tmp_path / name for name in (".eval.json.abcd1234", ".eval.json.efgh5678", ".x")

@@ -19,7 +19,7 @@ from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell
 from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
 from nwm_jax.modules.stacked import StackedCell
 from nwm_jax.modules.topographic_cell import TopographicCell
-from nwm_jax.runs import opened
+from nwm_jax.runs import opened, scores
 from nwm_jax.training import mesh, optimizer, registry
 from nwm_jax.training import state as states
 
@@ -161,8 +161,8 @@ def test_a_run_in_either_mode_is_the_same_run(tmp_path):
             capture_output=True,
         )
         run = opened.open_run(folder)
-        scores = opened.read_scores(folder)
-        found.append((functional.split(run.model)[1], scores["mse"]))
+        stored = scores.read_scores(folder)
+        found.append((functional.split(run.model)[1], stored["mse"]))
     (single, mse), (double, mse_double) = found
     jax.tree.map(np.testing.assert_array_equal, single, double)
     assert mse == mse_double

@@ -24,7 +24,7 @@ CONFIG = (
     "log_every=2,checkpoint_every=5,eval.every=5,eval.horizon=4,eval.num_windows=5,"
     "eval.num_mean_windows=7,eval.batch_size=4"
 )
-CLOCKS = {"seconds", "steps_per_s", "frames_per_s"}
+CLOCKS = {"seconds", "cpu_seconds", "steps_per_s", "frames_per_s"}
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 

@@ -87,7 +87,8 @@ def apply(
     Args:
       config: the plain config, changed and locked.
       argument: ``preset,key=value,...``.
-      presets: for each preset, the dotted fields in which it differs from plain.
+      presets: for each preset, the dotted fields in which it differs from plain; where
+        its `protocol` is not among them, that is the preset's name.
       short: names by which the argument may call some dotted fields.
 
     Returns:
@@ -99,10 +100,10 @@ def apply(
     preset, overrides = parse(argument)
     if preset not in presets:
         raise unknown("preset", preset, presets)
+    config.preset = config.protocol = preset
     for field, value in presets[preset].items():
         group, key = _locate(config, field)
         group[key] = value
-    config.preset = config.protocol = preset
     names = short or {}
     override_all(config, [(names.get(field, field), text) for field, text in overrides])
     return config.lock()

@@ -14,8 +14,17 @@ from ml_collections import ConfigDict
 from nwm_jax.config import grammar
 from nwm_jax.errors import UserError, nearest
 from nwm_jax.training import registry
+from nwm_jax.training.fields import preset_changed
 
-__all__ = ["define", "definitions", "from_dict", "load", "summary", "template"]
+__all__ = [
+    "changed",
+    "define",
+    "definitions",
+    "from_dict",
+    "load",
+    "summary",
+    "template",
+]
 
 
 def definitions() -> dict[str, Callable[[str], ConfigDict]]:
@@ -63,6 +72,22 @@ def define(path: str | os.PathLike) -> None:
     if not match:
         raise UserError(f"{path} is not a config file: its name must end in .py")
     _run(pathlib.Path(match[1]))
+
+
+def changed(config: Mapping[str, Any]) -> str:
+    """Returns one line if the preset of an older config has changed since; else "".
+
+    Args:
+      config: a config that was stored with a run.
+    """
+    plain = template(config)
+    if plain is None:
+        return ""
+    try:
+        now = load(f"{plain.name}:{config['preset']}")
+    except (UserError, KeyError):
+        return ""
+    return preset_changed(config, now)
 
 
 def load(spec: str) -> ConfigDict:

@@ -45,27 +45,26 @@ def open_states(
     spec: suite.Spec,
     *,
     cache_dir: str | os.PathLike = "",
-    num_train: int,
-    num_test: int,
     num_frames: int,
     dt: float,
     seed: int,
     progress: Progress | None = None,
+    **sizes: int,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Opens the simulated trajectories of a dataset, computing them if need be.
 
     Args:
       spec: the dataset.
       cache_dir: folder of the cache, see `cache_root`.
-      num_train: trajectories of the training split.
-      num_test: trajectories of the test split.
       num_frames: T, frames per trajectory.
       dt: time between frames.
       seed: seed of the trajectories.
       progress: called as progress(done, total), in trajectories, while computing.
+      **sizes: `num_<split>`, the trajectories of every split that is wanted: of
+        `trajectories.SPLITS`. Splits that are opened together share a folder.
 
     Returns:
-      For "train" and "test" the memory-mapped arrays of
+      For every split the memory-mapped arrays of
       `trajectories.simulate_chunk`, `[N, ...]` each, real numbers as float32.
 
     Raises:
@@ -74,17 +73,18 @@ def open_states(
     settings = {
         "format": FORMAT,
         "spec": _plain(spec),
-        "num_train": int(num_train),
-        "num_test": int(num_test),
+        **{name: int(size) for name, size in sizes.items()},
         "num_frames": int(num_frames),
         "dt": float(dt),
         "seed": int(seed),
     }
+    splits = {name.removeprefix("num_"): int(size) for name, size in sizes.items()}
     return open_folder(
         spec.name,
         settings,
-        lambda folder: _write_arrays(folder, spec, settings, progress),
+        lambda folder: _write_arrays(folder, spec, settings, splits, progress),
         cache_dir,
+        tuple(splits),
     )
 
 
@@ -93,7 +93,7 @@ def open_folder(
     settings: dict,
     write: Callable[[pathlib.Path], dict[str, dict[str, int]]],
     cache_dir: str | os.PathLike = "",
-    splits: Sequence[str] = trajectories.SPLITS,
+    splits: Sequence[str] = ("train", "test"),
 ) -> dict[str, dict[str, np.ndarray]]:
     """Opens arrays that were computed before, or computes them.
 
@@ -205,10 +205,13 @@ def _make(
 
 
 def _write_arrays(
-    folder: pathlib.Path, spec: suite.Spec, settings: dict, progress: Progress | None
+    folder: pathlib.Path,
+    spec: suite.Spec,
+    settings: dict,
+    sizes: dict[str, int],
+    progress: Progress | None,
 ) -> dict[str, dict[str, int]]:
     """Writes `<array>-<split>.npy`, chunk after chunk; their sizes and checksums."""
-    sizes = {"train": settings["num_train"], "test": settings["num_test"]}
     chunk_size = trajectories.chunk_size(settings["num_frames"])
     work = [
         (split, chunk)

@@ -9,8 +9,10 @@ import numpy as np
 from nwm_jax.data.host import float64_on_cpu
 from nwm_jax.data.specs import Spec
 
-# Streams of random numbers: never renumber, or every seeded dataset changes.
-SPLITS = {"train": 0, "test": 1}
+# Streams of random numbers: never renumber, or every seeded dataset changes. What is
+# drawn again comes from the streams that follow, two further at each attempt.
+SPLITS = {"train": 0, "test": 1, "valid": 2**31}
+_ATTEMPT = 2
 
 _CHUNK = 1024  # about what a core's cache holds
 _FRAMES = 1024 * 512  # of all trajectories of a chunk together, a bound on memory
@@ -44,7 +46,7 @@ def simulate_chunk(
 
     Args:
       spec: the dataset.
-      split: "train" or "test".
+      split: "train", "valid" or "test".
       chunk: which block of trajectories.
       num_frames: T, frames per trajectory, the initial state included.
       dt: time between frames.
@@ -82,7 +84,7 @@ def _drawn(
     """What trajectories begin with; other numbers for each attempt."""
     with float64_on_cpu():
         stream = jax.random.key(seed % 2**63, impl="threefry2x32")
-        stream = jax.random.fold_in(stream, SPLITS[split] + len(SPLITS) * attempt)
+        stream = jax.random.fold_in(stream, SPLITS[split] + _ATTEMPT * attempt)
         drawn = _sample_chunk(spec, stream, first)
         return jax.tree.map(lambda a: np.array(a[:count]), drawn)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nwm_jax.figures import curves
-from nwm_jax.runs import opened, workdirs
+from nwm_jax.runs import opened, scores, workdirs
 from nwm_jax.training import writers
 
 
@@ -31,11 +31,11 @@ def draw(
     folder.mkdir(exist_ok=True)
     paths = run.task.figures(run.model, folder)
     title = run.config.name
-    scored = opened.read_scores(run.workdir)
+    scored = scores.read_scores(run.workdir)
     if "per_frame" in scored and scored["step"] != run.step:
         if say:
             say(
-                f"error.png is left out: {opened.EVALUATION} is of step "
+                f"error.png is left out: {scores.EVALUATION} is of step "
                 f"{scored['step']}, the figures are of step {run.step}; run "
                 f"python -m nwm_jax.evaluate with --which={run.step} first"
             )

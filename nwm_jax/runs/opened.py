@@ -27,12 +27,11 @@ from nwm_jax.errors import UserError, reason
 from nwm_jax.models.compiled import check_shape
 from nwm_jax.modules import functional
 from nwm_jax.modules.cells import OscillatorCell
+from nwm_jax.runs import scores
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
 from nwm_jax.training.registry import build
 from nwm_jax.training.task import Counter, Task
-
-EVALUATION = "eval.json"
 
 
 class Run(NamedTuple):
@@ -207,8 +206,9 @@ def evaluate(
     metrics: Sequence[str] = (),
     counter: Counter | None = None,
     data: str = "",
+    split: str = "test",
 ) -> dict[str, Any]:
-    """Scores a run on fixed sets of test examples and writes eval.json.
+    """Scores a run on fixed sets of examples and writes eval.json.
 
     What eval.json holds of this step already is kept beside what is computed. If there
     is nothing of this step, the task's own scores are computed too.
@@ -219,6 +219,8 @@ def evaluate(
       counter: called with the name of each metric, gives its progress(done, total).
       data: other data than the run's own, whose metrics are computed instead of
         `metrics`; see `Task.evaluation_on`.
+      split: "test", or "valid", which training was followed on: its scores go to
+        eval_valid.json.
 
     Returns:
       What eval.json holds: "protocol", "step", "num_windows", ... and the summaries of
@@ -228,25 +230,23 @@ def evaluate(
     Raises:
       UserError: an unknown metric, or one that the data cannot give.
     """
+    path = run.workdir / scores.EVALUATION
+    if split == "valid":
+        path = run.workdir / scores.VALIDATION
+        if run.task.validation is None:
+            raise UserError(
+                f"the data of {run.config.name} has no split {split} of its own: "
+                f"{scores.EVALUATION} has all scores"
+            )
+        run = run._replace(task=run.task.validation)
     if data:
         chosen = run.task.evaluation_on(data)
     else:
         chosen = run.task.evaluations(metrics)
     _, params, state = functional.split(run.model)
-    report = {
-        "protocol": run.config.protocol,
-        "name": run.config.name,
-        "dataset": run.task.dataset,
-        "model": run.config.model.name,
-        "preset": run.config.preset,
-        "seed": run.config.seed,
-        "step": run.step,
-        "num_windows": run.task.num_eval,
-        "num_parameters": functional.count(params),
-    }
-    if path := run.config.data.get("path"):
-        report["path"] = path  # whose data "dataset" names
-    kept = mesh.on_primary(lambda: _scored(run, report))
+    report = scores.head(run.config, run.task, run.step, params)
+    report |= {"split": split} if split != "test" else {}
+    kept = mesh.on_primary(lambda: scores.kept(path, report))
     if not kept and run.task not in chosen.values():
         chosen = {run.config.task: run.task} | chosen
     for name, evaluation in chosen.items():
@@ -258,34 +258,11 @@ def evaluate(
             evaluation.eval_batch_size,
             progress=counter(name) if counter else None,
         )
-    report = _without_nan(report | kept)
+    report = scores.without_nan(report | kept)
+    report |= mesh.on_primary(lambda: scores.spent(run.workdir, run.step))
     if mesh.is_primary():
-        files.write_json(run.workdir / EVALUATION, report)
+        files.write_json(path, report)
     return report
-
-
-def read_scores(workdir: str | os.PathLike) -> dict[str, Any]:
-    """Reads what `evaluate` wrote.
-
-    Args:
-      workdir: the folder of a run.
-
-    Returns:
-      What eval.json holds; {} where it is missing, damaged or of something else.
-    """
-    try:
-        found = files.read_json(pathlib.Path(workdir) / EVALUATION)
-    except UserError:
-        return {}
-    whole = isinstance(found, dict) and {"protocol", "step"} <= found.keys()
-    return found if whole else {}
-
-
-def _scored(run: Run, head: dict[str, Any]) -> dict[str, Any]:
-    """The scores in eval.json, if they are of the same weights and windows."""
-    stored = read_scores(run.workdir)
-    same = all(stored.get(name) == value for name, value in head.items())
-    return {k: v for k, v in stored.items() if k not in head} if same else {}
 
 
 def forecast(
@@ -341,12 +318,3 @@ def forecast(
     buffer = io.BytesIO()
     np.save(buffer, means)
     return files.write_atomic(target, buffer.getvalue())
-
-
-def _without_nan(value: Any) -> Any:
-    """Puts None instead of numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

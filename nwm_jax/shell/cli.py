@@ -11,30 +11,38 @@
         cli.run(main, FLAGS)
 
 Whatever the user can mend ends with one line ``error: ...`` on stderr and exit code
-2; what is our mistake keeps its traceback.
+2; bugs keep their traceback.
 """
 
-import contextlib
 import errno
 import os
 import pathlib
 import re
 import sys
 import tempfile
-import textwrap
 import traceback
 from collections.abc import Callable, Sequence
 
 import jax
 from absl import flags
-from ml_collections import ConfigDict
 
 import nwm_jax.experiments  # noqa: F401 (registers them)
 from nwm_jax import files
-from nwm_jax.config import base, grammar, presets
+from nwm_jax.config import grammar
 from nwm_jax.config.validate import validate
 from nwm_jax.errors import UserError, nearest, shorten
-from nwm_jax.training import mesh, peers, registry, signals
+from nwm_jax.shell import usage
+from nwm_jax.shell.config_flags import (
+    config_flag,
+    define,
+    definitions_flag,
+    take_overrides,
+    takes_config,
+)
+from nwm_jax.shell.usage import is_from_absl
+from nwm_jax.training import mesh, peers, signals
+
+__all__ = ["config_flag", "define", "definitions_flag", "parse", "run"]
 
 # Errors of the machine, not of the program: no right to write, disk full, ...
 _MACHINE_ERRORS = (
@@ -51,78 +59,6 @@ _MACHINE_ERRORS = (
     errno.ELOOP,
 )
 _HELP = ("-h", "-help", "--help", "--helpfull", "--helpshort")
-
-
-class _ConfigParser(flags.ArgumentParser):
-    """Reads ``path/to/file.py:argument`` or ``name:argument``."""
-
-    def parse(self, argument: str | ConfigDict) -> ConfigDict:
-        if isinstance(argument, ConfigDict):
-            return argument
-        return presets.load(argument)
-
-    def flag_type(self) -> str:
-        return "config"
-
-
-def config_flag(
-    flag_values: flags.FlagValues = flags.FLAGS,
-    *,
-    required: bool = True,
-) -> flags.FlagHolder:
-    """Defines ``--config`` and with it every ``--config.field=value``.
-
-    Args:
-      flag_values: where to define it.
-      required: whether a missing ``--config`` is a mistake.
-
-    Returns:
-      The holder; within `main`, its `value` is the config with the overrides applied
-      and its ranges checked, or None.
-    """
-    return flags.DEFINE(
-        _ConfigParser(),
-        "config",
-        None,
-        "the experiment: file.py:preset,field=value,... or a name that comes with the "
-        "package, such as pendulum_nwm2d:laptop; set any field with "
-        "--config.field=value",
-        flag_values=flag_values,
-        serializer=flags.ArgumentSerializer(),
-        required=required,
-    )
-
-
-def definitions_flag(
-    flag_values: flags.FlagValues = flags.FLAGS,
-) -> flags.FlagHolder:
-    """Defines a ``--config`` that is run for what it registers, see `define`."""
-    return flags.DEFINE_string(
-        "config",
-        None,
-        "a config file of your own that the run was trained with, if it defines a cell, "
-        "a model, a dataset or a task: file.py, or all that stood there in training",
-        flag_values=flag_values,
-    )
-
-
-def define(path: str | None) -> None:
-    """Registers what a user's config file defines; nothing for None.
-
-    A workdir names its model and its task alone: to read one never runs a file.
-
-    Raises:
-      UserError: no such file, or it raises.
-    """
-    if path:
-        presets.define(path)
-
-
-def _takes_config(flag_values: flags.FlagValues) -> bool:
-    """Whether ``--config`` is the experiment, with its overrides."""
-    return "config" in flag_values and isinstance(
-        flag_values["config"].parser, _ConfigParser
-    )
 
 
 def run(
@@ -151,7 +87,7 @@ def run(
     """
     argv = list(sys.argv if argv is None else argv)
     if any(argument in _HELP for argument in argv[1:]):
-        print(_help(main, flag_values, argv))
+        print(usage.text(main, flag_values, argv))
         raise SystemExit(0)
     try:
         _check_exit_variable()
@@ -220,12 +156,12 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
       flags.Error: a mistake in another flag.
     """
     overrides = []
-    if _takes_config(flag_values):
-        argv, overrides = _take_overrides(argv)
+    if takes_config(flag_values):
+        argv, overrides = take_overrides(argv)
     _check_flag_files(argv)
     rest = flag_values(argv)
     _refuse_empty(flag_values)
-    config = flag_values["config"].value if _takes_config(flag_values) else None
+    config = flag_values["config"].value if takes_config(flag_values) else None
     if overrides and config is None:
         raise UserError(f"--config.{overrides[0][0]} needs --config=... beside it")
     if config is not None:
@@ -289,31 +225,6 @@ def enable_compilation_cache() -> pathlib.Path | None:
     return folder
 
 
-def _take_overrides(
-    argv: Sequence[str],
-) -> tuple[list[str], list[tuple[str, str | None]]]:
-    """Takes ``--config.field=value`` and its other spellings out of the arguments."""
-    kept, overrides, queue = [], [], list(argv)
-    while queue:
-        argument = queue.pop(0)
-        if argument == "--":
-            kept += [argument, *queue]
-            break
-        match = re.match(r"--?(no)?config\.([^=]*)(?:=(.*))?$", argument, re.DOTALL)
-        if not match:
-            kept.append(argument)
-            continue
-        negated, field, text = match.groups()
-        if negated and text is not None:
-            raise UserError(f"--noconfig.{field} takes no value")
-        if negated:
-            text = "false"
-        elif text is None and queue and not queue[0].startswith("--"):
-            text = queue.pop(0)
-        overrides.append((field, text))
-    return kept, overrides
-
-
 def _flag_message(error: flags.Error, flag_values: flags.FlagValues) -> str:
     """Says in one line what absl found wrong with a flag."""
     if isinstance(error.__context__, UserError):  # from the config's parser
@@ -337,65 +248,14 @@ def _not(kind: str) -> str:
 
 
 def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:
-    config = flag_values["config"].value if _takes_config(flag_values) else None
+    config = flag_values["config"].value if takes_config(flag_values) else None
     fields = grammar.flatten(config) if config is not None else {}
     same = [field for field in fields if name in (field, field.rpartition(".")[2])]
     if same:
         return f"unknown flag --{name}; did you mean '--config.{same[0]}'?"
-    own = [flag for flag in sorted(flag_values) if not _is_from_absl(flag, flag_values)]
+    own = [flag for flag in sorted(flag_values) if not is_from_absl(flag, flag_values)]
     prefixed = [f"--{flag}" for flag in own]
     return f"unknown flag --{name}; {nearest(f'--{name}', prefixed)}"
-
-
-def _is_from_absl(flag: str, flag_values: flags.FlagValues) -> bool:
-    module = flag_values.find_module_defining_flag(flag) or ""
-    return module.startswith("absl.")
-
-
-def _help(main: Callable, flag_values: flags.FlagValues, argv: Sequence[str]) -> str:
-    """The verb's docstring, its flags and the fields of its config."""
-    module = sys.modules[main.__module__]
-    spec = getattr(module, "__spec__", None)
-    name = spec.name.removesuffix(".__main__") if spec else ""
-    program = f"python -m {name}" if spec else pathlib.Path(argv[0]).name
-    lines = [f"usage: {program} [--flag=value ...]", "", (module.__doc__ or "").strip()]
-    own = [name for name in sorted(flag_values) if not _is_from_absl(name, flag_values)]
-    lines += ["", "flags:"] if own else []
-    for name in own:
-        flag = flag_values[name]
-        default = "" if flag.default is None else f" (default: {flag.default})"
-        lines.append(f"  --{name}")
-        lines += textwrap.wrap(
-            f"{flag.help}{default}",
-            84,
-            initial_indent=" " * 6,
-            subsequent_indent=" " * 6,
-            break_on_hyphens=False,
-        )
-    if _takes_config(flag_values):
-        lines += ["", *_config_help(argv)]
-    return "\n".join(lines)
-
-
-def _config_help(argv: Sequence[str]) -> list[str]:
-    spec = "pendulum_nwm2d"
-    for argument in argv:
-        match = re.match(r"--?config=(.*)", argument, re.DOTALL)
-        spec = match[1] if match else spec
-    lines = textwrap.wrap(
-        f"configs in the package: {presets.summary()}", 88, subsequent_indent="  "
-    )
-    with contextlib.suppress(UserError):
-        config = presets.load(spec)
-        experiment = registry.find(config.get("task"))
-        known = base.FIELDS | (experiment.fields() if experiment else {})
-        if experiment and experiment.presets:
-            lines += ["", f"presets of {spec}: {', '.join(experiment.presets)}"]
-        lines += ["", f"fields of {spec}, each set by --config.field=value:"]
-        for name, value in grammar.flatten(config).items():
-            meaning = f"  ({known[name].meaning})" if name in known else ""
-            lines.append(f"  {name} = {value!r}{meaning}")
-    return lines
 
 
 def _mark_global_flags_as_parsed() -> None:

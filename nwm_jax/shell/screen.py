@@ -21,7 +21,7 @@ from nwm_jax.training.task import Task
 _PASSES, _EFFICIENCY = 3.0, 1.0
 _LINE_SECONDS = 5.0
 # Fields of eval.json that say what was evaluated.
-_HEAD = ("protocol", "name", "dataset", "model", "preset", "seed", "step")
+_HEAD = ("protocol", "name", "dataset", "model", "preset", "seed", "step", "split")
 
 
 def say(text: str) -> None:
@@ -105,7 +105,8 @@ def scores(task: Task | type[Task], report: Mapping[str, Any]) -> str:
       task: the run's task, or its class.
       report: what eval.json holds.
     """
-    what = "test windows" if "relative_mse" in report else "examples"
+    split = report.get("split", "test")
+    what = f"{split} windows" if "relative_mse" in report else "examples"
     head = (
         f"step {report['step']}, protocol {report['protocol']}, "
         f"{report['num_windows']} {what}:"

@@ -3,7 +3,7 @@
 import io
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -27,7 +27,17 @@ DISPATCH_SECONDS = 1.0
 
 
 class NonFiniteError(UserError, FloatingPointError):
-    """The loss or the gradient was not finite; the bad update was not applied."""
+    """The loss or the gradient was not finite; the bad update was not applied.
+
+    Args:
+      message: one line.
+      step: the number of updates before it.
+      metrics: what that step had, "loss" and "grad_norm" among it.
+    """
+
+    def __init__(self, message: str, step: int = 0, metrics: Mapping | None = None):
+        super().__init__(message)
+        self.step, self.metrics = step, dict(metrics or {})
 
 
 class _Called(Exception):
@@ -125,7 +135,8 @@ class _Run:
         self.group = dispatch.group_size(config.steps_per_dispatch)
         self.rows = meshes.process_rows(config.batch_size, mesh)
         self.rate = optimizer.learning_rate(config.optimizer, config.num_steps)
-        self.evaluate = evaluating.make_eval(task, mesh, config.eval.batch_size)
+        followed = task.validation or task
+        self.evaluate = evaluating.make_eval(followed, mesh, config.eval.batch_size)
         self.saver = checkpoint.Checkpointer(folder / "checkpoints", task.best)
         self.transform = transform
         self.saved: int | None = None
@@ -149,6 +160,7 @@ class _Run:
         self.step = int(self.state.step)
         self.saved = None if found is None else self.step
         self.seconds = extra.get("seconds", 0.0)
+        self.cpu_before = extra.get("cpu_seconds", 0.0) - time.process_time()
         self.stopped = extra.get("stopped", "")
         self.pending = extra.get("pending")
         self.tally = Tally(extra.get("tally"))
@@ -313,6 +325,7 @@ class _Run:
         row["frames_per_s"] = row["steps_per_s"] * frames
         row["learning_rate"] = float(self.rate(self.step - 1))
         row["seconds"] = self.seconds
+        row["cpu_seconds"] = self.cpu_before + time.process_time()
         sinks.write_all(self.writers, "train", self.step, row)
         return row
 
@@ -340,6 +353,7 @@ class _Run:
         """Writes a checkpoint of this step."""
         extra = {
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_before + time.process_time(),
             "stopped": self.stopped,
             "pending": self.pending,
             "tally": vars(self.tally),
@@ -365,7 +379,9 @@ class _Run:
             f"not finite in step {step + 1}: loss {metrics['loss']:.4g}, gradient norm "
             f"{metrics['grad_norm']:.4g}; that update was not applied and {kept}; see "
             f"{self.folder / 'nan_dump.json'}, and try a smaller "
-            "optimizer.learning_rate or optimizer.clip=1 in a new --workdir"
+            "optimizer.learning_rate or optimizer.clip=1 in a new --workdir",
+            step,
+            metrics,
         )
 
     def close(self) -> None:

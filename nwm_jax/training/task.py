@@ -22,7 +22,8 @@ class Task(Evaluation):
     """Everything that the training loop and the verbs know of an experiment.
 
     A task knows nothing of devices, checkpoints or progress bars. It is itself the
-    `training.evaluation.Evaluation` by which training is followed. A task of your own
+    `training.evaluation.Evaluation` of its results, and training is followed by it too
+    unless there is a `validation`. A task of your own
     sets `num_eval` and defines `init`, `batch`, `loss`, `eval_batch`, `score` and
     `summarise`; everything else has a default.
 
@@ -37,6 +38,8 @@ class Task(Evaluation):
         None if they do not.
       scored: which checkpoint is evaluated after training, "last" or "best".
       num_periodic: how many examples the evaluations during training see.
+      validation: the same scores of data that are neither trained nor tested on, by
+        which training is followed; None where the task's own do.
       units_per_example: frames (or tokens) of one example, for the speed that is shown.
       curve: the training metric whose curve is drawn; not the loss where a constant
         in it would hide the rest.
@@ -52,6 +55,7 @@ class Task(Evaluation):
     best: tuple[str, Literal["min", "max"]] | None = None
     scored: Literal["last", "best"] = "last"
     num_periodic: int = 64
+    validation: "Task | None" = None
     units_per_example: int = 1
     curve: str = "loss"
     followed: str = "loss"

@@ -15,7 +15,7 @@ from typing import Any
 from nwm_jax import files, folders
 from nwm_jax.errors import UserError, reason
 from nwm_jax.training import mesh as meshes
-from nwm_jax.training.fields import flatten
+from nwm_jax.training.fields import flatten, preset_changed
 
 CONFIG = "config.json"
 LOCK = ".lock"
@@ -162,11 +162,12 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
         new, content, notes = to_dict(config), dict(now), []
         if path.exists():
             old = _read(path, new)
+            preset = preset_changed(old["config"], new)
             changed = differences(old["config"], new)
             if changed and _has_steps(path.parent):
                 raise UserError(
                     f"{workdir} holds a run with another config ({'; '.join(changed)});"
-                    " take another --workdir or the old values"
+                    f" take another --workdir or the old values{preset and '; '}{preset}"
                 )
             if changed:
                 old_and_new = "; ".join(changed)
@@ -177,6 +178,7 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
                 content = {name: old.get(name, now[name]) for name in now}
                 content["resumed"] = [*old.get("resumed", []), now]
                 notes = _version_notes(content["versions"], now["versions"])
+                notes += [f"note: {preset}"] if preset else []
         files.write_json(path, {"config": new, **content})
         return notes
 

@@ -11,7 +11,7 @@ _MOST_CYCLES = 1024
 _MOST_NUMBERS = 1 << 21  # of products at once
 _NEWTON_STEPS = 5
 _CANDIDATES = 17
-_PLANE = 0.8  # of the goodness of local waves, from which one wave is as good
+_PLANE = 0.8  # of the variance of the phases, from which one wave is enough
 
 
 class Cycles(NamedTuple):
@@ -20,10 +20,10 @@ class Cycles(NamedTuple):
     Attributes:
       frame: int [n], the first frame of each.
       frequency: [n], radians per frame.
-      wave_number: [n], the mean |k| of the neighbourhoods, radians per unit of the
+      wave_number: [n], the median |k| of the neighbourhoods, radians per unit of the
         positions, weighted with the power that neighbours share.
       wave_vector: [n, 2], the mean k (row, column), weighted alike.
-      slowness: [n], the mean |k| / omega, frames per unit of the positions.
+      slowness: [n], the median |k| / omega, frames per unit of the positions.
       weight: [n], the power that neighbours share.
       goodness: [n], in [0, 1]: that power over the power that they have.
     """
@@ -57,31 +57,31 @@ def measure_cycles(signal: np.ndarray, sites: Sites) -> Cycles:
 
     Returns:
       `Cycles`, of at most 1,024 cycles evenly spread over the record. Neighbourhoods
-      are a quarter of a wavelength wide (standard deviation), at least 1.5 spacings, at
-      most a sixth of the array; the whole array is one wherever a single wave has 80 %
-      of the goodness of the many.
+      are an eighth of a wavelength wide (standard deviation), at least 1.5 spacings, at
+      most an eighth of the array; the whole array is one wherever a single wave explains
+      80 % of the variance of their phases.
     """
-    bounds = _cycles(signal, sites)
-    products = _products(signal, sites, bounds)
+    bounds, omega = _cycles(signal)
+    *products, modes = _products(signal, sites, bounds, omega)
     scale = 2.0 * sites.spacing
     for _ in range(2):
         found = _fit(products, sites, scale)
         weight = found["weight"].sum()
         mean = (found["weight"] * found["wave_number"]).sum() / weight if weight else 0
-        wide = sites.extent / 6
-        scale = np.clip(np.pi / 2 / mean if mean > 0 else wide, 0, wide)
+        wide = sites.extent / 8
+        scale = np.clip(np.pi / 4 / mean if mean > 0 else wide, 0, wide)
         scale = max(scale, 1.5 * sites.spacing)
     # One fit to all sites is surer than the mean of many, wherever it fits.
     whole = _fit(products, sites, np.inf)
-    plane = whole["goodness"] >= _PLANE * found["goodness"]
+    plane = _explained(modes, whole["wave_vector"], sites) >= _PLANE
     for name, value in whole.items():
         at = plane.reshape((-1,) + (1,) * (value.ndim - 1))
         found[name] = np.where(at, value, found[name])
     return Cycles(bounds[:, 0], **found)
 
 
-def _cycles(signal: np.ndarray, sites: Sites) -> np.ndarray:
-    """First and last (excluded) frame [n, 2] of cycles of the mean frequency."""
+def _cycles(signal: np.ndarray) -> tuple[np.ndarray, float]:
+    """First and last (excluded) frame [n, 2] of cycles of the mean frequency, and it."""
     length = len(signal)
     pairs = np.unique(np.linspace(0, length - 2, min(length - 1, 2048)).astype(int))
     turn = np.vdot(signal[pairs], signal[pairs + 1])
@@ -93,21 +93,27 @@ def _cycles(signal: np.ndarray, sites: Sites) -> np.ndarray:
     if count > _MOST_CYCLES:
         at = np.floor(np.arange(_MOST_CYCLES) * (count / _MOST_CYCLES)).astype(int)
         bounds = bounds[at]
-    return bounds
+    return bounds, omega
 
 
 def _products(
-    signal: np.ndarray, sites: Sites, bounds: np.ndarray
+    signal: np.ndarray, sites: Sites, bounds: np.ndarray, omega: float
 ) -> tuple[np.ndarray, ...]:
-    """Sums over each cycle, [n, E]: a_j conj(a_i), both with a lag of 1, |a_i a_j|."""
+    """Sums over each cycle, [n, E]: a_j conj(a_i), both with a lag of 1, |a_i a_j|.
+
+    And a exp(-i omega t), [n, N].
+    """
     first, second = sites.edges.T
     shape = (len(bounds), len(first))
     together, ahead, behind = (np.empty(shape, np.complex64) for _ in range(3))
     power = np.empty(shape, np.float32)
+    modes = np.empty((len(bounds), signal.shape[1]), np.complex64)
     for k, (start, stop) in enumerate(bounds):
         block = signal[start : stop + 1]
         i, j = block[:, first], block[:, second]
         here = i[:-1].conj()
+        turned = np.exp(-1j * omega * np.arange(len(block))).astype(block.dtype)
+        modes[k] = turned @ block
         together[k] = np.einsum("te,te->e", j[:-1], here)
         ahead[k] = np.einsum("te,te->e", j[1:], here)
         behind[k] = np.einsum("te,te->e", i[1:], j[:-1].conj())
@@ -115,7 +121,46 @@ def _products(
             np.einsum("te,te->e", here, i[:-1]).real
             * np.einsum("te,te->e", j[:-1].conj(), j[:-1]).real
         )
-    return together, ahead, behind, power
+    return together, ahead, behind, power, modes
+
+
+def _explained(modes: np.ndarray, k: np.ndarray, sites: Sites) -> np.ndarray:
+    """The part [n] of the variance of phases over the array that a plane explains.
+
+    With u(r) the mode less its plane, averaged over neighbourhoods so that noise has
+    little part in it, the variance of phases is -2 log( |sum u| / sum |u| ).
+    """
+    weights = _neighbourhood_sites(sites, sites.extent / 6)
+    turned = modes * np.exp(1j * (k @ sites.position.T)).astype(modes.dtype)
+    left, whole = (_variance(m @ weights) for m in (turned, modes))
+    return 1 - left / np.where(whole > 0, whole, np.inf)
+
+
+def _variance(u: np.ndarray) -> np.ndarray:
+    size = np.abs(u).sum(axis=-1)
+    agree = np.abs(u.sum(axis=-1)) / np.where(size > 0, size, 1)
+    return -2 * np.log(np.clip(agree, 1e-6, 1))
+
+
+def _neighbourhood_sites(sites: Sites, scale: float) -> np.ndarray:
+    """Weights [N, centres] of the sites."""
+    way = sites.position[:, None] - _centres(sites, scale)
+    square = np.sum(way**2, axis=-1) / (2 * scale**2)
+    return np.exp(-square).astype(np.float32)
+
+
+def _centres(sites: Sites, scale: float) -> np.ndarray:
+    """The middles [c, 2] of neighbourhoods, at most 6 x 6; of infinite ones 1."""
+    low, high = sites.position.min(axis=0), sites.position.max(axis=0)
+    centres = []
+    for a, b in zip(low, high):
+        n = (
+            1
+            if np.isinf(scale)
+            else int(np.clip(np.round((b - a) / 1.5 / scale), 1, 6))
+        )
+        centres.append(a + (b - a) * (np.arange(n) + 0.5) / n)
+    return np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 def _fit(
@@ -147,12 +192,25 @@ def _fit(
     share = shared / np.where(total > 0, total, 1)[:, None]
     return {
         "frequency": (share * omega).sum(axis=-1),
-        "wave_number": (share * number).sum(axis=-1),
+        "wave_number": _median(number, shared),
         "wave_vector": (share[..., None] * k).sum(axis=1),
-        "slowness": (share * number / omega).sum(axis=-1),
+        "slowness": _median(number / omega, shared),
         "weight": total / count,
         "goodness": np.clip(total / np.where(had > 0, had, 1).sum(axis=-1), 0, 1),
     }
+
+
+def _median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The weighted medians [n] over the last axis.
+
+    About a source waves go all ways: the neighbourhoods there have a mean that is too
+    small, and a median over the array leaves them out.
+    """
+    order = np.argsort(values, axis=-1)
+    total = np.cumsum(np.take_along_axis(weights, order, -1), axis=-1)
+    half = (total >= total[:, -1:] / 2).argmax(axis=-1)
+    at = np.take_along_axis(order, half[:, None], -1)
+    return np.take_along_axis(values, at, -1)[:, 0]
 
 
 def _kinds(sites: Sites) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -174,16 +232,7 @@ def _neighbourhoods(
 ) -> scipy.sparse.csr_matrix:
     """Weights [centres * kinds, E] of the pairs, row centre * kinds + kind."""
     middle = sites.position[sites.edges[:, 0]] + sites.step / 2
-    low, high = sites.position.min(axis=0), sites.position.max(axis=0)
-    centres = []
-    for a, b in zip(low, high):
-        n = (
-            1
-            if np.isinf(scale)
-            else int(np.clip(np.round((b - a) / (1.5 * scale)), 1, 6))
-        )
-        centres.append(a + (b - a) * (np.arange(n) + 0.5) / n)
-    centres = np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1).reshape(-1, 2)
+    centres = _centres(sites, scale)
     rows, columns, values = [], [], []
     for c, centre in enumerate(centres):
         square = np.sum((middle - centre) ** 2, axis=1) / (2 * scale**2)

@@ -19,7 +19,7 @@ from nwm_jax.waves.phase import analytic_signal
 WHOLE = 1 << 24
 
 _PIECE = 1 << 21  # samples
-_OVERLAP = 8.0  # periods of the lowest frequency, for each step, at either end
+_OVERLAP = 10.0  # periods of the lowest frequency, for each step, at either end
 
 
 def piecewise_signal(
@@ -35,8 +35,8 @@ def piecewise_signal(
 ) -> np.ndarray:
     """Returns the signal of `pipeline.wave_signal`, made in overlapping pieces.
 
-    A piece is filtered with 8 periods of the lowest frequency on either side, and
-    transformed with 16 of which the outer half fades, so that its inner part is that of
+    A piece is filtered with 10 periods of the lowest frequency on either side, and
+    transformed with 20 of which the outer half fades, so that its inner part is that of
     the whole record to about 1e-4 of a standard deviation. The signal lies in a temporary file, which vanishes with it; in
     memory are a few pieces. Both the pieces and what is read of the signal later are
     independent of the length of the record.
@@ -67,6 +67,7 @@ def piecewise_signal(
     low, _ = check_band(band, fs)
     extra = int(np.ceil(_OVERLAP * fs / low))
     step = max(piece // size, 4 * extra)
+    step = scipy.fft.next_fast_len(step + 4 * extra) - 4 * extra
     starts = list(range(0, length, step))
     first = prepare.apply(plan, data[:4], fs=fs)
     there = np.isfinite(first).all(axis=0).ravel()

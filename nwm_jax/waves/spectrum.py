@@ -14,6 +14,7 @@ from nwm_jax.waves.sites import grid_sites, scattered_sites
 NULL = "the same channels at random places: no order in space"
 
 _MOST_SEGMENTS = 64
+_MOST = 1 << 23  # sites times wave vectors; larger sheets have 0 in their holes
 _FEWEST = 4  # cells of a side that is weighted
 
 
@@ -103,8 +104,9 @@ def space_time_spectrum(
 
     Returns:
       A `Spectrum`. Cells that are constant or hold a value that is not finite are left
-      out. Open sheets with such cells and scattered sites have the wave vectors of the
-      rectangle around them, up to half a wave from a site to the next.
+      out (of sheets of more than about 2,900 cells they count as 0). Open sheets with
+      such cells and scattered sites have the wave vectors of the rectangle around them,
+      up to half a wave from a site to the next.
 
     Raises:
       UserError: not a real [T, H, W] with at least 4 frames, a mistake in the band, or
@@ -128,7 +130,9 @@ def space_time_spectrum(
     there = np.abs(parts).max(axis=(0, 1)) > 0
     if positions is not None:
         space = _Scattered(np.asarray(positions, float), there, boundary="open")
-    elif boundary == "open" and there.any() and not there.all():
+    elif (
+        boundary == "open" and not there.all() and 0 < there.sum() * there.size < _MOST
+    ):
         places = np.indices(field.shape[1:]).reshape(2, -1).T.astype(float)
         space = _Scattered(places, there, sheet=there.reshape(field.shape[1:]))
     else:

@@ -33,7 +33,10 @@ def test_every_file_and_preset(file, preset):
     config = presets.load(f"{file}:{preset}")
     assert config == presets.load(f"{file.stem}:{preset}")
     assert config.name == file.stem
-    assert config.preset == config.protocol == preset
+    assert config.preset == preset
+    # New numbers, another name: what was made with the old ones stands apart.
+    renewed = ("laptop", "fair_laptop") if config.task == "forecasting" else ()
+    assert config.protocol == f"{preset}-v2" if preset in renewed else preset
     validate(config)
     stored = json.loads(json.dumps(config.to_dict()))
     assert presets.from_dict(stored) == config

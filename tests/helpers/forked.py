@@ -41,7 +41,7 @@ def readers():
     from nwm_jax.data.sequences import cifar, mnist
     from nwm_jax.figures import curves
     from nwm_jax.interop import checkpoints, state_dicts
-    from nwm_jax.runs import opened
+    from nwm_jax.runs import opened, scores
     from nwm_jax.training import manifests, workdir, writers
     from nwm_jax.waves import recording
 
@@ -61,7 +61,7 @@ def readers():
         "original": checkpoints.read_checkpoint,
         "curve": lambda path: curves.read_metric(path, "loss"),
         "metrics": writers.read_metrics,
-        "scores": opened.read_scores,
+        "scores": scores.read_scores,
         "run": opened.read_config,
         "manifest": lambda path: manifests.read(pathlib.Path(path)),
         "claim": lambda path: workdir.check_path(path),

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import types
 
 import jax
 import numpy as np
@@ -13,10 +14,11 @@ from nwm_jax.errors import UserError
 from nwm_jax.figures import waves
 from nwm_jax.models import compiled
 from nwm_jax.modules import functional
-from nwm_jax.runs import drawing
+from nwm_jax.runs import drawing, scores
 from nwm_jax.runs import opened as runs
 from nwm_jax.training import loop
 from nwm_jax.training.registry import build
+from nwm_jax.training.writers import read_metrics
 from tests.helpers import tiny_forecasting
 
 
@@ -75,6 +77,48 @@ def test_evaluate_writes_what_the_design_names(run):
     assert not {"energy", "symetric", "backward"} & stored.keys()
 
 
+def test_the_validation_split_has_a_file_of_its_own(run):
+    before = runs.evaluate(run)
+    found = runs.evaluate(run, ["mse", "vpt"], split="valid")
+    assert found == json.loads((run.workdir / "eval_valid.json").read_text())
+    assert (found["split"], found["step"]) == ("valid", 4)
+    # One clip is left out of eight for it.
+    assert found["vpt"]["num_trajectories"] == 1
+    assert found["relative_mse"]["forecast"] != before["relative_mse"]["forecast"]
+    assert json.loads((run.workdir / "eval.json").read_text()) == before
+    # Training was followed by it: the last row is of the same weights and windows.
+    row = [row for row in read_metrics(run.workdir) if row["kind"] == "eval"][-1]
+    for name in ("forecast", "mean_image", "last_frame"):
+        np.testing.assert_allclose(
+            row[f"relative_mse/{name}"], found["relative_mse"][name], rtol=1e-5
+        )
+
+
+def test_a_task_without_a_validation_split(run):
+    other = run._replace(task=types.SimpleNamespace(validation=None))
+    with pytest.raises(UserError, match="has no split valid of its own"):
+        runs.evaluate(other, split="valid")
+
+
+def test_errors_of_windows_and_what_training_took(run):
+    report = runs.evaluate(run)
+    windows = report["per_window"]["relative_mse"]
+    assert len(windows) == 5
+    np.testing.assert_allclose(np.mean(windows), report["relative_mse"]["forecast"])
+    assert 0 < report["cpu_seconds"] == read_metrics(run.workdir)[-2]["cpu_seconds"]
+
+
+def test_a_run_that_diverged_has_an_evaluation_that_says_so(run, tmp_path):
+    error = loop.NonFiniteError("x", 7, {"loss": float("nan"), "grad_norm": 2.0})
+    scores.write_divergence(tmp_path, run.config, run.task, error)
+    stored = json.loads((tmp_path / "eval.json").read_text())
+    assert stored["diverged"] == {"step": 8, "loss": "nan", "grad_norm": "2.0"}
+    same = {"name", "protocol", "seed", "num_parameters", "num_windows", "model"}
+    report = runs.evaluate(run)
+    assert {key: stored[key] for key in same} == {key: report[key] for key in same}
+    assert stored["step"] == 7
+
+
 def test_metrics_are_added_to_those_of_the_same_step(run):
     path = run.workdir / "eval.json"
     path.unlink(missing_ok=True)
@@ -98,7 +142,7 @@ def test_metrics_are_added_to_those_of_the_same_step(run):
     # Scores of another step are not kept, nor what is no evaluation.
     for text in ("{}", "[]", '{"step": 4}'):
         path.write_text(text)
-        assert runs.read_scores(run.workdir) == {}
+        assert scores.read_scores(run.workdir) == {}
         assert {"mse", "vpt"} <= runs.evaluate(run, ["vpt"]).keys()
     path.write_text(json.dumps(stored | {"step": 3, "symetric": {"score": 1.0}}))
     report = runs.evaluate(run, ["vpt"])

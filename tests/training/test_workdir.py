@@ -48,6 +48,20 @@ def test_another_config_is_refused_and_named(tmp_path, kept):
     assert json.loads((tmp_path / "config.json").read_text())["config"]["seed"] == 0
 
 
+def test_a_preset_that_has_changed_is_named(tmp_path):
+    named = {"preset": "laptop", "protocol": "laptop + batch_size=4"}
+    now = {"preset": "laptop", "protocol": "laptop-v2 + batch_size=4"}
+    claim(tmp_path, **named)
+    line = "the preset laptop has changed since this run began: its protocol was laptop"
+    (note,) = claim(tmp_path, **now)
+    assert note.startswith(f"note: {line} and is laptop-v2")
+    assert claim(tmp_path, **now) == []
+    claim(tmp_path, **named)
+    (tmp_path / "checkpoints" / "20").mkdir(parents=True)
+    with pytest.raises(UserError, match=f"seed: 0 -> 3.*; {line}"):
+        claim(tmp_path, **now, seed=3)
+
+
 def test_a_config_without_a_step_may_be_corrected(tmp_path):
     claim(tmp_path)
     (tmp_path / "checkpoints").mkdir()

@@ -18,5 +18,5 @@ EXPERIMENT = Experiment(
     check=fields.check,
     follow=configs.follow,
     table=f"{__name__}.write:tabulate",
-    measures=("table_units", "relative_mse", "mse", "vpt"),
+    measures=("table_units", "relative_mse", "mse", "vpt", "tuning"),
 )

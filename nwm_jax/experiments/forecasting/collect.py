@@ -36,8 +36,10 @@ class Entry(NamedTuple):
       num_steps: the last step of the run.
       num_windows: windows of the test set.
       num_parameters: parameters of the model.
-      score: the measure's value; NaN where the forecast is not finite.
+      score: the measure's value; NaN where the forecast is not finite, or training
+        ended because a step was not.
       no_skill: the same of forecasts without skill; {} where there are none.
+      diverged: whether training ended because a step was not finite.
     """
 
     workdir: pathlib.Path
@@ -51,6 +53,7 @@ class Entry(NamedTuple):
     num_parameters: int
     score: float
     no_skill: dict[str, float]
+    diverged: bool = False
 
 
 def collect(
@@ -76,8 +79,8 @@ def collect(
         lambda entry: (entry.protocol, entry.dataset, entry.model, entry.seed),
     )
     notes += [
-        f"note: {entry.workdir} was evaluated at step {entry.step:,} of "
-        f"{entry.num_steps:,}"
+        f"note: {entry.workdir} {'diverged after' if entry.diverged else 'was evaluated at'}"
+        f" step {entry.step:,} of {entry.num_steps:,}"
         for entry in entries
         if entry.step != entry.num_steps
     ]
@@ -95,7 +98,8 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
     config, found = workdirs.read(workdir), workdirs.scores(workdir)
     group, key, ending = MEASURES[measure]
     with workdirs.understood():
-        if found.get(group) is None:
+        diverged = "diverged" in found
+        if found.get(group) is None and not diverged:
             raise UserError(f"its eval.json has no {group}; evaluate it again")
         return Entry(
             workdir=workdir,
@@ -107,12 +111,13 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
             num_steps=int(config["num_steps"]),
             num_windows=int(found["num_windows"]),
             num_parameters=int(found["num_parameters"]),
-            score=_number(found[group], key),
+            score=math.nan if diverged else _number(found[group], key),
             no_skill={
                 who: _number(found[group], who + ending)
                 for who in NO_SKILL
-                if who + ending in found[group]
+                if not diverged and who + ending in found[group]
             },
+            diverged=diverged,
         )
 
 

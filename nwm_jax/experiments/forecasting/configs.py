@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from nwm_jax.config import base, grammar
 from nwm_jax.data import suite
+from nwm_jax.data.windows import NUM_VALID
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.experiments.forecasting import budgets
 from nwm_jax.experiments.forecasting.budgets import PRESETS
@@ -246,6 +247,7 @@ def _plain(dataset: str, model: str) -> ConfigDict:
             "path": "",
             "cache_dir": "",
             "num_train": 50_000,
+            "num_valid": NUM_VALID,
             "num_test": 20_000,
             "num_frames": 256,
             "dt": _dt(dataset),

@@ -130,7 +130,7 @@ class EnergyDrift(Evaluation):
     """How far the energy of forecasts strays, an `training.evaluation.Evaluation`.
 
     Args:
-      windows: of the test split. The windows are the first `eval.num_vpt` of those
+      windows: of a split; taken are the first `eval.num_vpt` of those
         whose errors are computed.
 
     Raises:

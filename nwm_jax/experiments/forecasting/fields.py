@@ -12,6 +12,9 @@ from nwm_jax.models import names, solvers, splits
 _OBSERVED = "frames that the model sees"
 FIELDS = {
     "data.num_train": Field("trajectories to train on", least=1),
+    "data.num_valid": Field(
+        "trajectories that training is followed on; of files at most a tenth", least=1
+    ),
     "data.num_test": Field("trajectories to test on", least=1),
     "data.num_frames": Field("frames of a trajectory", least=1),
     "data.dt": Field("time between two frames", above=0),

@@ -52,7 +52,7 @@ def register_dataset(name: str, dt: float, read: Callable[..., Source]) -> None:
     Args:
       name: what configs call it.
       dt: time between two frames.
-      read: ``(*, cache_dir, num_train, num_test, num_frames, dt, seed) ->
+      read: ``(*, cache_dir, num_train, num_valid, num_test, num_frames, dt, seed) ->
         nwm_jax.data.Source``; the fields of `config.data`.
 
     Raises:

@@ -184,10 +184,10 @@ def score_group(
 
 
 class SyMetric(Evaluation):
-    """SyMetric over a hundred test trajectories, an `training.evaluation.Evaluation`.
+    """SyMetric over a hundred trajectories, an `training.evaluation.Evaluation`.
 
     Args:
-      windows: of the test split.
+      windows: of the split whose trajectories are taken.
 
     Raises:
       UserError: the true states of the data are not known.
@@ -201,19 +201,19 @@ class SyMetric(Evaluation):
         self.graphdef = windows.graphdef
         # Some models have no latent state of the frames that they observe.
         self.length = min(source.num_frames, STEPS + windows.model.num_observed)
-        first = source.windows("test", np.array([0]), np.array([0]), 1)
+        first = source.windows(windows.split, np.array([0]), np.array([0]), 1)
         if source.states(first) is None:
             raise UserError(
                 "symetric compares with the true states, which nobody knows of "
                 f"{config.data.path}: leave it out of --metrics"
             )
-        self.num_eval = min(GROUP * NUM_GROUPS, source.size("test"))
+        self.num_eval = min(GROUP * NUM_GROUPS, source.size(windows.split))
         frames = config.eval.batch_size * windows.window
         self.eval_batch_size = max(1, frames // self.length)
         self._trajectories, _ = eval_windows(
             config.data.seed,
             self.num_eval,
-            num_trajectories=source.size("test"),
+            num_trajectories=source.size(windows.split),
             num_frames=source.num_frames,
             length=source.num_frames,
         )
@@ -222,7 +222,7 @@ class SyMetric(Evaluation):
         """The beginnings of trajectories."""
         starts = np.zeros(len(indices), int)
         return self._windows.source.windows(
-            "test", self._trajectories[indices], starts, self.length
+            self._windows.split, self._trajectories[indices], starts, self.length
         )
 
     def score(

@@ -4,8 +4,11 @@ A training clip is as long as the model says. An evaluation window is `eval.hori
 frames longer; the model sees its first `model.num_observed` frames and is scored on
 the last `eval.horizon`, the benchmark's forward extrapolation (arXiv:2111.05458).
 Models that run backward too see the last frames instead and are scored on the first.
+Training is followed on the split "valid", results are of the split "test".
 """
 
+import copy
+import functools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -84,6 +87,13 @@ class Forecasting(Task):
                 "eval.horizon"
             )
 
+    @functools.cached_property
+    def validation(self) -> "Forecasting":
+        """This task, scored on the split "valid"."""
+        other = copy.copy(self)
+        other.windows = self.windows.of("valid")
+        return other
+
     @property
     def dataset(self) -> str:
         """What the data is, see `data.identity`."""
@@ -146,7 +156,7 @@ class Forecasting(Task):
         return jax.jit(loss).lower(params, images).cost_analysis()["flops"]
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Windows `indices` of the fixed, seeded set of test windows."""
+        """Windows `indices` of the fixed, seeded set of the split's windows."""
         return self.windows.eval_batch(indices)
 
     def score(
@@ -234,7 +244,9 @@ class Forecasting(Task):
           wave.png (snapshots with phase and velocity) and space_time.png.
         """
         trajectories, starts = (chosen[:1] for chosen in self.windows.chosen)
-        window = self.source.windows("test", trajectories, starts, self.windows.window)
+        window = self.source.windows(
+            self.windows.split, trajectories, starts, self.windows.window
+        )
         images = self.source.images(window)
         sheet = None
         if isinstance(model, Forecaster) and isinstance(model.cell, OscillatorCell):

@@ -45,34 +45,35 @@ def valid_frames(forecast: jax.Array, truth: jax.Array) -> jax.Array:
 
 
 class ValidPredictionTime(Evaluation):
-    """Valid prediction times of whole test trajectories, an `training.evaluation.Evaluation`.
+    """Valid prediction times of whole trajectories, an `training.evaluation.Evaluation`.
 
     The model sees the first `num_observed` frames; counted are the frames from
     `train_length` on, and, for models that run backward too, the frames before the last
     `train_length`.
 
     Args:
-      windows: of the test split. `eval.num_vpt` is the number of trajectories, or all
-        of the test split if it has fewer.
-      source: whose test split; None: the task's.
+      windows: of the split whose trajectories are taken. `eval.num_vpt` is their
+        number, or all if the split has fewer.
+      source: whose test split is taken instead; None: the source of `windows`.
     """
 
     part = "vpt"
 
     def __init__(self, windows: Windows, source: Source | None = None) -> None:
+        self._split = "test" if source else windows.split
         config, source = windows.config, source or windows.source
         self._windows, self._source = windows, source
         self.graphdef = windows.graphdef
         self.length = source.num_frames
         self.segment = self.length - windows.train_length
-        self.num_eval = min(config.eval.num_vpt, source.size("test"))
+        self.num_eval = min(config.eval.num_vpt, source.size(self._split))
         # As many frames at a time as where the errors are computed.
         frames = config.eval.batch_size * windows.window
         self.eval_batch_size = max(1, frames // self.length)
         self._trajectories, self._starts = eval_windows(
             config.data.seed,
             self.num_eval,
-            num_trajectories=source.size("test"),
+            num_trajectories=source.size(self._split),
             num_frames=self.length,
             length=self.length,
         )
@@ -80,7 +81,7 @@ class ValidPredictionTime(Evaluation):
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Whole trajectories, and the mean image of the training set."""
         chosen = self._trajectories[indices], self._starts[indices]
-        batch = self._source.windows("test", *chosen, self.length)
+        batch = self._source.windows(self._split, *chosen, self.length)
         return self._windows.with_mean_image(batch)
 
     def score(

@@ -1,5 +1,6 @@
 """The windows that forecasts are scored on, and the image without skill."""
 
+import copy
 import functools
 from typing import Any
 
@@ -21,6 +22,7 @@ class Windows:
       source: the data.
       model: the model, with shapes in place of its weights.
       graphdef: its structure.
+      split: "test" or "valid".
 
     Attributes:
       train_length: frames of a training clip.
@@ -35,20 +37,29 @@ class Windows:
         source: Source,
         model: ForecastModel,
         graphdef: nnx.GraphDef,
+        split: str = "test",
     ) -> None:
         self.config, self.source = config, source
-        self.model, self.graphdef = model, graphdef
+        self.model, self.graphdef, self.split = model, graphdef, split
         self.train_length = model.train_length
         self.window = self.train_length + config.eval.horizon
         self.num_eval = config.eval.num_windows
         self.eval_batch_size = config.eval.batch_size
+        self._mean_image = functools.cache(self._draw_mean_image)
+
+    def of(self, split: str) -> "Windows":
+        """Returns the windows of another split; both share the mean image."""
+        other = copy.copy(self)
+        other.split = split
+        other.__dict__.pop("chosen", None)
+        return other
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns windows `indices` of the test split and the mean image."""
+        """Returns windows `indices` of the split and the mean image."""
         trajectories, starts = self.chosen
         return self.with_mean_image(
             self.source.windows(
-                "test", trajectories[indices], starts[indices], self.window
+                self.split, trajectories[indices], starts[indices], self.window
             )
         )
 
@@ -61,12 +72,15 @@ class Windows:
         shape = (count, *self.source.image_shape)
         return batch | {"mean_image": np.broadcast_to(self.mean_image, shape).copy()}
 
-    @functools.cached_property
+    @property
     def mean_image(self) -> np.ndarray:
         """Mean of `eval.num_mean_windows` seeded training windows.
 
         float32 ``[H, W, C]`` in [0, 1].
         """
+        return self._mean_image()
+
+    def _draw_mean_image(self) -> np.ndarray:
         count = self.config.eval.num_mean_windows
         trajectories, starts = self._choose("train", count)
 
@@ -83,8 +97,8 @@ class Windows:
 
     @functools.cached_property
     def chosen(self) -> tuple[np.ndarray, np.ndarray]:
-        """Trajectories and first frames of the windows of the test split."""
-        return self._choose("test", self.num_eval)
+        """Trajectories and first frames of the windows of the split."""
+        return self._choose(self.split, self.num_eval)
 
     def _choose(self, split: str, count: int) -> tuple[np.ndarray, np.ndarray]:
         """A seeded set of windows that does not depend on the seed of the training."""

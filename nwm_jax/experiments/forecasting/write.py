@@ -6,7 +6,7 @@ import math
 import pathlib
 from collections.abc import Callable, Sequence
 
-from nwm_jax.experiments.forecasting import collect, published, table
+from nwm_jax.experiments.forecasting import collect, published, table, tuning
 from nwm_jax.experiments.forecasting.collect import NO_SKILL
 from nwm_jax.experiments.forecasting.table import (
     OURS,
@@ -15,6 +15,7 @@ from nwm_jax.experiments.forecasting.table import (
     Block,
     Cell,
 )
+from nwm_jax.runs import tables
 from nwm_jax.runs.tables import bar, escape
 
 _TITLES = {
@@ -205,7 +206,8 @@ def tabulate(
 
     Args:
       folders: workdirs.
-      measure: a key of `collect.MEASURES`.
+      measure: a key of `collect.MEASURES`; or "tuning", the errors of every learning
+        rate, see `tuning`.
       layout: a key of `FORMATS`.
 
     Returns:
@@ -214,5 +216,8 @@ def tabulate(
     Raises:
       UserError: no run could be read.
     """
+    if measure == "tuning":
+        found, notes = tuning.collect(folders)
+        return tables.FORMATS[layout](tuning.build(found), notes), notes
     entries, notes = collect.collect(folders, measure)
     return FORMATS[layout](table.build(entries, measure), measure, notes), notes

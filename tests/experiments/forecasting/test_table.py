@@ -16,7 +16,7 @@ def folder(tmp_path):
 
 def test_cells(folder):
     paper, laptop = made_workdirs.blocks(folder)
-    assert (paper.protocol, laptop.protocol) == ("paper", "laptop")
+    assert (paper.protocol, laptop.protocol) == ("paper", "laptop-v2")
     assert laptop.datasets == ["spring", "pendulum"]
     assert laptop.models == ["ar", "hgn", "ode", "cornn", "nwm2d", "nwm1d", "rgn"]
     ours = laptop.cells["spring", "forecast", "nwm2d"]

@@ -18,7 +18,7 @@ def folder(tmp_path):
 def test_markdown(folder):
     text = write.markdown(made_workdirs.blocks(folder), "table_units", ["skipped x: y"])
     lines = text.splitlines()
-    start = lines.index("### Protocol laptop, 512 test windows")
+    start = lines.index("### Protocol laptop-v2, 512 test windows")
     assert lines[start + 2 : start + 8] == [
         "| dataset |  | AR (LSTM) | HGN++ | ODE[TR] | coRNN | NWM 2D | NWM 1D | RGN |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -54,12 +54,12 @@ def test_csv(folder):
         for row in csv.DictReader(io.StringIO(text))
     }
     assert len(rows) == 4
-    row = rows["laptop", "spring", "nwm2d"]
+    row = rows["laptop-v2", "spring", "nwm2d"]
     assert (row["mean"], row["seeds"], row["published"]) == ("10.0", "2", "5.46")
     assert float(row["std"]) == math.sqrt(8.0)
     assert row["parameters"] == "1061297"
-    assert rows["laptop", "pendulum", "rgn"]["published"] == ""
-    assert rows["laptop", "pendulum", "rgn"]["std"] == ""
+    assert rows["laptop-v2", "pendulum", "rgn"]["published"] == ""
+    assert rows["laptop-v2", "pendulum", "rgn"]["std"] == ""
 
 
 def test_csv_tells_a_forecast_that_was_not_finite_from_none(tmp_path):
