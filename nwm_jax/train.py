@@ -44,7 +44,6 @@ def main(argv: list[str]) -> int:
     for note in (screen.forewarn(config, task), *screen.advice()):
         if note:
             screen.say(note)
-    task.evaluations()  # what the data cannot give is found before the first step
     try:
         result = loop.train(config, task, workdir, display=progress.Progress)
     except loop.NonFiniteError as error:

@@ -109,6 +109,9 @@ def train(
             signals.collect() as listener,
         ):
             notes = workdirs.claim(folder, config)
+            # What the data cannot give is found before the first step. Not earlier:
+            # it may simulate the data, which nobody needs whose workdir is refused.
+            task.evaluations()
             run = _Run(config, task, folder, mesh, transform, listener, display)
             try:
                 run.start(notes, writers)
