@@ -23,7 +23,6 @@ from nwm_jax.training import state as states
 from nwm_jax.training import workdir as workdirs
 from nwm_jax.training import writers as sinks
 from nwm_jax.training.display import Display, Lines, MakeDisplay, Silent
-from nwm_jax.training.non_finite import NonFiniteError as NonFiniteError
 from nwm_jax.training.tally import Tally
 from nwm_jax.training.task import Task
 
