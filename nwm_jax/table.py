@@ -56,6 +56,8 @@ def main(argv: list[str]) -> int:
     del argv
     cli.define(CONFIG.value)
     folders = workdirs.find(RUNS.value)
+    if not folders:
+        raise workdirs.nothing(patterns=RUNS.value)
     if WAVES.value:
         entries, notes = waves_table.collect(folders)
         parts = [tables.FORMATS[FORMAT.value](waves_table.build(entries), notes)]

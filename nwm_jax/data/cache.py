@@ -2,11 +2,11 @@
 
 One folder per dataset, named after a hash of its manifest (everything the numbers
 depend on), so different settings never meet. A folder is written beside its final
-place and renamed when complete: whoever finds it finds all of it.
+place and renamed when complete: whoever finds it finds all of it. The chunks of
+trajectories that an interrupted process has written there are kept.
 """
 
 import concurrent.futures
-import contextlib
 import glob
 import hashlib
 import json
@@ -14,14 +14,12 @@ import logging
 import os
 import pathlib
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO
 
 import numpy as np
 
 from nwm_jax import files, folders
-from nwm_jax.data import suite, trajectories
+from nwm_jax.data import growing, suite, trajectories
 from nwm_jax.errors import UserError, reason
 
 _LOGGER = logging.getLogger(__name__)
@@ -100,8 +98,9 @@ def open_folder(
     Args:
       name: what the folder's name begins with.
       settings: all that the numbers depend on, as JSON gives it back.
-      write: writes `<array>-<split>.npy` into a folder, with `write_array` or piece by
-        piece; gives their sizes and checksums by file.
+      write: writes `<array>-<split>.npy` into a folder, as `growing` does; gives their
+        sizes and checksums by file. What it leaves there with a journal, when it is
+        interrupted, the next call finds.
       cache_dir: folder of the cache, see `cache_root`.
       splits: names of the splits, of which each has every array.
 
@@ -121,9 +120,7 @@ def open_folder(
         with folders.locked(lock, wait=True) as alone:
             # Another process may have made it while this one waited for the lock.
             if (opened := _open_if_sound(folder, settings, splits, quiet=True)) is None:
-                if alone:
-                    folders.sweep(folder.parent, f".{glob.escape(folder.name)}.tmp-*")
-                _make(folder, settings, write)
+                _make(folder, settings, write, alone)
                 opened = _open_checked(folder, settings, splits)
             return opened
     except folders.DamagedError as error:
@@ -183,25 +180,34 @@ def _make(
     folder: pathlib.Path,
     settings: dict,
     write: Callable[[pathlib.Path], dict[str, dict[str, int]]],
+    alone: bool,
 ) -> None:
-    """Computes everything in a temporary folder and puts it in place of `folder`."""
-    temporary = pathlib.Path(
-        tempfile.mkdtemp(prefix=f".{folder.name}.tmp-", dir=folder.parent)
-    )
+    """Computes everything in another folder and puts it in place of `folder`."""
+    if alone:
+        folders.sweep(folder.parent, f".{glob.escape(folder.name)}.tmp-*")
+        unfinished = folder.with_name(f".{folder.name}.unfinished")
+        if not (unfinished / growing.JOURNAL).is_file():
+            folders.remove(unfinished)
+        unfinished.mkdir(exist_ok=True)
+    else:
+        # What others may write at the same time cannot be continued.
+        prefix = f".{folder.name}.tmp-"
+        unfinished = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     try:
-        temporary.chmod(0o755)
-        written = write(temporary)
+        unfinished.chmod(0o755)
+        written = write(unfinished)
         keys = list(dict.fromkeys(name.rsplit("-", 1)[0] for name in written))
         content = {"settings": settings, "arrays": keys, "files": written}
-        folders.write_manifest(temporary, content)
+        folders.write_manifest(unfinished, content)
         try:
-            folders.put(temporary, folder, temporary.with_suffix(".damaged"))
+            folders.put(unfinished, folder, unfinished.with_suffix(".damaged"))
         except OSError:
             if not folder.exists():
                 raise
             # Someone without our lock was faster; theirs is as good as ours.
     finally:
-        folders.remove(temporary)
+        if not (alone and (unfinished / growing.JOURNAL).exists()):
+            folders.remove(unfinished)
 
 
 def _write_arrays(
@@ -232,29 +238,23 @@ def _write_arrays(
         )
         return {key: _storable(value) for key, value in arrays.items()}
 
-    writers: dict[str, _NpyWriter] = {}
-    done, total = 0, sum(sizes.values())
-    with contextlib.ExitStack() as stack:
-        for (split, _), arrays in zip(work, _in_parallel(compute, work), strict=True):
-            for key, value in arrays.items():
-                name = f"{key}-{split}.npy"
-                if name not in writers:
-                    file = stack.enter_context(open(folder / name, "wb"))
-                    shape = (sizes[split], *value.shape[1:])
-                    writers[name] = _NpyWriter(file, shape, value.dtype)
-                writers[name].append(value)
+    total = sum(sizes.values())
+    with growing.GrowingArrays(folder, settings) as stored:
+        missing = work[stored.chunks :]
+        done = total - sum(
+            min(chunk_size, sizes[s] - c * chunk_size) for s, c in missing
+        )
+        if done and progress is not None:
+            progress(done, total)
+        for (split, _), arrays in zip(
+            missing, _in_parallel(compute, missing), strict=True
+        ):
+            named = {f"{key}-{split}.npy": value for key, value in arrays.items()}
+            stored.append(named, sizes[split])
             done += len(arrays["states"])
             if progress is not None:
                 progress(done, total)
-        return {name: writer.finish() for name, writer in writers.items()}
-
-
-def write_array(path: pathlib.Path, array: np.ndarray) -> dict[str, int]:
-    """Writes one array as .npy; its size in bytes and checksum."""
-    with open(path, "wb") as file:
-        writer = _NpyWriter(file, array.shape, array.dtype)
-        writer.append(np.ascontiguousarray(array))
-        return writer.finish()
+        return stored.finish()
 
 
 def _storable(value: np.ndarray) -> np.ndarray:
@@ -265,7 +265,8 @@ def _storable(value: np.ndarray) -> np.ndarray:
 def _in_parallel(compute: Callable, work: list) -> Iterator:
     """Results of `compute` in order, a few at a time, on all cores."""
     cores = os.cpu_count() or 1
-    yield compute(work[0])  # alone, or every thread would compile the same program
+    for item in work[:1]:  # alone, or every thread would compile the same program
+        yield compute(item)
     with concurrent.futures.ThreadPoolExecutor(cores) as pool:
         pending: list[concurrent.futures.Future] = []
         for item in work[1:]:
@@ -274,34 +275,3 @@ def _in_parallel(compute: Callable, work: list) -> Iterator:
                 yield pending.pop(0).result()
         while pending:
             yield pending.pop(0).result()
-
-
-class _NpyWriter:
-    """Writes one .npy file piece by piece, keeping its checksum.
-
-    Plain writes, not a memory map: on a full disk they raise instead of killing.
-    """
-
-    def __init__(self, file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype):
-        self._file = file
-        self._crc = 0
-        np.lib.format.write_array_header_1_0(
-            self,
-            {
-                "descr": np.lib.format.dtype_to_descr(dtype),
-                "fortran_order": False,
-                "shape": shape,
-            },
-        )
-
-    def append(self, value: np.ndarray) -> None:
-        self.write(value.data.cast("B"))
-
-    def write(self, data: bytes | memoryview) -> None:
-        self._file.write(data)
-        self._crc = zlib.crc32(data, self._crc)
-
-    def finish(self) -> dict[str, int]:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return {"bytes": self._file.tell(), "crc32": self._crc}

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nwm_jax.data import cache
+from nwm_jax.data import cache, growing
 from nwm_jax.data.segmentation import multi_mnist, polygons, tetrominoes
 from nwm_jax.data.segmentation.enlarge import enlarge
 from nwm_jax.data.sequences import images as permutations
@@ -186,7 +186,7 @@ def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
         for split, arrays in kind.draw(data, sizes, settings, progress).items():
             for name, array in zip(("images", "labels"), arrays):
                 file = f"{name}-{split}.npy"
-                files[file] = cache.write_array(folder / file, array)
+                files[file] = growing.write_array(folder / file, array)
         return files
 
     manifest = {"format": FORMAT, "dataset": data.name, "sizes": sizes, **settings}
