@@ -61,9 +61,9 @@ def read(folder: pathlib.Path) -> Line:
 def draw(folders: Sequence[pathlib.Path], path: str | os.PathLike) -> pathlib.Path:
     """Draws the errors of runs against their training steps, both axes logarithmic.
 
-    A panel for each dataset, a colour for each model, a line for each run; the
-    published value of a model at the right edge of the panel, as a thin line of the
-    same colour. Runs without an evaluation in training are left out.
+    A panel for each dataset, a look for each model, a line for each run; the published
+    value of a model is a dotted line of the same colour. Runs without an evaluation in
+    training are left out.
 
     Args:
       folders: workdirs.
