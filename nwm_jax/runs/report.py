@@ -14,6 +14,7 @@ from nwm_jax.errors import UserError
 from nwm_jax.figures import page
 from nwm_jax.files import read_json, write_atomic
 from nwm_jax.runs import workdirs
+from nwm_jax.waves import describe
 
 REPORT = "report.html"
 _PICTURES = (".png",)
@@ -24,12 +25,7 @@ _SCORES = {
     "relative_mse": "relative MSE",
     "table_units": "table units (1e-8)",
 }
-_UNITS = {
-    "frequency": "cycles/frame",
-    "velocity": "rad/cell",
-    "speed": "cells/frame",
-    "wave_number": "rad/cell",
-}
+_UNITS = describe.names(describe.Units(time="frame", length="cell"))
 
 
 def write(workdir: pathlib.Path) -> pathlib.Path:
