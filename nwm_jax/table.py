@@ -35,8 +35,8 @@ MEASURE = flags.DEFINE_enum(
     "measure",
     None,
     [name for known in registry.experiments() for name in known.measures],
-    "what to tabulate of forecasts: an error (the usual one is in table units), or the "
-    "valid prediction time",
+    "what to tabulate of forecasts: an error, the valid prediction time, all (relative "
+    "MSE, table units and valid prediction time; if not given), or tuning",
     flag_values=FLAGS,
 )
 WAVES = flags.DEFINE_bool(
