@@ -208,7 +208,7 @@ def test_sweep_then_table(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 finished in" in done.stdout
     assert "2 skipped in" in run(*script).stdout
-    done = run("-m", "nwm_jax.table", "--runs=runs/*", "--format=csv")
+    done = run("-m", "nwm_jax.table", "--runs=runs/*", "--format=csv", "--measure=mse")
     assert done.returncode == 0, done.stderr
     assert [line.split(",")[1:3] for line in done.stdout.splitlines()[1:]] == [
         ["spring", "hgn"],
