@@ -20,6 +20,7 @@ from PIL import Image, ImageSequence
 from nwm_jax.errors import UserError
 from nwm_jax.files import read_json, write_atomic
 from nwm_jax.runs import workdirs
+from nwm_jax.waves import describe
 
 REPORT = "report.html"
 LARGEST = 5_000_000  # bytes of a report
@@ -33,12 +34,7 @@ _SCORES = {
     "relative_mse": "relative MSE",
     "table_units": "table units (1e-8)",
 }
-_UNITS = {
-    "frequency": "cycles/frame",
-    "velocity": "rad/cell",
-    "speed": "cells/frame",
-    "wave_number": "rad/cell",
-}
+_UNITS = describe.names(describe.Units(time="frame", length="cell"))
 
 
 def write(workdir: pathlib.Path) -> pathlib.Path:

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -214,3 +215,17 @@ def test_sweep_then_table(tmp_path):
         ["spring", "hgn"],
         ["spring", "nwm1d"],
     ]
+
+
+def test_the_help_shows_the_flags_of_the_sweep_alone():
+    done = subprocess.run(
+        [sys.executable, "launch/sweep.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    flags = re.findall(r"^  --(\w+)$", done.stdout, re.MULTILINE)
+    assert {"datasets", "grid", "jobs", "slurm"} <= set(flags)
+    assert "verbosity" not in flags
+    assert "absl" not in done.stdout
