@@ -65,6 +65,7 @@ setuptools.setup(
     classifiers=[
         "Development Status :: 3 - Alpha",
         "Intended Audience :: Science/Research",
+        "Operating System :: MacOS",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
@@ -76,7 +77,7 @@ setuptools.setup(
     package_data={
         "nwm_jax": ["py.typed"],
         "nwm_jax.native": ["*.cc", "*.h", "xla/*", "xla/ffi/api/*.h"],
-        "nwm_jax.runs": ["*.css", "*.html", "*.js"],
+        "nwm_jax.figures": ["*.css", "*.html", "*.js"],
     },
     ext_modules=[CONVOLUTIONS],
     cmdclass={"build_ext": BuildLibrary, "bdist_wheel": Wheel},
@@ -104,7 +105,15 @@ setuptools.setup(
     ],
     extras_require={
         # setuptools: the tests build a wheel without asking a registry.
-        "test": ["hypothesis", "pytest", "pytest-xdist", "ruff", "setuptools>=77"],
+        "test": [
+            *("hypothesis", "pytest", "pytest-xdist", "pyyaml", "ruff"),
+            "setuptools>=77",
+        ],
+        # The site: `mkdocs build --strict`; ipykernel runs the notebooks.
+        "docs": [
+            *("ipykernel", "mkdocs>=1.6,<2", "mkdocs-gen-files", "mkdocs-jupyter"),
+            *("mkdocs-material", "mkdocstrings[python]"),
+        ],
         # MATLAB v7.3, TIFF, NWB and what neo reads; xarray's and neo's objects.
         "recordings": ["h5py", "neo", "pynwb", "tifffile", "xarray"],
         "tensorboard": ["tensorboardX"],

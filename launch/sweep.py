@@ -237,8 +237,21 @@ def _fail(message: str) -> int:
     return 2
 
 
+def _help() -> str:
+    """Returns what this program does, and its own flags."""
+    sys.path.insert(0, "")
+    from nwm_jax.shell import flag_help
+
+    own = flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
+    usage = "usage: python launch/sweep.py [--flag=value ...] [field=value ...]"
+    return "\n".join([usage, "", __doc__.strip(), "", "flags:", *flag_help.lines(own)])
+
+
 def _parse(argv: list[str]) -> list[str]:
     """Parses the flags; a mistake ends with one line and exit code 2."""
+    if {"-h", "-help", "--help", "--helpfull", "--helpshort"} & set(argv[1:]):
+        print(_help())
+        sys.exit(0)
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:

@@ -8,6 +8,7 @@ VERBS = (
     "evaluate",
     "plot",
     "table",
+    "report",
     "generate",
     "analyse",
     "drum",

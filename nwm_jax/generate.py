@@ -38,8 +38,15 @@ _CLIP_STEPS = 119  # of --clips: what forecasts and their errors need
 FLAGS = flags.FlagValues()
 
 
+_LONG = "_long_trajectory"
 DATASET = flags.DEFINE_string(
-    "dataset", None, "name of the dataset", required=True, flag_values=FLAGS
+    "dataset",
+    None,
+    f"name of the dataset: {', '.join(n for n in suite.DATASETS if _LONG not in n)}; "
+    f"test sets of long trajectories: "
+    f"{', '.join(n for n in suite.DATASETS if _LONG in n)}",
+    required=True,
+    flag_values=FLAGS,
 )
 NUM_TRAIN = flags.DEFINE_integer(
     "num_train",
@@ -125,7 +132,7 @@ def main(argv: list[str]) -> None:
 
 def _request() -> Request:
     spec = suite.get(DATASET.value)
-    long = spec.name.endswith("_long_trajectory")
+    long = spec.name.endswith(_LONG)
 
     num_steps = 255 if isinstance(spec, BoxSpec) else 511
     if CLIPS.value:

@@ -35,8 +35,8 @@ MEASURE = flags.DEFINE_enum(
     "measure",
     None,
     [name for known in registry.experiments() for name in known.measures],
-    "what to tabulate of forecasts: an error (the usual one is in table units), or the "
-    "valid prediction time",
+    "what to tabulate of forecasts: an error, the valid prediction time, all (relative "
+    "MSE, table units and valid prediction time; if not given), or tuning",
     flag_values=FLAGS,
 )
 WAVES = flags.DEFINE_bool(
@@ -56,6 +56,8 @@ def main(argv: list[str]) -> int:
     del argv
     cli.define(CONFIG.value)
     folders = workdirs.find(RUNS.value)
+    if not folders:
+        raise workdirs.nothing(patterns=RUNS.value)
     if WAVES.value:
         entries, notes = waves_table.collect(folders)
         parts = [tables.FORMATS[FORMAT.value](waves_table.build(entries), notes)]

@@ -15,7 +15,7 @@ from absl import flags
 from nwm_jax.config import grammar
 from nwm_jax.runs import drawing, opened, report, scores
 from nwm_jax.shell import cli, memory, progress, screen
-from nwm_jax.training import loop, mesh, peers
+from nwm_jax.training import loop, mesh, non_finite, peers
 from nwm_jax.training.registry import build
 
 FLAGS = flags.FlagValues()
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
             screen.say(note)
     try:
         result = loop.train(config, task, workdir, display=progress.Progress)
-    except loop.NonFiniteError as error:
+    except non_finite.NonFiniteError as error:
         scores.write_divergence(workdir, config, task, error)
         raise
     if result.finished:

@@ -148,3 +148,8 @@ def test_every_dataset_has_a_picture_in_the_documentation():
             path = f"results/datasets/{name}.png"
             assert f"| `{name}`" in page and f'src="{path}"' in page
             assert (root / "docs" / path).stat().st_size < 40_000
+
+
+def test_the_help_names_the_datasets():
+    for name in suite.DATASETS:
+        assert name in generate.FLAGS["dataset"].help

@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 from nwm_jax.training.evaluation import Evaluation, line
+from nwm_jax.waves import describe
 from nwm_jax.waves import summary as numbers
 
 #: Frames without which a state has no statistics, beside those that are skipped.
@@ -21,6 +22,7 @@ _HEADLINE = (
     "frequency",
     "speed",
 )
+_UNITS = describe.names(describe.Units(time="frame", length="cell"))
 _CHANNELS = 4
 
 #: Numbers that do not depend on how the cells lie, for cells without a place.
@@ -113,7 +115,9 @@ class WaveStatistics(Evaluation):
     @classmethod
     def headline(cls, summary: Mapping[str, Any]) -> list[str]:
         """Formats how coherent the waves are, how much travels, and how fast."""
-        return [line(cls.part, {k: summary[k] for k in _HEADLINE if k in summary})]
+        shown = {k: summary[k] for k in _HEADLINE if k in summary}
+        units = [f"{name} in {_UNITS[name]}" for name in shown if name in _UNITS]
+        return [line(cls.part, shown, f"  ({', '.join(units)})" if units else "")]
 
 
 def _mean(found: list[Mapping[str, Any]], name: str) -> Any:

@@ -10,28 +10,35 @@ from nwm_jax.runs import workdirs
 from nwm_jax.training import registry, writers
 
 
-def draw_boxes(patterns: Sequence[str], path: str | os.PathLike) -> pathlib.Path:
-    """Draws a score of finished runs, a box for every model over its seeds.
+def draw_by(
+    kind: str, patterns: Sequence[str], path: str | os.PathLike
+) -> pathlib.Path:
+    """Draws a picture of several runs that their experiment defines.
 
     Args:
-      patterns: of their folders, see `workdirs.find`.
+      kind: a field of `registry.Experiment`: "boxes", a score of evaluated runs, a box
+        for every model over its seeds; "errors", the errors of runs against the steps
+        of their training, with published values as lines.
+      patterns: of the runs' folders, see `workdirs.find`.
       path: the PNG to write.
 
     Returns:
       `path`.
 
     Raises:
-      UserError: no evaluated run of an experiment that draws boxes, or what that finds
+      UserError: no run of an experiment that draws such a picture, or what that finds
         wrong.
     """
     folders = workdirs.find(patterns)
-    drawing = [found for found in registry.experiments() if found.boxes]
+    drawing = [found for found in registry.experiments() if getattr(found, kind)]
     for experiment in drawing:
         mine = [f for f in folders if workdirs.task(f) in experiment.tasks]
         if mine:
-            return registry.load(experiment.boxes)(mine, path)
+            return registry.load(getattr(experiment, kind))(mine, path)
     names = " or ".join(experiment.name for experiment in drawing)
-    raise UserError(f"evaluated runs to compare: none of {names}")
+    raise UserError(
+        f"no run of {names} in {' '.join(patterns)}: only those have a picture of {kind}"
+    )
 
 
 def draw(patterns: Sequence[str], path: str | os.PathLike) -> pathlib.Path:

@@ -19,7 +19,7 @@ from nwm_jax.training.task import Task
 from nwm_jax.training.writers import read_metrics
 
 if TYPE_CHECKING:
-    from nwm_jax.training.loop import NonFiniteError
+    from nwm_jax.training.non_finite import NonFiniteError
 
 EVALUATION = "eval.json"
 #: Where the scores of the split "valid" go.

@@ -58,16 +58,18 @@ def task(folder: pathlib.Path) -> str:
         return ""
 
 
-def nothing(notes: Sequence[str] = ()) -> UserError:
+def nothing(notes: Sequence[str] = (), patterns: Sequence[str] = ()) -> UserError:
     """Returns the error that no folder holds an evaluated run.
 
     Args:
       notes: what was wrong with each of them.
+      patterns: what should have matched, where nothing did.
     """
+    where = f" in {' '.join(patterns)}" if patterns else ""
     why = f" ({'; '.join(notes)})" if notes else ""
     return UserError(
-        f"no evaluated run{why}: give the folders of python -m nwm_jax.train, such as "
-        "--runs='runs/*'"
+        f"no evaluated run{where}{why}: give the folders of python -m nwm_jax.train, "
+        "such as --runs='runs/*'"
     )
 
 

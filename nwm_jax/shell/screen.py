@@ -116,7 +116,10 @@ def scores(task: Task | type[Task], report: Mapping[str, Any]) -> str:
         for name, value in report.items()
         if name not in _HEAD and not name.startswith("num_")
     }
-    return "\n".join([head, *task.headline(shown)])
+    lines = [head, *task.headline(shown)]
+    if report["protocol"].startswith("smoke"):
+        lines.append("  not trained: this preset shows that everything runs")
+    return "\n".join(lines)
 
 
 def pictures(paths: Sequence[pathlib.Path]) -> str:

@@ -11,6 +11,7 @@ from absl import flags
 
 from nwm_jax.config import base, grammar, presets
 from nwm_jax.errors import UserError
+from nwm_jax.shell import flag_help
 from nwm_jax.shell.config_flags import takes_config
 from nwm_jax.training import registry
 
@@ -24,17 +25,7 @@ def text(main: Callable, flag_values: flags.FlagValues, argv: Sequence[str]) -> 
     lines = [f"usage: {program} [--flag=value ...]", "", (module.__doc__ or "").strip()]
     own = [name for name in sorted(flag_values) if not is_from_absl(name, flag_values)]
     lines += ["", "flags:"] if own else []
-    for name in own:
-        flag = flag_values[name]
-        default = "" if flag.default is None else f" (default: {flag.default})"
-        lines.append(f"  --{name}")
-        lines += textwrap.wrap(
-            f"{flag.help}{default}",
-            84,
-            initial_indent=" " * 6,
-            subsequent_indent=" " * 6,
-            break_on_hyphens=False,
-        )
+    lines += flag_help.lines(flag_values[name] for name in own)
     if takes_config(flag_values):
         lines += ["", *_config_help(argv)]
     return "\n".join(lines)

@@ -1,18 +1,24 @@
 """The training loop: prepares batches, dispatches steps, logs, evaluates, saves."""
 
-import io
 import pathlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nwm_jax import files
 from nwm_jax.errors import UserError
-from nwm_jax.training import checkpoint, dispatch, evaluating, optimizer, room, signals
+from nwm_jax.training import (
+    checkpoint,
+    dispatch,
+    evaluating,
+    non_finite,
+    optimizer,
+    room,
+    signals,
+)
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training import workdir as workdirs
@@ -24,20 +30,6 @@ from nwm_jax.training.task import Task
 # A dispatch is made about this long: short enough that a signal is heard soon, long
 # enough that the host costs nothing.
 DISPATCH_SECONDS = 1.0
-
-
-class NonFiniteError(UserError, FloatingPointError):
-    """The loss or the gradient was not finite; the bad update was not applied.
-
-    Args:
-      message: one line.
-      step: the number of updates before it.
-      metrics: what that step had, "loss" and "grad_norm" among it.
-    """
-
-    def __init__(self, message: str, step: int = 0, metrics: Mapping | None = None):
-        super().__init__(message)
-        self.step, self.metrics = step, dict(metrics or {})
 
 
 class _Called(Exception):
@@ -102,7 +94,6 @@ def train(
     transform = optimizer.build(config.optimizer, config.num_steps)
     shapes = states.abstract(task, transform, mesh)
     room.check(config, task, shapes, mesh)
-    task.evaluations()  # what the data cannot give is found before the first step
     kept = "from its start"
     try:
         # Training is in float32, also where the user's own code has turned x64 on.
@@ -112,6 +103,9 @@ def train(
             signals.collect() as listener,
         ):
             notes = workdirs.claim(folder, config)
+            # What the data cannot give is found before the first step. Not earlier:
+            # it may simulate the data, which nobody needs whose workdir is refused.
+            task.evaluations()
             run = _Run(config, task, folder, mesh, transform, listener, display)
             try:
                 run.start(shapes, notes, writers)
@@ -372,21 +366,8 @@ class _Run:
         if self.saved is not None:
             kept = f"the checkpoint of step {self.saved} is intact"
         if meshes.is_primary():
-            batch = self.task.batch(step, np.arange(self.config.batch_size))
-            buffer = io.BytesIO()
-            np.savez(buffer, **batch)
-            files.write_atomic(self.folder / "nan_dump.npz", buffer.getvalue())
-            shown = {k: repr(value) for k, value in metrics.items()}
-            report = {"step": step, "seed": self.config.seed, "metrics": shown}
-            files.write_json(self.folder / "nan_dump.json", report)
-        raise NonFiniteError(
-            f"not finite in step {step + 1}: loss {metrics['loss']:.4g}, gradient norm "
-            f"{metrics['grad_norm']:.4g}; that update was not applied and {kept}; see "
-            f"{self.folder / 'nan_dump.json'}, and try a smaller "
-            "optimizer.learning_rate or optimizer.clip=1 in a new --workdir",
-            step,
-            metrics,
-        )
+            non_finite.dump(self.folder, self.config, self.task, step, metrics)
+        raise non_finite.error(self.folder, step, metrics, kept)
 
     def close(self) -> None:
         """Closes the writers and gives the terminal back."""

@@ -45,6 +45,8 @@ class Experiment:
       table: (folders, measure, format) -> (text, notes), the table of finished runs.
       measures: what `table` can show, the usual one first.
       boxes: (folders, path) -> path; draws a score of finished runs, a box each model.
+      errors: (folders, path) -> path; draws errors of runs against steps of training,
+        with published values as lines.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Experiment:
     table: Lazy | None = None
     measures: Sequence[str] = ()
     boxes: Lazy | None = None
+    errors: Lazy | None = None
 
 
 _EXPERIMENTS: dict[str, Experiment] = {}

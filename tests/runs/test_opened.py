@@ -16,7 +16,7 @@ from nwm_jax.models import compiled
 from nwm_jax.modules import functional
 from nwm_jax.runs import drawing, scores
 from nwm_jax.runs import opened as runs
-from nwm_jax.training import loop
+from nwm_jax.training import loop, non_finite
 from nwm_jax.training.registry import build
 from nwm_jax.training.writers import read_metrics
 from tests.helpers import tiny_forecasting
@@ -109,7 +109,7 @@ def test_errors_of_windows_and_what_training_took(run):
 
 
 def test_a_run_that_diverged_has_an_evaluation_that_says_so(run, tmp_path):
-    error = loop.NonFiniteError("x", 7, {"loss": float("nan"), "grad_norm": 2.0})
+    error = non_finite.NonFiniteError("x", 7, {"loss": float("nan"), "grad_norm": 2.0})
     scores.write_divergence(tmp_path, run.config, run.task, error)
     stored = json.loads((tmp_path / "eval.json").read_text())
     assert stored["diverged"] == {"step": 8, "loss": "nan", "grad_norm": "2.0"}

@@ -4,6 +4,7 @@ import pytest
 
 from nwm_jax.config import presets
 from nwm_jax.experiments.forecasting.task import Forecasting
+from nwm_jax.experiments.wave_statistics import WaveStatistics
 from nwm_jax.shell import machine, screen
 from nwm_jax.training.registry import build
 
@@ -47,6 +48,25 @@ def test_huge_pages_are_advised_where_they_are_missing(
     notes = [note for note in screen.advice() if "huge pages" in note]
     assert len(notes) == told
     assert not told or machine.ASK_FOR_HUGE_PAGES in notes[0]
+
+
+def test_a_smoke_result_says_that_it_is_not_trained():
+    report = {"step": 8, "num_windows": 2, "relative_mse": {"forecast": 0.5}}
+    for protocol, trained in (
+        ("smoke", False),
+        ("smoke + 4 steps", False),
+        ("laptop", True),
+    ):
+        text = screen.scores(Forecasting, report | {"protocol": protocol})
+        assert ("not trained" in text) != trained
+
+
+def test_wave_statistics_are_shown_with_their_units():
+    numbers = {"coherence": 0.5, "wave_number": 0.4, "frequency": 0.1, "speed": 1.5}
+    (line,) = WaveStatistics.headline(numbers)
+    assert "wave_number in rad/cell" in line
+    assert "speed in cells/frame" in line
+    assert "coherence in" not in line
 
 
 def test_every_metric_has_its_line():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nwm_jax.errors import UserError
-from nwm_jax.training import checkpoint, loop, writers
+from nwm_jax.training import checkpoint, loop, non_finite, writers
 from tests.helpers import toy_task
 
 CLOCKS = {"steps_per_s", "frames_per_s", "seconds", "cpu_seconds"}
@@ -149,7 +149,7 @@ def test_a_task_is_followed_by_its_validation(tmp_path):
 def test_not_finite_stops_with_a_dump(tmp_path, same_bits):
     task = toy_task.Toy(bad_step=33)
     with pytest.raises(
-        loop.NonFiniteError, match="not finite in step 34.*step 20 is"
+        non_finite.NonFiniteError, match="not finite in step 34.*step 20 is"
     ) as caught:
         loop.train(toy_task.get_config(), task, tmp_path)
     assert caught.value.step == 33 and not np.isfinite(caught.value.metrics["loss"])
@@ -159,7 +159,7 @@ def test_not_finite_stops_with_a_dump(tmp_path, same_bits):
         same_bits(dict(dump), task.batch(33, np.arange(8)))
     assert checkpoint.Checkpointer(tmp_path / "checkpoints").steps() == [20]
     # The same command meets the same batch, whatever the grouping.
-    with pytest.raises(loop.NonFiniteError, match="not finite in step 34"):
+    with pytest.raises(non_finite.NonFiniteError, match="not finite in step 34"):
         loop.train(toy_task.get_config(), task, tmp_path)
 
 

@@ -23,7 +23,7 @@ CONFIG = (
     "log_every=2,checkpoint_every=4,num_steps=10,eval.every=5,eval.horizon=4,"
     "eval.num_windows=5,eval.num_mean_windows=7,eval.batch_size=4"
 )
-CLOCKS = {"seconds", "steps_per_s", "frames_per_s"}
+CLOCKS = {"seconds", "cpu_seconds", "steps_per_s", "frames_per_s"}
 
 # The verb, which says when it calls a function for the n-th time and waits there.
 PROGRAM = """
@@ -104,9 +104,9 @@ def interrupt(folder, place, nth, how, **environment):
 def numbers(folder):
     """What a run has logged and evaluated, without times."""
     lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    rows = [{k: v for k, v in row.items() if k not in CLOCKS} for row in rows]
-    return rows, json.loads((folder / "run" / "eval.json").read_text())
+    report = (folder / "run" / "eval.json").read_text()
+    objects = [json.loads(text) for text in (*lines, report)]
+    return [{k: v for k, v in o.items() if k not in CLOCKS} for o in objects]
 
 
 def test_a_run_that_is_ended_in_every_stage_equals_one_that_is_not(tmp_path):

@@ -18,5 +18,6 @@ EXPERIMENT = Experiment(
     check=fields.check,
     follow=configs.follow,
     table=f"{__name__}.write:tabulate",
-    measures=("table_units", "relative_mse", "mse", "vpt", "tuning"),
+    errors=f"{__name__}.progress:draw",
+    measures=("all", "relative_mse", "table_units", "vpt", "mse", "tuning"),
 )

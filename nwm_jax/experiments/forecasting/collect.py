@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from nwm_jax.data import identity
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.forecasting import configs
@@ -40,6 +42,10 @@ class Entry(NamedTuple):
         ended because a step was not.
       no_skill: the same of forecasts without skill; {} where there are none.
       diverged: whether training ended because a step was not finite.
+      cpu_seconds: processor seconds of the training; NaN where none were logged.
+      frames: (first, last) frame of a window that is scored, from 0; None if unknown.
+      per_window: relative MSE of every window [num_windows], NaN where all its frames
+        are black; empty where eval.json has none.
     """
 
     workdir: pathlib.Path
@@ -54,6 +60,9 @@ class Entry(NamedTuple):
     score: float
     no_skill: dict[str, float]
     diverged: bool = False
+    cpu_seconds: float = math.nan
+    frames: tuple[int, int] | None = None
+    per_window: np.ndarray = np.empty(0)
 
 
 def collect(
@@ -103,7 +112,7 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
             raise UserError(f"its eval.json has no {group}; evaluate it again")
         return Entry(
             workdir=workdir,
-            dataset=_dataset(config["data"], found),
+            dataset=dataset(config["data"], found),
             model=str(config["model"]["name"]),
             protocol=str(found["protocol"]),
             seed=int(found["seed"]),
@@ -118,11 +127,16 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
                 if not diverged and who + ending in found[group]
             },
             diverged=diverged,
+            cpu_seconds=float(found.get("cpu_seconds", math.nan)),
+            frames=_frames(config, found),
+            per_window=np.array(
+                found.get("per_window", {}).get("relative_mse", ()), float
+            ),
         )
 
 
-def _dataset(data: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    """Names what a run was trained on.
+def dataset(data: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Names what a run was trained on, from its config's `data` and its eval.json.
 
     Where the config has a path its name says nothing: then what is at the path decides
     or, if it is gone, what the evaluation found there. What is unknown is called by the
@@ -136,6 +150,16 @@ def _dataset(data: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     if found.get("path") == path:
         return configs.short_name(found["dataset"])
     return identity.own_name(path)
+
+
+def _frames(
+    config: Mapping[str, Any], found: Mapping[str, Any]
+) -> tuple[int, int] | None:
+    """The scored frames: the last `eval.horizon` that were forecast."""
+    if "per_frame" not in found:
+        return None
+    last = int(found["per_frame"]["frame"][-1])
+    return last - int(config["eval"]["horizon"]) + 1, last
 
 
 def _number(group: Mapping[str, Any], key: str) -> float:

@@ -59,7 +59,7 @@ def test_a_run_without_the_measure_is_named(tmp_path):
     made_workdirs.run(tmp_path, "spring_ar")
     entries, notes = collect.collect(workdirs.find([f"{tmp_path}/*"]), "vpt")
     assert [entry.model for entry in entries] == ["ar"]
-    assert "not that of a run (KeyError('forward_abs'))" in notes[0]
+    assert "not that of a run" in notes[0] and "forward_abs" in notes[0]
 
 
 def test_movies_of_ones_own_are_named_by_their_file(tmp_path):
