@@ -53,12 +53,17 @@ def write(
 
 def _numbers(numbers: Mapping[str, Any], units: Mapping[str, str]) -> str:
     rows = "".join(
-        f"<tr><td>{html.escape(key)}</td>"
+        f"<tr><td class='name'>{html.escape(key).replace('_', '_<wbr>')}</td>"
         f'<td class="number">{html.escape(text(value))}</td>'
-        f"<td>{html.escape(units.get(key, ''))}</td></tr>\n"
+        f'<td class="whole">{html.escape(_unit(key, value, units))}</td></tr>\n'
         for key, value in numbers.items()
     )
     return f'<div class="wide"><table>{rows}</table></div>'
+
+
+def _unit(key: str, value: Any, units: Mapping[str, str]) -> str:
+    """The unit of a number; a group of numbers (by class, a kind of point) has none."""
+    return "" if value is None or isinstance(value, Mapping) else units.get(key, "")
 
 
 def _waves(path: pathlib.Path) -> str:
@@ -74,7 +79,7 @@ def _waves(path: pathlib.Path) -> str:
     return (
         f"<h2>{len(rows)} waves, one by one</h2>"
         + (page.note(more) if len(rows) > len(shown) else "")
-        + '<div class="wide"><table><tr>'
+        + '<div class="wide"><table class="whole"><tr>'
         + "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
         + f"</tr>\n{lines}</table></div>"
     )
