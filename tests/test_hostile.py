@@ -172,10 +172,11 @@ def table():
     for verb in ("generate", "drum", "analyse", "plot", "table"):
         add(verb, "--out=")
     for flag in ("num_train", "num_steps", "seed"):
-        for number in ("9" * 60, "9" * 400, "9" * 5_000, "-1", "nan", "x", "1e400"):
+        for number in ("9" * 60, "9" * 5_000, "-1", "nan", "x", "1e400", "٤"):
             add("generate", "--dataset=pendulum", "--out=new", f"--{flag}={number}")
     for number in ("inf", "nan", "0", "-1", "1e400", "x"):
         add("generate", "--dataset=pendulum", "--out=new", f"--dt={number}")
+        add("analyse", "{f}/any.npy", "--out=new", f"--fs={number}")
     for flag in ("size", "canvas", "steps"):
         for number in ("9" * 13, "9" * 400, "-1", "٤٢x"):
             add("drum", f"--{flag}={number}", "--out=new.png")
