@@ -77,7 +77,7 @@ setuptools.setup(
     package_data={
         "nwm_jax": ["py.typed"],
         "nwm_jax.native": ["*.cc", "*.h", "xla/*", "xla/ffi/api/*.h"],
-        "nwm_jax.runs": ["*.css", "*.html", "*.js"],
+        "nwm_jax.figures": ["*.css", "*.html", "*.js"],
     },
     ext_modules=[CONVOLUTIONS],
     cmdclass={"build_ext": BuildLibrary, "bdist_wheel": Wheel},

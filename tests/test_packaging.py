@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
@@ -101,6 +102,37 @@ def test_wheel_is_complete(site):
     assert ours - packed == set()
     assert {name for name in packed if not name.startswith("nwm_jax")} == set()
     assert any(name.endswith("licenses/LICENSE") for name in packed)
+
+
+@pytest.mark.slow
+def test_sdist_is_complete(tmp_path):
+    source, folders = tmp_path / "source", ("nwm_jax", "configs", "examples", "launch")
+    ignore = shutil.ignore_patterns("__pycache__")
+    for folder in folders:
+        shutil.copytree(ROOT / folder, source / folder, ignore=ignore)
+    for file in ROOT.iterdir():
+        if file.is_file():
+            shutil.copy(file, source)
+    (source / "nwm_jax/native/_conv.so").touch()
+    program = "from setuptools import build_meta; print(build_meta.build_sdist('..'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with tarfile.open(tmp_path / done.stdout.split()[-1]) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    for folder in folders:
+        files = {
+            str(file.relative_to(source))
+            for file in (source / folder).rglob("*")
+            if file.is_file() and file.suffix != ".so"
+        }
+        assert files - packed == set()
+    assert {"README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff"} <= packed
+    assert "nwm_jax/native/_conv.so" not in packed
 
 
 @pytest.mark.slow

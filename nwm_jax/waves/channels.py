@@ -11,6 +11,12 @@ POLICIES = ("refuse", "drop", "interpolate")
 
 _RUN = 3  # samples at the extreme value in a row that make a channel clipped
 _CLIPPED = 1e-3  # of the samples, at the extreme value, too
+_LEVELS = 256  # of integers: with fewer, a slow peak has equal samples, too
+_NEAR, _WIDE = 0.01, 0.04  # of what lies between the 10th and the 90th percentile
+_FRAMES_OF_SPREAD = 512  # that these percentiles are of
+_PLATEAU = 0.7  # of the samples within _WIDE of the extreme lie within _NEAR
+_SOFT, _FEWEST = 1e-2, 10  # of the samples, and samples, within _NEAR
+_AT_LIMIT = 0.99  # of the largest number of a type
 _NAMED = 8  # channels that a message names
 _MOST_FOR_PERCENTILE = 4096  # frames
 _WRONG = {
@@ -23,13 +29,21 @@ _WRONG = {
 def find_bad(data: np.ndarray) -> dict[str, np.ndarray]:
     """Returns the channels that are not fit to be analysed, by what is wrong.
 
+    A channel is clipped if it is 3 times in a row and in at least 0.1 % of the samples at
+    its highest or lowest value (hard limit; integers of fewer than 256 levels are left to
+    the next rule), or if 3 samples in a row and at least 1 % of all (10) lie so near to that
+    value as 1 % of its spread (10th to 90th percentile), and these are 0.7 or more of
+    those within 4 % (a plateau: soft saturation, or noise added behind a hard limit; the
+    smooth peak of a wave has 0.5). A value that a channel holds for half of the time is
+    where it rests, not a limit.
+
     Args:
       data: real [T, ...].
 
     Returns:
       bool [...] each: "missing" (NaN at all times), "partly NaN" (or infinite), "flat"
-      (constant) and "clipped" (in at least 0.1 % of the samples, and 3 times in a row,
-      at the highest or lowest value of the channel).
+      (constant), "clipped", "at rest" (half of the time or more at its highest or lowest
+      value) and "near a limit" (signed integers within 1 % of what their type holds).
     """
     length = len(data)
     flat = data.reshape(length, -1)
@@ -46,24 +60,66 @@ def find_bad(data: np.ndarray) -> dict[str, np.ndarray]:
         some = block if finite.all() else np.where(finite, block, np.nan)
         low = np.fmin(low, np.fmin.reduce(some, axis=0))
         high = np.fmax(high, np.fmax.reduce(some, axis=0))
-    constant = (count > 0) & (low == high)
-    clipped = np.zeros(size, bool)
+    whole = (count == length) & (low < high)
+    part = np.asarray(flat[spread(length, _FRAMES_OF_SPREAD)], np.float64)
+    span = np.subtract(*np.percentile(part, [90, 10], axis=0))
+    clipped, rests = np.zeros(size, bool), np.zeros(size, bool)
     # The floor of unsigned numbers is darkness, not a limit that was hit.
-    for edge in (high,) if data.dtype.kind == "u" else (low, high):
-        often, run = np.zeros(size, int), np.zeros(size, bool)
-        for part in blocks(length, size):
-            start = max(part.start - _RUN + 1, 0)  # a run may begin in the last block
-            at = np.asarray(flat[start : part.stop]) == edge
-            often += at[part.start - start :].sum(axis=0)
-            run |= (at[2:] & at[1:-1] & at[:-2]).any(axis=0)
-        clipped |= run & (often >= max(_RUN, _CLIPPED * length))
+    for sign in (1,) if data.dtype.kind == "u" else (1, -1):
+        at_edge, at_rest = _at_edge(flat, low, high, span, sign)
+        clipped |= at_edge
+        rests |= at_rest
     found = {
         "missing": count == 0,
         "partly NaN": (count > 0) & (count < length),
-        "flat": constant,
-        "clipped": clipped & ~constant & (count == length),
+        "flat": (count > 0) & (low == high),
+        "clipped": clipped & whole,
+        "at rest": rests & whole,
+        "near a limit": np.zeros(size, bool),
     }
+    if data.dtype.kind == "i" and data.dtype.itemsize > 1:
+        limit = _AT_LIMIT * np.iinfo(data.dtype).max
+        found["near a limit"] = whole & ~clipped & ((high > limit) | (low < -limit))
     return {name: value.reshape(data.shape[1:]) for name, value in found.items()}
+
+
+def _at_edge(flat, low, high, span, sign):
+    """Which channels are clipped at their high (sign 1) or low edge, and which rest there.
+
+    Args:
+      flat: [T, N].
+      low: lowest finite value of each channel, [N].
+      high: highest finite value, [N].
+      span: between the 10th and the 90th percentile, [N].
+      sign: 1 or -1.
+
+    Returns:
+      Two arrays bool [N].
+    """
+    length, size = flat.shape
+    edge = high if sign > 0 else low
+    # In the type of the data: blocks of float32 stay float32.
+    bounds = [(edge - sign * part * span) for part in (0.0, _NEAR, _WIDE)]
+    bounds = [b.astype(flat.dtype) if flat.dtype.kind == "f" else b for b in bounds]
+    counts = np.zeros((3, size), int)
+    run = np.zeros((2, size), bool)
+    for part in blocks(length, size):
+        start = max(part.start - _RUN + 1, 0)  # a run may begin in the last block
+        block = np.asarray(flat[start : part.stop])
+        for k, bound in enumerate(bounds):
+            at = block >= bound if sign > 0 else block <= bound
+            counts[k] += at[part.start - start :].sum(axis=0)
+            if k < 2:
+                run[k] |= (at[2:] & at[1:-1] & at[:-2]).any(axis=0)
+    hard = run[0] & (counts[0] >= max(_RUN, _CLIPPED * length))
+    if flat.dtype.kind in "iu":
+        hard &= high - low >= _LEVELS
+        span = np.where(_WIDE * span >= 2, span, 0)  # two levels at least
+    often = counts[1] >= max(_FEWEST, _SOFT * length)
+    often &= (span > 0) & (counts[1] < length / 2)
+    soft = run[1] & often & (counts[1] >= _PLATEAU * counts[2])
+    rests = counts[0] >= length / 2
+    return (hard | soft) & ~rests, rests
 
 
 def auto_mask(data: np.ndarray) -> np.ndarray:
@@ -105,6 +161,16 @@ def judge(data, inside, policy, positions, notes):
     """Which channels are left out, and which are filled from which neighbours."""
     bad = {name: where & inside for name, where in find_bad(data).items()}
     serious = ["partly NaN", "flat"] + (["clipped"] if policy is not None else [])
+    if bad["at rest"].any():
+        notes.append(
+            f"{describe(bad['at rest'])} half of the time or more at one value: at rest, "
+            "or at a limit"
+        )
+    if bad["near a limit"].any():
+        notes.append(
+            f"warning: {describe(bad['near a limit'])} within 1 % of the limits of "
+            f"{data.dtype}: look for saturation or artefacts there"
+        )
     if policy in (None, "refuse"):
         for name in serious:
             if bad[name].any():

@@ -11,6 +11,7 @@ from PIL import Image
 
 from nwm_jax import report as verb
 from nwm_jax.errors import UserError
+from nwm_jax.figures import page
 from nwm_jax.runs import report
 
 EVIL = "<script>alert('x')</script>"
@@ -89,7 +90,7 @@ def test_large_pictures_do_not_make_a_large_page(workdir):
     noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
     Image.fromarray(noise).save(workdir / "figures/noise.png")
     path = report.write(workdir)
-    assert path.stat().st_size <= report.LARGEST
+    assert path.stat().st_size <= page.LARGEST
     assert "noise.png is too large" in path.read_text()
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from nwm_jax.errors import UserError
 from nwm_jax.waves import channels, prepare
@@ -27,8 +28,8 @@ def spoilt():
 
 def test_bad_channels_are_found(spoilt):
     found = channels.find_bad(spoilt)
-    places = {name: np.argwhere(where).tolist() for name, where in found.items()}
-    assert places == {
+    places = {name: np.argwhere(found[name]).tolist() for name in found}
+    assert {name: place for name, place in places.items() if place} == {
         "missing": [[0, 0]],
         "partly NaN": [[1, 2]],
         "flat": [[2, 3]],
@@ -38,6 +39,43 @@ def test_bad_channels_are_found(spoilt):
     assert channels.find_bad(counts)["clipped"].any()
     dark = np.round(100 * np.clip(X, 0, None)).astype(np.uint8)  # 0 is no limit
     assert channels.find_bad(dark)["clipped"].mean() < 0.1
+
+
+def test_clipping_hard_and_soft():
+    rng = np.random.default_rng(0)
+    white = rng.normal(size=(2000, 8))
+    smooth = scipy.ndimage.gaussian_filter1d(white, 3, axis=0)
+    smooth /= smooth.std(axis=0)
+    sine = np.sin(2 * np.pi * (np.arange(2000)[:, None] / np.arange(20, 36, 2) + 0.3))
+    noise = 0.002 * white
+
+    def share(x):
+        return channels.find_bad(x)["clipped"].mean()
+
+    for x in (white, smooth, sine, sine + noise, sine + 0.3 * white):
+        assert share(x) == 0
+        assert share((3000 * x).astype(np.int16)) == 0
+    for x in (white, smooth, sine):
+        assert share(np.clip(x, -5, 0.8)) == 1  # hard, at one side
+        assert share(np.clip(x, -0.8, 5) + noise) == 1  # noise behind the limit
+    for x in (smooth, sine):
+        assert share(np.tanh(4 * x)) == 1  # saturation
+    # Rare transients far above the baseline say nothing about its lower edge.
+    burst = np.maximum(0, smooth - 2)
+    assert share(0.01 * white + 20 * burst) == 0
+    # Few levels: the peak of a slow wave has equal samples.
+    slow = np.sin(2 * np.pi * np.arange(2000) / 200)[:, None]
+    assert share(np.round(100 + 20 * slow).astype(np.uint8)) == 0
+
+
+def test_a_movie_at_rest_is_not_clipped():
+    t = np.arange(100)[:, None]
+    bump = np.maximum(0, 1 - np.abs(t - np.arange(20, 80, 10)) / 8)
+    found = channels.find_bad(bump)
+    assert not found["clipped"].any() and found["at rest"].all()
+    counts = np.tile(np.arange(50, dtype=np.int16)[:, None] % 7, 3)
+    counts[10] = [32760, 100, -32767]
+    assert channels.find_bad(counts)["near a limit"].tolist() == [True, False, True]
 
 
 def test_what_becomes_of_bad_channels(spoilt):
