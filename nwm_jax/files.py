@@ -132,8 +132,10 @@ def read_bytes(path: str | os.PathLike, most: int = _LONGEST_JSON) -> bytes:
     """
     path = check_file(path)
     try:
+        # No more than there is: a read reserves all that it is asked for.
+        size = min(path.stat().st_size, most) + 1
         with path.open("rb") as file:
-            data = file.read(most + 1)
+            data = file.read(size)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({reason(error)})") from None
     if len(data) > most:

@@ -110,8 +110,7 @@ def run_convs(convs: nnx.List, x: jax.Array) -> jax.Array:
             x = layer(x)
         return x
     first = convs[0]
-    x = x.astype(jnp.promote_types(x.dtype, first.kernel[...].dtype))
-    conv.check(x, first.kernel[...], first.bias[...])
+    conv.check(*cast(first.dtype, x, first.kernel[...], first.bias[...]))
     layers, weights, size = [], [], x.shape[1:3]
     for each in convs:
         x, kernel, bias = cast(each.dtype, x, each.kernel[...], each.bias[...])
