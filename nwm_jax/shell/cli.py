@@ -217,7 +217,9 @@ def _check_numbers(argv: Sequence[str], flag_values: flags.FlagValues) -> None:
         value, text = flag_values[name].value, text if equals else following
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             continue
-        if not (text.isascii() and math.isfinite(value)):
+        # An integer may be too large for `math.isfinite`, but is finite.
+        finite = isinstance(value, int) or math.isfinite(value)
+        if not (text.isascii() and finite):
             raise UserError(f"--{name}={text} must be a finite number in digits 0 to 9")
 
 
