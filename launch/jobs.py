@@ -1,16 +1,20 @@
 """The runs of a sweep on this machine, several at a time."""
 
 import concurrent.futures
-import json
 import os
 import pathlib
 import queue
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+# The package need not be installed; its `files` loads without JAX.
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+from nwm_jax import files
 
 
 class Job(NamedTuple):
@@ -88,7 +92,7 @@ def has_diverged(job: Job, folder: pathlib.Path | None = None) -> bool:
 def _read(job: Job, folder: pathlib.Path | None, file: str) -> dict:
     """What a file says of a run; {} if it is missing, or of another run."""
     try:
-        report = json.loads(((folder or job.workdir) / file).read_text())
+        report = files.read_json((folder or job.workdir) / file)
         mine = (("protocol", job.protocol), ("name", job.name), ("seed", job.seed))
         return report if all(report[key] == value for key, value in mine) else {}
     except (OSError, ValueError, KeyError, TypeError):

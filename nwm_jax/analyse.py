@@ -180,9 +180,9 @@ def main(argv: list[str]) -> None:
         "frame" if fs is None else "s", "cell" if SPACING.value is None else "mm"
     )
     fs = 1.0 if fs is None else fs
-    band = check_band(BAND.value, fs) if BAND.value is not None else None
     if not fs > 0:
         raise UserError(f"--fs is samples per second and must be positive: {fs:g}")
+    band = check_band(BAND.value, fs) if BAND.value is not None else None
     if SPACING.value is not None and not SPACING.value > 0:
         raise UserError(f"--spacing must be positive: {SPACING.value:g}")
     data, positions, spacing, units, notes = _layout(source, units)

@@ -13,6 +13,7 @@ import math
 import os
 import pathlib
 import re
+import shutil
 import stat
 import tempfile
 import time
@@ -240,22 +241,50 @@ def machine_memory() -> float:
     return min(memory, limit)
 
 
-def check_memory(size: float, what: str, remedy: str = "") -> None:
+def check_memory(
+    size: float, what: str, remedy: str = "", memory: float | None = None
+) -> None:
     """Refuses what needs more memory than this machine has.
 
     Args:
       size: bytes that it needs.
       what: what needs them: "num_steps is 900", "frames.npy".
       remedy: what to do about it.
+      memory: bytes that there are; None: `machine_memory`.
 
     Raises:
-      UserError: it is more than `machine_memory`.
+      UserError: it is more.
     """
-    if size > (memory := machine_memory()):
+    memory = machine_memory() if memory is None else memory
+    _check_room(size, what, remedy, "memory", memory)
+
+
+def check_disk(
+    size: float, folder: str | os.PathLike, what: str, remedy: str = ""
+) -> None:
+    """Refuses what needs more space than the disk of a folder has, full or empty.
+
+    Args:
+      size: bytes that it needs.
+      folder: where they go; it need not exist yet.
+      what: what needs them.
+      remedy: what to do about it.
+
+    Raises:
+      UserError: it is more.
+    """
+    for place in (path := pathlib.Path(folder).absolute(), *path.parents):
+        with contextlib.suppress(OSError):
+            total = shutil.disk_usage(place).total
+            return _check_room(size, what, remedy, f"the disk of {folder}", total)
+
+
+def _check_room(size: float, what: str, remedy: str, place: str, room: float) -> None:
+    if size > room:
         size = min(size, 10**300)  # an int can be too large for a float
         raise UserError(
-            f"{what}: this needs {size / 1e9:.3g} GB of memory, and the machine has "
-            f"{memory / 1e9:.3g} GB" + (f"; {remedy}" if remedy else "")
+            f"{what}: this needs {size / 1e9:.3g} GB of {place}, and the machine has "
+            f"{room / 1e9:.3g} GB" + (f"; {remedy}" if remedy else "")
         )
 
 

@@ -48,6 +48,21 @@ FIELDS = (
 )
 
 
+# Sizes that an int32 holds and no machine: refused before anything is simulated.
+LARGEST = 2**31 - 1
+TOO_LARGE = (
+    ("pendulum_nwm2d", "batch_size", LARGEST),
+    ("pendulum_nwm2d", "data.num_frames", LARGEST),
+    ("pendulum_nwm2d", "model.grid", "(100000,100000)"),
+    ("adding_wrnn", "data.T", LARGEST),
+    ("adding_wrnn", "model.units", LARGEST),
+    ("adding_wrnn", "eval.num_examples", LARGEST),
+    ("tetrominoes_nwm", "data.side", LARGEST),
+    ("tetrominoes_nwm", "batch_size", LARGEST),
+    ("sine_nwm2d", "data.size", LARGEST),
+)
+
+
 def table():
     """Lists (verb, arguments); `{f}` is the folder of `hostile_files`."""
     cases = []
@@ -126,6 +141,8 @@ def table():
     for field in FIELDS:
         for number in NUMBERS:
             add("train", NWM, OUT, f"--config.{field}={number}")
+    for config, field, value in TOO_LARGE:
+        add("train", f"--config={config}:smoke", OUT, f"--config.{field}={value}")
     for grid in (
         *("()", "(5,)", "(5,5,5)", "(True,True)", "(-1,5)", "(5.5,5)", "('a',5)"),
         *("(" * 5_000 + ")" * 5_000, "+".join("1" for _ in range(20_000))),
@@ -155,10 +172,11 @@ def table():
     for verb in ("generate", "drum", "analyse", "plot", "table"):
         add(verb, "--out=")
     for flag in ("num_train", "num_steps", "seed"):
-        for number in ("9" * 60, "9" * 400, "9" * 5_000, "-1", "nan", "x", "1e400"):
+        for number in ("9" * 60, "9" * 5_000, "-1", "nan", "x", "1e400", "٤"):
             add("generate", "--dataset=pendulum", "--out=new", f"--{flag}={number}")
     for number in ("inf", "nan", "0", "-1", "1e400", "x"):
         add("generate", "--dataset=pendulum", "--out=new", f"--dt={number}")
+        add("analyse", "{f}/any.npy", "--out=new", f"--fs={number}")
     for flag in ("size", "canvas", "steps"):
         for number in ("9" * 13, "9" * 400, "-1", "٤٢x"):
             add("drum", f"--{flag}={number}", "--out=new.png")

@@ -7,20 +7,13 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 
-import jax
 import numpy as np
 
-from nwm_jax import files
-from nwm_jax.data import render, suite, systems, trajectories
-from nwm_jax.data.host import float64_on_cpu
-from nwm_jax.data.specs import BoxSpec
+from nwm_jax.data import render, suite, trajectories
 from nwm_jax.errors import UserError
 
 Record = dict[str, np.ndarray]
 Simulate = Callable[[str, int], Record]
-
-# While a chunk is simulated: all frames; the first put before; their axes exchanged.
-_COPIES = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,18 +55,7 @@ class Request:
     @property
     def least_bytes(self) -> int:
         """Size of "x" and "dx_dt" of a trajectory, which is more than these."""
-        return 2 * self._state_bytes
-
-    @property
-    def _state_bytes(self) -> int:
-        spec = self.spec
-        if isinstance(spec, BoxSpec):
-            width = 4 * systems.get(spec.system).num_particles
-        else:
-            with float64_on_cpu():
-                drawn = jax.eval_shape(spec.sample, jax.random.key(0))
-            width = sum(drawn[k].size for k in ("q0", "p0", "x0") if k in drawn)
-        return 8 * width * self.num_frames
+        return 2 * trajectories.state_bytes(self.spec, self.num_frames)
 
     def check(self) -> None:
         """Raises UserError where a number is impossible; nothing is simulated."""
@@ -89,12 +71,8 @@ class Request:
             raise UserError(f"seed is {self.seed}: it must be from 0 to 2**32 - 1")
         if not (math.isfinite(self.dt) and self.dt > 0):
             raise UserError(f"dt is {self.dt}: it must be a number above 0")
-        together = trajectories.chunk_size(self.num_frames)
-        files.check_memory(
-            _COPIES * together * self._state_bytes,
-            f"num_steps is {self.num_steps}, and {together} trajectories are simulated "
-            "at a time",
-        )
+        what = f"num_steps is {self.num_steps}"
+        trajectories.check_chunk(self.spec, self.num_frames, what)
 
 
 def simulator(request: Request) -> Simulate:

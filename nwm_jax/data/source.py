@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from nwm_jax import files
-from nwm_jax.data import cache, render, suite, systems
+from nwm_jax.data import cache, render, suite, systems, trajectories
 from nwm_jax.data.folder import expand
 from nwm_jax.data.records import RecordsSource
 from nwm_jax.data.simulate import count_substeps
@@ -85,15 +85,21 @@ class SimulatedSource:
       open_arrays: opens a split and those that are kept with it, as
         `cache.open_states` does. It is called when the first window is read: a trained
         model needs no data.
+      check_size: () -> None; raises `UserError` where a split cannot be simulated here.
     """
 
     def __init__(
-        self, spec: suite.Spec, num_frames: int, open_arrays: Callable[[str], Arrays]
+        self,
+        spec: suite.Spec,
+        num_frames: int,
+        open_arrays: Callable[[str], Arrays],
+        check_size: Callable[[], None] = lambda: None,
     ):
         self.spec = spec
         self.image_shape = spec.image_shape
         self.origin = spec.origin
         self.num_frames = num_frames
+        self.check_size = check_size
         self._open_arrays = open_arrays
         self._opened: dict[str, Mapping[str, np.ndarray]] = {}
 
@@ -255,7 +261,17 @@ def open_source(
             **sizes,
         )
 
-    return SimulatedSource(spec, num_frames, open_arrays)
+    def check_size() -> None:
+        trajectories.check_chunk(spec, num_frames, f"data.num_frames={num_frames}")
+        number = num_train + num_valid + num_test
+        files.check_disk(
+            number * trajectories.state_bytes(spec, num_frames) // 2,  # as float32
+            cache.cache_root(cache_dir),
+            f"{number:,} trajectories of {num_frames} frames",
+            "lower data.num_train, or name another disk with data.cache_dir",
+        )
+
+    return SimulatedSource(spec, num_frames, open_arrays, check_size)
 
 
 def check_dt(system: str, dt: float) -> None:

@@ -15,6 +15,8 @@ Whatever the user can mend ends with one line ``error: ...`` on stderr and exit 
 """
 
 import errno
+import itertools
+import math
 import os
 import pathlib
 import re
@@ -30,7 +32,7 @@ import nwm_jax.experiments  # noqa: F401 (registers them)
 from nwm_jax import files
 from nwm_jax.config import grammar
 from nwm_jax.config.validate import validate
-from nwm_jax.errors import UserError, nearest, shorten
+from nwm_jax.errors import UserError, nearest, reason, shorten
 from nwm_jax.shell import usage
 from nwm_jax.shell.config_flags import (
     config_flag,
@@ -134,6 +136,14 @@ def _line(error: Exception, flag_values: flags.FlagValues) -> str | None:
         return _flag_message(error, flag_values)
     if isinstance(error, jax.errors.JaxRuntimeError) and mesh.is_lost_peer(error):
         return str(mesh.lost_peer(error, "to go on"))
+    if isinstance(error, MemoryError) or (
+        isinstance(error, jax.errors.JaxRuntimeError)
+        and "RESOURCE_EXHAUSTED" in str(error)
+    ):
+        return (
+            f"not enough memory ({reason(error)[:150]}): lower batch_size, or the sizes of "
+            "the data or the model"
+        )
     if isinstance(error, OSError) and (
         error.errno in _MACHINE_ERRORS or error.filename
     ):
@@ -161,6 +171,7 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
     _check_flag_files(argv)
     rest = flag_values(argv)
     _refuse_empty(flag_values)
+    _check_numbers(argv, flag_values)
     config = flag_values["config"].value if takes_config(flag_values) else None
     if overrides and config is None:
         raise UserError(f"--config.{overrides[0][0]} needs --config=... beside it")
@@ -195,6 +206,19 @@ def _refuse_empty(flag_values: flags.FlagValues) -> None:
             and isinstance(flag.default, (str, type(None)))
         ):
             raise UserError(f"--{name}= has no value: give one, or leave the flag out")
+
+
+def _check_numbers(argv: Sequence[str], flag_values: flags.FlagValues) -> None:
+    """Refuses inf, NaN and the digits of other scripts, which Python takes as numbers."""
+    for argument, following in itertools.pairwise([*argv[1:], ""]):
+        name, equals, text = argument.lstrip("-").partition("=")
+        if not argument.startswith("-") or name not in flag_values:
+            continue
+        value, text = flag_values[name].value, text if equals else following
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        if not (text.isascii() and math.isfinite(value)):
+            raise UserError(f"--{name}={text} must be a finite number in digits 0 to 9")
 
 
 def enable_compilation_cache() -> pathlib.Path | None:

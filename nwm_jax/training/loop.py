@@ -16,6 +16,7 @@ from nwm_jax.training import (
     evaluating,
     non_finite,
     optimizer,
+    room,
     signals,
 )
 from nwm_jax.training import mesh as meshes
@@ -91,6 +92,8 @@ def train(
     mesh = meshes.make_mesh(devices)
     _check(config, mesh)
     transform = optimizer.build(config.optimizer, config.num_steps)
+    shapes = states.abstract(task, transform, mesh)
+    room.check(config, task, shapes, mesh)
     kept = "from its start"
     try:
         # Training is in float32, also where the user's own code has turned x64 on.
@@ -105,7 +108,7 @@ def train(
             task.evaluations()
             run = _Run(config, task, folder, mesh, transform, listener, display)
             try:
-                run.start(notes, writers)
+                run.start(shapes, notes, writers)
                 return run.go()
             finally:
                 if run.saved is not None:
@@ -137,9 +140,13 @@ class _Run:
         self.make_display = display if meshes.is_primary() else Silent
         self.display: Display | None = None
 
-    def start(self, notes: list[str], writers: Sequence[sinks.Writer]) -> None:
+    def start(
+        self,
+        shapes: states.TrainState,
+        notes: list[str],
+        writers: Sequence[sinks.Writer],
+    ) -> None:
         """Restores or creates the state, opens the writers, says where it stands."""
-        shapes = states.abstract(self.task, self.transform, self.mesh)
         found = self.saver.restore_latest(shapes)
         if found is None:
             self.state = states.create(

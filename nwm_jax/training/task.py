@@ -134,6 +134,17 @@ class Task(Evaluation):
         del summary
         return None
 
+    def check_size(self) -> None:
+        """Refuses data that this machine cannot make; called before it is made.
+
+        Raises:
+          UserError: it needs more memory or disk than there is.
+        """
+
+    def bytes_per_example(self) -> float:
+        """Returns the least bytes that a step holds of one example; 0: unknown."""
+        return 0.0
+
     def forward_flops(self) -> float:
         """Returns the operations of the loss of one batch; reads no data. 0: unknown."""
         return 0.0

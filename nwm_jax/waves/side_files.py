@@ -1,11 +1,11 @@
 """Files that go with a recording: positions of its channels, masks."""
 
-import json
 import os
 import pathlib
 
 import numpy as np
 
+from nwm_jax import files
 from nwm_jax.errors import UserError
 from nwm_jax.waves import recording
 from nwm_jax.waves.formats import TIFF, matlab, tiff
@@ -29,9 +29,9 @@ def read_positions(path: str | os.PathLike) -> np.ndarray:
         raise UserError(f"--positions: {path} does not exist or is not a file")
     try:
         if path.suffix.lower() == ".npy":
-            pairs = np.load(path, allow_pickle=False)
+            pairs = files.open_array(path)
         elif path.suffix.lower() == ".json":
-            pairs = json.loads(path.read_text())
+            pairs = files.read_json(path)
             if isinstance(pairs, dict):
                 pairs = pairs.get("sites", pairs.get("positions"))
         elif path.suffix.lower() in _TEXT:

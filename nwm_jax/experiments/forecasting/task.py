@@ -9,6 +9,7 @@ Training is followed on the split "valid", results are of the split "test".
 
 import copy
 import functools
+import math
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
+from nwm_jax import files
 from nwm_jax.data import Source, identity
 from nwm_jax.data.windows import train_windows
 from nwm_jax.errors import UserError, unknown
@@ -34,6 +36,7 @@ from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.models.forecasting import build
 from nwm_jax.modules import functional
 from nwm_jax.modules.cells import OscillatorCell
+from nwm_jax.training import room
 from nwm_jax.training.evaluation import Evaluation
 from nwm_jax.training.task import Task
 
@@ -134,6 +137,25 @@ class Forecasting(Task):
         model = functional.merge(self.graphdef, params, state)
         loss, metrics = model.loss(self.source.images(batch), key)
         return loss, (metrics, functional.split(model)[2])
+
+    def check_size(self) -> None:
+        """Refuses trajectories that this machine cannot simulate or keep."""
+        files.check_memory(
+            16 * self.num_eval, f"eval.num_windows={self.num_eval}", "score fewer"
+        )
+        if check := getattr(self.source, "check_size", None):
+            check()
+
+    def bytes_per_example(self) -> float:
+        """Bytes of the images of a clip, and of the states that follow each other."""
+        frame = 4 * math.prod(self.source.image_shape)
+        if isinstance(self.model, Forecaster):
+            cell = self.model.cell
+            carry = jax.eval_shape(
+                lambda: cell.initialize_carry((1, *cell.input_shape))
+            )
+            frame += room.size(carry)
+        return float(self.train_length * frame)
 
     def forward_flops(self) -> float:
         """Floating-point operations of the loss of one batch, counted by XLA."""

@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
+from nwm_jax import files
 from nwm_jax.core import segmentation as pixels
 from nwm_jax.data.segmentation.source import open_source
 from nwm_jax.data.windows import train_windows
@@ -129,6 +130,21 @@ class Segmentation(Task):
             / jnp.maximum(sums["foreground"], 1),
         }
         return loss, (metrics, functional.split(model)[2])
+
+    def check_size(self) -> None:
+        """Refuses images that cannot be drawn here: all of them are in memory once."""
+        data, (height, width, channels) = self.config.data, self.source.image_shape
+        number = data.num_train + data.num_valid + data.num_test
+        files.check_memory(
+            number * height * width * (channels + 1),
+            f"{number:,} images of {height} x {width} x {channels}",
+            "lower data.num_train or data.side",
+        )
+
+    def bytes_per_example(self) -> float:
+        """Bytes of an image and of the classes of its pixels."""
+        height, width, channels = self.source.image_shape
+        return 4.0 * height * width * (channels + 1)
 
     def forward_flops(self) -> float:
         """Floating-point operations of the loss of one batch, counted by XLA.

@@ -18,6 +18,7 @@ from nwm_jax.experiments.wave_statistics import LEAST_FRAMES, WaveStatistics
 from nwm_jax.models import sequences
 from nwm_jax.models.sequences import SequenceClassifier
 from nwm_jax.modules import functional
+from nwm_jax.training import room
 from nwm_jax.training.evaluation import Evaluation
 from nwm_jax.training.task import Task
 
@@ -92,6 +93,14 @@ class SequenceTask(Task):
         if steps >= LEAST_FRAMES:
             return ""
         return f"the metric waves needs {LEAST_FRAMES} steps, sequences have {steps}"
+
+    def bytes_per_example(self) -> float:
+        """Bytes of a sequence, and of the states that its gradient needs."""
+        step = 4 * self._sizes["inputs"]
+        if not self.config.remat:
+            shape = (1, self._sizes["inputs"])
+            step += room.size(jax.eval_shape(lambda: self.cell.initialize_carry(shape)))
+        return float(self.units_per_example * step)
 
     def forward_flops(self) -> float:
         """Floating-point operations of all steps of a batch, one counted by XLA."""

@@ -65,6 +65,7 @@ class Variational(Task):
         # The model's structure, with shapes in place of its weights.
         model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
         self.graphdef = functional.split(model)[0]
+        self._field = math.prod(model.cell.output_shape)
         self._rings = model.cell.hparams.topology == "ring"
 
     def init(self, key: jax.Array) -> VariationalNWM:
@@ -90,6 +91,11 @@ class Variational(Task):
         images = self.source.sequences(batch, self.config.data.num_frames)
         terms = {k: jnp.mean(v) for k, v in model.terms(images, key).items()}
         return terms.pop("loss"), (terms, state)
+
+    def bytes_per_example(self) -> float:
+        """Bytes of the frames of a sequence, and of the states that follow each other."""
+        frame = math.prod(self.source.image_shape) + 2 * self._field
+        return 4.0 * self.config.data.num_frames * frame
 
     def forward_flops(self) -> float:
         """Operations of encoder, field and decoder on the frames of a batch."""
