@@ -89,6 +89,8 @@ def files(tmp_path_factory):
     config = presets.load(NWM.removeprefix("--config="))
     workdir.claim(folder / "unfinished", config)
     workdir.claim(folder / "other", config)
+    # A run that has been evaluated; without a step its config could still change.
+    (folder / "other" / "eval.json").write_text("{}")
     stored = json.loads((folder / "unfinished" / "config.json").read_text())
     stored["config"]["model"]["name"] = "transformer"
     (folder / "unknown" / "config.json").write_text(json.dumps(stored))
