@@ -46,3 +46,25 @@ def flags_as_defined() -> Iterator[None]:
             values.unparse_flags()
             for flag in values:
                 values[flag].unparse()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def registered_as_defined() -> Iterator[None]:
+    """No file of tests sees the models and datasets that another has registered."""
+    from nwm_jax.experiments.forecasting import budgets, configs, sources
+    from nwm_jax.models import forecasting
+    from nwm_jax.training import registry
+
+    tables = (
+        configs.MODELS,
+        configs.OWN_DATASETS,
+        sources.OWN,
+        forecasting.BUILDERS,
+        budgets._TABLES,
+        registry._EXPERIMENTS,
+    )
+    before = [dict(table) for table in tables]
+    yield
+    for table, content in zip(tables, before, strict=True):
+        table.clear()
+        table.update(content)
