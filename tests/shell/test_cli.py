@@ -273,9 +273,9 @@ def raising(error):
         (UserError("two\n  lines"), 2, "error: two lines\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (
-            PermissionError(errno.EACCES, "Permission denied", "/root/w"),
+            PermissionError(errno.EACCES, "Permission denied", "/data/runs"),
             2,
-            "error: /root/w: Permission denied\n",
+            "error: /data/runs: Permission denied\n",
         ),
         (
             OSError(errno.ENOSPC, "No space left on device"),
