@@ -273,8 +273,9 @@ def test_a_compiler_that_fails_leaves_the_old_library(tmp_path):
 
 @needs_compiler
 @pytest.mark.slow
-def test_the_remedy_works_when_pasted(tmp_path):
+def test_the_remedy_works_when_pasted(tmp_path, monkeypatch):
     """In a copy of the package, without a library, then with a stale one."""
+    monkeypatch.chdir(tmp_path)  # the working directory comes first on the path
     ignore = shutil.ignore_patterns("__pycache__", "*.so")
     root = build.FOLDER.parent
     shutil.copytree(root, tmp_path / "nwm_jax", ignore=ignore)

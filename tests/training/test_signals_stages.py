@@ -176,7 +176,14 @@ def end_both(processes):
 
 
 @pytest.mark.parametrize("failing", [0, 1])
-@pytest.mark.parametrize(("error", "code"), [("user", 2), ("bug", 1)])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("user", 2),
+        # Gloo may abort the other process before it has read why its peer ended.
+        pytest.param("bug", 1, marks=pytest.mark.nightly),
+    ],
+)
 def test_an_error_in_one_process_ends_both(failing, error, code, tmp_path):
     program = ("-c", TWO)
     processes = start_two(tmp_path, program=program, FAILING=str(failing), ERROR=error)
@@ -206,7 +213,8 @@ def test_processes_with_different_configs_are_refused(tmp_path):
 def test_a_signal_to_one_process_ends_both_after_a_save(asked, code, tmp_path):
     chosen = {} if code == 143 else {"NWM_JAX_PREEMPTED_EXIT": str(code)}
     processes = start_two(tmp_path, program=("-c", TWO), **chosen)
-    wait_for_rows(tmp_path, 1, processes[0])
+    # Not while either still compiles its first step, with nothing to save.
+    wait_for_rows(tmp_path, 3, processes[0])
     began = time.time()
     processes[asked].send_signal(signal.SIGTERM)
     codes, errors, out, now = end_both(processes)
