@@ -6,6 +6,8 @@
 # Without a GPU the processes talk by Gloo. With GPUs, process i takes GPU i.
 # Ctrl-C and SIGTERM reach all of them: they save and end, and the same command goes on.
 # The exit code is 0 if all ended well, else that of the first in order that did not.
+# A run that a signal ended is one that ended well: set NWM_JAX_PREEMPTED_EXIT to another
+# code to tell it from one that is finished.
 set -euo pipefail
 
 if [[ $# -lt 2 || ! $1 =~ ^[1-9][0-9]*$ ]]; then
@@ -17,6 +19,8 @@ shift
 
 port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 export JAX_COORDINATOR_ADDRESS=127.0.0.1:$port JAX_NUM_PROCESSES=$number
+
+export NWM_JAX_PREEMPTED_EXIT=${NWM_JAX_PREEMPTED_EXIT:-0}
 
 # On CPUs a step takes about an eighth less time with huge pages.
 export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}

@@ -26,6 +26,8 @@ _ARRAY = """\
 set -euo pipefail
 
 export NWM_JAX_CACHE=${{NWM_JAX_CACHE:-$PWD/cache}}
+# A run that a signal has ended has not failed: it goes on in the next turn.
+export NWM_JAX_PREEMPTED_EXIT=0
 
 case $SLURM_ARRAY_TASK_ID in
 {cases}
@@ -35,7 +37,12 @@ began=$workdir.began
 mkdir -p "$(dirname "$workdir")"
 touch "$began"
 
-srun "${{command[@]}}"
+# The signal may come before Python hears it: a task then ends with 143.
+code=0
+srun "${{command[@]}}" || code=$?
+if ((code && code != 143)); then
+  exit "$code"
+fi
 
 # No eval.json of this turn: ended in order, but early; go on in the next turn.
 if [[ ! $workdir/eval.json -nt $began ]]; then

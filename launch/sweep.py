@@ -7,12 +7,16 @@ With --grid=copy_wrnn in place of --datasets and --models: the hyper-parameters 
 searched for a sequence experiment; with --grid=tetrominoes_nwm the readouts, or depths or
 widths, and the seeds of a published segmentation (`experiments.sequences.grids`). Arguments without dashes
 are fields of all configs, such as batch_size=16. Run the same command again to go on:
-what is finished is skipped, what is not goes on where it stopped. A run that fails does
-not stop the others; the exit code is then 1. Ctrl-C and SIGTERM let the runs save and
-end.
+what is finished is skipped, what is not goes on where it stopped. With --keep=FOLDER the
+results of finished runs are copied to FOLDER/<protocol>/<name>-<seed>; with
+--done='FOLDER/**' what is finished there is skipped, too. A run that diverged is
+finished. A run that fails does not stop the others; the exit code is then 1. Ctrl-C and
+SIGTERM let the runs save and end. With --jobs=2 and more each run gets one GPU, or its
+share of one.
 """
 
 import concurrent.futures
+import glob
 import multiprocessing
 import os
 import pathlib
@@ -23,6 +27,7 @@ import time
 from collections.abc import Sequence
 
 # Beside this file.
+import gpus
 import slurm_array
 from absl import app, flags
 from jobs import Job, Runner, is_finished, summary
@@ -46,6 +51,15 @@ PRESET = flags.DEFINE_string("preset", "paper", "preset of all configs")
 OUT = flags.DEFINE_string("out", "runs/sweep", "folder of the workdirs and the logs")
 JOBS = flags.DEFINE_integer("jobs", 1, "runs at a time", lower_bound=1)
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "print the commands and do nothing")
+VALIDATE = flags.DEFINE_bool(
+    "validate", False, "score every run on the split valid, too (eval_valid.json)"
+)
+DONE = flags.DEFINE_list(
+    "done", [], "folders with results of runs that need not be repeated, as patterns"
+)
+KEEP = flags.DEFINE_string(
+    "keep", None, "a folder that gets a copy of the results of every finished run"
+)
 SLURM = flags.DEFINE_string(
     "slurm", None, "write a Slurm array of the commands to this file; run nothing"
 )
@@ -55,10 +69,11 @@ def resolve(specs: Sequence[str], workdirs: Sequence[str]) -> list[dict]:
     """Reads configs as training would; runs in a process of its own, which has JAX.
 
     Returns:
-      For each config {"num_steps", "protocol", "stops"}, or {"error"} in one line.
+      For each config the fields of a `Job` that it decides, or {"error"} in one line.
     """
     os.environ["JAX_PLATFORMS"] = "cpu"
     sys.path.insert(0, "")  # as `python -m nwm_jax.train` finds the package
+    import nwm_jax.experiments  # noqa: F401 (registers them)
     from nwm_jax import files
     from nwm_jax.config import presets
     from nwm_jax.config.validate import validate
@@ -81,6 +96,8 @@ def resolve(specs: Sequence[str], workdirs: Sequence[str]) -> list[dict]:
                 {
                     "num_steps": config.num_steps,
                     "protocol": config.protocol,
+                    "name": config.name,
+                    "seed": config.seed,
                     "stops": config.get("stop_when_solved", False),
                 }
             )
@@ -141,8 +158,15 @@ def plan(overrides: Sequence[str]) -> list[Job]:
     if errors:
         raise ValueError(errors[0])
     train = [sys.executable, "-m", "nwm_jax.train"]
+    validate = [sys.executable, "-m", "nwm_jax.evaluate", "--split=valid"]
+    validate += ["--metrics=mse"]
     return [
-        Job(path, [*train, f"--config={spec}", f"--workdir={path}"], **known)
+        Job(
+            path,
+            [*train, f"--config={spec}", f"--workdir={path}"],
+            **known,
+            validate=[*validate, f"--workdir={path}"] if VALIDATE.value else [],
+        )
         for spec, path, known in zip(specs, workdirs, found, strict=True)
     ]
 
@@ -177,23 +201,29 @@ def main(argv: list[str]) -> int:
             return 0
         # Slurm, too, writes the logs there, and makes no folders.
         pathlib.Path(OUT.value).mkdir(parents=True, exist_ok=True)
+        done = [
+            pathlib.Path(path)
+            for pattern in DONE.value
+            for path in sorted(glob.glob(pattern, recursive=True))
+            if os.path.isdir(path)
+        ]
         if SLURM.value:
-            return _write_array(jobs)
+            return _write_array(jobs, done)
     except ValueError as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{error.filename or 'writing'}: {error.strerror}")
-    runner = Runner(jobs)
+    runner = Runner(jobs, done, pathlib.Path(KEEP.value) if KEEP.value else None)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: runner.stop())
     began = time.monotonic()
-    outcomes = runner.run(JOBS.value)
+    outcomes = runner.run(JOBS.value, gpus.environments(JOBS.value))
     print(summary(outcomes, time.monotonic() - began), flush=True)
     return int(any(outcome.status in ("failed", "stopped") for outcome in outcomes))
 
 
-def _write_array(jobs: Sequence[Job]) -> int:
-    todo = [job for job in jobs if not is_finished(job)]
+def _write_array(jobs: Sequence[Job], done: Sequence[pathlib.Path]) -> int:
+    todo = [job for job in jobs if not any(is_finished(job, f) for f in (None, *done))]
     if not todo:
         print("all runs are finished: there is nothing to submit")
         return 0
@@ -207,8 +237,21 @@ def _fail(message: str) -> int:
     return 2
 
 
+def _help() -> str:
+    """Returns what this program does, and its own flags."""
+    sys.path.insert(0, "")
+    from nwm_jax.shell import flag_help
+
+    own = flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
+    usage = "usage: python launch/sweep.py [--flag=value ...] [field=value ...]"
+    return "\n".join([usage, "", __doc__.strip(), "", "flags:", *flag_help.lines(own)])
+
+
 def _parse(argv: list[str]) -> list[str]:
     """Parses the flags; a mistake ends with one line and exit code 2."""
+    if {"-h", "-help", "--help", "--helpfull", "--helpshort"} & set(argv[1:]):
+        print(_help())
+        sys.exit(0)
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:

@@ -7,6 +7,11 @@ Commands:
 COMMAND --help lists the flags of a command.
 """
 
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
+
 import importlib
 import sys
 from collections.abc import Sequence

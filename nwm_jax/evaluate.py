@@ -6,10 +6,17 @@ With --input=clips.npy --output=forecast.npy: observes the end of every clip (ui
 [T, H, W, C] or [N, T, H, W, C]) and writes the frames that follow in the same layout.
 """
 
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
+
 from absl import flags
 
+from nwm_jax.config import presets
 from nwm_jax.errors import UserError
-from nwm_jax.runs import opened
+from nwm_jax.models import ForecastModel
+from nwm_jax.runs import opened, report
 from nwm_jax.shell import cli, screen
 from nwm_jax.training import mesh
 
@@ -41,6 +48,14 @@ DATA = flags.DEFINE_string(
     "_long_trajectory set where it has one",
     flag_values=FLAGS,
 )
+SPLIT = flags.DEFINE_enum(
+    "split",
+    "test",
+    ["test", "valid"],
+    "which data: test (eval.json), or of forecasts valid, which training was followed "
+    "on (eval_valid.json)",
+    flag_values=FLAGS,
+)
 INPUT = flags.DEFINE_string(
     "input", None, "clips to forecast, a .npy file of uint8 images", flag_values=FLAGS
 )
@@ -55,27 +70,38 @@ HORIZON = flags.DEFINE_integer(
     flag_values=FLAGS,
 )
 
+CONFIG = cli.definitions_flag(FLAGS)
+
 
 def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
+    cli.define(CONFIG.value)
     mesh.initialize_distributed()
     if bool(INPUT.value) != bool(OUTPUT.value):
         raise UserError("--input and --output go together: give both or none")
     if DATA.value and (METRICS.value or INPUT.value):
         raise UserError("--data goes without --metrics and --input")
+    if SPLIT.value != "test" and (DATA.value or INPUT.value):
+        raise UserError("--split goes without --data and --input")
     run = opened.open_run(
         WORKDIR.value, opened.which(WHICH.value), counter=screen.counter
     )
     if INPUT.value:
-        if run.config.task != "forecasting":
+        if not isinstance(run.model, ForecastModel):
             raise UserError(f"--input needs a forecaster; {run.workdir} holds none")
         horizon = HORIZON.value or run.config.eval.horizon
         written = opened.forecast(run, INPUT.value, OUTPUT.value, horizon)
         screen.say(f"forecast {horizon} frames: {written}")
     else:
-        scores = opened.evaluate(run, METRICS.value, screen.scoring, DATA.value or "")
-        screen.say(screen.scores(scores))
+        if changed := presets.changed(run.config):
+            screen.say(f"note: {changed}")
+        scores = opened.evaluate(
+            run, METRICS.value, screen.scoring, DATA.value or "", SPLIT.value
+        )
+        screen.say(screen.scores(run.task, scores))
+        if mesh.is_primary():
+            screen.say(f"report: {report.write(run.workdir)}")
     return 0
 
 

@@ -5,7 +5,13 @@ The folder --out then holds features.txt, train.tfrecord and test.tfrecord, and 
 ends with the same bytes.
 """
 
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
+
 import contextlib
+import io
 import pathlib
 import sys
 import time
@@ -15,6 +21,7 @@ import numpy as np
 from absl import flags
 from rich import console, progress
 
+from nwm_jax import files
 from nwm_jax.data import generation, suite
 from nwm_jax.data.request import Request, records, simulator
 from nwm_jax.data.specs import BoxSpec
@@ -26,12 +33,20 @@ from nwm_jax.shell.progress import duration, number
 _LINE_SECONDS = 10.0
 _NUM_CLIPS, _NUM_ROWS = 12, 2  # of an animation; of a picture
 _MOST_FRAMES = 120  # of an animation
+_CLIP_STEPS = 119  # of --clips: what forecasts and their errors need
 
 FLAGS = flags.FlagValues()
 
 
+_LONG = "_long_trajectory"
 DATASET = flags.DEFINE_string(
-    "dataset", None, "name of the dataset", required=True, flag_values=FLAGS
+    "dataset",
+    None,
+    f"name of the dataset: {', '.join(n for n in suite.DATASETS if _LONG not in n)}; "
+    f"test sets of long trajectories: "
+    f"{', '.join(n for n in suite.DATASETS if _LONG in n)}",
+    required=True,
+    flag_values=FLAGS,
 )
 NUM_TRAIN = flags.DEFINE_integer(
     "num_train",
@@ -75,6 +90,14 @@ OVERWRITE = flags.DEFINE_bool(
     "unfinished, goes on",
     flag_values=FLAGS,
 )
+CLIPS = flags.DEFINE_integer(
+    "clips",
+    None,
+    "write so many movies of the test split as uint8 [N, T, H, W, C] to the file "
+    "--out=NAME.npy instead of a folder; of 120 frames unless --num_steps is given",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
 PREVIEW = flags.DEFINE_string(
     "preview",
     None,
@@ -93,7 +116,9 @@ def main(argv: list[str]) -> None:
     request.check()
     if PREVIEW.value:
         print(f"preview: {_preview(request, PREVIEW.value)}")
-    if OUT.value:
+    if CLIPS.value and OUT.value:
+        print(f"clips: {_write_clips(request, OUT.value)}")
+    elif OUT.value:
         with contextlib.closing(Bar()) as bar:
             folder = generation.generate(
                 request,
@@ -107,9 +132,13 @@ def main(argv: list[str]) -> None:
 
 def _request() -> Request:
     spec = suite.get(DATASET.value)
-    long = spec.name.endswith("_long_trajectory")
+    long = spec.name.endswith(_LONG)
 
     num_steps = 255 if isinstance(spec, BoxSpec) else 511
+    if CLIPS.value:
+        steps = _CLIP_STEPS if NUM_STEPS.value is None else NUM_STEPS.value
+        dt = spec.dt if DT.value is None else DT.value
+        return Request(spec.name, 0, CLIPS.value, steps, dt, SEED.value)
 
     def either(flag: flags.FlagHolder, usual: float, otherwise: float) -> Any:
         return flag.value if flag.value is not None else (otherwise if long else usual)
@@ -138,6 +167,18 @@ def _preview(request: Request, path: str) -> pathlib.Path:
         raise UserError(f"cannot write {path} ({error.strerror or error})") from None
 
 
+def _write_clips(request: Request, path: str) -> pathlib.Path:
+    """Writes the images of all test trajectories as one array."""
+    if pathlib.Path(path).suffix != ".npy":
+        raise UserError(f"--clips writes one file: --out={path} must end in .npy")
+    numbers = request.num_test * request.num_frames * 32 * 32 * 3
+    files.check_memory(2 * numbers, f"--clips={request.num_test}", "take fewer")
+    chosen = records(request, simulator(request), "test", 0, request.num_test)
+    clips = io.BytesIO()
+    np.save(clips, np.stack([record["image"] for record in chosen]))
+    return files.write_atomic(path, clips.getvalue())
+
+
 class Bar:
     """Shows how many trajectories are written: a bar on a terminal, lines in a log.
 
@@ -163,7 +204,7 @@ class Bar:
             self._bar.start()
 
     def close(self) -> None:
-        """Gives the terminal back."""
+        """Returns the terminal back."""
         if self._bar:
             self._bar.stop()
 

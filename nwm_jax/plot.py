@@ -2,14 +2,20 @@
 
 With --runs='runs/*' in place of --workdir: draws the curves of several runs of a task
 into one picture, by the names of their folders; with --boxes the scores of evaluated
-segmentations, a box for each model over its seeds. With --figure=4 beside it: a figure of
-the paper on Neural Wave Machines, from runs of its topographic experiments.
+segmentations, a box for each model over its seeds; with --errors the validation errors of
+forecasts against training steps, with the published values as lines. With --figure=4 beside
+it: a figure of the paper on Neural Wave Machines, from runs of its topographic experiments.
 """
+
+from nwm_jax.training import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before the slow imports
 
 from absl import flags
 
 from nwm_jax.errors import UserError
-from nwm_jax.runs import curves, drawing, opened, workdirs
+from nwm_jax.runs import curves, drawing, opened, report, workdirs
 from nwm_jax.shell import cli, screen
 
 FLAGS = flags.FlagValues()
@@ -38,6 +44,13 @@ BOXES = flags.DEFINE_bool(
     "with --runs of segmentations: test scores in place of curves",
     flag_values=FLAGS,
 )
+ERRORS = flags.DEFINE_bool(
+    "errors",
+    False,
+    "with --runs of forecasts: the validation error against steps, both axes logarithmic, "
+    "and the published values as lines",
+    flag_values=FLAGS,
+)
 WHICH = flags.DEFINE_string(
     "which",
     None,
@@ -46,14 +59,20 @@ WHICH = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 
+CONFIG = cli.definitions_flag(FLAGS)
+
 
 def main(argv: list[str]) -> int:
     """Runs the verb."""
     del argv
+    cli.define(CONFIG.value)
     if bool(WORKDIR.value) == bool(RUNS.value):
         raise UserError("give either --workdir of one run or --runs of several")
-    if BOXES.value and not RUNS.value:
-        raise UserError("--boxes goes with --runs")
+    chosen = [flag.name for flag in (BOXES, ERRORS) if flag.value]
+    if chosen and not RUNS.value:
+        raise UserError(f"--{chosen[0]} goes with --runs")
+    if len(chosen) > 1:
+        raise UserError("choose one of --boxes and --errors")
     if FIGURE.value is not None:
         if not RUNS.value:
             raise UserError("--figure takes its runs by --runs")
@@ -69,13 +88,17 @@ def main(argv: list[str]) -> int:
         screen.say(screen.pictures(drawn))
         return 0
     if RUNS.value:
-        draw = curves.draw_boxes if BOXES.value else curves.draw
-        screen.say(screen.pictures([draw(RUNS.value, OUT.value)]))
+        if chosen:
+            drawn = curves.draw_by(chosen[0], RUNS.value, OUT.value)
+        else:
+            drawn = curves.draw(RUNS.value, OUT.value)
+        screen.say(screen.pictures([drawn]))
         return 0
     run = opened.open_run(
         WORKDIR.value, opened.which(WHICH.value), counter=screen.counter
     )
     screen.say(screen.pictures(drawing.draw(run, screen.say)))
+    screen.say(f"report: {report.write(run.workdir)}")
     return 0
 
 

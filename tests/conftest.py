@@ -27,7 +27,9 @@ _QUICK_TO_COMPILE = ("config", "experiments", "interop", "models", "modules", "r
 @pytest.fixture(scope="module", autouse=True)
 def compile_mode(request: pytest.FixtureRequest) -> Iterator[None]:
     """Leaves most of XLA's optimisations out where compiling takes longest."""
-    from tests.helpers import compile_modes  # imports JAX: after the settings above
+    # What imports JAX comes after the settings above.
+    import nwm_jax.experiments  # noqa: F401 (registers them)
+    from tests.helpers import compile_modes
 
     folder = request.path.relative_to(pathlib.Path(__file__).parent).parts[0]
     with compile_modes.quick(folder in _QUICK_TO_COMPILE):
@@ -44,3 +46,25 @@ def flags_as_defined() -> Iterator[None]:
             values.unparse_flags()
             for flag in values:
                 values[flag].unparse()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def registered_as_defined() -> Iterator[None]:
+    """No file of tests sees the models and datasets that another has registered."""
+    from nwm_jax.experiments.forecasting import budgets, configs, sources
+    from nwm_jax.models import forecasting
+    from nwm_jax.training import registry
+
+    tables = (
+        configs.MODELS,
+        configs.OWN_DATASETS,
+        sources.OWN,
+        forecasting.BUILDERS,
+        budgets._TABLES,
+        registry._EXPERIMENTS,
+    )
+    before = [dict(table) for table in tables]
+    yield
+    for table, content in zip(tables, before, strict=True):
+        table.clear()
+        table.update(content)

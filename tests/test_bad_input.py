@@ -1,6 +1,5 @@
 """Bad configs, flags and files: one line that says so, exit code 2, nothing half made."""
 
-import fcntl
 import json
 import pickle
 import re
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from nwm_jax import analyse as waves
-from nwm_jax import evaluate, generate, plot, table, train
+from nwm_jax import evaluate, folders, generate, plot, table, train
 from nwm_jax.config import presets
 from nwm_jax.shell import benchmark_data, benchmark_train, cli
 from nwm_jax.training import workdir
@@ -90,6 +89,8 @@ def files(tmp_path_factory):
     config = presets.load(NWM.removeprefix("--config="))
     workdir.claim(folder / "unfinished", config)
     workdir.claim(folder / "other", config)
+    # A run that has been evaluated; without a step its config could still change.
+    (folder / "other" / "eval.json").write_text("{}")
     stored = json.loads((folder / "unfinished" / "config.json").read_text())
     stored["config"]["model"]["name"] = "transformer"
     (folder / "unknown" / "config.json").write_text(json.dumps(stored))
@@ -213,7 +214,7 @@ CASES = [
     ("waves", ["{f}/none.npy", "--out={new}"], "does not exist"),
     ("waves", [f"{300 * 'a'}.npy", "--out={new}"], "name too long"),
     ("waves", ["{f}/loop", "--out={new}"], "loop"),
-    ("waves", ["{f}/text.npy", "--out={new}"], "text.npy is pickled"),
+    ("waves", ["{f}/text.npy", "--out={new}"], "text.npy cannot be read as an array"),
     ("waves", ["{f}/objects.npy", "--out={new}"], "is pickled or holds objects"),
     ("waves", ["{f}/renamed.npy", "--out={new}"], "is an archive: name it .npz"),
     ("waves", ["{f}/bomb.npz", "--out={new}"], "unpacks to .* GB"),
@@ -242,8 +243,7 @@ def test_one_line_and_nothing_left(
         argument.replace("{f}", str(files)).replace("{new}", str(tmp_path / "new"))
         for argument in arguments
     ]
-    with (files / "used" / workdir.LOCK).open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with folders.locked(files / "used" / workdir.LOCK, wait=False):
         code = run(verb, *arguments)
     _, err = capsys.readouterr()
     (line,) = err.splitlines()

@@ -10,6 +10,7 @@ from PIL import Image
 from nwm_jax import drum
 from nwm_jax.data.segmentation.membranes import read_mask
 from nwm_jax.errors import UserError
+from nwm_jax.experiments.segmentation import drum as body
 from nwm_jax.shell import cli
 
 
@@ -24,7 +25,7 @@ def run(capsys, *arguments):
 
 
 def test_a_square(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(drum, "_LADDERS", {"square": (4, 8)})
+    monkeypatch.setattr(body, "_LADDERS", {"square": (4, 8)})
     picture, sound = tmp_path / "drum.png", tmp_path / "drum.wav"
     code, out, _ = run(
         capsys, "--size=8", "--canvas=12", f"--out={picture}", f"--wav={sound}"

@@ -46,6 +46,18 @@ def test_the_command(tmp_path, finished, capsys):
     assert not run(*command, "--overwrite")
 
 
+def test_clips(tmp_path, finished, capsys):
+    file = tmp_path / "clips.npy"
+    command = ("--dataset=spring_colors", "--clips=3", "--seed=3", f"--out={file}")
+    assert not run(*command, "--num_steps=4")
+    clips = np.load(file)
+    assert clips.shape == (3, 5, 32, 32, 3) and clips.dtype == np.uint8
+    same = [record["image"] for record in tfrecord.read(finished, "test")]
+    assert np.array_equal(clips, same)
+    assert run("--dataset=spring_colors", "--clips=3", f"--out={tmp_path / 'x'}") == 2
+    assert ".npy" in capsys.readouterr().err
+
+
 def test_sizes_are_the_published_ones(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
@@ -128,11 +140,16 @@ def test_progress_in_a_log_and_on_a_terminal():
     assert "None" not in terminal.getvalue()
 
 
-def test_every_dataset_has_a_picture_in_the_readme():
+def test_every_dataset_has_a_picture_in_the_documentation():
     root = pathlib.Path(__file__).parents[1]
-    readme = (root / "README.md").read_text()
+    page = (root / "docs/data.md").read_text()
     for name in suite.DATASETS:
         if not name.endswith("_long_trajectory"):
-            path = f"docs/results/datasets/{name}.png"
-            assert f"| `{name}`" in readme and f'src="{path}"' in readme
-            assert (root / path).stat().st_size < 40_000
+            path = f"results/datasets/{name}.png"
+            assert f"| `{name}`" in page and f'src="{path}"' in page
+            assert (root / "docs" / path).stat().st_size < 40_000
+
+
+def test_the_help_names_the_datasets():
+    for name in suite.DATASETS:
+        assert name in generate.FLAGS["dataset"].help

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
@@ -104,6 +105,37 @@ def test_wheel_is_complete(site):
 
 
 @pytest.mark.slow
+def test_sdist_is_complete(tmp_path):
+    source, folders = tmp_path / "source", ("nwm_jax", "configs", "examples", "launch")
+    ignore = shutil.ignore_patterns("__pycache__")
+    for folder in folders:
+        shutil.copytree(ROOT / folder, source / folder, ignore=ignore)
+    for file in ROOT.iterdir():
+        if file.is_file():
+            shutil.copy(file, source)
+    (source / "nwm_jax/native/_conv.so").touch()
+    program = "from setuptools import build_meta; print(build_meta.build_sdist('..'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with tarfile.open(tmp_path / done.stdout.split()[-1]) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    for folder in folders:
+        files = {
+            str(file.relative_to(source))
+            for file in (source / folder).rglob("*")
+            if file.is_file() and file.suffix != ".so"
+        }
+        assert files - packed == set()
+    assert {"README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff"} <= packed
+    assert "nwm_jax/native/_conv.so" not in packed
+
+
+@pytest.mark.slow
 def test_wheel_works_outside_the_checkout(site, tmp_path):
     _, folder = site
 
@@ -118,7 +150,7 @@ def test_wheel_works_outside_the_checkout(site, tmp_path):
         )
 
     program = (
-        "import nwm_jax, nwm_jax.config.presets as p; print(nwm_jax.__file__); "
+        "import nwm_jax.experiments, nwm_jax.config.presets as p; print(nwm_jax.__file__); "
         "print(p.load('pendulum_nwm2d:smoke').model.grid)"
     )
     done = run("-c", program)
@@ -127,7 +159,8 @@ def test_wheel_works_outside_the_checkout(site, tmp_path):
         "(6, 6)",
     ]
     done = run(
-        "-c", "import nwm_jax.config.presets as p; p.load('configs/pendulum_nwm2d.py')"
+        "-c",
+        "import nwm_jax.experiments, nwm_jax.config.presets as p; p.load('configs/pendulum_nwm2d.py')",
     )
     assert "--config=pendulum_nwm2d is the definition of that name" in done.stderr
     workdir = tmp_path / "run"

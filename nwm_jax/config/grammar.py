@@ -5,19 +5,19 @@ the type that the field already has: ``laptop,seed=3,model.grid=(5,5)``.
 """
 
 import ast
-import contextlib
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from nwm_jax.data import suite
 from nwm_jax.errors import UserError, unknown
+from nwm_jax.training import registry
+from nwm_jax.training.fields import flatten
 
 DEFAULT_PRESET = "paper"
 
-# Fields that a number does not depend on, or that are told beside every number:
+# Fields that a number does not depend on, or that stand beside every number:
 # overriding them leaves the protocol's name alone.
 _NOT_PROTOCOL = {
     "name",
@@ -35,6 +35,8 @@ _NOT_PROTOCOL = {
     "eval.every",
     "eval.batch_size",
 }
+
+_MOST_DIGITS = 18
 
 _EXPECTED = {
     bool: "true or false",
@@ -85,7 +87,8 @@ def apply(
     Args:
       config: the plain config, changed and locked.
       argument: ``preset,key=value,...``.
-      presets: for each preset, the dotted fields in which it differs from plain.
+      presets: for each preset, the dotted fields in which it differs from plain; where
+        its `protocol` is not among them, that is the preset's name.
       short: names by which the argument may call some dotted fields.
 
     Returns:
@@ -97,10 +100,10 @@ def apply(
     preset, overrides = parse(argument)
     if preset not in presets:
         raise unknown("preset", preset, presets)
+    config.preset = config.protocol = preset
     for field, value in presets[preset].items():
         group, key = _locate(config, field)
         group[key] = value
-    config.preset = config.protocol = preset
     names = short or {}
     override_all(config, [(names.get(field, field), text) for field, text in overrides])
     return config.lock()
@@ -129,8 +132,8 @@ def override(config: ConfigDict, field: str, text: str | None) -> None:
 
     A field that decides what a number means also leaves its mark in
     ``config.protocol``, so that a changed paper run is not reported as the paper's.
-    With ``data.name`` changes the ``data.dt`` that the dataset has by default, and the
-    dataset in the config's name.
+    What follows from the field, such as ``data.dt`` from ``data.name``, is set by the
+    config's experiment.
 
     Args:
       config: the config, changed in place.
@@ -147,8 +150,9 @@ def override(config: ConfigDict, field: str, text: str | None) -> None:
     if value != old and (field not in _NOT_PROTOCOL or value == "bf16"):
         _mark(config, field, value)
     group[key] = value
-    if field == "data.name":
-        _follow(config, old, value)
+    experiment = registry.find(config.get("task"))
+    if experiment:
+        experiment.follow(config, field, old)
 
 
 def coerce(text: str | None, like: Any, field: str) -> Any:
@@ -178,19 +182,8 @@ def coerce(text: str | None, like: Any, field: str) -> Any:
         raise UserError(f"{field} cannot be set from the command line")
     try:
         return reader(text.strip(), like)
-    except (ValueError, SyntaxError, TypeError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         raise UserError(f"{field} takes {_expected(like)}, not {text!r}") from None
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Lists every field of a config by its dotted name, in the order of definition."""
-    flat = {}
-    for key, value in config.items():
-        if isinstance(value, (ConfigDict, dict)):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def nearest_field(config: ConfigDict, field: str) -> str:
@@ -270,18 +263,6 @@ def _mark(config: ConfigDict, field: str, value: Any) -> None:
     config.protocol = " + ".join([*kept, f"{field}={shown}"])
 
 
-def _follow(config: ConfigDict, old: str, new: str) -> None:
-    """Sets what follows from the name of a dataset of moving things."""
-    if "dt" not in config.data:
-        return
-    model = config.get("model", {}).get("name")
-    if config.get("name") == f"{old}_{model}":
-        config.name = f"{new}_{model}"
-    with contextlib.suppress(UserError):  # movies of one's own have any name
-        if config.data.dt == suite.get(old).dt:
-            config.data.dt = suite.get(new).dt
-
-
 def _expected(like: Any) -> str:
     return _EXPECTED.get(type(like), "a value")
 
@@ -291,6 +272,13 @@ def _read_bool(text: str, like: bool) -> bool:
     if text.lower() not in values:
         raise ValueError(text)
     return values[text.lower()]
+
+
+def _read_int(text: str) -> int:
+    # Digits of other scripts are integers for Python.
+    if not text.isascii() or len(text) > _MOST_DIGITS:
+        raise ValueError(text)
+    return int(text)
 
 
 def _read_str(text: str, like: str) -> str:
@@ -311,7 +299,7 @@ def _read_tuple(text: str, like: tuple) -> tuple:
 
 _READERS = {
     bool: _read_bool,
-    int: lambda text, like: int(text),
+    int: lambda text, like: _read_int(text),
     float: lambda text, like: float(text),
     str: _read_str,
     tuple: _read_tuple,

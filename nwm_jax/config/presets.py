@@ -1,7 +1,7 @@
 """Experiments by name or by file: ``load("pendulum_nwm2d:laptop")``."""
 
-import functools
 import inspect
+import os
 import pathlib
 import re
 import runpy
@@ -13,50 +13,81 @@ from ml_collections import ConfigDict
 
 from nwm_jax.config import grammar
 from nwm_jax.errors import UserError, nearest
-from nwm_jax.experiments.forecasting import configs
-from nwm_jax.experiments.segmentation import configs as spatial
-from nwm_jax.experiments.sequences import configs as sequences
-from nwm_jax.experiments.topography import configs as topography
+from nwm_jax.training import registry
+from nwm_jax.training.fields import preset_changed
 
-__all__ = ["definitions", "from_dict", "load", "summary", "template"]
+__all__ = [
+    "changed",
+    "define",
+    "definitions",
+    "from_dict",
+    "load",
+    "summary",
+    "template",
+]
 
 
 def definitions() -> dict[str, Callable[[str], ConfigDict]]:
-    """Returns ``get_config(argument)`` of every experiment in the package, by name."""
-    forecasts = {
-        f"{dataset}_{model}": functools.partial(configs.get_config, dataset, model)
-        for dataset in configs.DATASETS
-        for model in configs.MODELS
+    """Returns ``get_config(argument)`` of every registered experiment, by name."""
+    return {
+        name: get_config
+        for experiment in registry.experiments()
+        for name, get_config in experiment.configs().items()
     }
-    others = {
-        name: functools.partial(kind.get_config, name)
-        for kind in (sequences, spatial, topography)
-        for name in kind.EXPERIMENTS
-    }
-    return forecasts | others
 
 
 def summary() -> str:
-    """Tells in one line how the names of `definitions` are made."""
-    datasets = dict.fromkeys(map(configs.short_name, configs.DATASETS))
-    return (
-        f"DATASET_MODEL, where DATASET is one of {', '.join(datasets)} and "
-        f"MODEL one of {', '.join(configs.MODELS)}; or one of "
-        f"{', '.join([*sequences.EXPERIMENTS, *spatial.EXPERIMENTS, *topography.EXPERIMENTS])}"
-    )
+    """Describes in one line how the names of `definitions` are made."""
+    phrases = [experiment.summary() for experiment in registry.experiments()]
+    return "; or ".join(phrase for phrase in phrases if phrase)
 
 
 def template(config: Mapping[str, Any]) -> ConfigDict | None:
-    """Gives the plain config whose fields `config` should have.
+    """Returns the plain config whose fields `config` should have.
 
     Args:
       config: a config of any task, perhaps with mistakes.
 
     Returns:
-      The plain config; None if the task or the model is unknown.
+      The plain config; None if the task or the model is unknown, or if nothing is
+      known of the fields of its experiment.
     """
-    kinds = (configs, sequences, spatial, topography)
-    return next(filter(None, (kind.template(config) for kind in kinds)), None)
+    experiment = registry.find(config.get("task"))
+    if experiment is None or experiment.template is None:
+        return None
+    return experiment.template(config)
+
+
+def define(path: str | os.PathLike) -> None:
+    """Runs a config file for what it registers: cells, models, datasets, tasks.
+
+    Args:
+      path: the file; what follows a colon after its name is ignored, so that a
+        ``--config`` of training can be repeated as it was.
+
+    Raises:
+      UserError: no such file, or it raises.
+    """
+    match = re.match(r"(.*?\.py)(?::.*)?$", str(path), re.DOTALL)
+    if not match:
+        raise UserError(f"{path} is not a config file: its name must end in .py")
+    _run(pathlib.Path(match[1]))
+
+
+def changed(config: Mapping[str, Any]) -> str:
+    """Returns one line if the preset of an older config has changed since; else "".
+
+    Args:
+      config: a config that was stored with a run.
+    """
+    plain = template(config)
+    if plain is None:
+        return ""
+    try:
+        now = load(f"{plain.name}:{config['preset']}")
+    except (UserError, KeyError):
+        return ""
+    return preset_changed(config, now)
 
 
 def load(spec: str) -> ConfigDict:
@@ -144,18 +175,22 @@ def _from_file(path: pathlib.Path, argument: str) -> ConfigDict:
 
 def _function(path: pathlib.Path) -> Callable:
     """Runs a config file and returns its `get_config`."""
+    get_config = _run(path).get("get_config")
+    if not callable(get_config):
+        raise UserError(f"{path} does not define get_config(argument)")
+    return get_config
+
+
+def _run(path: pathlib.Path) -> dict[str, Any]:
+    """Runs a config file and returns its names."""
     if not path.is_file():
         raise UserError(_missing(path))
     try:
-        namespace = runpy.run_path(str(path), run_name="nwm_jax_config")
+        return runpy.run_path(str(path), run_name="nwm_jax_config")
     except UserError:
         raise
     except (Exception, SystemExit) as error:
         raise UserError(_told(path, error)) from error
-    get_config = namespace.get("get_config")
-    if not callable(get_config):
-        raise UserError(f"{path} does not define get_config(argument)")
-    return get_config
 
 
 def _missing(path: pathlib.Path) -> str:
@@ -187,4 +222,6 @@ def _told(path: pathlib.Path, error: Exception) -> str:
         lines.append(error.lineno)
     where = f", line {lines[-1]}" if lines else ""
     message = error.msg if isinstance(error, SyntaxError) else error
+    if isinstance(error, ModuleNotFoundError) and "nwm_jax.presets" in str(error):
+        message = f"{error}: its modules are `configs` in nwm_jax.experiments.* now"
     return f"{path}{where}: {type(error).__name__}: {message}"

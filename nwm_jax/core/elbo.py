@@ -8,7 +8,7 @@ EPSILON = 1e-5
 
 
 def standardise(x: jax.Array, num_axes: int) -> jax.Array:
-    """Gives the last axes together mean 0 and variance 1.
+    """Returns the last axes together mean 0 and variance 1.
 
         y = (x - mean) / sqrt(var + 1e-5),
 

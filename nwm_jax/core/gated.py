@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from nwm_jax.core import init
 
@@ -47,22 +48,25 @@ class LSTMState(NamedTuple):
     c: jax.Array
 
 
-def init_gru(key: jax.Array, inputs: int, units: int) -> GRUParams:
+def init_gru(
+    key: jax.Array, inputs: int, units: int, dtype: DTypeLike = jnp.float32
+) -> GRUParams:
     """Draws the weights of a GRU of `units` cells on `inputs` features.
 
     Args:
       key: a random key.
       inputs: F, length of an input.
       units: N, length of a state.
+      dtype: of the weights.
 
     Returns:
       `w_i` and `w_h` as `core.init.gated` draws them, `b` zero.
     """
     key_i, key_h = jax.random.split(key)
     return GRUParams(
-        w_i=init.gated(key_i, (inputs, 3 * units)),
-        w_h=init.gated(key_h, (units, 3 * units)),
-        b=jnp.zeros(3 * units),
+        w_i=init.gated(key_i, (inputs, 3 * units), dtype),
+        w_h=init.gated(key_h, (units, 3 * units), dtype),
+        b=jnp.zeros(3 * units, dtype),
     )
 
 
@@ -159,19 +163,23 @@ def _gru_scan_backward(residuals, cotangents):
 _gru_scan.defvjp(_gru_scan_forward, _gru_scan_backward)
 
 
-def init_lstm(key: jax.Array, inputs: int, units: int) -> LSTMParams:
+def init_lstm(
+    key: jax.Array, inputs: int, units: int, dtype: DTypeLike = jnp.float32
+) -> LSTMParams:
     """Draws the weights of an LSTM of `units` cells on `inputs` features.
 
     Args:
       key: a random key.
       inputs: F, length of an input.
       units: N, length of a state.
+      dtype: of the weights.
 
     Returns:
       `w` as `core.init.linear` draws it, `b` zero.
     """
     return LSTMParams(
-        w=init.linear(key, (inputs + units, 4 * units)), b=jnp.zeros(4 * units)
+        w=init.linear(key, (inputs + units, 4 * units), dtype),
+        b=jnp.zeros(4 * units, dtype),
     )
 
 
@@ -208,23 +216,26 @@ def lstm_step(params: LSTMParams, state: LSTMState, drive: jax.Array) -> LSTMSta
     return LSTMState(jax.nn.sigmoid(o) * jnp.tanh(c), c)
 
 
-def init_vanilla(key: jax.Array, inputs: int, units: int) -> VanillaParams:
+def init_vanilla(
+    key: jax.Array, inputs: int, units: int, dtype: DTypeLike = jnp.float32
+) -> VanillaParams:
     """Draws the weights of a plain recurrent network with ReLU.
 
     Args:
       key: a random key.
       inputs: F, length of an input.
       units: N, length of a state.
+      dtype: of the weights.
 
     Returns:
       `w_i` and `w_h` as `core.init.linear` draws them, the biases zero.
     """
     key_i, key_h = jax.random.split(key)
-    zeros = jnp.zeros(units)
+    zeros = jnp.zeros(units, dtype)
     return VanillaParams(
-        w_i=init.linear(key_i, (inputs, units)),
+        w_i=init.linear(key_i, (inputs, units), dtype),
         b_i=zeros,
-        w_h=init.linear(key_h, (units, units)),
+        w_h=init.linear(key_h, (units, units), dtype),
         b_h=zeros,
     )
 

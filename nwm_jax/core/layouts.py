@@ -43,7 +43,7 @@ class Layout(NamedTuple):
     dense: Callable[[jax.Array, jax.Array], jax.Array]
 
     def along_channels(self, vector: jax.Array) -> jax.Array:
-        """Gives a vector ``[C]`` the axes by which it is added to a field."""
+        """Returns a vector ``[C]`` the axes by which it is added to a field."""
         return vector.reshape((-1,) + (1,) * (-1 - self.channel))
 
     def gather(self, features: jax.Array) -> jax.Array:

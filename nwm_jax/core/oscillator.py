@@ -12,124 +12,21 @@ torus the NWM 2D (Keller & Welling, Neural Wave Machines, ICML 2023, eqs. 4-6).
 Words: the coRNN papers write y, z, gamma, epsilon where we write x, v, gamma, alpha.
 """
 
-import dataclasses
 import functools
 import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from nwm_jax.core import coupling, init, scans
+from nwm_jax.core.oscillator_hparams import OscillatorHParams
 from nwm_jax.core.unroll import unroll, unroll_scan
-from nwm_jax.errors import UserError
-
-# sigmoid(-1.95), the reference program's first step size; the paper rounds it to 0.125.
-DEFAULT_DT = 1.0 / (1.0 + math.exp(1.95))
-FORCINGS = ("coupling", "identity", "dense")
-LEARNABLE = ("dt", "gamma", "alpha")
 
 # Numbers of all neighbourhoods that are multiplied at once: of a torus of 16x16 cells
 # with 16 channels, 120 examples in parts of 12 take a quarter of the time of all at once.
 _CACHE_NUMBERS = 900_000
-
-
-@dataclasses.dataclass(frozen=True)
-class OscillatorHParams:
-    """What a field of oscillators is, apart from its weights.
-
-    Attributes:
-      topology: "dense" (coRNN), "ring" (NWM 1D) or "torus" (NWM 2D).
-      size: cells: ``(N,)`` for dense, ``(rings, ring)`` or ``(H, W)``.
-      channels: C, oscillators at every cell of a ring or torus.
-      input_channels: channels of an input field, or F for a "dense" forcing.
-      kernel_size: odd width of the neighbourhood on rings and tori.
-      kernel_fill: mean of the initial ring and torus kernels; 1/9 for both, as in the
-        reference program, which puts 1D and 2D into different regimes.
-      forcing: how inputs enter: through a kernel like the couplings ("coupling"), as
-        they are ("identity"), or through a full matrix from a vector ("dense").
-      activation: "tanh", "relu" or "identity", applied to the total force.
-      dt: first step size, in (0, 1) if it is learned.
-      gamma: first stiffness, the square of the natural frequency, >= 0 if learned.
-      alpha: first damping, >= 0 if learned.
-      learned: which of dt, gamma, alpha are trained: as sigmoid(raw), relu(raw),
-        relu(raw), as the reference program does; so a gamma or alpha that is 0 or
-        falls below stays 0 for good. The others are fixed numbers.
-
-    Raises:
-      UserError: an unknown name, or numbers that do not fit together.
-    """
-
-    topology: str
-    size: tuple[int, ...]
-    channels: int = 1
-    input_channels: int = 1
-    kernel_size: int = 3
-    kernel_fill: float = 1.0 / 9.0
-    forcing: str = "coupling"
-    activation: str = "tanh"
-    dt: float = DEFAULT_DT
-    gamma: float = 1.0
-    alpha: float = 0.5
-    learned: tuple[str, ...] = ("dt", "gamma", "alpha")
-
-    def __post_init__(self) -> None:
-        # Lists, as a config holds them, would make the description unhashable.
-        object.__setattr__(self, "size", tuple(self.size))
-        object.__setattr__(self, "learned", tuple(self.learned))
-        _check(self)
-
-    @property
-    def field_shape(self) -> tuple[int, ...]:
-        """Shape of x (and of v) without the batch: (N,) or (H, W, C)."""
-        return self.size if self.topology == "dense" else (*self.size, self.channels)
-
-    @property
-    def kernel_shape(self) -> tuple[int, ...]:
-        """Spatial shape of a coupling kernel: () for dense, (k,) or (k, k)."""
-        rank = {"dense": 0, "ring": 1, "torus": 2}[self.topology]
-        return (self.kernel_size,) * rank
-
-
-def _check(hparams: OscillatorHParams) -> None:
-    """Raises UserError if a description of a field contradicts itself."""
-    h = hparams
-    for word, value, known in [
-        ("topology", h.topology, coupling.TOPOLOGIES),
-        ("forcing", h.forcing, FORCINGS),
-        ("activation", h.activation, tuple(scans.ACTIVATIONS)),
-        *(("learned constant", name, LEARNABLE) for name in h.learned),
-    ]:
-        if value not in known:
-            raise UserError(f"unknown {word} {value!r}; one of {', '.join(known)}")
-    rank = 1 if h.topology == "dense" else 2
-    if len(h.size) != rank:
-        raise UserError(f"a {h.topology} field has {rank} sizes, not {h.size}")
-    if min(*h.size, h.channels, h.input_channels) < 1:
-        raise UserError(
-            "sizes and channels must be 1 or more, got "
-            f"size={h.size}, channels={h.channels}, input_channels={h.input_channels}"
-        )
-    if h.topology == "dense" and h.channels != 1:
-        raise UserError("a dense field has no channels: put them into its size")
-    periodic = {"dense": (), "ring": h.size[-1:], "torus": h.size}[h.topology]
-    if periodic and (h.kernel_size % 2 == 0 or not 1 <= h.kernel_size <= min(periodic)):
-        raise UserError(
-            f"kernel_size must be odd and at most {min(periodic)}, the size of the "
-            f"field, got {h.kernel_size}"
-        )
-    if h.forcing == "identity" and h.input_channels not in (1, h.channels):
-        raise UserError(
-            "forcing 'identity' needs one input channel, felt by all, or as many as "
-            f"channels ({h.channels}), got {h.input_channels}"
-        )
-    if "dt" in h.learned and not 0.0 < h.dt < 1.0:
-        raise UserError(f"a learned dt starts inside (0, 1), got {h.dt}")
-    for name in ("gamma", "alpha"):
-        if name in h.learned and getattr(h, name) < 0.0:
-            raise UserError(
-                f"a learned {name} starts at 0 or more, got {getattr(h, name)}"
-            )
 
 
 class OscillatorParams(NamedTuple):
@@ -158,7 +55,9 @@ class OscillatorState(NamedTuple):
     v: jax.Array
 
 
-def init_params(key: jax.Array, hparams: OscillatorHParams) -> OscillatorParams:
+def init_params(
+    key: jax.Array, hparams: OscillatorHParams, dtype: DTypeLike = jnp.float32
+) -> OscillatorParams:
     """Draws the weights as the reference program does.
 
     Ring and torus kernels: `kernel_fill` plus a normal of standard deviation 0.1 cut
@@ -167,23 +66,24 @@ def init_params(key: jax.Array, hparams: OscillatorHParams) -> OscillatorParams:
     Args:
       key: a JAX random key.
       hparams: the description of the field.
+      dtype: of the weights, the raw dt, gamma and alpha included.
 
     Returns:
-      `OscillatorParams` in float32.
+      `OscillatorParams`.
     """
     key_x, key_v, key_forcing = jax.random.split(key, 3)
     cells = math.prod(hparams.field_shape)
 
     def couplings(key: jax.Array, inputs: int) -> jax.Array:
         if hparams.topology == "dense":
-            return init.linear(key, (inputs, hparams.size[0]))
+            return init.linear(key, (inputs, hparams.size[0]), dtype)
         shape = (*hparams.kernel_shape, inputs, hparams.channels)
-        return hparams.kernel_fill + init.truncated_normal(key, shape, 0.1)
+        return hparams.kernel_fill + init.truncated_normal(key, shape, 0.1, dtype)
 
     field_inputs = hparams.field_shape[-1]
     forcing = None
     if hparams.forcing == "dense":
-        forcing = init.linear(key_forcing, (hparams.input_channels, cells))
+        forcing = init.linear(key_forcing, (hparams.input_channels, cells), dtype)
     elif hparams.forcing == "coupling":
         # A dense field gets C_in numbers for each of its N cells.
         copies = field_inputs if hparams.topology == "dense" else 1
@@ -199,17 +99,19 @@ def init_params(key: jax.Array, hparams: OscillatorHParams) -> OscillatorParams:
         coupling_x=couplings(key_x, field_inputs),
         coupling_v=couplings(key_v, field_inputs),
         forcing=forcing,
-        bias=jnp.zeros(hparams.field_shape),
+        bias=jnp.zeros(hparams.field_shape, dtype),
         **{
-            name: jnp.float32(value) if name in hparams.learned else None
+            name: jnp.asarray(value, dtype) if name in hparams.learned else None
             for name, value in raw.items()
         },
     )
 
 
-def initial_state(hparams: OscillatorHParams, batch: int) -> OscillatorState:
-    """A field at rest: zeros in float32, ``[batch, *field_shape]`` twice."""
-    zeros = jnp.zeros((batch, *hparams.field_shape))
+def initial_state(
+    hparams: OscillatorHParams, batch: int, dtype: DTypeLike = jnp.float32
+) -> OscillatorState:
+    """A field at rest: zeros of `dtype`, ``[batch, *field_shape]`` twice."""
+    zeros = jnp.zeros((batch, *hparams.field_shape), dtype)
     return OscillatorState(zeros, zeros)
 
 
@@ -357,23 +259,30 @@ def _run_scan(hparams, params, state, inputs, remat, value):
         state, inputs = part
         return unroll_scan(scan, tuple(state), inputs, remat=remat)
 
-    size = _examples_at_once(hparams, len(inputs))
-    if size == len(inputs):
-        last, states = run_part((state, inputs))
-    else:
+    def run_all(state, inputs):
+        return run_part((state, inputs))
+
+    def run_parts(state, inputs):
         parts = jax.tree.map(
             lambda a: a.reshape(-1, size, *a.shape[1:]), (state, inputs)
         )
-        last, states = jax.tree.map(
+        return jax.tree.map(
             lambda a: a.reshape(-1, *a.shape[2:]), jax.lax.map(run_part, parts)
+        )
+
+    size = _examples_at_once(hparams, len(inputs))
+    if size == len(inputs):
+        last, states = run_all(state, inputs)
+    else:
+        last, states = jax.lax.platform_dependent(
+            state, inputs, cpu=run_parts, default=run_all
         )
     return OscillatorState(*last), OscillatorState(*states)
 
 
 def _examples_at_once(hparams: OscillatorHParams, batch: int) -> int:
     """How many examples a CPU's cache holds: a divisor of the batch."""
-    sharded = jax.sharding.get_abstract_mesh().size > 1
-    if jax.default_backend() != "cpu" or sharded:
+    if jax.sharding.get_abstract_mesh().size > 1:
         return batch
     near = math.prod(hparams.kernel_shape) * 2 * math.prod(hparams.field_shape)
     wanted = max(1, _CACHE_NUMBERS // near)

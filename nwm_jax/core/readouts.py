@@ -19,6 +19,7 @@ linear      ``sum over t of V_kt y_t``, V learned, shared by all cells  (T//2 + 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from nwm_jax.core.layouts import Layout
 from nwm_jax.core.wave import uniform
@@ -122,6 +123,8 @@ def finish(name: str, layout: Layout, gathered: jax.Array) -> jax.Array:
     return layout.gather(gathered)
 
 
-def uniform_basis(key: jax.Array, num_steps: int) -> jax.Array:
-    """V of "linear" as it is drawn at first: uniform in ±1/sqrt(T), float32 ``[K, T]``."""
-    return uniform(key, (num_bins(num_steps), num_steps), num_steps)
+def uniform_basis(
+    key: jax.Array, num_steps: int, dtype: DTypeLike = jnp.float32
+) -> jax.Array:
+    """V of "linear" as it is drawn at first: uniform in ±1/sqrt(T), ``[K, T]``."""
+    return uniform(key, (num_bins(num_steps), num_steps), num_steps, dtype)

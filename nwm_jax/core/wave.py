@@ -28,6 +28,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from nwm_jax.core import coupling, scans
 from nwm_jax.core.unroll import unroll, unroll_scan
@@ -55,7 +56,8 @@ class WaveHParams:
       input_init: V at first: "single" is 1 from every input to place 0 of every
         channel and 0 elsewhere; "normal" has standard deviation 0.001; "uniform" is
         drawn like the biases, by its fan in.
-      speed: of "shift", places a step: weights 1 - speed on a place, speed on the next.
+      speed: of "shift", places a step, in [0, 1]: weights 1 - speed on a place, speed on
+        the next.
       zero_coupling_bias: start with c = 0. The reference program draws c of a ring at
         random even for "shift", so that under ReLU half of the channels forget early.
       frozen: what is not trained: "input" (V and b), "coupling" (U and c).
@@ -93,6 +95,12 @@ class WaveHParams:
                 f"units, inputs and channels must be 1 or more, got {self.units}, "
                 f"{self.inputs} and {self.channels}"
             )
+        object.__setattr__(self, "speed", float(self.speed))
+        if not 0.0 <= self.speed <= 1.0:
+            raise UserError(
+                f"speed={self.speed:g} must be from 0 to 1 places a step: beyond it the "
+                "weights 1 - speed and speed make states grow"
+            )
         size = self.kernel_size
         if self.topology != "dense" and (size % 2 == 0 or not 1 <= size <= self.units):
             raise UserError(
@@ -123,13 +131,20 @@ class WaveParams(NamedTuple):
     coupling_bias: jax.Array
 
 
-def uniform(key: jax.Array, shape: tuple[int, ...], fan_in: int) -> jax.Array:
-    """Draws like a layer of PyTorch: uniform in ±1/sqrt(fan_in), float32 `shape`."""
+def uniform(
+    key: jax.Array,
+    shape: tuple[int, ...],
+    fan_in: int,
+    dtype: DTypeLike = jnp.float32,
+) -> jax.Array:
+    """Draws like a layer of PyTorch: uniform in ±1/sqrt(fan_in), `shape` of `dtype`."""
     bound = 1.0 / math.sqrt(fan_in)
-    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+    return jax.random.uniform(key, shape, dtype, minval=-bound, maxval=bound)
 
 
-def init_params(key: jax.Array, hparams: WaveHParams) -> WaveParams:
+def init_params(
+    key: jax.Array, hparams: WaveHParams, dtype: DTypeLike = jnp.float32
+) -> WaveParams:
     """Draws the weights as the reference program does.
 
     b is zero for "single" inputs, else uniform in ±1/sqrt(F). c is uniform in
@@ -140,12 +155,13 @@ def init_params(key: jax.Array, hparams: WaveHParams) -> WaveParams:
     Args:
       key: a JAX random key.
       hparams: the description of the RNN.
+      dtype: of the weights.
 
     Returns:
-      `WaveParams` in float32.
+      `WaveParams`.
     """
     keys = jax.random.split(key, 4)
-    forcing, bias = _init_input(keys[0], keys[1], hparams)
+    forcing, bias = _init_input(keys[0], keys[1], hparams, dtype)
     n, channels, size = hparams.units, hparams.channels, hparams.kernel_size
     shape, bias_shape, fan_in = {
         "ring": ((size, channels, channels), (channels,), channels * size),
@@ -153,20 +169,23 @@ def init_params(key: jax.Array, hparams: WaveHParams) -> WaveParams:
         "dense": ((n * channels, n * channels), (n * channels,), n * channels),
     }[hparams.topology]
     random = hparams.coupling_init == "random"
-    coupling = uniform(keys[2], shape, fan_in) if random else _init_shift(hparams)
+    if random:
+        coupling = uniform(keys[2], shape, fan_in, dtype)
+    else:
+        coupling = jnp.asarray(_init_shift(hparams), dtype)
     if random and hparams.topology == "local":
         # Glorot's rule, read off all axes of the reference program's array.
         coupling *= math.sqrt(6.0 / (channels * n * size * (channels + 1)))
     drawn = hparams.topology == "ring" or (random and hparams.topology == "dense")
     if drawn and not hparams.zero_coupling_bias:
-        coupling_bias = uniform(keys[3], bias_shape, fan_in)
+        coupling_bias = uniform(keys[3], bias_shape, fan_in, dtype)
     else:
-        coupling_bias = jnp.zeros(bias_shape)
+        coupling_bias = jnp.zeros(bias_shape, dtype)
     return WaveParams(forcing, bias, coupling, coupling_bias)
 
 
 def _init_input(
-    key: jax.Array, key_bias: jax.Array, hparams: WaveHParams
+    key: jax.Array, key_bias: jax.Array, hparams: WaveHParams, dtype: DTypeLike
 ) -> tuple[jax.Array, jax.Array]:
     shape = (hparams.inputs, *hparams.field_shape)
     if hparams.input_init == "single":
@@ -174,20 +193,20 @@ def _init_input(
         forcing[:, 0] = 1.0
         if hparams.topology == "dense":
             forcing = np.moveaxis(forcing, 2, 1)
-        return jnp.asarray(forcing.reshape(shape)), jnp.zeros(shape[1:])
-    bias = uniform(key_bias, hparams.field_shape, hparams.inputs)
+        return jnp.asarray(forcing.reshape(shape), dtype), jnp.zeros(shape[1:], dtype)
+    bias = uniform(key_bias, hparams.field_shape, hparams.inputs, dtype)
     if hparams.input_init == "normal":
-        return 0.001 * jax.random.normal(key, shape), bias
-    return uniform(key, shape, hparams.inputs), bias
+        return 0.001 * jax.random.normal(key, shape, dtype), bias
+    return uniform(key, shape, hparams.inputs, dtype), bias
 
 
-def _init_shift(hparams: WaveHParams) -> jax.Array:
+def _init_shift(hparams: WaveHParams) -> np.ndarray:
     """The coupling that moves a state by `speed` places a step, or not at all."""
     speed = hparams.speed if hparams.coupling_init == "shift" else 0.0
     if hparams.topology == "dense":
         # One ring of all N units: unit i hears unit i + 1.
         here = np.eye(hparams.units * hparams.channels)
-        return jnp.asarray((1.0 - speed) * here + speed * np.roll(here, 1, axis=0))
+        return (1.0 - speed) * here + speed * np.roll(here, 1, axis=0)
     size = hparams.kernel_size
     taps = np.zeros(size)
     taps[size // 2] += 1.0 - speed
@@ -196,12 +215,14 @@ def _init_shift(hparams: WaveHParams) -> jax.Array:
     kernel = taps[:, None, None] * np.eye(hparams.channels)
     if hparams.topology == "local":
         kernel = np.repeat(kernel[None], hparams.units, axis=0)
-    return jnp.asarray(kernel)
+    return kernel
 
 
-def initial_state(hparams: WaveHParams, batch: int) -> jax.Array:
-    """Zeros in float32, ``[batch, *field_shape]``."""
-    return jnp.zeros((batch, *hparams.field_shape))
+def initial_state(
+    hparams: WaveHParams, batch: int, dtype: DTypeLike = jnp.float32
+) -> jax.Array:
+    """Zeros of `dtype`, ``[batch, *field_shape]``."""
+    return jnp.zeros((batch, *hparams.field_shape), dtype)
 
 
 def drive(hparams: WaveHParams, params: WaveParams, inputs: jax.Array) -> jax.Array:

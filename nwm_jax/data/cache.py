@@ -2,28 +2,25 @@
 
 One folder per dataset, named after a hash of its manifest (everything the numbers
 depend on), so different settings never meet. A folder is written beside its final
-place and renamed when complete: whoever finds it finds all of it.
+place and renamed when complete: whoever finds it finds all of it. The chunks of
+trajectories that an interrupted process has written there are kept.
 """
 
 import concurrent.futures
-import contextlib
-import fcntl
+import glob
 import hashlib
 import json
 import logging
 import os
 import pathlib
-import shutil
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO
 
 import numpy as np
 
-from nwm_jax.data import suite, trajectories
-from nwm_jax.errors import UserError
-from nwm_jax.files import write_json
+from nwm_jax import files, folders
+from nwm_jax.data import growing, suite, trajectories
+from nwm_jax.errors import UserError, reason
 
 _LOGGER = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
@@ -33,12 +30,7 @@ Progress = Callable[[int, int], None]
 FORMAT = 2
 
 
-class DamagedError(Exception):
-    """A cache folder is not what its manifest says."""
-
-
-# What opening a damaged folder may raise: the files in it can hold anything.
-_UNSOUND = (DamagedError, OSError, ValueError, KeyError, TypeError, AttributeError)
+_MANIFEST = {"settings": dict, "arrays": list, "files": dict}
 
 
 def cache_root(cache_dir: str | os.PathLike = "") -> pathlib.Path:
@@ -51,27 +43,26 @@ def open_states(
     spec: suite.Spec,
     *,
     cache_dir: str | os.PathLike = "",
-    num_train: int,
-    num_test: int,
     num_frames: int,
     dt: float,
     seed: int,
     progress: Progress | None = None,
+    **sizes: int,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Opens the simulated trajectories of a dataset, computing them if need be.
 
     Args:
       spec: the dataset.
       cache_dir: folder of the cache, see `cache_root`.
-      num_train: trajectories of the training split.
-      num_test: trajectories of the test split.
       num_frames: T, frames per trajectory.
       dt: time between frames.
       seed: seed of the trajectories.
       progress: called as progress(done, total), in trajectories, while computing.
+      **sizes: `num_<split>`, the trajectories of every split that is wanted: of
+        `trajectories.SPLITS`. Splits that are opened together share a folder.
 
     Returns:
-      For "train" and "test" the memory-mapped arrays of
+      For every split the memory-mapped arrays of
       `trajectories.simulate_chunk`, `[N, ...]` each, real numbers as float32.
 
     Raises:
@@ -80,17 +71,18 @@ def open_states(
     settings = {
         "format": FORMAT,
         "spec": _plain(spec),
-        "num_train": int(num_train),
-        "num_test": int(num_test),
+        **{name: int(size) for name, size in sizes.items()},
         "num_frames": int(num_frames),
         "dt": float(dt),
         "seed": int(seed),
     }
+    splits = {name.removeprefix("num_"): int(size) for name, size in sizes.items()}
     return open_folder(
         spec.name,
         settings,
-        lambda folder: _write_arrays(folder, spec, settings, progress),
+        lambda folder: _write_arrays(folder, spec, settings, splits, progress),
         cache_dir,
+        tuple(splits),
     )
 
 
@@ -99,15 +91,16 @@ def open_folder(
     settings: dict,
     write: Callable[[pathlib.Path], dict[str, dict[str, int]]],
     cache_dir: str | os.PathLike = "",
-    splits: Sequence[str] = trajectories.SPLITS,
+    splits: Sequence[str] = ("train", "test"),
 ) -> dict[str, dict[str, np.ndarray]]:
     """Opens arrays that were computed before, or computes them.
 
     Args:
       name: what the folder's name begins with.
       settings: all that the numbers depend on, as JSON gives it back.
-      write: writes `<array>-<split>.npy` into a folder, with `write_array` or piece by
-        piece; gives their sizes and checksums by file.
+      write: writes `<array>-<split>.npy` into a folder, as `growing` does; gives their
+        sizes and checksums by file. What it leaves there with a journal, when it is
+        interrupted, the next call finds.
       cache_dir: folder of the cache, see `cache_root`.
       splits: names of the splits, of which each has every array.
 
@@ -123,22 +116,21 @@ def open_folder(
         return opened
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_name(f".{folder.name}.lock")) as alone:
+        lock = folder.with_name(f".{folder.name}.lock")
+        with folders.locked(lock, wait=True) as alone:
             # Another process may have made it while this one waited for the lock.
             if (opened := _open_if_sound(folder, settings, splits, quiet=True)) is None:
-                if alone:
-                    _sweep(folder)
-                _make(folder, settings, write)
+                _make(folder, settings, write, alone)
                 opened = _open_checked(folder, settings, splits)
             return opened
-    except DamagedError as error:
+    except folders.DamagedError as error:
         raise UserError(
             f"the data cache {folder.parent} does not give back what was written "
             f"({error}): use another folder with --config.data.cache_dir=..."
         ) from None
     except OSError as error:
         raise UserError(
-            f"cannot write the data cache {folder.parent} ({error.strerror or error}): "
+            f"cannot write the data cache {folder.parent} ({reason(error)}): "
             "name a writable folder with --config.data.cache_dir=... or NWM_JAX_CACHE"
         ) from error
 
@@ -156,7 +148,7 @@ def _open_if_sound(
         return None
     try:
         return _open_checked(folder, settings, splits)
-    except _UNSOUND as error:
+    except (folders.DamagedError, UserError, OSError) as error:
         if not quiet:
             _LOGGER.warning(
                 "data cache %s is damaged (%s): making it again", folder, error
@@ -165,92 +157,67 @@ def _open_if_sound(
 
 
 def _open_checked(folder: pathlib.Path, settings: dict, splits: Sequence[str]):
-    """Opens every file after comparing its size and checksum with the manifest."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    if manifest.get("settings") != settings:
-        raise DamagedError("manifest.json describes other settings")
-    arrays: dict[str, dict[str, np.ndarray]] = {split: {} for split in splits}
-    expected = [f"{key}-{split}.npy" for key in manifest["arrays"] for split in splits]
-    for name in expected:
-        entry, path = manifest["files"].get(name), folder / name
-        if entry is None or not path.is_file():
-            raise DamagedError(f"{name} is missing")
-        if path.stat().st_size != entry["bytes"]:
-            raise DamagedError(
-                f"{name} has {path.stat().st_size} bytes, not {entry['bytes']}"
-            )
-        if _crc32(path) != entry["crc32"]:
-            raise DamagedError(f"{name} has a wrong checksum")
-        key, split = name.removesuffix(".npy").rsplit("-", 1)
-        arrays[split][key] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return arrays
+    """Opens every file after comparing its size and checksum with the manifest.
 
-
-def _crc32(path: pathlib.Path) -> int:
-    crc = 0
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            crc = zlib.crc32(block, crc)
-    return crc
-
-
-@contextlib.contextmanager
-def _locked(path: pathlib.Path) -> Iterator[bool]:
-    """Holds a lock between processes, and says whether the file system has any.
-
-    Without a lock two processes may compute the same folder; the rename decides.
+    Raises:
+      folders.DamagedError, UserError, OSError: it is not what was written.
     """
-    with open(path, "a") as file:
-        held = False
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-            held = True
-        yield held
-
-
-def _sweep(folder: pathlib.Path) -> None:
-    """Removes what killed processes left unfinished; only for who holds the lock."""
-    for left_over in folder.parent.glob(f".{folder.name}.tmp-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
+    manifest = folders.read_manifest(folder, _MANIFEST)
+    if manifest["settings"] != settings:
+        raise folders.DamagedError("manifest.json describes other settings")
+    arrays: dict[str, dict[str, np.ndarray]] = {split: {} for split in splits}
+    for key in manifest["arrays"]:
+        for split in splits:
+            name = f"{key}-{split}.npy"
+            entry = manifest["files"].get(name)
+            listed = list(entry.values()) if isinstance(entry, dict) else None
+            folders.check(folder, {name: listed})
+            arrays[split][key] = files.open_array(folder / name)
+    return arrays
 
 
 def _make(
     folder: pathlib.Path,
     settings: dict,
     write: Callable[[pathlib.Path], dict[str, dict[str, int]]],
+    alone: bool,
 ) -> None:
-    """Computes everything in a temporary folder and puts it in place of `folder`."""
-    temporary = pathlib.Path(
-        tempfile.mkdtemp(prefix=f".{folder.name}.tmp-", dir=folder.parent)
-    )
+    """Computes everything in another folder and puts it in place of `folder`."""
+    if alone:
+        folders.sweep(folder.parent, f".{glob.escape(folder.name)}.tmp-*")
+        unfinished = folder.with_name(f".{folder.name}.unfinished")
+        if not (unfinished / growing.JOURNAL).is_file():
+            folders.remove(unfinished)
+        unfinished.mkdir(exist_ok=True)
+    else:
+        # What others may write at the same time cannot be continued.
+        prefix = f".{folder.name}.tmp-"
+        unfinished = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     try:
-        temporary.chmod(0o755)
-        files = write(temporary)
-        keys = list(dict.fromkeys(name.rsplit("-", 1)[0] for name in files))
-        write_json(
-            temporary / "manifest.json",
-            {"settings": settings, "arrays": keys, "files": files},
-        )
-        if folder.exists():  # found damaged
-            old = tempfile.mkdtemp(prefix=f".{folder.name}.tmp-", dir=folder.parent)
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(folder, pathlib.Path(old) / "damaged")
-            shutil.rmtree(old, ignore_errors=True)
+        unfinished.chmod(0o755)
+        written = write(unfinished)
+        keys = list(dict.fromkeys(name.rsplit("-", 1)[0] for name in written))
+        content = {"settings": settings, "arrays": keys, "files": written}
+        folders.write_manifest(unfinished, content)
         try:
-            os.rename(temporary, folder)
+            folders.put(unfinished, folder, unfinished.with_suffix(".damaged"))
         except OSError:
             if not folder.exists():
                 raise
             # Someone without our lock was faster; theirs is as good as ours.
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if not (alone and (unfinished / growing.JOURNAL).exists()):
+            folders.remove(unfinished)
 
 
 def _write_arrays(
-    folder: pathlib.Path, spec: suite.Spec, settings: dict, progress: Progress | None
+    folder: pathlib.Path,
+    spec: suite.Spec,
+    settings: dict,
+    sizes: dict[str, int],
+    progress: Progress | None,
 ) -> dict[str, dict[str, int]]:
     """Writes `<array>-<split>.npy`, chunk after chunk; their sizes and checksums."""
-    sizes = {"train": settings["num_train"], "test": settings["num_test"]}
     chunk_size = trajectories.chunk_size(settings["num_frames"])
     work = [
         (split, chunk)
@@ -271,29 +238,23 @@ def _write_arrays(
         )
         return {key: _storable(value) for key, value in arrays.items()}
 
-    writers: dict[str, _NpyWriter] = {}
-    done, total = 0, sum(sizes.values())
-    with contextlib.ExitStack() as stack:
-        for (split, _), arrays in zip(work, _in_parallel(compute, work), strict=True):
-            for key, value in arrays.items():
-                name = f"{key}-{split}.npy"
-                if name not in writers:
-                    file = stack.enter_context(open(folder / name, "wb"))
-                    shape = (sizes[split], *value.shape[1:])
-                    writers[name] = _NpyWriter(file, shape, value.dtype)
-                writers[name].append(value)
+    total = sum(sizes.values())
+    with growing.GrowingArrays(folder, settings) as stored:
+        missing = work[stored.chunks :]
+        done = total - sum(
+            min(chunk_size, sizes[s] - c * chunk_size) for s, c in missing
+        )
+        if done and progress is not None:
+            progress(done, total)
+        for (split, _), arrays in zip(
+            missing, _in_parallel(compute, missing), strict=True
+        ):
+            named = {f"{key}-{split}.npy": value for key, value in arrays.items()}
+            stored.append(named, sizes[split])
             done += len(arrays["states"])
             if progress is not None:
                 progress(done, total)
-        return {name: writer.finish() for name, writer in writers.items()}
-
-
-def write_array(path: pathlib.Path, array: np.ndarray) -> dict[str, int]:
-    """Writes one array as .npy; its size in bytes and checksum."""
-    with open(path, "wb") as file:
-        writer = _NpyWriter(file, array.shape, array.dtype)
-        writer.append(np.ascontiguousarray(array))
-        return writer.finish()
+        return stored.finish()
 
 
 def _storable(value: np.ndarray) -> np.ndarray:
@@ -304,7 +265,8 @@ def _storable(value: np.ndarray) -> np.ndarray:
 def _in_parallel(compute: Callable, work: list) -> Iterator:
     """Results of `compute` in order, a few at a time, on all cores."""
     cores = os.cpu_count() or 1
-    yield compute(work[0])  # alone, or every thread would compile the same program
+    for item in work[:1]:  # alone, or every thread would compile the same program
+        yield compute(item)
     with concurrent.futures.ThreadPoolExecutor(cores) as pool:
         pending: list[concurrent.futures.Future] = []
         for item in work[1:]:
@@ -313,34 +275,3 @@ def _in_parallel(compute: Callable, work: list) -> Iterator:
                 yield pending.pop(0).result()
         while pending:
             yield pending.pop(0).result()
-
-
-class _NpyWriter:
-    """Writes one .npy file piece by piece, keeping its checksum.
-
-    Plain writes, not a memory map: on a full disk they raise instead of killing.
-    """
-
-    def __init__(self, file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype):
-        self._file = file
-        self._crc = 0
-        np.lib.format.write_array_header_1_0(
-            self,
-            {
-                "descr": np.lib.format.dtype_to_descr(dtype),
-                "fortran_order": False,
-                "shape": shape,
-            },
-        )
-
-    def append(self, value: np.ndarray) -> None:
-        self.write(value.data.cast("B"))
-
-    def write(self, data: bytes | memoryview) -> None:
-        self._file.write(data)
-        self._crc = zlib.crc32(data, self._crc)
-
-    def finish(self) -> dict[str, int]:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return {"bytes": self._file.tell(), "crc32": self._crc}

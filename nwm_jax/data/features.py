@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nwm_jax import files
 from nwm_jax.data import png
 from nwm_jax.data.folder import expand
 from nwm_jax.errors import UserError
 
 _LINE = re.compile(
     r"(?P<name>.+?), "
-    r"\((?P<shape>(?:\d{1,10}(?:, ?\d{1,10})*,?)?)\), "
+    r"\((?P<shape>(?:[0-9]{1,10}(?:, ?[0-9]{1,10})*,?)?)\), "
     r"(?P<dtype>.+)"
 )
 _NAME = re.compile(r"[^\s,/]+(/[^\s,/]+)?")
@@ -53,18 +54,17 @@ def features(folder: str | os.PathLike) -> dict[str, Feature]:
     """
     folder = expand(folder)
     path = folder / "features.txt"
-    try:
-        text = path.read_text("utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        if not folder.is_dir():
-            raise UserError(f"{folder} is no folder of a dataset") from None
+    if not os.path.isdir(folder):
+        raise UserError(f"{folder} is no folder of a dataset")
+    if not os.path.lexists(path):
         raise UserError(
             f"{folder} is a folder without features.txt, so not of a dataset: give one "
             "like toy_physics/pendulum, or a frames.npy"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path} cannot be read ({reason})") from None
+        )
+    try:
+        text = files.read_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise UserError(f"{path} cannot be read (it is not UTF-8)") from None
     return parse(text, path)
 
 
@@ -100,7 +100,9 @@ def parse(text: str, path: pathlib.Path) -> dict[str, Feature]:
                 f"float64' with a dtype of {', '.join(_DTYPES)}"
             )
         name, shape, dtype = match.group("name", "shape", "dtype")
-        feature = Feature(tuple(map(int, re.findall(r"\d+", shape))), _READABLE[dtype])
+        feature = Feature(
+            tuple(map(int, re.findall(r"[0-9]+", shape))), _READABLE[dtype]
+        )
         if name in found:
             raise refuse(f"{name} comes a second time")
         if reason := _unfit(feature):

@@ -9,7 +9,6 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import fcntl
 import json
 import math
 import os
@@ -20,7 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax
 
-import nwm_jax
+from nwm_jax import folders
+from nwm_jax._version import __version__
 from nwm_jax.data import cache, features, sinks, tfrecord
 from nwm_jax.data.folder import MANIFEST, expand, read_manifest
 from nwm_jax.data.request import Record, Request, Simulate, records, simulator
@@ -28,6 +28,7 @@ from nwm_jax.errors import UserError
 from nwm_jax.files import write_atomic, write_json
 
 _FEATURES = "features.txt"
+_LOCK = ".lock"
 _SINKS: dict[str, type[sinks.Sink]] = {
     "tfrecord": sinks.RecordSink,
     "states": sinks.ArraySink,
@@ -146,7 +147,7 @@ def _describe(request: Request, format: str) -> dict:
         **dataclasses.asdict(request),
         "format": format,
         "spec": vars(request.spec),
-        "nwm_jax": nwm_jax.__version__,
+        "nwm_jax": __version__,
         "jax": jax.__version__,
         "data_format": cache.FORMAT,
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
@@ -289,17 +290,16 @@ def _remove(folders: Iterable[pathlib.Path]) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: pathlib.Path) -> Iterator[None]:
-    """Keeps other processes from writing to the folder, by a lock on the folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Keeps other processes from writing to the folder."""
+    lock = folder / _LOCK
     try:
-        with contextlib.suppress(OSError):  # a file system without locks
+        with folders.locked(lock, wait=False):
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"another process is generating into {folder}: wait for it, or "
-                    "name another --out"
-                ) from None
-        yield
-    finally:
-        os.close(descriptor)
+                yield
+            finally:
+                folders.remove(lock)  # while it is held: who waits opens a new one
+    except folders.BusyError:
+        raise UserError(
+            f"another process is generating into {folder}: wait for it, or name "
+            "another --out"
+        ) from None

@@ -10,7 +10,7 @@ import numpy as np
 
 from nwm_jax.data import render, suite, tfrecord
 from nwm_jax.data.folder import MANIFEST, expand, read_manifest
-from nwm_jax.data.windows import check_length
+from nwm_jax.data.windows import NUM_VALID, check_length, num_held_out
 from nwm_jax.errors import UserError
 
 Batch = Mapping[str, np.ndarray | jax.Array]
@@ -23,19 +23,22 @@ class RecordsSource:
     """A dataset of the Hamiltonian Dynamics Suite in its published files.
 
     Shapes and lengths are those that `features.txt` tells. Long trajectories are
-    published as a test split alone. A set of `python -m nwm_jax.generate` must be as
+    published as a test split alone. The last trajectories of train.tfrecord are the
+    validation split, see `windows.num_held_out`. A set of `python -m nwm_jax.generate` must be as
     its `generate.json` says.
 
     Args:
       path: the folder, with `features.txt` and `train.tfrecord`, `test.tfrecord` or
         both.
+      num_valid: trajectories of the validation split, at most.
 
     Raises:
       UserError: no such folder, one without images of trajectories, or a generated
         set that is unfinished.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, num_valid: int = NUM_VALID):
+        self._num_valid = num_valid
         self._folder = expand(path)
         self._manifest = read_manifest(self._folder)
         if self._manifest.get("format") == "states":
@@ -82,7 +85,8 @@ class RecordsSource:
           UserError: the folder does not have this split, or its file is empty, damaged
             or cut.
         """
-        return len(self._records(split))
+        places = self._places(split)
+        return places.stop - places.start
 
     def windows(
         self, split: str, indices: np.ndarray, starts: np.ndarray, length: int
@@ -96,8 +100,9 @@ class RecordsSource:
           UserError: windows are too long, the split is missing, or its file damaged.
         """
         check_length(length, self.num_frames)
-        indices = np.asarray(indices).tolist()
-        decoded = self._decoded(split, list(dict.fromkeys(indices)))
+        places = self._places(split)
+        indices = [places[i] for i in np.asarray(indices).tolist()]
+        decoded = self._decoded(_file(split), list(dict.fromkeys(indices)))
         cuts = [
             {key: array[start : start + length] for key, array in decoded[i].items()}
             for i, start in zip(indices, np.asarray(starts).tolist(), strict=True)
@@ -121,6 +126,16 @@ class RecordsSource:
         # Particles live in a plane whose y axis points up; games and rooms do not.
         boxes = self._folder.resolve().name.startswith("lj_")
         return "lower" if is_shifted or boxes else "upper"
+
+    def _places(self, split: str) -> range:
+        """Which records of its file a split has."""
+        count = len(self._records(_file(split)))
+        if split == "test":
+            return range(count)
+        start = count - num_held_out(count, self._num_valid)
+        if split == "train":
+            return range(start)
+        return range(start % count, count)
 
     def _records(self, split: str) -> tfrecord.Records:
         if split not in self._splits:
@@ -168,3 +183,8 @@ class RecordsSource:
     def _threads(self) -> concurrent.futures.Executor:
         # Inflating and Pillow let other threads run meanwhile.
         return concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+
+
+def _file(split: str) -> str:
+    """The published split that a split is a part of."""
+    return "train" if split == "valid" else split

@@ -5,22 +5,15 @@ import dataclasses
 import functools
 import itertools
 import math
-import os
 from collections.abc import Callable, Iterator
 
-import jax
 import numpy as np
 
-from nwm_jax.data import render, suite, systems, trajectories
-from nwm_jax.data.host import float64_on_cpu
-from nwm_jax.data.specs import BoxSpec
+from nwm_jax.data import render, suite, trajectories
 from nwm_jax.errors import UserError
 
 Record = dict[str, np.ndarray]
 Simulate = Callable[[str, int], Record]
-
-# While a chunk is simulated: all frames; the first put before; their axes exchanged.
-_COPIES = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,40 +55,24 @@ class Request:
     @property
     def least_bytes(self) -> int:
         """Size of "x" and "dx_dt" of a trajectory, which is more than these."""
-        return 2 * self._state_bytes
-
-    @property
-    def _state_bytes(self) -> int:
-        spec = self.spec
-        if isinstance(spec, BoxSpec):
-            width = 4 * systems.get(spec.system).num_particles
-        else:
-            with float64_on_cpu():
-                drawn = jax.eval_shape(spec.sample, jax.random.key(0))
-            width = sum(drawn[k].size for k in ("q0", "p0", "x0") if k in drawn)
-        return 8 * width * self.num_frames
+        return 2 * trajectories.state_bytes(self.spec, self.num_frames)
 
     def check(self) -> None:
         """Raises UserError where a number is impossible; nothing is simulated."""
         for field, least in (("num_train", 0), ("num_test", 0), ("num_steps", 1)):
             value = getattr(self, field)
-            if value < least:
-                raise UserError(f"{field} is {value}: it must be at least {least}")
+            if not least <= value < 2**48:
+                raise UserError(
+                    f"{field} is {value}: it must be at least {least} and below 2**48"
+                )
         if not self.sizes:
             raise UserError("num_train and num_test are both 0: nothing to generate")
         if not 0 <= self.seed < 2**32:
             raise UserError(f"seed is {self.seed}: it must be from 0 to 2**32 - 1")
         if not (math.isfinite(self.dt) and self.dt > 0):
             raise UserError(f"dt is {self.dt}: it must be a number above 0")
-        together = trajectories.chunk_size(self.num_frames)
-        needed = _COPIES * together * self._state_bytes
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        if needed > memory:
-            raise UserError(
-                f"num_steps is {self.num_steps}: {together} trajectories are "
-                f"simulated at a time, which takes {needed / 1e9:.3g} GB of memory, and "
-                f"this machine has {memory / 1e9:.3g} GB"
-            )
+        what = f"num_steps is {self.num_steps}"
+        trajectories.check_chunk(self.spec, self.num_frames, what)
 
 
 def simulator(request: Request) -> Simulate:

@@ -150,8 +150,13 @@ def integrate(
     return np.ascontiguousarray(frames.swapaxes(0, 1))
 
 
-def count_substeps(dt: float, max_step: float) -> int:
+def count_substeps(dt: float, max_step: float, name: str = "dt") -> int:
     """How many equal steps of at most `max_step` make a frame, at least 1.
+
+    Args:
+      dt: time between frames.
+      max_step: longest step.
+      name: what the user calls dt.
 
     Raises:
       UserError: more than anyone can want.
@@ -159,7 +164,7 @@ def count_substeps(dt: float, max_step: float) -> int:
     count = abs(dt) / max_step
     if not count <= _MAX_SUBSTEPS:
         raise UserError(
-            f"dt is {dt:g}: a frame would take more than {_MAX_SUBSTEPS} steps of "
+            f"{name} is {dt:g}: a frame would take more than {_MAX_SUBSTEPS} steps of "
             f"{max_step:g}; it must be at most {_MAX_SUBSTEPS * max_step:g}"
         )
     return max(1, math.ceil(count - 1e-9))

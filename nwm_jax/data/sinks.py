@@ -5,7 +5,6 @@ again, it counts the records that were written completely, cuts off the rest, an
 on from there.
 """
 
-import io
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from nwm_jax.data import tfrecord
+from nwm_jax.data import growing, tfrecord
 
 Record = Mapping[str, np.ndarray]
 PARTIAL = ".partial"
@@ -56,7 +55,7 @@ class Sink(Protocol):
         ...
 
     def finish(self) -> None:
-        """Gives the files their names, after the last record."""
+        """Returns the files their names, after the last record."""
         ...
 
     def close(self) -> None:
@@ -117,7 +116,7 @@ class ArraySink:
         headers = {}
         for key, part in self._unfinished():
             shape, dtype = (total, *arrays[key].shape), arrays[key].dtype
-            headers[key] = header = _header(shape, dtype)
+            headers[key] = header = growing.header(shape, dtype)
             if part.size < len(header):
                 part.cut(0)
                 part.write(header)
@@ -128,7 +127,7 @@ class ArraySink:
             for key, part in self._parts.items():
                 if part.whole:
                     part.reopen()
-                    headers[key] = _header(
+                    headers[key] = growing.header(
                         (total, *arrays[key].shape), arrays[key].dtype
                     )
         # A record's arrays go to the disk one after the other: some are ahead.
@@ -211,17 +210,3 @@ class _Part:
 
 def _array_keys(record: Record) -> list[str]:
     return [key for key in record if key != "image"]
-
-
-def _header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
-    """The beginning of a .npy file, of a length that depends on nothing else."""
-    buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        buffer,
-        {
-            "descr": np.lib.format.dtype_to_descr(dtype),
-            "fortran_order": False,
-            "shape": shape,
-        },
-    )
-    return buffer.getvalue()

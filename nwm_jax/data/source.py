@@ -4,7 +4,6 @@ A source hands out small host arrays (states, or bytes) and turns them into imag
 inside the compiled step, on the device.
 """
 
-import functools
 import os
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -12,10 +11,12 @@ from typing import Protocol
 import jax
 import numpy as np
 
-from nwm_jax.data import cache, render, suite
+from nwm_jax import files
+from nwm_jax.data import cache, render, suite, systems, trajectories
 from nwm_jax.data.folder import expand
 from nwm_jax.data.records import RecordsSource
-from nwm_jax.data.windows import check_length
+from nwm_jax.data.simulate import count_substeps
+from nwm_jax.data.windows import NUM_VALID, check_length, num_held_out
 from nwm_jax.errors import UserError
 
 Batch = Mapping[str, np.ndarray | jax.Array]
@@ -23,7 +24,7 @@ Arrays = Mapping[str, Mapping[str, np.ndarray]]
 
 
 class Source(Protocol):
-    """Trajectories in two splits, "train" and "test".
+    """Trajectories in three splits, "train", "valid" and "test".
 
     Attributes:
       num_frames: T, frames per trajectory.
@@ -46,7 +47,7 @@ class Source(Protocol):
         """Reads windows on the host, leaving out what the device can compute.
 
         Args:
-          split: "train" or "test".
+          split: "train", "valid" or "test".
           indices: trajectories, int `[n]`.
           starts: first frames, int `[n]`, in [0, num_frames - length].
           length: frames per window.
@@ -81,34 +82,40 @@ class SimulatedSource:
     Args:
       spec: the dataset.
       num_frames: frames per trajectory.
-      open_arrays: gives the "train" and "test" arrays as `cache.open_states` does. It
-        is called when the first window is read: a trained model needs no data.
+      open_arrays: opens a split and those that are kept with it, as
+        `cache.open_states` does. It is called when the first window is read: a trained
+        model needs no data.
+      check_size: () -> None; raises `UserError` where a split cannot be simulated here.
     """
 
     def __init__(
-        self, spec: suite.Spec, num_frames: int, open_arrays: Callable[[], Arrays]
+        self,
+        spec: suite.Spec,
+        num_frames: int,
+        open_arrays: Callable[[str], Arrays],
+        check_size: Callable[[], None] = lambda: None,
     ):
         self.spec = spec
         self.image_shape = spec.image_shape
         self.origin = spec.origin
         self.num_frames = num_frames
+        self.check_size = check_size
         self._open_arrays = open_arrays
+        self._opened: dict[str, Mapping[str, np.ndarray]] = {}
 
-    @functools.cached_property
-    def _arrays(self) -> Arrays:
-        return self._open_arrays()
-
-    @functools.cached_property
-    def _constants(self) -> Arrays:
-        # Small, and read on every step: better in memory than mapped.
-        return {
-            split: {k: np.array(v) for k, v in held.items() if k != "states"}
-            for split, held in self._arrays.items()
-        }
+    def _arrays(self, split: str) -> Mapping[str, np.ndarray]:
+        if split not in self._opened:
+            for name, held in self._open_arrays(split).items():
+                # The others are small, and read on every step: better in memory.
+                self._opened[name] = {
+                    key: value if key == "states" else np.array(value)
+                    for key, value in held.items()
+                }
+        return self._opened[split]
 
     def size(self, split: str) -> int:
         """Number of trajectories of a split."""
-        return len(self._arrays[split]["states"])
+        return len(self._arrays(split)["states"])
 
     def windows(
         self, split: str, indices: np.ndarray, starts: np.ndarray, length: int
@@ -117,11 +124,12 @@ class SimulatedSource:
 
         See `Source.windows`.
         """
-        constants = self._constants[split]
         indices = np.asarray(indices)
         return {
-            "states": _cut(self._arrays[split]["states"], indices, starts, length),
-            **{key: value[indices] for key, value in constants.items()},
+            key: _cut(value, indices, starts, length)
+            if key == "states"
+            else value[indices]
+            for key, value in self._arrays(split).items()
         }
 
     def images(self, batch: Batch) -> jax.Array:
@@ -137,9 +145,11 @@ class FramesSource:
     """Somebody's own movies: a `frames.npy` of bytes `[N, T, H, W, C]`, memory-mapped.
 
     The last fifth of the N trajectories (rounded down, at least one) is the test split.
+    Of the others the last ones are the validation split, see `windows.num_held_out`.
 
     Args:
       path: the file.
+      num_valid: trajectories of the validation split, at most.
 
     Raises:
       UserError: the file is missing, or not such an array.
@@ -147,17 +157,22 @@ class FramesSource:
 
     origin = "upper"
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, num_valid: int = NUM_VALID):
         frames = open_frames(path)
         if len(frames) < 2 or frames.shape[1] < 2:
             raise UserError(
                 f"{path} has shape {list(frames.shape)}: at least two trajectories (one "
                 "is kept for testing) of at least two frames are needed"
             )
-        test = max(1, len(frames) // 5)
+        end = len(frames) - max(1, len(frames) // 5)
+        start = end - num_held_out(end, num_valid)
         self.num_frames = frames.shape[1]
         self.image_shape = frames.shape[2:]
-        self._frames = {"train": frames[:-test], "test": frames[-test:]}
+        self._frames = {
+            "train": frames[:start],
+            "valid": frames[start:end] if start < end else frames[:end],
+            "test": frames[end:],
+        }
 
     def size(self, split: str) -> int:
         """Number of trajectories of a split."""
@@ -188,6 +203,7 @@ def open_source(
     num_frames: int,
     dt: float,
     seed: int,
+    num_valid: int = NUM_VALID,
     progress: cache.Progress | None = None,
 ) -> Source:
     """Opens the data that a config names.
@@ -204,6 +220,8 @@ def open_source(
       num_frames: frames per trajectory, at least 2.
       dt: time between frames, above 0.
       seed: seed of the simulated trajectories.
+      num_valid: trajectories of the validation split, at least 1; of `path` at most a
+        tenth of the training split, which they are taken from.
       progress: called as progress(done, total), in trajectories, while simulating.
 
     Returns:
@@ -214,32 +232,64 @@ def open_source(
         without one of the splits, or a cache that cannot be written.
     """
     if path:
-        return _open_path(path)
+        return _open_path(path, num_valid)
     spec = suite.get(name)
     for field, value, least in (
         ("num_train", num_train, 1),
+        ("num_valid", num_valid, 1),
         ("num_test", num_test, 1),
         ("num_frames", num_frames, 2),
     ):
         if value < least:
             raise UserError(f"data.{field} is {value}: it must be at least {least}")
+    check_dt(spec.system, dt)
+
+    def open_arrays(split: str) -> Arrays:
+        # By itself, so that all sizes of the other two share it.
+        sizes = (
+            {"num_valid": num_valid}
+            if split == "valid"
+            else {"num_train": num_train, "num_test": num_test}
+        )
+        return cache.open_states(
+            spec,
+            cache_dir=cache_dir,
+            num_frames=num_frames,
+            dt=dt,
+            seed=seed,
+            progress=progress,
+            **sizes,
+        )
+
+    def check_size() -> None:
+        trajectories.check_chunk(spec, num_frames, f"data.num_frames={num_frames}")
+        number = num_train + num_valid + num_test
+        files.check_disk(
+            number * trajectories.state_bytes(spec, num_frames) // 2,  # as float32
+            cache.cache_root(cache_dir),
+            f"{number:,} trajectories of {num_frames} frames",
+            "lower data.num_train, or name another disk with data.cache_dir",
+        )
+
+    return SimulatedSource(spec, num_frames, open_arrays, check_size)
+
+
+def check_dt(system: str, dt: float) -> None:
+    """Checks the time between frames before anything is simulated.
+
+    Args:
+      system: name of a system.
+      dt: time between frames.
+
+    Raises:
+      UserError: not a number above 0, or so long that a frame takes too many steps.
+    """
     if not 0 < dt < float("inf"):
         raise UserError(f"data.dt is {dt}: it must be a number above 0")
-    open_arrays = functools.partial(
-        cache.open_states,
-        spec,
-        cache_dir=cache_dir,
-        num_train=num_train,
-        num_test=num_test,
-        num_frames=num_frames,
-        dt=dt,
-        seed=seed,
-        progress=progress,
-    )
-    return SimulatedSource(spec, num_frames, open_arrays)
+    count_substeps(dt, systems.get(system).max_step, "data.dt")
 
 
-def _open_path(path: str) -> Source:
+def _open_path(path: str, num_valid: int) -> Source:
     place = expand(path)
     try:
         os.stat(place)
@@ -249,7 +299,7 @@ def _open_path(path: str) -> Source:
             "it takes a folder with features.txt or a .npy file of frames"
         ) from None
     if place.is_dir():
-        source = RecordsSource(place)
+        source = RecordsSource(place, num_valid)
         for split in ("train", "test"):
             source.size(split)  # told now, not after the model was compiled
         return source
@@ -257,7 +307,7 @@ def _open_path(path: str) -> Source:
         raise UserError(
             f"data.path={path} is a file of a dataset: give its folder, {place.parent}"
         )
-    return FramesSource(place)
+    return FramesSource(place, num_valid)
 
 
 def _cut(
@@ -286,22 +336,10 @@ def open_frames(path: str | os.PathLike, ranks: tuple[int, ...] = (5,)) -> np.nd
       UserError: the file is missing, no .npy file, or holds something else.
     """
     path = expand(path)
-    if not os.path.isfile(path):
-        what = "is a folder" if os.path.isdir(path) else "does not exist"
-        raise UserError(f"{path} {what}: a .npy file of frames is needed")
     axes = ("trajectories", "time", "height", "width", "channels")
     layouts = [f"[{', '.join(axes[5 - rank :])}]" for rank in ranks]
     wanted = f"bytes (uint8) of shape {' or '.join(layouts)}, none of them empty"
-    try:
-        frames = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path} cannot be read ({reason}): it must be a .npy file of {wanted}, "
-            "saved with numpy.save"
-        ) from None
-    if not isinstance(frames, np.ndarray):
-        raise UserError(f"{path} is an archive (.npz): it must be a .npy file")
+    frames = files.open_array(path)
     if frames.dtype != np.uint8:
         raise UserError(
             f"{path} holds {frames.dtype}, not uint8: save brightness in 0..255, "

@@ -25,6 +25,7 @@ from typing import overload
 import google_crc32c
 import numpy as np
 
+from nwm_jax import files
 from nwm_jax.data import example, png
 from nwm_jax.data.features import (
     Feature,
@@ -123,6 +124,8 @@ class Records:
         # there may be arrays in the file that nobody described.
         self._longest = 2**24 + 4 * num_bytes(described)
         try:
+            if path.exists():
+                files.check_file(path)
             self._file = os.open(path, os.O_RDONLY)
         except OSError as error:
             there = ", ".join(sorted(p.name for p in path.parent.glob("*.tfrecord")))

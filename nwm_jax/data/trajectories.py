@@ -6,14 +6,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nwm_jax import files
+from nwm_jax.data import systems
 from nwm_jax.data.host import float64_on_cpu
-from nwm_jax.data.specs import Spec
+from nwm_jax.data.specs import BoxSpec, Spec
 
-# Streams of random numbers: never renumber, or every seeded dataset changes.
-SPLITS = {"train": 0, "test": 1}
+# Streams of random numbers: never renumber, or every seeded dataset changes. What is
+# drawn again comes from the streams that follow, two further at each attempt.
+SPLITS = {"train": 0, "test": 1, "valid": 2**31}
+_ATTEMPT = 2
 
 _CHUNK = 1024  # about what a core's cache holds
 _FRAMES = 1024 * 512  # of all trajectories of a chunk together, a bound on memory
+# While a chunk is simulated: all frames; the first put before; their axes exchanged.
+_COPIES = 3
 _ROWS = 256  # wanted ones are rounded up to: boxes are only then the same to a bit
 _REDRAWN = 256  # as many at a time are drawn again
 
@@ -25,6 +31,35 @@ def chunk_size(num_frames: int) -> int:
     """
     fit = max(8, _FRAMES // num_frames)
     return min(_CHUNK, 1 << (fit.bit_length() - 1))
+
+
+def state_bytes(spec: Spec, num_frames: int) -> int:
+    """Returns the bytes of the states of one trajectory in float64; simulates nothing."""
+    if isinstance(spec, BoxSpec):
+        width = 4 * systems.get(spec.system).num_particles
+    else:
+        with float64_on_cpu():
+            drawn = jax.eval_shape(spec.sample, jax.random.key(0))
+        width = sum(drawn[k].size for k in ("q0", "p0", "x0") if k in drawn)
+    return 8 * width * num_frames
+
+
+def check_chunk(spec: Spec, num_frames: int, what: str) -> None:
+    """Refuses trajectories of which a chunk takes more memory than there is.
+
+    Args:
+      spec: the dataset.
+      num_frames: frames per trajectory.
+      what: the field and its value, for the message.
+
+    Raises:
+      UserError: one line with the numbers.
+    """
+    together = chunk_size(num_frames)
+    files.check_memory(
+        _COPIES * together * state_bytes(spec, num_frames),
+        f"{what}, and {together} trajectories are simulated at a time",
+    )
 
 
 def simulate_chunk(
@@ -44,7 +79,7 @@ def simulate_chunk(
 
     Args:
       spec: the dataset.
-      split: "train" or "test".
+      split: "train", "valid" or "test".
       chunk: which block of trajectories.
       num_frames: T, frames per trajectory, the initial state included.
       dt: time between frames.
@@ -82,7 +117,7 @@ def _drawn(
     """What trajectories begin with; other numbers for each attempt."""
     with float64_on_cpu():
         stream = jax.random.key(seed % 2**63, impl="threefry2x32")
-        stream = jax.random.fold_in(stream, SPLITS[split] + len(SPLITS) * attempt)
+        stream = jax.random.fold_in(stream, SPLITS[split] + _ATTEMPT * attempt)
         drawn = _sample_chunk(spec, stream, first)
         return jax.tree.map(lambda a: np.array(a[:count]), drawn)
 

@@ -9,6 +9,9 @@ from nwm_jax.errors import UserError
 # Streams of random numbers: never renumber, or every seeded run changes.
 _ORDER, _TRAIN_STARTS, _EVAL_STARTS, _EVAL_ORDER = range(4)
 
+#: Trajectories of the validation split where nothing else is asked for.
+NUM_VALID = 512
+
 
 def train_windows(
     seed: int,
@@ -82,6 +85,21 @@ def eval_windows(
         num_frames - length + 1, size=num_windows
     )
     return indices, starts
+
+
+def num_held_out(num_train: int, num_valid: int = NUM_VALID) -> int:
+    """How many trajectories of files are taken from the training split for validation.
+
+    They are its last ones: `num_valid` or a tenth, whichever is less, at least one.
+
+    Args:
+      num_train: size of the training split of the files, at least 1.
+      num_valid: how many at most.
+
+    Returns:
+      The number; 0 of a single trajectory, which then serves for both.
+    """
+    return min(num_valid, max(1, num_train // 10), num_train - 1)
 
 
 def check_length(length: int, num_frames: int) -> None:

@@ -7,9 +7,22 @@ import jax
 import numpy as np
 from flax import nnx
 
-from nwm_jax.waves import summary
+from nwm_jax.training.evaluation import Evaluation, line
+from nwm_jax.waves import describe
+from nwm_jax.waves import summary as numbers
 
+#: Frames without which a state has no statistics, beside those that are skipped.
+LEAST_FRAMES = 4
 _EXAMPLES = 16
+_HEADLINE = (
+    "coherence",
+    "one_sided_coherence",
+    "travelling_index",
+    "wave_number",
+    "frequency",
+    "speed",
+)
+_UNITS = describe.names(describe.Units(time="frame", length="cell"))
 _CHANNELS = 4
 
 #: Numbers that do not depend on how the cells lie, for cells without a place.
@@ -30,7 +43,7 @@ NUMBERS = (
 )
 
 
-class WaveStatistics:
+class WaveStatistics(Evaluation):
     """The wave statistics of the hidden states of a task's examples.
 
     Args:
@@ -44,9 +57,11 @@ class WaveStatistics:
       num: examples, at most as many as there are.
     """
 
+    part = "waves"
+
     def __init__(
         self,
-        task: Any,
+        task: Evaluation,
         states: Callable[[nnx.Module, dict[str, jax.Array]], jax.Array],
         *,
         rings: bool = False,
@@ -89,13 +104,20 @@ class WaveStatistics:
         spread = states.var(axis=1).mean(axis=(0, 1, 2))
         chosen = np.argsort(-spread, kind="stable")[:_CHANNELS]
         found = [
-            summary.statistics(example[..., channel], rings=rings, **self._options)
+            numbers.statistics(example[..., channel], rings=rings, **self._options)
             for example in states
             for channel in chosen
         ]
         names = PLACELESS if placeless else NUMBERS
         told = {"examples": len(states), "channels": len(chosen), **self._options}
         return {"waves": told | {name: _mean(found, name) for name in names}}
+
+    @classmethod
+    def headline(cls, summary: Mapping[str, Any]) -> list[str]:
+        """Formats how coherent the waves are, how much travels, and how fast."""
+        shown = {k: summary[k] for k in _HEADLINE if k in summary}
+        units = [f"{name} in {_UNITS[name]}" for name in shown if name in _UNITS]
+        return [line(cls.part, shown, f"  ({', '.join(units)})" if units else "")]
 
 
 def _mean(found: list[Mapping[str, Any]], name: str) -> Any:

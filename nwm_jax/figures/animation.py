@@ -292,21 +292,33 @@ def _palette(panels: list[_Panel]) -> Image.Image:
 def _encode(frames: list[Image.Image], palette: Image.Image | None, fps: int) -> bytes:
     """A GIF of the colours of `palette`, or without one a lossless WebP."""
     options = {"format": "WEBP", "lossless": True, "method": 2}
+    unit = 1  # millisecond
     if palette is not None:
         none = Image.Dither.NONE
         frames = [frame.quantize(palette=palette, dither=none) for frame in frames]
         # disposal=1: a frame is drawn over the one before, only changes are stored.
         options = {"format": "GIF", "disposal": 1}
+        unit = 10
     buffer = io.BytesIO()
     frames[0].save(
         buffer,
         save_all=True,
         append_images=frames[1:],
-        duration=round(1000 / fps),
+        duration=_durations(len(frames), fps, unit),
         loop=0,
         **options,
     )
     return buffer.getvalue()
+
+
+def _durations(count: int, fps: int, unit: int) -> list[int]:
+    """How long each of `count` frames is shown, in milliseconds.
+
+    A file counts time in whole units (a GIF in hundredths of a second). The ends of the
+    frames are rounded, not their lengths: the errors of many frames do not add up.
+    """
+    ends = np.rint(np.arange(count + 1) * (1000 / fps) / unit).astype(int) * unit
+    return np.diff(ends).tolist()
 
 
 @functools.cache

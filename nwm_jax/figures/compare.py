@@ -1,6 +1,5 @@
 """Numbers of several runs over their training steps, in one picture."""
 
-import itertools
 import os
 import pathlib
 from collections.abc import Mapping
@@ -57,26 +56,25 @@ def draw_comparison(
     figure = style.new_figure(5.6, top + 2.65 * len(found))
     if title:
         style.text_inches(figure, _LEFT, 0.2, title, style.TITLE, weight="bold")
-    colors = dict(zip(runs, itertools.cycle(style.CYCLE), strict=False))
+    few = all(len(s) < 20 for lines in found.values() for s, _ in lines.values())
+    looks = dict(zip(runs, style.looks(len(runs), marked=few), strict=True))
     for number, (kind, lines) in enumerate(found.items()):
         box = (_LEFT, top + 2.65 * number, 5.38 - _LEFT, 2.18)
         axes = curves.with_grid(style.add_axes_inches(figure, *box))
         for name, (steps, values) in lines.items():
-            marker = "o" if len(steps) < 20 else None
-            look = {"marker": marker, "ms": 3, "linewidth": 1.4}
-            axes.plot(steps, values, color=colors[name], label=name, **look)
+            single = {"marker": "o", "markersize": 3.5} if len(steps) < 20 else {}
+            axes.plot(steps, values, label=name, **single | looks[name])
         finite = np.concatenate([values for _, values in lines.values()])
         finite = finite[np.isfinite(finite)]
         spread = finite.min() > 0 and finite.max() > 10 * finite.min()
         if spread and not keys[kind].endswith("accuracy"):
             axes.set_yscale("log")
+            style.log_ticks(axes.yaxis)
         words = keys[kind].replace("_", " ").replace("/", ", ")
         axes.set_ylabel(f"{words} ({_SAID[kind]})", size=style.LABEL)
         axes.set_xlabel("step", size=style.LABEL)
         axes.margins(x=0.01)
-    handles = [
-        Line2D([], [], color=color, label=name) for name, color in colors.items()
-    ]
+    handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
     width, height = figure.get_size_inches()
     figure.legend(
         handles=handles,
@@ -88,7 +86,7 @@ def draw_comparison(
         ncols=2,
         fontsize=style.SMALL,
         frameon=False,
-        handlelength=2.2,
+        handlelength=3.2,
         borderaxespad=0.0,
     )
     return style.save_png(figure, path)

@@ -1,6 +1,5 @@
 """Curves: the error of every forecast frame, and the loss during training."""
 
-import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nwm_jax import files
 from nwm_jax.errors import UserError
 from nwm_jax.figures import style
 
@@ -203,21 +203,18 @@ def read_metric(
       UserError: as `draw_training`.
     """
     metrics_file = pathlib.Path(metrics_file)
-    try:
-        lines = metrics_file.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {metrics_file} ({error})") from None
+    lines = files.read_bytes(metrics_file).splitlines()
     found: dict[int, float] = {}
     keys: set[str] = set()
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
+            row = files.parse_json(line, metrics_file)
             if row.get("kind", kind) != kind:
                 continue
             keys.update(row)
             if key in row:
                 found[int(row["step"])] = float(row[key])
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             if number == len(lines):
                 break  # the writer was stopped in the middle of a line
             raise UserError(

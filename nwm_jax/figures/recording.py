@@ -2,51 +2,53 @@
 
 import os
 import pathlib
+import warnings
+from collections.abc import Callable
 
 import numpy as np
+import scipy.spatial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import NullFormatter
 
-from nwm_jax.figures import style, waves
+from nwm_jax.figures import recording_movie, recording_spectrum, style, waves
+from nwm_jax.waves.analysis import Analysis
 from nwm_jax.waves.arrays import spread
 from nwm_jax.waves.coherence import direction_coherence
-from nwm_jax.waves.spectrum import Spectrum
-from nwm_jax.waves.velocity import (
-    direction,
-    phase_speed,
-    temporal_frequency,
-    wave_velocity,
-)
+from nwm_jax.waves.describe import Units
+from nwm_jax.waves.sites import Sites, site_velocity
+from nwm_jax.waves.velocity import direction, phase_speed, temporal_frequency
 
 _ORIGIN = "upper"  # recordings are stored from the top, like photographs
 _PERIODS = 6
 _MOST_FRAMES = 1024
 _ARROWS = 12
-_MINUS = "\N{MINUS SIGN}"
+_PLAIN = Units()
 
 
 def draw(
     folder: str | os.PathLike,
-    signal: np.ndarray,
-    spectrum: Spectrum,
+    found: Analysis,
     *,
     fs: float,
     boundary: str | tuple[str, str],
+    units: Units,
 ) -> list[pathlib.Path]:
     """Draws all pictures of a recording into a folder.
 
     snapshots.png: a period in the middle of the record, with phase and velocity.
     space_time.png: the middle row over a few periods. directions.png: see
-    `draw_directions`. spectrum.png: see `draw_spectrum`. Row 0 is at the top.
+    `draw_directions`. spectrum.png: see `recording_spectrum`. waves.webp: the middle of the
+    record as an animation. Row 0 is at the top. Scattered sites are drawn as the cells
+    of a grid that are nearest to them.
 
     Args:
       folder: where to; it is made if it is missing.
-      signal: complex [T, H, W], from `waves.wave_signal`.
-      spectrum: from `waves.space_time_spectrum`.
+      found: from `waves.analysis.analyse`.
       fs: samples per unit of time.
       boundary: of the sheet, as in `waves.phase_gradient`.
+      units: of time and length.
 
     Returns:
       The paths of the pictures.
@@ -55,77 +57,140 @@ def draw(
       UserError: as `waves.phase_gradient`.
     """
     folder = pathlib.Path(folder)
-    omega = temporal_frequency(
-        signal[spread(len(signal) - 1, _MOST_FRAMES)[:, None] + [0, 1]], axis=1
-    )
-    omega = np.abs(omega[np.isfinite(omega)])
+    signal, sites = found.signal, found.sites
+    sheet, cell = raster(sites)
+    boundary = boundary if sites.shape is not None else "open"
+    omega = np.asarray(signal[spread(len(signal) - 1, _MOST_FRAMES)[:, None] + [0, 1]])
+    omega = np.abs(temporal_frequency(omega, axis=1))
+    omega = omega[np.isfinite(omega)]
     period = 2 * np.pi / max(float(np.median(omega)) if omega.size else 0.0, 1e-6)
     start, stop = _middle(len(signal), period, 1.5)
     first, last = _middle(len(signal), period, _PERIODS)
-    return [
+    skipped = found.result["statistics"].get("skipped", 0)
+    axes = {"fs": fs, "cell": cell, "units": (units.time, units.length)}
+    drawn = [
         waves.draw_snapshots(
             folder / "snapshots.png",
-            signal[start:stop],
-            first_frame=start,
+            sheet(signal[start:stop]),
+            first_frame=start + skipped,
             boundary=boundary,
             origin=_ORIGIN,
             title="one period in the middle of the recording",
+            **axes,
         ),
         waves.draw_space_time(
             folder / "space_time.png",
-            signal[first:last].real,
-            first_frame=first,
+            sheet(signal[first:last]).real,
+            first_frame=first + skipped,
             title="the middle row over time",
+            **axes,
         ),
         draw_directions(
-            folder / "directions.png", signal, fs=fs, boundary=boundary, origin=_ORIGIN
+            folder / "directions.png",
+            signal,
+            sites,
+            fs=fs,
+            units=units,
+            sheet=(sheet, cell),
+            speed=found.result["statistics"]["speed"],
+            origin=_ORIGIN,
         ),
-        draw_spectrum(folder / "spectrum.png", spectrum, origin=_ORIGIN),
+        recording_spectrum.draw_spectrum(
+            folder / "spectrum.png",
+            found.spectrum,
+            cell=sites.cell,
+            units=units,
+            origin=_ORIGIN,
+        ),
     ]
+    movie = folder / "waves.webp"
+    drawn.append(
+        recording_movie.save(
+            movie, found, sheet, cell, fs=fs, period=period, units=units
+        )
+    )
+    return drawn
+
+
+def raster(sites: Sites) -> tuple[Callable[[np.ndarray], np.ndarray], float]:
+    """Returns a function from [T, N, ...] to [T, H, W, ...], and the side of a cell."""
+    if sites.shape is not None:
+        shape, at, cell = (
+            sites.shape,
+            np.full(int(np.prod(sites.shape)), -1),
+            sites.cell,
+        )
+        at[sites.index] = np.arange(len(sites.index))
+    else:
+        cell = sites.spacing / 2
+        low = sites.position.min(axis=0) - sites.spacing / 2
+        shape = np.ceil((np.ptp(sites.position, axis=0) + sites.spacing) / cell)
+        shape = tuple(np.maximum(shape.astype(int), 1))
+        places = low + (np.indices(shape).reshape(2, -1).T + 0.5) * cell
+        apart, at = scipy.spatial.cKDTree(sites.position).query(places)
+        at[apart > 0.8 * sites.spacing] = -1
+
+    def sheet(values: np.ndarray) -> np.ndarray:
+        values = np.asarray(values)
+        out = values[:, np.maximum(at, 0)]
+        out[:, at < 0] = np.nan
+        return out.reshape(len(values), *shape, *values.shape[2:])
+
+    return sheet, cell
 
 
 def draw_directions(
     path: str | os.PathLike,
     signal: np.ndarray,
+    sites: Sites,
     *,
     fs: float = 1.0,
-    boundary: str | tuple[str, str] = "periodic",
+    units: Units = _PLAIN,
+    sheet: tuple[Callable[[np.ndarray], np.ndarray], float] | None = None,
+    speed: float | None = None,
     origin: str = style.ORIGIN,
 ) -> pathlib.Path:
     """Draws where the waves go: their mean velocity, all directions, all speeds.
 
     Left: arrows are nu averaged over time, the shade how steady its direction is at
-    each cell (`waves.direction_coherence` over time). Middle: how often each direction
-    occurs, over cells and times, areas proportional to counts, turned like the picture
-    on the left. Right: phase speeds.
+    each site (`waves.direction_coherence` over time). Middle: how often each direction
+    occurs, over sites and times, areas proportional to counts, turned like the picture
+    on the left. Right: phase speeds of single sites and frames, which noise makes too
+    low, and a line at the headline.
 
     Args:
       path: the PNG to write.
-      signal: complex [T, H, W], from `waves.wave_signal`; of long records 1,024 frames,
-        evenly spread, are drawn.
+      signal: complex [T, N]; of long records 1,024 frames, evenly spread, are drawn.
+      sites: the N places.
       fs: samples per unit of time.
-      boundary: as in `waves.phase_gradient`.
+      units: of time and length.
+      sheet: from `raster`; None: that of the sites.
+      speed: the headline; None: the median of single sites.
       origin: "lower": row 0 at the bottom; "upper": at the top.
 
     Returns:
       `path`.
 
     Raises:
-      UserError: as `waves.phase_gradient`, an unknown origin, or a path that does not
-        end in ".png".
+      UserError: an unknown origin, or a path that does not end in ".png".
     """
     style.check_suffix(path, ".png")
     style.check_origin(origin)
+    sheet, cell = raster(sites) if sheet is None else sheet
     frames = spread(len(signal) - 1, _MOST_FRAMES)
-    some = signal[frames]
+    some = np.asarray(signal[frames])
     omega = temporal_frequency(np.stack([some, signal[frames + 1]]))[0]
-    velocity = wave_velocity(some, boundary=boundary)
-    speed = np.abs(phase_speed(omega, velocity)) * fs
+    velocity = site_velocity(some, sites)
+    slow = phase_speed(omega, velocity, min_wave_number=1e-3 / sites.spacing)
+    speeds = np.abs(slow) * fs
     angles = direction(velocity)
-    angles, speed = angles[np.isfinite(angles)], speed[np.isfinite(speed)]
-    count = np.isfinite(velocity[..., 0]).sum(axis=0)[..., None]
-    mean = np.nansum(velocity, axis=0) / np.where(count, count, np.nan)
-    height, width = signal.shape[1:]
+    angles, speeds = angles[np.isfinite(angles)], speeds[np.isfinite(speeds)]
+    steady = sheet(direction_coherence(velocity, axis=0)[None])[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a site without a phase
+        per_site = np.nanmean(velocity, axis=0)
+    mean = sheet(per_site[None])[0]
+    height, width = steady.shape
     figure = style.new_figure(8.6, 3.2)
 
     shape = np.array([height, width]) / max(height, width)
@@ -133,7 +198,7 @@ def draw_directions(
     place = (0.3, 0.55 + (2.2 - box[0]) / 2, box[1], box[0])
     axes = style.add_axes_inches(figure, *place)
     picture = axes.imshow(
-        direction_coherence(velocity, axis=0),
+        steady,
         cmap=style.SEQUENTIAL,
         vmin=0,
         vmax=1,
@@ -144,7 +209,10 @@ def draw_directions(
     )
     _arrows(axes, mean)
     style.remove_ticks(axes)
-    _title(figure, 0.3, "mean ν and its steadiness")
+    words = "mean ν and its steadiness"
+    if units.length != "cell":
+        words += f"; {height * cell:.3g} x {width * cell:.3g} {units.length}"
+    _title(figure, 0.3, words)
     _bar(figure, picture, (0.4 + box[1], 0.75, 0.09, 1.8), [0, 0.5, 1])
 
     axes = figure.add_axes((3.85 / 8.6, 0.3 / 3.2, 2.0 / 8.6, 2.1 / 3.2), polar=True)
@@ -166,110 +234,24 @@ def draw_directions(
     axes.tick_params(labelsize=style.SMALL, pad=-1)
     axes.spines["polar"].set(linewidth=0.5, color=style.FAINT)
     axes.grid(linewidth=0.3)
-    coherence = float(direction_coherence(mean))
+    coherence = float(direction_coherence(per_site))
     _title(figure, 3.7, f"directions; coherence of the mean {coherence:.2f}")
 
     axes = style.add_axes_inches(figure, 6.55, 0.55, 1.85, 2.05)
-    if speed.size:
-        low, high = np.quantile(speed, [0.005, 0.995])
+    if speeds.size:
+        low, high = np.quantile(speeds, [0.005, 0.995])
         edges = np.geomspace(low, max(high, low * 1.2), 41)
-        axes.hist(speed, edges, color=style.FORECAST)
-        middle = float(np.median(speed))
+        axes.hist(speeds, edges, color=style.FORECAST)
+        middle = float(np.median(speeds)) if speed is None else speed
         axes.axvline(middle, color=style.ACCENT, linewidth=1)
         axes.set_xscale("log")
-        _title(figure, 6.5, f"phase speed; median {middle:.3g}")
+        # Of a narrow range all ticks are minor ones, whose names would overlap.
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        _title(figure, 6.5, f"phase speed; headline {middle:.3g}")
     axes.set_yticks([])
-    axes.set_xlabel("cells per unit of time", size=style.LABEL)
+    axes.set_xlabel(units.speed, size=style.LABEL)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
-    return style.save_png(figure, path)
-
-
-def draw_spectrum(
-    path: str | os.PathLike, spectrum: Spectrum, *, origin: str = style.ORIGIN
-) -> pathlib.Path:
-    """Draws the power by frequency and wave vector.
-
-    The first three pictures sum over the third axis and show decibels below the
-    highest; waves go towards their place on it (right: towards higher columns). The
-    last shows the mean power at each wave number, and that of the shuffled cells.
-
-    Args:
-      path: the PNG to write.
-      spectrum: from `waves.space_time_spectrum`.
-      origin: "lower" or "upper": which way the axis of the row numbers points.
-
-    Returns:
-      `path`.
-
-    Raises:
-      UserError: an unknown origin, or a path that does not end in ".png".
-    """
-    style.check_suffix(path, ".png")
-    style.check_origin(origin)
-    frequency, rows, columns = spectrum.frequency, spectrum.rows, spectrum.columns
-    power = spectrum.power
-    figure = style.new_figure(9.9, 2.75)
-    best_frequency, best = spectrum.peak()
-    names = ("columns", "frequency"), ("rows", "frequency"), ("columns", "rows")
-    sides = (columns, frequency), (rows, frequency), (columns, rows)
-    marks = (best[1], best_frequency), (best[0], best_frequency), (best[1], best[0])
-    for k, (along, (x, y), mark) in enumerate(zip((1, 2, 0), sides, marks)):
-        axes = style.add_axes_inches(figure, 0.55 + 2.3 * k, 0.45, 1.7, 1.75)
-        total = power.sum(axis=along)
-        level = (
-            10 * np.log10(np.maximum(total / total.max(), 1e-12))
-            if total.max() > 0
-            else total
-        )
-        picture = axes.imshow(
-            level,
-            cmap="viridis",
-            vmin=-30,
-            vmax=0,
-            origin="lower",
-            aspect="auto",
-            interpolation="nearest",
-            extent=_extent(x) + _extent(y),
-        )
-        axes.plot(*mark, "o", ms=9, mfc="none", mec=style.ACCENT, mew=1.2)
-        unit = {"columns": "wave number of columns", "rows": "wave number of rows"}
-        axes.set_xlabel(
-            unit.get(names[k][0], names[k][0]), size=style.SMALL, labelpad=1
-        )
-        axes.set_ylabel(
-            unit.get(names[k][1], names[k][1]), size=style.SMALL, labelpad=1
-        )
-        if k == 2 and origin == "upper":
-            axes.invert_yaxis()
-    bar = style.add_axes_inches(figure, 0.55 + 2.3 * 2 + 1.76, 0.45, 0.07, 1.75)
-    figure.colorbar(picture, cax=bar, ticks=[-30, -15, 0])
-    bar.set_yticklabels([f"{_MINUS}30", f"{_MINUS}15", "0 dB"])
-    bar.tick_params(labelsize=style.SMALL, length=2, width=0.5)
-
-    axes = style.add_axes_inches(figure, 7.85, 0.45, 1.9, 1.75)
-    number, mean = _rings(power, rows, columns)
-    axes.plot(number, mean, color=style.FORECAST, label="recording")
-    if spectrum.control is not None:
-        number, control = _rings(spectrum.control, rows, columns)
-        axes.plot(number, control, "--", color=style.OBSERVED, label="cells shuffled")
-        axes.legend(fontsize=style.SMALL, frameon=False)
-    axes.set_xlabel("wave number, rad/cell", size=style.SMALL, labelpad=1)
-    if mean.max(initial=0.0) > 0:
-        axes.set_yscale("log")
-        low, high = axes.get_ylim()
-        # Four decades at the most, and not so few that the scatter of noise looks
-        # like structure.
-        axes.set_ylim(np.clip(low, high / 1e4, high / 10), 4 * high)
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    words = f"peak: frequency {best_frequency:.3g}"
-    if best.any():
-        words += f", wavelength {2 * np.pi / np.hypot(*best):.3g} cells"
-    style.text_inches(figure, 0.55, 0.2, words, style.LABEL)
-    words = "mean power"
-    if np.isfinite(spectrum.p_value):
-        words += f"; p = {spectrum.p_value:.2g} by shuffling"
-    style.text_inches(figure, 7.45, 0.2, words, style.LABEL)
     return style.save_png(figure, path)
 
 
@@ -313,25 +295,6 @@ def _arrows(axes: Axes, mean: np.ndarray) -> None:
         minlength=0,
         color=style.INK,
     )
-
-
-def _rings(
-    power: np.ndarray, rows: np.ndarray, columns: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean power in rings of wave numbers, summed over frequency; 0 left out."""
-    number = np.hypot(rows[:, None], columns)
-    width = 2 * np.pi / max(len(rows), len(columns))
-    ring = np.round(number / width).astype(int)
-    inside = (ring > 0) & (number <= np.pi)
-    count = np.bincount(ring[inside])
-    total = np.bincount(ring[inside], power.sum(axis=0)[inside])
-    full = count > 0
-    return np.flatnonzero(full) * width, total[full] / count[full]
-
-
-def _extent(values: np.ndarray) -> tuple[float, float]:
-    half = (values[1] - values[0]) / 2 if len(values) > 1 else 0.5
-    return values[0] - half, values[-1] + half
 
 
 def _title(figure: Figure, left: float, words: str) -> None:

@@ -8,12 +8,15 @@ arrays that are stored from the top, such as photographs, pass origin="upper".
 import io
 import os
 import pathlib
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from nwm_jax.errors import UserError
 from nwm_jax.files import write_atomic
@@ -28,6 +31,8 @@ OBSERVED = "#7f7f7f"
 FORECAST = "#0072b2"
 ACCENT = "#d55e00"
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
+_MARKERS = ("o", "s", "^", "D")
 MISSING = "#bdbdbd"
 
 FONT = "DejaVu Sans"  # comes with matplotlib: the same everywhere
@@ -99,6 +104,45 @@ def remove_ticks(axes: Axes) -> None:
         spine.set(linewidth=0.4, color=FAINT)
 
 
+def looks(count: int, *, marked: bool = False) -> list[dict[str, Any]]:
+    """Returns looks of lines that stay apart, also beyond the number of colours.
+
+    Args:
+      count: how many lines.
+      marked: whether their points have markers.
+
+    Returns:
+      For each line options of `Axes.plot`: the colours of `CYCLE` in turn, and with
+      every turn other dashes and another marker.
+    """
+    found = []
+    for number in range(count):
+        turn, color = divmod(number, len(CYCLE))
+        look = {
+            "color": CYCLE[color],
+            "linestyle": _DASHES[turn % len(_DASHES)],
+            "linewidth": 1.4,
+        }
+        if marked:
+            look |= {"marker": _MARKERS[turn % len(_MARKERS)], "markersize": 3.5}
+        found.append(look)
+    return found
+
+
+def log_ticks(axis: Axis) -> None:
+    """Labels a logarithmic axis at 1, 2 and 5 of every decade, or, where it spans more
+    than two, at its decades alone, in plain numbers and without overlap."""
+    low, high = axis.get_view_interval()
+    parts = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
+    axis.set_major_locator(LogLocator(subs=parts, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if 1 <= value < 1e6 and value % 1 == 0 else f"{value:g}"
+
+
 def save_png(figure: Figure, path: str | os.PathLike) -> pathlib.Path:
     """Writes a figure as PNG, atomically.
 
@@ -159,7 +203,7 @@ def as_images(images: np.ndarray, name: str) -> np.ndarray:
 
 
 def paint_missing(images: np.ndarray) -> np.ndarray:
-    """Gives pixels with a NaN a colour that no dataset uses (magenta)."""
+    """Returns pixels with a NaN a colour that no dataset uses (magenta)."""
     missing = np.isnan(images).any(axis=-1, keepdims=True)
     return np.where(missing, np.float32([1, 0, 1]), images)
 

@@ -27,6 +27,9 @@ def draw_snapshots(
     boundary: str | tuple[str, str] = "periodic",
     title: str = "",
     origin: str = style.ORIGIN,
+    fs: float = 1.0,
+    cell: float = 1.0,
+    units: tuple[str, str] = ("frame", "cell"),
 ) -> pathlib.Path:
     """Draws a field at several times, and below it its phase with velocity arrows.
 
@@ -43,6 +46,9 @@ def draw_snapshots(
       boundary: of the sheet, as in `waves.phase_gradient`.
       title: one line above the pictures.
       origin: "lower": row 0 at the bottom; "upper": at the top.
+      fs: frames per unit of time.
+      cell: the side of a cell.
+      units: names of the units of time and length; of frames numbers are shown.
 
     Returns:
       `path`.
@@ -85,7 +91,7 @@ def draw_snapshots(
         style.text_inches(figure, *place, words, style.LABEL, ha="right")
     for column, k in enumerate(indices):
         left = _LEFT + column * (width + _GAP)
-        words = f"frame {first_frame + k}" if column == 0 else str(first_frame + k)
+        words = _moment(first_frame + k, fs, units[0], first=column == 0)
         place = (left + width / 2, top - 0.13)
         style.text_inches(figure, *place, words, style.LABEL, ha="center")
         look = {"origin": origin, "aspect": "auto", "interpolation": "nearest"}
@@ -111,7 +117,10 @@ def draw_snapshots(
     ):
         add_scale(figure, picture, (bar, row, 0.08, height), ticks, names)
     if longest:
-        words = f"arrows: ν = −grad φ, the longest {longest:.2g} rad/cell"
+        words = f"arrows: ν = −grad φ, the longest {longest / cell:.2g} rad/{units[1]}"
+        if units[1] != "cell":
+            sides = [f"{side * cell:.3g}" for side in field.shape[1:]]
+            words += f"; the sheet is {' x '.join(sides)} {units[1]}"
         place = (_LEFT, rows[1] + height + 0.17)
         style.text_inches(figure, *place, words, style.SMALL)
     return style.save_png(figure, path)
@@ -124,6 +133,9 @@ def draw_space_time(
     row: int | None = None,
     first_frame: int = 0,
     title: str = "",
+    fs: float = 1.0,
+    cell: float = 1.0,
+    units: tuple[str, str] = ("frame", "cell"),
 ) -> pathlib.Path:
     """Draws one row of a field over time: a travelling wave gives slanted stripes.
 
@@ -136,6 +148,7 @@ def draw_space_time(
       row: which row; None: the middle one.
       first_frame: the number of the clip's frame at index 0.
       title: one line above the picture.
+      fs, cell, units: as in `draw_snapshots`.
 
     Returns:
       `path`.
@@ -166,14 +179,28 @@ def draw_space_time(
         cmap=style.DIVERGING,
         vmin=-limit,
         vmax=limit,
-        extent=(first_frame - 0.5, first_frame + length - 0.5, -0.5, num_columns - 0.5),
+        extent=(
+            (first_frame - 0.5) / fs,
+            (first_frame + length - 0.5) / fs,
+            -0.5 * cell,
+            (num_columns - 0.5) * cell,
+        ),
     )
-    axes.set_xlabel("frame", size=style.LABEL)
-    axes.set_ylabel(f"column (cell of row {row})", size=style.LABEL)
+    plain = units == ("frame", "cell")
+    axes.set_xlabel("frame" if plain else f"time, {units[0]}", size=style.LABEL)
+    place = f"column (cell of row {row})" if plain else f"columns, {units[1]}"
+    axes.set_ylabel(place, size=style.LABEL)
     names = [f"\N{MINUS SIGN}{limit:.2g}", "0", f"{limit:.2g}"]
     box = (5.55, top, 0.1, 2.4)
     add_scale(figure, picture, box, [-limit, 0, limit], names, "x")
     return style.save_png(figure, path)
+
+
+def _moment(frame: int, fs: float, unit: str, first: bool) -> str:
+    """The name of a frame: its number, or its time."""
+    if unit == "frame":
+        return f"frame {frame}" if first else str(frame)
+    return f"{frame / fs:.5g} {unit}" if first else f"{frame / fs:.5g}"
 
 
 def _one_period(signal: np.ndarray) -> list[int]:

@@ -9,7 +9,6 @@ import collections
 import io
 import math
 import os
-import pathlib
 import pickle
 import struct
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from nwm_jax import files
 from nwm_jax.errors import UserError
 
 # Kinds of numbers that arrays may hold: boolean, integers, floats.
@@ -243,11 +243,7 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
       UserError: not such a file, or one that asks for anything but numbers and
         containers.
     """
-    path = pathlib.Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    content = files.read_bytes(path, 2 * 10**9)
     try:
         params = _find_params(_Reader(io.BytesIO(content)).load())
     except UserError as error:

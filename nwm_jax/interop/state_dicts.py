@@ -40,11 +40,13 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
             f"{path} is no file of weights that can be read; save them as one of "
             f"{', '.join(SUFFIXES)}"
         )
-    if not path.is_file():
-        raise UserError(f"{path} does not exist")
+    files.check_file(path)
     try:
         if path.suffix == ".npz":
-            return files.read_npz(path, _MOST_BYTES)
+            found = files.read_npz(path, _MOST_BYTES)
+            if odd := [name for name in found if found[name].dtype.kind not in "biufc"]:
+                raise ValueError(f"{odd[0]} holds no numbers")
+            return found
         if path.suffix == ".safetensors":
             return safetensors.numpy.load_file(path)
         return _read_torch(path)
@@ -95,7 +97,7 @@ class Arrays:
         return self._get(name).ndim
 
     def take(self, name: str, *shape: int | None) -> jax.Array:
-        """Gives an array in our precision.
+        """Returns an array in our precision.
 
         Args:
           name: its name.

@@ -16,16 +16,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from nwm_jax.core.unroll import unroll, unroll_scan
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.models import Latents
+from nwm_jax.models.compiled import check_images, compiled
 from nwm_jax.models.likelihood import negative_log_likelihood
 from nwm_jax.modules.autoencoder import Decoder, Encoder
-from nwm_jax.modules.cells import OscillatorCell
+from nwm_jax.modules.cells import OscillatorCell, RecurrentCell
 from nwm_jax.modules.gated import GRUCell
-from nwm_jax.modules.stacked import StackedCell
 
 # A cell's state: a pytree of [B, ...] (`OscillatorState`, or a tuple of layers' states).
 State = Any
@@ -58,7 +59,7 @@ class Forecaster(nnx.Module):
 
     def __init__(
         self,
-        cell: OscillatorCell | StackedCell,
+        cell: RecurrentCell,
         image_shape: tuple[int, int, int],
         *,
         num_observed: int,
@@ -82,6 +83,7 @@ class Forecaster(nnx.Module):
             )
         if decode not in DECODE:
             raise unknown("decode", decode, DECODE)
+        self.image_shape = tuple(image_shape)
         self.num_observed = num_observed
         self.num_ic = num_ic
         self.train_length = train_length
@@ -150,24 +152,27 @@ class Forecaster(nnx.Module):
         """
         return self.roll_out(images)[0]
 
+    @compiled
     def forecast(self, observed: jax.Array, horizon: int) -> jax.Array:
         """Means of the frames after the observed ones.
 
         Args:
-          observed: ``[B, n, H, W, C]`` in [0, 1], n >= max(1, num_ic); all are seen.
+          observed: ``[B, n, H, W, C]``, floats in [0, 1] or uint8 (divided by 255),
+            n >= max(1, num_ic); all are seen.
           horizon: how many frames to forecast, >= 1.
 
         Returns:
           Frames n..n+horizon-1, ``[B, horizon, H, W, C]``.
 
         Raises:
-          UserError: n < max(1, num_ic), or horizon < 1.
+          UserError: n < max(1, num_ic), horizon < 1, or not such images.
         """
         if horizon < 1:
             raise UserError(f"horizon must be at least 1, got {horizon}")
         last, _ = self._observe(observed)
         return self._run_freely(last, horizon - 1)[0]
 
+    @compiled
     def states(self, images: jax.Array) -> jax.Array:
         """The outputs of the cell during `reconstruct`, for the analysis.
 
@@ -182,6 +187,10 @@ class Forecaster(nnx.Module):
           UserError: T <= num_observed.
         """
         return self.cell.output(self.roll_out(images)[1])
+
+    def check_input(self, images: Any) -> np.ndarray:
+        """Checks clips before `forecast` and `states`, see `compiled.check_images`."""
+        return check_images(images, self.image_shape)
 
     def latents(self, images: jax.Array) -> Latents:
         """What the decoder saw during `reconstruct`.

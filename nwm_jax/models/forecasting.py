@@ -1,6 +1,7 @@
 """Models from the `model` part of a config."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from flax import nnx
@@ -9,8 +10,19 @@ from nwm_jax.errors import unknown
 from nwm_jax.models import ForecastModel
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.models.names import DECODE, GATED, LATENT, OSCILLATORS
-from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell, OscillatorCell
+from nwm_jax.modules.cells import (
+    CoRNNCell,
+    NWM1DCell,
+    NWM2DCell,
+    OscillatorCell,
+    RecurrentCell,
+)
 from nwm_jax.modules.stacked import StackedCell
+
+# (settings, image_shape, *, conv, remat, rngs) -> model
+Builder = Callable[..., ForecastModel]
+# (settings, rngs) -> cell
+MakeCell = Callable[[Any, nnx.Rngs], RecurrentCell]
 
 
 def build(
@@ -39,38 +51,53 @@ def build(
     Raises:
       UserError: unknown model, or sizes that do not fit each other.
     """
-    if model.name in LATENT:
-        # Its solvers are not needed by the others.
-        from nwm_jax.models import latent_dynamics
+    if model.name not in BUILDERS:
+        raise unknown("model", model.name, BUILDERS)
+    builder = BUILDERS[model.name]
+    return builder(model, image_shape, conv=conv, remat=remat, rngs=rngs)
 
-        return latent_dynamics.build(
-            model, image_shape, conv=conv, remat=remat, rngs=rngs
+
+def from_cell(make_cell: MakeCell, decode: str | None = None) -> Builder:
+    """Returns the builder of a forecaster around a recurrent cell.
+
+    Args:
+      make_cell: ``(settings, rngs) -> cell``, a `modules.cells.RecurrentCell`.
+      decode: what the decoder sees: "xv", the whole state, or "x", the cell's output;
+        None: the setting "decode" says so, and "xv" where there is none.
+
+    Returns:
+      A builder whose settings are num_observed, num_target, num_ic (0: the cell starts
+      with `initialize_carry`) and conv_channels, beside what `make_cell` reads.
+    """
+
+    def build_one(
+        model: Any,
+        image_shape: tuple[int, int, int],
+        *,
+        conv: str,
+        remat: int,
+        rngs: nnx.Rngs,
+    ) -> ForecastModel:
+        seen = decode or model.get("decode", "xv")
+        if seen not in DECODE:
+            raise unknown("model.decode", seen, DECODE)
+        return Forecaster(
+            make_cell(model, rngs),
+            image_shape,
+            num_observed=model.num_observed,
+            num_ic=model.num_ic,
+            train_length=model.num_target,
+            decode=DECODE[seen],
+            conv_channels=model.conv_channels,
+            conv=conv,
+            remat=remat,
+            rngs=rngs,
         )
-    if model.name in OSCILLATORS:
-        if model.decode not in DECODE:
-            raise unknown("model.decode", model.decode, DECODE)
-        cell, decode = _oscillators(model, rngs), DECODE[model.decode]
-    elif model.name in GATED:
-        widths = [model.units] * (model.layers - 1) + [model.latent]
-        cell = StackedCell(GATED[model.name], model.latent, widths, rngs=rngs)
-        decode = "output"
-    else:
-        raise unknown("model", model.name, (*OSCILLATORS, *GATED, *LATENT))
-    return Forecaster(
-        cell,
-        image_shape,
-        num_observed=model.num_observed,
-        num_ic=model.num_ic,
-        train_length=model.num_target,
-        decode=decode,
-        conv_channels=model.conv_channels,
-        conv=conv,
-        remat=remat,
-        rngs=rngs,
-    )
+
+    return build_one
 
 
-def _oscillators(model: Any, rngs: nnx.Rngs) -> OscillatorCell:
+def _oscillator(model: Any, rngs: nnx.Rngs) -> OscillatorCell:
     if model.name == "cornn":
         return CoRNNCell(math.prod(model.grid) * model.channels, rngs=rngs)
     kind = NWM2DCell if model.name == "nwm2d" else NWM1DCell
@@ -80,3 +107,25 @@ def _oscillators(model: Any, rngs: nnx.Rngs) -> OscillatorCell:
         kernel_size=model.kernel_size,
         rngs=rngs,
     )
+
+
+def _stack(model: Any, rngs: nnx.Rngs) -> StackedCell:
+    widths = [model.units] * (model.layers - 1) + [model.latent]
+    return StackedCell(GATED[model.name], model.latent, widths, rngs=rngs)
+
+
+def _latent(
+    model: Any, image_shape: tuple[int, int, int], **options: Any
+) -> ForecastModel:
+    # Its solvers are not needed by the others.
+    from nwm_jax.models import latent_dynamics
+
+    return latent_dynamics.build(model, image_shape, **options)
+
+
+#: What builds a model, by the name that configs call it.
+BUILDERS: dict[str, Builder] = {
+    **dict.fromkeys(OSCILLATORS, from_cell(_oscillator)),
+    **dict.fromkeys(GATED, from_cell(_stack, "x")),
+    **dict.fromkeys(LATENT, _latent),
+}

@@ -224,7 +224,7 @@ class ConvHGN(LatentModel):
         # softplus(raw) = 1.
         self.raw_multiplier = nnx.Param(jnp.float32(math.log(math.expm1(1.0))))
         self.kappa = kappa
-        self.average = nnx.Variable(jnp.zeros(()))
+        self.average = nnx.Variable(jnp.zeros((), jnp.float32))
 
     def loss(
         self, images: jax.Array, key: jax.Array

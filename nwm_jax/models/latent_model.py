@@ -11,15 +11,21 @@ Training draws one z; everything else takes the mean.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from nwm_jax.errors import UserError
 from nwm_jax.models import Latents, splits
+from nwm_jax.models.compiled import check_images, compiled
 from nwm_jax.models.dynamics import Dynamics
 from nwm_jax.models.likelihood import negative_log_likelihood
+
+_LARGEST_DT = 1e3
+_LARGEST_BETA = 1e6
 
 
 class LatentModel(nnx.Module):
@@ -34,8 +40,8 @@ class LatentModel(nnx.Module):
       num_target: frames to give in training.
       training: "forward" or "forward_backward", see `models.splits`.
       split: "overlap_by_one", "no_overlap" or "include_inference", see `models.splits`.
-      dt: time between frames, in the units of the dynamics.
-      beta: weight of the divergence from the prior.
+      dt: time between frames, in the units of the dynamics, not 0, at most 1,000.
+      beta: weight of the divergence from the prior, from 0 to 1e6.
 
     Attributes:
       num_observed: n.
@@ -44,7 +50,8 @@ class LatentModel(nnx.Module):
       clip: how training clips are cut, a `splits.Split`.
 
     Raises:
-      UserError: a split that does not fit, see `models.splits.get`.
+      UserError: a split that does not fit, see `models.splits.get`, or dt or beta out
+        of range.
     """
 
     def __init__(
@@ -60,6 +67,11 @@ class LatentModel(nnx.Module):
         dt: float,
         beta: float,
     ) -> None:
+        if not (0.0 < abs(dt) <= _LARGEST_DT and 0.0 <= beta <= _LARGEST_BETA):
+            raise UserError(
+                f"dt={dt:g} must be at most {_LARGEST_DT:g} in size and not 0, and "
+                f"beta={beta:g} from 0 to {_LARGEST_BETA:g}"
+            )
         self.clip = splits.get(
             training, split, num_observed, num_target, dynamics.reversible
         )
@@ -181,19 +193,20 @@ class LatentModel(nnx.Module):
         ahead = self.num_observed - 1 - self.clip.anchor
         return self._decode(self._move(mean, frames - 1 - ahead, ahead))
 
+    @compiled
     def forecast(self, observed: jax.Array, horizon: int) -> jax.Array:
         """Means of the frames after the observed ones.
 
         Args:
-          observed: ``[B, n, H, W, C]`` in [0, 1], n >= num_observed; the last
-            num_observed of them are seen.
+          observed: ``[B, n, H, W, C]``, floats in [0, 1] or uint8 (divided by 255),
+            n >= num_observed; the last num_observed of them are seen.
           horizon: how many frames to forecast, >= 1.
 
         Returns:
           Frames n..n+horizon-1, ``[B, horizon, H, W, C]``.
 
         Raises:
-          UserError: n < num_observed, or horizon < 1.
+          UserError: n < num_observed, horizon < 1, or not such images.
         """
         self._check_length(observed)
         if horizon < 1:
@@ -202,12 +215,17 @@ class LatentModel(nnx.Module):
         ahead = self.num_observed - 1 - self.clip.anchor
         return self._decode(self._move(mean, 0, ahead + horizon)[:, -horizon:])
 
+    def check_input(self, images: Any) -> np.ndarray:
+        """Checks clips before `forecast` and `states`, see `compiled.check_images`."""
+        return check_images(images, self.decoder.image_shape)
+
     def latents(self, images: jax.Array) -> Latents:
         """The states behind `reconstruct(images)`; arguments and errors as there."""
         states, variance = self._roll_out(images)
         flat = self._flatten(states)
         return Latents(flat, self._flatten(variance), self.dynamics.pairing)
 
+    @compiled
     def states(self, images: jax.Array) -> jax.Array:
         """The same without the rest of `latents`: ``[B, T', d]``."""
         return self.latents(images).z

@@ -1,5 +1,6 @@
 """Segmentation models from the `model` part of a config."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flax import nnx
@@ -10,7 +11,8 @@ from nwm_jax.models.segmenter import ConvSegmenter, RecurrentSegmenter, Segmente
 from nwm_jax.models.unet import SCALES, UNet
 from nwm_jax.modules.sheet_cells import ConvLSTM, WaveSheet
 
-MODELS = ("nwm", "convlstm", "cnn", "unet")
+# (settings, image_shape, classes, *, conv, remat, rngs) -> model
+Builder = Callable[..., Segmenter | UNet]
 
 
 def build(
@@ -25,7 +27,7 @@ def build(
     """Builds the segmentation model that a config describes.
 
     Args:
-      model: the config's `model`: name (of `MODELS`) and width. "nwm" and "convlstm":
+      model: the config's `model`: name (of `BUILDERS`) and width. "nwm" and "convlstm":
         readout, num_steps, channels, units and hidden_layers (of the perceptron); "nwm"
         also dt. "cnn": depth, channels, features, he, units and hidden_layers.
       image_shape: (H, W, C).
@@ -41,47 +43,103 @@ def build(
     Raises:
       UserError: unknown model, or sizes that do not fit.
     """
-    inputs = image_shape[-1]
-    if model.name == "unet":
-        if image_shape[0] % 2**SCALES or image_shape[1] % 2**SCALES:
-            raise UserError(
-                f"a U-Net needs images whose sides are multiples of {2**SCALES}, not "
-                f"{image_shape[0]} x {image_shape[1]}"
-            )
-        return UNet(inputs, model.width, classes, conv=conv, rngs=rngs)
-    if model.name not in MODELS:
-        raise unknown("model.name", model.name, MODELS)
-    hidden = (model.units,) * model.hidden_layers
-    if model.name == "cnn":
-        return ConvSegmenter(
-            inputs,
-            model.depth,
-            width=model.width,
-            channels=model.channels,
-            features=model.features,
-            hidden=hidden,
-            classes=classes,
-            he=model.he,
-            conv=conv,
-            rngs=rngs,
+    if model.name not in BUILDERS:
+        raise unknown("model.name", model.name, BUILDERS)
+    builder = BUILDERS[model.name]
+    return builder(model, image_shape, classes, conv=conv, remat=remat, rngs=rngs)
+
+
+def _unet(
+    model: Any,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    conv: str,
+    remat: int,
+    rngs: nnx.Rngs,
+) -> UNet:
+    del remat
+    if image_shape[0] % 2**SCALES or image_shape[1] % 2**SCALES:
+        raise UserError(
+            f"a U-Net needs images whose sides are multiples of {2**SCALES}, not "
+            f"{image_shape[0]} x {image_shape[1]}"
         )
-    if model.readout not in READOUTS:
-        raise unknown("model.readout", model.readout, READOUTS)
-    sizes = {"width": model.width, "conv": conv, "rngs": rngs}
-    if model.name == "nwm":
-        cell = WaveSheet(inputs, model.channels, dt=model.dt, **sizes)
-    else:
-        cell = ConvLSTM(inputs, model.channels, **sizes)
-    return RecurrentSegmenter(
-        cell,
-        model.readout,
-        model.num_steps,
-        hidden,
-        classes,
+    return UNet(image_shape[-1], model.width, classes, conv=conv, rngs=rngs)
+
+
+def _convolutions(
+    model: Any,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    conv: str,
+    remat: int,
+    rngs: nnx.Rngs,
+) -> ConvSegmenter:
+    del remat
+    return ConvSegmenter(
+        image_shape[-1],
+        model.depth,
+        width=model.width,
+        channels=model.channels,
+        features=model.features,
+        hidden=(model.units,) * model.hidden_layers,
+        classes=classes,
+        he=model.he,
         conv=conv,
-        remat=remat,
         rngs=rngs,
     )
+
+
+def recurrent(make_cell: Callable[..., Any]) -> Builder:
+    """Returns the builder of a recurrent sheet that is read out over time.
+
+    Args:
+      make_cell: ``(settings, inputs, *, width, conv, rngs) -> cell``, like those of
+        `modules.sheet_cells`.
+    """
+
+    def build_one(
+        model: Any,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        conv: str,
+        remat: int,
+        rngs: nnx.Rngs,
+    ) -> RecurrentSegmenter:
+        if model.readout not in READOUTS:
+            raise unknown("model.readout", model.readout, READOUTS)
+        sizes = {"width": model.width, "conv": conv, "rngs": rngs}
+        return RecurrentSegmenter(
+            make_cell(model, image_shape[-1], **sizes),
+            model.readout,
+            model.num_steps,
+            (model.units,) * model.hidden_layers,
+            classes,
+            conv=conv,
+            remat=remat,
+            rngs=rngs,
+        )
+
+    return build_one
+
+
+def _wave_sheet(model: Any, inputs: int, **sizes: Any) -> WaveSheet:
+    return WaveSheet(inputs, model.channels, dt=model.dt, **sizes)
+
+
+def _conv_lstm(model: Any, inputs: int, **sizes: Any) -> ConvLSTM:
+    return ConvLSTM(inputs, model.channels, **sizes)
+
+
+#: What builds a model, by the name that configs call it.
+BUILDERS: dict[str, Builder] = {
+    "nwm": recurrent(_wave_sheet),
+    "convlstm": recurrent(_conv_lstm),
+    "cnn": _convolutions,
+    "unet": _unet,
+}
 
 
 def num_unused(model: Any) -> int:

@@ -17,6 +17,7 @@ from flax import nnx
 from nwm_jax.core import readouts
 from nwm_jax.core.layouts import IMAGES, PLANES, Layout, to_planes
 from nwm_jax.core.segmentation import Sums
+from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
 from nwm_jax.modules.chunks import chunk_size, sum_over_chunks
 from nwm_jax.modules.devices import on_each_device
@@ -204,6 +205,7 @@ class RecurrentSegmenter(Segmenter):
             remat=0 if self.plain else self.remat,
         )
 
+    @compiled
     def states(self, images: jax.Array) -> jax.Array:
         """The time series of every pixel, for figures and analysis.
 
@@ -265,8 +267,8 @@ class ConvSegmenter(Segmenter):
         if he:
             draw = nnx.initializers.he_normal()
             for layer in self.convs.convs:
-                layer.kernel[...] = draw(rngs.params(), layer.kernel.shape)
-                layer.bias[...] = jnp.zeros(layer.bias.shape)
+                layer.kernel[...] = draw(rngs.params(), layer.kernel.shape, jnp.float32)
+                layer.bias[...] = jnp.zeros(layer.bias.shape, jnp.float32)
         self.widen = PixelConv(channels, features, size=1, rngs=rngs)
         super().__init__(PixelMLP([features, *hidden, classes], rngs=rngs), conv)
 

@@ -6,18 +6,25 @@ et al., arXiv:2309.08045), the coRNN and Neural Wave Machines with fixed constan
 """
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.core import wave
 from nwm_jax.core.wave import WaveHParams
-from nwm_jax.errors import UserError
+from nwm_jax.errors import unknown
+from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
-from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
-
-MODELS = ("wrnn", "irnn", "cornn", "nwm2d", "nwm1d", "uncoupled")
+from nwm_jax.modules.dtypes import cast
+from nwm_jax.modules.sequence_cells import (
+    SequenceCell,
+    SequenceOscillatorCell,
+    WaveRNNCell,
+)
 
 
 class Affine(nnx.Module):
@@ -26,16 +33,29 @@ class Affine(nnx.Module):
     Args:
       inputs: F.
       outputs: G.
+      param_dtype: type of the weights.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws kernel and bias, both uniform in ±1/sqrt(F).
     """
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> None:
-        self.kernel = nnx.Param(wave.uniform(rngs.params(), (inputs, outputs), inputs))
-        self.bias = nnx.Param(wave.uniform(rngs.params(), (outputs,), inputs))
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
+        for name, shape in (("kernel", (inputs, outputs)), ("bias", (outputs,))):
+            drawn = wave.uniform(rngs.params(), shape, inputs, param_dtype)
+            setattr(self, name, nnx.Param(drawn))
+        self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[..., F]`` to ``[..., G]``."""
-        return x @ self.kernel[...] + self.bias[...]
+        x, kernel, bias = cast(self.dtype, x, self.kernel[...], self.bias[...])
+        return x @ kernel + bias
 
 
 class SequenceClassifier(nnx.Module):
@@ -53,7 +73,7 @@ class SequenceClassifier(nnx.Module):
 
     def __init__(
         self,
-        cell: WaveRNNCell | SequenceOscillatorCell,
+        cell: SequenceCell,
         outputs: int,
         *,
         hidden: int = 0,
@@ -90,6 +110,7 @@ class SequenceClassifier(nnx.Module):
             y = jax.nn.relu(layer(y))
         return output(y)
 
+    @compiled
     def states(self, inputs: jax.Array) -> jax.Array:
         """The hidden states of sequences, for figures and analysis.
 
@@ -123,7 +144,7 @@ def build(
     """Builds the sequence model that a config describes.
 
     Args:
-      model: the config's `model`. All: name (one of `MODELS`), readout_hidden. "wrnn"
+      model: the config's `model`. All: name (one of `CELLS`), readout_hidden. "wrnn"
         and "irnn": units, channels, activation, coupling_init, input_init, speed,
         zero_coupling_bias, frozen; "wrnn" also kernel_size, and local (a kernel for
         every place). Oscillators: dt, gamma, alpha, and units ("cornn", "uncoupled")
@@ -141,13 +162,9 @@ def build(
     Raises:
       UserError: unknown model, or numbers that do not fit together.
     """
-    if model.name in ("wrnn", "irnn"):
-        cell = _build_wave(model, inputs, rngs)
-    elif model.name in MODELS:
-        cell = _build_oscillators(model, inputs, rngs)
-    else:
-        known = ", ".join(MODELS)
-        raise UserError(f"unknown model {model.name!r}; choose one of {known}")
+    if model.name not in CELLS:
+        raise unknown("model", model.name, CELLS)
+    cell = CELLS[model.name](model, inputs, rngs)
     return SequenceClassifier(
         cell,
         outputs,
@@ -159,33 +176,55 @@ def build(
     )
 
 
-def _build_wave(model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
-    common = (
+def _wave(topology: str, model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
+    names = (
         "units channels activation coupling_init input_init speed "
         "zero_coupling_bias frozen"
     )
-    options = {name: model[name] for name in common.split()}
-    if model.name == "irnn":
-        topology = "dense"
-    else:
-        topology = "local" if model.local else "ring"
+    options = {name: model[name] for name in names.split()}
+    if topology != "dense":
         options["kernel_size"] = model.kernel_size
     return WaveRNNCell(WaveHParams(topology, inputs=inputs, **options), rngs=rngs)
 
 
-def _build_oscillators(
-    model: Any, inputs: int, rngs: nnx.Rngs
+def _wrnn(model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
+    return _wave("local" if model.local else "ring", model, inputs, rngs)
+
+
+def _irnn(model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
+    return _wave("dense", model, inputs, rngs)
+
+
+def _oscillators(
+    model: Any, inputs: int, rngs: nnx.Rngs, size: tuple[int, ...], **options: Any
 ) -> SequenceOscillatorCell:
-    options = {name: model[name] for name in ("dt", "gamma", "alpha")}
-    if model.name in ("nwm2d", "nwm1d"):
-        size = tuple(model.grid)
-        options["channels"] = model.channels
-    elif model.name == "uncoupled":
-        size = (1, model.units)
-        options["train_scalars"] = model.train_scalars
-    else:
-        size = (model.units,)
+    options |= {name: model[name] for name in ("dt", "gamma", "alpha")}
     return SequenceOscillatorCell(model.name, size, inputs, **options, rngs=rngs)
+
+
+def _field(model: Any, inputs: int, rngs: nnx.Rngs) -> SequenceOscillatorCell:
+    grid = tuple(model.grid)
+    return _oscillators(model, inputs, rngs, grid, channels=model.channels)
+
+
+def _cornn(model: Any, inputs: int, rngs: nnx.Rngs) -> SequenceOscillatorCell:
+    return _oscillators(model, inputs, rngs, (model.units,))
+
+
+def _uncoupled(model: Any, inputs: int, rngs: nnx.Rngs) -> SequenceOscillatorCell:
+    size, trained = (1, model.units), model.train_scalars
+    return _oscillators(model, inputs, rngs, size, train_scalars=trained)
+
+
+#: What makes a cell, (settings, inputs, rngs) -> cell, by the name that configs call it.
+CELLS: dict[str, Callable[[Any, int, nnx.Rngs], SequenceCell]] = {
+    "wrnn": _wrnn,
+    "irnn": _irnn,
+    "cornn": _cornn,
+    "nwm2d": _field,
+    "nwm1d": _field,
+    "uncoupled": _uncoupled,
+}
 
 
 def count_weights(params: Any) -> int:

@@ -120,6 +120,7 @@ def integrate_adaptively(
 
         return jax.tree.map(scale, field(y))
 
+    kind = jnp.result_type(*jax.tree.leaves(y0))
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(scaled),
         diffrax.Dopri5(),
@@ -127,7 +128,7 @@ def integrate_adaptively(
         t1=float(num_steps),
         dt0=None,
         y0=y0,
-        saveat=diffrax.SaveAt(ts=jnp.arange(1.0, num_steps + 1.0)),
+        saveat=diffrax.SaveAt(ts=jnp.arange(1.0, num_steps + 1.0, dtype=kind)),
         stepsize_controller=diffrax.PIDController(rtol=TOLERANCE, atol=TOLERANCE),
         max_steps=MAX_STEPS_PER_OUTPUT * num_steps,
         # What does not converge is infinite, which the training loop reports.

@@ -132,4 +132,5 @@ def cut(
     rows = forward.reshape(batch, *[1] * (images.ndim - 1))
     observed = jnp.where(rows, first, images[:, -split.num_observed :])
     targets = jnp.where(rows, images, images[:, ::-1])
-    return observed, targets, jnp.where(forward, 1.0, -1.0)
+    sign = jnp.where(forward, 1.0, -1.0).astype(images.dtype)
+    return observed, targets, sign

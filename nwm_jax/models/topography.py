@@ -24,6 +24,7 @@ from nwm_jax.core import elbo
 from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.core.unroll import unroll
 from nwm_jax.errors import UserError, unknown
+from nwm_jax.models.compiled import compiled
 from nwm_jax.models.names import STARTS
 from nwm_jax.models.sequences import Affine
 from nwm_jax.modules.topographic_cell import TopographicCell
@@ -127,8 +128,10 @@ class VariationalNWM(nnx.Module):
             # x_0 is a draw of its own, beside that which drives the first step.
             now, later = jax.random.split(key)
             deviation = jnp.exp(0.5 * logvar)
-            first = first + deviation[:, 0] * jax.random.normal(now, first.shape)
-            z = z + deviation * jax.random.normal(later, z.shape)
+            first = first + deviation[:, 0] * jax.random.normal(
+                now, first.shape, first.dtype
+            )
+            z = z + deviation * jax.random.normal(later, z.shape, z.dtype)
         targets, kl = jnp.roll(images, -1, axis=1), self._divergence(mean, logvar)
         if self.start == "next":
             z, targets, kl = z[:, 1:], targets[:, 1:], kl[:, 1:]
@@ -164,6 +167,7 @@ class VariationalNWM(nnx.Module):
         """
         return jax.nn.sigmoid(self.run(images, key).logits)
 
+    @compiled
     def states(self, images: jax.Array, key: jax.Array | None = None) -> jax.Array:
         """The positions of `run`, ``[B, n, H, W, 1]``, for the analysis."""
         return self.run(images, key).states.x

@@ -31,10 +31,10 @@ class BatchNorm(nnx.Module):
     """
 
     def __init__(self, channels: int) -> None:
-        self.scale = nnx.Param(jnp.ones(channels))
-        self.shift = nnx.Param(jnp.zeros(channels))
-        self.mean = nnx.BatchStat(jnp.zeros(channels))
-        self.variance = nnx.BatchStat(jnp.ones(channels))
+        self.scale = nnx.Param(jnp.ones(channels, jnp.float32))
+        self.shift = nnx.Param(jnp.zeros(channels, jnp.float32))
+        self.mean = nnx.BatchStat(jnp.zeros(channels, jnp.float32))
+        self.variance = nnx.BatchStat(jnp.ones(channels, jnp.float32))
 
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Normalises ``[N, H, W, C]``."""

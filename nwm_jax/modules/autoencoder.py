@@ -11,8 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.errors import UserError
+from nwm_jax.modules.dtypes import cast
 from nwm_jax.modules.layers import Conv, Linear, run_convs
 
 NUM_BLOCKS = 3
@@ -43,6 +45,7 @@ def _leaky_convs(
     *,
     slope: float,
     conv: str,
+    types: dict[str, Any],
     rngs: nnx.Rngs,
 ) -> nnx.List:
     """Blocks of two convolutions, the first with the options `resize`, and a last one.
@@ -52,7 +55,15 @@ def _leaky_convs(
     sizes = [inputs] + [channels] * (2 * NUM_BLOCKS) + [outputs]
     layers = [(resize, slope), ({}, slope)] * NUM_BLOCKS + [({}, 1.0)]
     return nnx.List(
-        Conv(before, after, slope=slope, implementation=conv, rngs=rngs, **options)
+        Conv(
+            before,
+            after,
+            slope=slope,
+            implementation=conv,
+            rngs=rngs,
+            **options,
+            **types,
+        )
         for (before, after), (options, slope) in zip(
             itertools.pairwise(sizes), layers, strict=True
         )
@@ -67,6 +78,8 @@ class Encoder(nnx.Module):
       features: length of the output.
       channels: channels of the hidden convolutions (64 in the benchmark).
       conv: implementation of the convolution, see `modules.conv.conv`.
+      param_dtype: type of the weights.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws the weights.
     """
 
@@ -77,9 +90,12 @@ class Encoder(nnx.Module):
         *,
         channels: int = 64,
         conv: str = "auto",
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         height, width = coarse_shape(image_shape)
+        types = {"param_dtype": param_dtype, "dtype": dtype}
         self.convs = _leaky_convs(
             image_shape[-1],
             channels,
@@ -87,10 +103,11 @@ class Encoder(nnx.Module):
             {"stride": 2},
             slope=SLOPE,
             conv=conv,
+            types=types,
             rngs=rngs,
         )
         # No activation lies between the last convolution and this projection.
-        self.project = Linear(height * width * features, features, rngs=rngs)
+        self.project = Linear(height * width * features, features, **types, rngs=rngs)
 
     def __call__(self, images: jax.Array) -> jax.Array:
         """Encodes ``[..., H, W, C]`` in [0, 1] as ``[..., features]``."""
@@ -109,6 +126,8 @@ class PlanesDecoder(nnx.Module):
       channels: channels of the hidden convolutions (64 in the benchmark).
       slope: of the leaky ReLU between the convolutions, in (0, 1).
       conv: implementation of the convolution, see `modules.conv.conv`.
+      param_dtype: type of the weights.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws the weights.
     """
 
@@ -120,9 +139,14 @@ class PlanesDecoder(nnx.Module):
         channels: int = 64,
         slope: float = SLOPE,
         conv: str = "auto",
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
-        self.constant = nnx.Param(jnp.ones((*coarse_shape(image_shape), 2)))
+        self.image_shape = tuple(image_shape)
+        shape = (*coarse_shape(image_shape), 2)
+        self.constant = nnx.Param(jnp.ones(shape, param_dtype))
+        self.dtype = dtype
         self.convs = _leaky_convs(
             planes + 2,
             channels,
@@ -130,6 +154,7 @@ class PlanesDecoder(nnx.Module):
             {"upsample": True},
             slope=slope,
             conv=conv,
+            types={"param_dtype": param_dtype, "dtype": dtype},
             rngs=rngs,
         )
 
@@ -137,7 +162,7 @@ class PlanesDecoder(nnx.Module):
         """Decodes ``[..., H/8, W/8, P]`` to means ``[..., H, W, C]`` in (0, 1)."""
         leading = planes.shape[:-3]
         x = planes.reshape(-1, *planes.shape[-3:])
-        constant = self.constant[...]
+        x, constant = cast(self.dtype, x, self.constant[...])
         constant = jnp.broadcast_to(constant, (x.shape[0], *constant.shape))
         x = jnp.concatenate([constant, x], axis=-1)
         images = nnx.sigmoid(run_convs(self.convs, x))
@@ -153,6 +178,8 @@ class Decoder(PlanesDecoder):
       planes: channels that the vector is projected to on the coarsest image.
       channels: channels of the hidden convolutions (64 in the benchmark).
       conv: implementation of the convolution, see `modules.conv.conv`.
+      param_dtype: type of the weights.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws the weights.
     """
 
@@ -164,14 +191,22 @@ class Decoder(PlanesDecoder):
         planes: int,
         channels: int = 64,
         conv: str = "auto",
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         self.coarse_shape = coarse_shape(image_shape)
+        types = {"param_dtype": param_dtype, "dtype": dtype}
         self.project = Linear(
-            features, math.prod(self.coarse_shape) * planes, rngs=rngs
+            features, math.prod(self.coarse_shape) * planes, **types, rngs=rngs
         )
         super().__init__(
-            image_shape, planes=planes, channels=channels, conv=conv, rngs=rngs
+            image_shape,
+            planes=planes,
+            channels=channels,
+            conv=conv,
+            **types,
+            rngs=rngs,
         )
 
     def __call__(self, features: jax.Array) -> jax.Array:

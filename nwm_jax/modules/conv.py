@@ -1,7 +1,8 @@
 """Two-dimensional convolution with more than one implementation behind one name.
 
-XLA's convolution is the right one on an accelerator; on CPUs `modules.fast_conv` is.
-Callers never see which one ran.
+XLA's convolution is the right one on an accelerator; on CPUs the compiled one of
+`nwm_jax.native` is, which `modules.fast_conv` chooses when a program is lowered. Callers
+never see which one ran.
 """
 
 import functools
@@ -12,8 +13,9 @@ from jax import lax
 
 from nwm_jax import errors, native
 from nwm_jax.core.coupling import turned
-from nwm_jax.modules import fast_conv
+from nwm_jax.modules import conv_layers, fast_conv
 from nwm_jax.modules.devices import on_each_device
+from nwm_jax.modules.xla_conv import repeat
 
 IMPLEMENTATIONS = ("auto", "xla", "fast", "bf16")
 
@@ -47,25 +49,30 @@ def conv(
         larger half below and to the right: 3x3 with stride 2 on an even side pads
         0 and 1) or "VALID" (none).
       slope: in (0, 1]; 1 changes nothing.
-      implementation: "xla" (XLA's convolution and its automatic gradient), "fast"
-        (made for CPUs; no forward-mode derivatives, which raise a TypeError), "auto"
-        ("fast" on a CPU, "xla" elsewhere): these agree to rounding. Or "bf16", for
-        accelerators: what is multiplied is rounded to bfloat16, here and in the
-        gradients, and summed in float32 (no forward-mode derivatives either).
+      implementation: "auto" (compiled for the device that runs it: on CPUs the
+        functions of `nwm_jax.native`, or a plain formulation where there are none;
+        XLA's convolution elsewhere), "fast" (the same, but an error where there are no
+        compiled functions), "xla" (XLA's convolution and its automatic gradient
+        everywhere): these agree to rounding, and the first two have no forward-mode
+        derivatives, which raise a TypeError. Or "bf16", for accelerators: what is
+        multiplied is rounded to bfloat16, here and in the gradients, and summed in
+        float32 (no forward-mode derivatives either).
 
     Returns:
       [N, H', W', O] of the type of `x`.
 
     Raises:
-      UserError: unknown implementation or padding.
+      TypeError: shapes or types that do not fit each other.
+      UserError: unknown implementation or padding, a stride or slope out of range.
     """
     if padding not in ("SAME", "VALID"):
         raise errors.UserError(
             f"unknown padding {padding!r} of a convolution; choose SAME or VALID"
         )
     implementation = resolve(implementation)
-    if implementation == "fast":
-        layer = fast_conv.correlation(
+    x, kernel, bias = _checked(x, kernel, bias, stride, slope)
+    if implementation in ("auto", "fast"):
+        layer = conv_layers.correlation(
             x.shape[1:3], kernel.shape[:2], stride, padding, slope
         )
         return _fast(x, kernel, bias, layer)
@@ -99,17 +106,19 @@ def upsample_conv(
       [N, 2 H, 2 W, O] of the type of `x`.
 
     Raises:
+      TypeError: as for `conv`.
       UserError: unknown implementation or a kernel that is not 3x3.
     """
+    implementation = resolve(implementation)
+    x, kernel, bias = _checked(x, kernel, bias, 1, slope)
     if kernel.shape[:2] != (3, 3):
         raise errors.UserError(
             f"upsample_conv needs a 3x3 kernel, got {kernel.shape[0]}x{kernel.shape[1]}"
         )
-    implementation = resolve(implementation)
-    if implementation == "fast":
-        layer, kernel = fast_conv.upsampling(x.shape[1:3], kernel, slope)
+    if implementation in ("auto", "fast"):
+        layer, kernel = conv_layers.upsampling(x.shape[1:3], kernel, slope)
         return _fast(x, kernel, bias, layer)
-    return conv(_repeat(x), kernel, bias, slope=slope, implementation=implementation)
+    return conv(repeat(x), kernel, bias, slope=slope, implementation=implementation)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -128,7 +137,7 @@ def _leaky_relu_forward(x, slope):
 
 
 def _leaky_relu_backward(slope, y, g):
-    return (fast_conv.before_slope(g, y, slope),)
+    return (conv_layers.before_slope(g, y, slope),)
 
 
 leaky_relu.defvjp(_leaky_relu_forward, _leaky_relu_backward)
@@ -142,8 +151,46 @@ def _fast(x, kernel, bias, layer):
     )
 
 
+def check(x: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> None:
+    """Refuses arrays that do not fit each other, alike for every implementation.
+
+    Args:
+      x: as for `conv`.
+      kernel: as for `conv`.
+      bias: as for `conv`.
+
+    Raises:
+      TypeError: numbers of axes or channels, or types, that do not fit.
+    """
+    got = f"images {_described(x)} and a kernel {_described(kernel)}"
+    if x.ndim != 4 or kernel.ndim != 4:
+        raise TypeError(f"conv needs [N, H, W, C] and [kh, kw, C, O], got {got}")
+    if x.shape[3] != kernel.shape[2]:
+        raise TypeError(f"conv needs the same channels C in both, got {got}")
+    if x.dtype != kernel.dtype or not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"conv needs the same floating-point type in both, got {got}")
+    if bias is not None and (bias.shape, bias.dtype) != (kernel.shape[3:], x.dtype):
+        needed = f"{x.dtype}[{kernel.shape[3]}]"
+        raise TypeError(f"conv needs a bias {needed}, got {_described(bias)}")
+
+
+def _described(array):
+    return f"{array.dtype}[{','.join(map(str, array.shape))}]"
+
+
+def _checked(x, kernel, bias, stride, slope):
+    x, kernel = jnp.asarray(x), jnp.asarray(kernel)
+    bias = None if bias is None else jnp.asarray(bias)
+    check(x, kernel, bias)
+    if stride < 1:
+        raise errors.UserError(f"stride={stride} of a convolution; take 1 or more")
+    if not 0 < slope <= 1:
+        raise errors.UserError(f"slope={slope} of a leaky ReLU is not in (0, 1]")
+    return x, kernel, bias
+
+
 def resolve(implementation: str) -> str:
-    """Returns what "auto" means here, or the name itself.
+    """Returns the name of an implementation that can be had here.
 
     Raises:
       UserError: unknown implementation, or "fast" where it cannot be had.
@@ -153,22 +200,13 @@ def resolve(implementation: str) -> str:
             f"unknown convolution {implementation!r}; "
             f"choose one of {', '.join(IMPLEMENTATIONS)}"
         )
-    on_cpu = jax.default_backend() == "cpu"
-    if implementation == "auto":
-        return "fast" if on_cpu and native.AVAILABLE else "xla"
-    if implementation == "fast" and not on_cpu:
+    if implementation == "fast" and (problem := native.problem()):
+        raise errors.UserError(f"conv=fast cannot be had: {problem}; or take conv=auto")
+    if implementation == "fast" and jax.default_backend() != "cpu":
         raise errors.UserError(
             f"conv=fast is made for CPUs, this is a {jax.default_backend()}; take auto"
         )
-    if implementation == "fast" and not native.AVAILABLE:
-        raise errors.UserError(f"conv=fast is missing: {native.REMEDY}; or take auto")
     return implementation
-
-
-def _repeat(x: jax.Array) -> jax.Array:
-    n, h, w, c = x.shape
-    x = jnp.broadcast_to(x[:, :, None, :, None], (n, h, 2, w, 2, c))
-    return x.reshape(n, 2 * h, 2 * w, c)
 
 
 def _xla_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: str) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Convolutions for CPUs, compiled with the package, and all their gradients.
+"""Convolutions made for CPUs, and all their gradients.
 
 XLA's own are slow on CPUs where they are differentiated, and slower by far inside of
 loops. Those of `native/` are products of small matrices whose sums stay in registers, for
@@ -7,95 +7,28 @@ loops. Those of `native/` are products of small matrices whose sums stay in regi
 A convolution and its transpose are bilinear in images and kernel, and so is the gradient
 at the kernel: the derivatives of each of the three are the other two. Reverse mode only,
 of any order; forward mode raises a TypeError.
+
+Seven functions are all that is computed (see `modules.xla_conv`). Which formulation of
+them is compiled is decided when a program is lowered: on CPUs the compiled one, or where
+there is none `PLAIN_ON_CPU`, on accelerators XLA's.
 """
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-# From so many channels on upsampling has Winograd's transform too.
-_WINOGRAD_CHANNELS = 16
+from nwm_jax import native
+from nwm_jax.modules import xla_conv
+from nwm_jax.modules.conv_layers import Layer, as_spread, before_slope
 
-Pair = tuple[int, int]
+# The formulation for CPUs without compiled functions, a module like `xla_conv`.
+PLAIN_ON_CPU = xla_conv
+
 Weights = tuple[jax.Array, jax.Array]
-
-
-class Layer(NamedTuple):
-    """What a convolution is beside its weights, a kernel and a bias.
-
-        correlate: z[i] = bias + sum over u of x[stride i + u - low] kernel[u]
-        spread, its transpose: z[stride i + u - low] = bias + sum over u of x[i] kernel[u]
-        upsample: z[i] = bias + sum over u of x[(i + u - 1) // 2] kernel[u]
-        y = max(z, slope z)
-
-    with i and u along both axes, and zeros outside of the images.
-
-    Attributes:
-      operation: "correlate", "spread" or "upsample".
-      stride: >= 1, along both axes.
-      low: rows of zeros above the larger images, columns left of them.
-      size: height and width of the result.
-      slope: in (0, 1]; 1 changes nothing.
-    """
-
-    operation: str
-    stride: int
-    low: Pair
-    size: Pair
-    slope: float = 1.0
-
-
-def correlation(
-    size: Pair, window: Pair, stride: int, padding: str, slope: float
-) -> Layer:
-    """A convolution as neural networks have it.
-
-    Args:
-      size: height and width of the images.
-      window: of the kernel.
-      stride: >= 1, along both axes.
-      padding: "SAME" or "VALID", as XLA has them.
-      slope: in (0, 1]; 1 changes nothing.
-    """
-    pads = lax.padtype_to_pads(size, window, (stride,) * 2, padding)
-    out = tuple(
-        max(0, (n + sum(both) - k) // stride + 1)
-        for n, both, k in zip(size, pads, window, strict=True)
-    )
-    return Layer("correlate", stride, tuple(low for low, _ in pads), out, slope)
-
-
-def upsampling(size: Pair, kernel: jax.Array, slope: float) -> tuple[Layer, jax.Array]:
-    """ "Repeat every pixel 2x2, then convolve 3x3", and the kernel to do it with.
-
-    Args:
-      size: height and width of the images.
-      kernel: ``[3, 3, C, O]``.
-      slope: in (0, 1]; 1 changes nothing.
-
-    Returns:
-      The layer; the kernel, or with few channels that of a spread, ``[4, 4, C, O]``.
-    """
-    layer = Layer("upsample", 2, (1, 1), (2 * size[0], 2 * size[1]), slope)
-    if min(kernel.shape[2:]) < _WINOGRAD_CHANNELS:
-        return layer._replace(operation="spread"), _as_spread(kernel)
-    return layer, kernel
-
-
-def _as_spread(kernel):
-    """The kernel of an upsampling as that of a spread with the same stride and zeros.
-
-    16 products for 4 pixels take the place of 36: pixel 2 i + e of the result reads pixel
-    (2 i + e + u - 1) // 2 through row u of the kernel, and rows that meet are added.
-    """
-    k = jnp.pad(kernel[::-1, ::-1], ((1, 1), (1, 1), (0, 0), (0, 0)))
-    k = k[1:] + k[:-1]
-    return k[:, 1:] + k[:, :-1]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -155,8 +88,7 @@ def convolve(
     Returns:
       ``[N, H', W', O]``.
     """
-    y = jax.ShapeDtypeStruct((x.shape[0], *layer.size, kernel.shape[3]), x.dtype)
-    return _call(layer.operation, y, (x, kernel, bias), layer, layer.slope)
+    return _call(layer.operation, (x, kernel, bias), layer=layer)
 
 
 def _convolve_forward(x, kernel, bias, layer):
@@ -184,9 +116,8 @@ def _transpose(g, kernel, x, layer):
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _sum_over_images(x, g, stride, low, window):
     """``[kh, kw, C, O]``: sum over n and i of x[n, stride i + u - low]' g[n, i]."""
-    dkernel = jax.ShapeDtypeStruct((*window, x.shape[3], g.shape[3]), x.dtype)
     layer = Layer("correlate", stride, low, g.shape[1:3])
-    return _call("kernel_gradient", dkernel, (x, g), layer)
+    return _call("kernel_gradient", (x, g), layer=layer, window=window)
 
 
 def _sum_forward(x, g, *geometry):
@@ -210,11 +141,9 @@ def _gradients(x, kernel, g, layer, slope):
     Returns:
       The gradient before that leaky ReLU, that at the kernel, that at the bias.
     """
-    back = kernel.swapaxes(2, 3)
-    shapes = [x, back if layer.operation == "spread" else kernel, g[0, 0, 0]]
-    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in shapes]
+    arrays = x, kernel.swapaxes(2, 3), g
     name = f"{layer.operation}_gradients"
-    dx, dkernel, dbias = _call(name, shapes, (x, back, g), layer, slope, {0: 0})
+    dx, dkernel, dbias = _call(name, arrays, layer=layer._replace(slope=slope))
     if layer.operation == "spread":
         dkernel = dkernel.swapaxes(2, 3)
     return dx, dkernel, dbias
@@ -225,7 +154,7 @@ def _plain_gradients(x, kernel, g, layer, slope):
     geometry = layer.stride, layer.low, kernel.shape[:2]
     if layer.operation == "upsample":
         layer = layer._replace(operation="spread")
-        kernel, pull = jax.vjp(_as_spread, kernel)
+        kernel, pull = jax.vjp(as_spread, kernel)
         dx, dkernel, dbias = _plain_gradients(x, kernel, g, layer, slope)
         return dx, *pull(dkernel), dbias
     if layer.operation == "correlate":
@@ -250,29 +179,83 @@ _gradients.defvjp(_gradients_forward, _gradients_backward)
 stack.defvjp(_stack_forward, _stack_backward)
 
 
-def before_slope(g: jax.Array, y: jax.Array, slope: float) -> jax.Array:
-    """The gradient at z of ``y = max(z, slope z)``, 0 < slope <= 1, whose signs are one.
-
-    Args:
-      g: the gradient at y, any shape.
-      y: of the same shape.
-      slope: 1 changes nothing.
-
-    Returns:
-      An array like `g`.
-    """
-    return g if slope == 1 else jnp.where(y >= 0, g, slope * g)
+def _call(name, arrays, **geometry):
+    """One of the seven functions, in the formulation of the device that runs it."""
+    compiled = arrays[0].dtype in _COMPILED_TYPES and native.available()
+    return _compute(name, compiled, tuple(geometry.items()), *arrays)
 
 
-def _call(name, results, arrays, layer, slope=None, aliases=None):
-    """A function of `native/conv.cc`."""
+_COMPILED_TYPES = (np.float32, np.float64)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
+def _compute(name, compiled, geometry, *arrays):
+    plain, on_cpu = (
+        functools.partial(getattr(module, name), **dict(geometry))
+        for module in (xla_conv, PLAIN_ON_CPU)
+    )
+    if compiled:
+        on_cpu = _compiled(name, geometry)
+    return lax.platform_dependent(*arrays, cpu=on_cpu, default=plain)
+
+
+def _compiled(name, geometry):
+    """A function of `native/conv.cc`, with a rule for what `jax.vmap` maps over."""
+
+    @jax.custom_batching.custom_vmap
+    def run(*arrays):
+        return _ffi_call(name, arrays, **dict(geometry))
+
+    @run.def_vmap
+    def run_mapped(size, mapped, *arrays):
+        _, kernel, last = (*mapped, False)[:3]
+        if name == "kernel_gradient" or kernel:
+            results = _one_by_one(run, mapped, arrays)
+        elif name.endswith("_gradients"):
+            axes = [0 if each else None for each in mapped]
+            results = jax.vmap(_separate_gradients(**dict(geometry)), axes)(*arrays)
+        elif last:
+            results = _one_by_one(run, mapped, arrays)
+        else:  # images that are mapped over are more images of one call
+            x, *weights = arrays
+            y = run(x.reshape(-1, *x.shape[2:]), *weights)
+            results = y.reshape(*x.shape[:2], *y.shape[1:])
+        return results, jax.tree.map(lambda _: True, results)
+
+    return run
+
+
+def _one_by_one(run, mapped, arrays):
+    def one(xs):
+        xs = iter(xs)
+        return run(*(next(xs) if m else a for m, a in zip(mapped, arrays, strict=True)))
+
+    return lax.map(one, [a for m, a in zip(mapped, arrays, strict=True) if m])
+
+
+def _separate_gradients(layer):
+    """The gradients in functions of which that at the images can be mapped over."""
+
+    def gradients(x, back, g):
+        kernel = back.swapaxes(2, 3)
+        dx, dkernel, dbias = _plain_gradients(x, kernel, g, layer, layer.slope)
+        if layer.operation == "spread":
+            dkernel = dkernel.swapaxes(2, 3)
+        return dx, dkernel, dbias
+
+    return gradients
+
+
+def _ffi_call(name, arrays, layer, window=None):
+    # Sizes that do not fit are an error of the plain formulation already here.
+    plain = functools.partial(getattr(xla_conv, name), layer=layer)
+    plain = plain if window is None else functools.partial(plain, window=window)
     call = jax.ffi.ffi_call(
         f"nwm_{name}",
-        results,
-        vmap_method="sequential",
-        input_output_aliases=aliases,
+        jax.eval_shape(plain, *arrays),
+        input_output_aliases={0: 0} if name.endswith("_gradients") else None,
     )
-    attributes = {} if slope is None else {"slope": np.float64(slope)}
+    attributes = {} if window else {"slope": np.float64(layer.slope)}
     top, left = (np.int64(n) for n in layer.low)
     return call(
         *arrays, stride=np.int64(layer.stride), top=top, left=left, **attributes

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.core import gated
 from nwm_jax.core.gated import LSTMState
@@ -15,7 +16,7 @@ from nwm_jax.modules.cells import CoreCell, draw_carry
 class VectorCell(nnx.RNNCellBase):
     """Makes a recurrent cell of vectors from its parts.
 
-    Subclasses have `state_size`, `drive`, `step`, `output` and `unflatten`.
+    Subclasses have `state_size`, `state_dtype`, `drive`, `step`, `output` and `unflatten`.
     """
 
     @property
@@ -42,7 +43,7 @@ class VectorCell(nnx.RNNCellBase):
           carry_init: an initializer ``(key, shape, dtype) -> array``; zeros if None.
         """
         shape = (*input_shape[:-1], self.state_size)
-        return self.unflatten(draw_carry(shape, rngs, carry_init))
+        return self.unflatten(draw_carry(shape, rngs, carry_init, self.state_dtype))
 
 
 class _GatedCell(VectorCell, CoreCell):
@@ -56,9 +57,18 @@ class _GatedCell(VectorCell, CoreCell):
     _drive: Callable[..., jax.Array]
     _step: Callable[..., Any]
 
-    def __init__(self, inputs: int, units: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        *,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
         self.units = units
-        self._store(self._init(rngs.params(), inputs, units))
+        self.dtype = dtype
+        self._store(self._init(rngs.params(), inputs, units, param_dtype))
 
     @property
     def params(self) -> Any:
@@ -72,7 +82,7 @@ class _GatedCell(VectorCell, CoreCell):
 
     def drive(self, inputs: jax.Array) -> jax.Array:
         """The inputs' part of the pre-activations, for all times at once."""
-        return self._drive(self.params, inputs)
+        return self._drive(self.params, jnp.asarray(inputs, self.state_dtype))
 
     def step(self, state: Any, drive: jax.Array) -> Any:
         """One time step, see `core.gated`."""
@@ -97,6 +107,8 @@ class VanillaCell(_GatedCell):
     Args:
       inputs: F.
       units: N.
+      param_dtype: type of the weights.
+      dtype: type of states and arithmetic; None: that of the weights.
       rngs: draws the weights.
     """
 
@@ -112,6 +124,8 @@ class GRUCell(_GatedCell):
     Args:
       inputs: F.
       units: N.
+      param_dtype: type of the weights.
+      dtype: type of states and arithmetic; None: that of the weights.
       rngs: draws the weights.
     """
 
@@ -133,6 +147,8 @@ class LSTMCell(_GatedCell):
     Args:
       inputs: F.
       units: N.
+      param_dtype: type of the weights.
+      dtype: type of states and arithmetic; None: that of the weights.
       rngs: draws the weights.
     """
 

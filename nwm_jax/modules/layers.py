@@ -3,10 +3,12 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.core import init
-from nwm_jax.modules import conv, fast_conv
+from nwm_jax.modules import conv, conv_layers, fast_conv
 from nwm_jax.modules.devices import on_each_device
+from nwm_jax.modules.dtypes import cast
 
 
 class Linear(nnx.Module):
@@ -15,16 +17,29 @@ class Linear(nnx.Module):
     Args:
       inputs: F.
       outputs: G.
+      param_dtype: type of the weights.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws the kernel, a normal of ``1/sqrt(F)`` cut at two; the bias is zero.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> None:
-        self.kernel = nnx.Param(init.linear(rngs.params(), (inputs, outputs)))
-        self.bias = nnx.Param(jnp.zeros(outputs))
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
+        shape = (inputs, outputs)
+        self.kernel = nnx.Param(init.linear(rngs.params(), shape, param_dtype))
+        self.bias = nnx.Param(jnp.zeros(outputs, param_dtype))
+        self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[..., F]`` to ``[..., G]``."""
-        return x @ self.kernel[...] + self.bias[...]
+        x, kernel, bias = cast(self.dtype, x, self.kernel[...], self.bias[...])
+        return x @ kernel + bias
 
 
 class Conv(nnx.Module):
@@ -39,6 +54,8 @@ class Conv(nnx.Module):
       upsample: repeat every pixel 2x2 before the convolution; 3x3, stride 1, SAME.
       slope: of the leaky ReLU that follows, ``max(z, slope z)``; 1: none follows.
       implementation: see `modules.conv.conv`.
+      param_dtype: type of the weights.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws the kernel, a normal of ``1/sqrt(k² inputs)`` cut at two.
     """
 
@@ -53,11 +70,14 @@ class Conv(nnx.Module):
         upsample: bool = False,
         slope: float = 1.0,
         implementation: str = "auto",
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         shape = (size, size, inputs, outputs)
-        self.kernel = nnx.Param(init.linear(rngs.params(), shape))
-        self.bias = nnx.Param(jnp.zeros(outputs))
+        self.kernel = nnx.Param(init.linear(rngs.params(), shape, param_dtype))
+        self.bias = nnx.Param(jnp.zeros(outputs, param_dtype))
+        self.dtype = dtype
         self.stride = stride
         self.padding = padding
         self.upsample = upsample
@@ -66,9 +86,7 @@ class Conv(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[N, H, W, C]`` to ``[N, H', W', O]``: H' = H / stride (SAME) or 2 H."""
-        kernel, bias = self.kernel[...], self.bias[...]
-        # Images are float32 also where the weights are float64.
-        x = x.astype(jnp.promote_types(x.dtype, kernel.dtype))
+        x, kernel, bias = cast(self.dtype, x, self.kernel[...], self.bias[...])
         like = {"slope": self.slope, "implementation": self.implementation}
         if self.upsample:
             return conv.upsample_conv(x, kernel, bias, **like)
@@ -81,28 +99,29 @@ def run_convs(convs: nnx.List, x: jax.Array) -> jax.Array:
     """Applies convolutions one after the other.
 
     Args:
-      convs: of `Conv`, all of the same implementation.
+      convs: of `Conv`, all of the same implementation and types.
       x: images ``[N, H, W, C]``.
 
     Returns:
       ``[N, H', W', O]``.
     """
-    if conv.resolve(convs[0].implementation) != "fast":
+    if conv.resolve(convs[0].implementation) not in ("auto", "fast"):
         for layer in convs:
             x = layer(x)
         return x
+    first = convs[0]
+    conv.check(*cast(first.dtype, x, first.kernel[...], first.bias[...]))
     layers, weights, size = [], [], x.shape[1:3]
     for each in convs:
-        kernel = each.kernel[...]
+        x, kernel, bias = cast(each.dtype, x, each.kernel[...], each.bias[...])
         if each.upsample:
-            layer, kernel = fast_conv.upsampling(size, kernel, each.slope)
+            layer, kernel = conv_layers.upsampling(size, kernel, each.slope)
         else:
             like = kernel.shape[:2], each.stride, each.padding, each.slope
-            layer = fast_conv.correlation(size, *like)
+            layer = conv_layers.correlation(size, *like)
         layers.append(layer)
-        weights.append((kernel, each.bias[...]))
+        weights.append((kernel, bias))
         size = layer.size
-    x = x.astype(jnp.promote_types(x.dtype, kernel.dtype))
     return on_each_device(
         lambda x, weights: fast_conv.stack(x, weights, tuple(layers)), x, weights
     )

@@ -3,7 +3,9 @@
 import itertools
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.modules.layers import Linear
 
@@ -18,15 +20,25 @@ class MLP(nnx.Module):
       outputs: length of the output.
       units: width of the hidden layers.
       layers: number of linear layers, the last one included, >= 1.
+      param_dtype: type of the weights.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws the weights, see `modules.layers.Linear`.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, units: int, layers: int, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        units: int,
+        layers: int,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
     ) -> None:
         sizes = [inputs, *[units] * (layers - 1), outputs]
         self.layers = nnx.List(
-            Linear(before, after, rngs=rngs)
+            Linear(before, after, param_dtype=param_dtype, dtype=dtype, rngs=rngs)
             for before, after in itertools.pairwise(sizes)
         )
 
@@ -40,8 +52,18 @@ class MLP(nnx.Module):
 class ScalarMLP(MLP):
     """``[..., inputs] -> [...]``: an `MLP` with one output, such as an energy."""
 
-    def __init__(self, inputs: int, *, units: int, layers: int, rngs: nnx.Rngs) -> None:
-        super().__init__(inputs, 1, units=units, layers=layers, rngs=rngs)
+    def __init__(
+        self,
+        inputs: int,
+        *,
+        units: int,
+        layers: int,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
+        types = {"param_dtype": param_dtype, "dtype": dtype}
+        super().__init__(inputs, 1, units=units, layers=layers, **types, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[..., inputs]`` to ``[...]``."""

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.core.layouts import Layout
 from nwm_jax.core.wave import uniform
 from nwm_jax.modules import conv
+from nwm_jax.modules.dtypes import cast
 
 
 class PixelConv(nnx.Module):
@@ -21,6 +23,8 @@ class PixelConv(nnx.Module):
       size: k, side of the kernel.
       bias: whether there is one.
       implementation: see `modules.conv.conv`.
+      param_dtype: type of the weights.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws kernel and bias, uniform in ±1/sqrt(k² C).
     """
 
@@ -32,21 +36,24 @@ class PixelConv(nnx.Module):
         size: int = 3,
         bias: bool = True,
         implementation: str = "auto",
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         fan_in = size * size * inputs
         shape = (size, size, inputs, outputs)
-        self.kernel = nnx.Param(uniform(rngs.params(), shape, fan_in))
+        self.kernel = nnx.Param(uniform(rngs.params(), shape, fan_in, param_dtype))
         if bias:
-            self.bias = nnx.Param(uniform(rngs.params(), (outputs,), fan_in))
+            drawn = uniform(rngs.params(), (outputs,), fan_in, param_dtype)
+            self.bias = nnx.Param(drawn)
+        self.dtype = dtype
         self.has_bias = bias
         self.implementation = implementation
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[N, H, W, C]`` to ``[N, H, W, O]``."""
-        kernel = self.kernel[...]
-        x = x.astype(jnp.promote_types(x.dtype, kernel.dtype))
         bias = self.bias[...] if self.has_bias else None
+        x, kernel, bias = cast(self.dtype, x, self.kernel[...], bias)
         if kernel.shape[:2] == (1, 1):
             y = x @ kernel[0, 0]
             return y if bias is None else y + bias
@@ -59,14 +66,23 @@ class ConvStack(nnx.Module):
     Args:
       channels: C_0, ..., C_n.
       implementation: see `modules.conv.conv`.
+      param_dtype: type of the weights.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws the weights, see `PixelConv`.
     """
 
     def __init__(
-        self, channels: Sequence[int], *, implementation: str, rngs: nnx.Rngs
+        self,
+        channels: Sequence[int],
+        *,
+        implementation: str,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
     ) -> None:
+        types = {"param_dtype": param_dtype, "dtype": dtype}
         self.convs = nnx.List(
-            PixelConv(before, after, implementation=implementation, rngs=rngs)
+            PixelConv(before, after, implementation=implementation, **types, rngs=rngs)
             for before, after in itertools.pairwise(channels)
         )
 
@@ -83,17 +99,29 @@ class PixelDense(nnx.Module):
     Args:
       inputs: F.
       outputs: G.
+      param_dtype: type of the weights.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws kernel and bias, uniform in ±1/sqrt(F).
     """
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> None:
-        self.kernel = nnx.Param(uniform(rngs.params(), (inputs, outputs), inputs))
-        self.bias = nnx.Param(uniform(rngs.params(), (outputs,), inputs))
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
+        for name, shape in (("kernel", (inputs, outputs)), ("bias", (outputs,))):
+            drawn = uniform(rngs.params(), shape, inputs, param_dtype)
+            setattr(self, name, nnx.Param(drawn))
+        self.dtype = dtype
 
     def __call__(self, layout: Layout, x: jax.Array) -> jax.Array:
         """Maps F channels to G."""
-        y = layout.dense(x, self.kernel[...])
-        return y + layout.along_channels(self.bias[...])
+        x, kernel, bias = cast(self.dtype, x, self.kernel[...], self.bias[...])
+        return layout.dense(x, kernel) + layout.along_channels(bias)
 
 
 class PixelMLP(nnx.Module):
@@ -101,12 +129,22 @@ class PixelMLP(nnx.Module):
 
     Args:
       widths: channels before, between and after the layers.
+      param_dtype: type of the weights.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws the weights, see `PixelDense`.
     """
 
-    def __init__(self, widths: Sequence[int], *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
+        types = {"param_dtype": param_dtype, "dtype": dtype}
         self.layers = nnx.List(
-            PixelDense(before, after, rngs=rngs)
+            PixelDense(before, after, **types, rngs=rngs)
             for before, after in itertools.pairwise(widths)
         )
 

@@ -7,20 +7,56 @@ the vector that a readout sees.
 """
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.core import oscillator, wave
 from nwm_jax.core.oscillator import OscillatorHParams, OscillatorParams, OscillatorState
+from nwm_jax.core.oscillator_hparams import check_stable
 from nwm_jax.core.wave import WaveHParams, WaveParams
 from nwm_jax.errors import UserError
 from nwm_jax.modules.cells import CoreCell, OscillatorCell, draw_carry
 
 KINDS = {"cornn": "dense", "nwm2d": "torus", "nwm1d": "ring", "uncoupled": "ring"}
 _TWO_BIASES = ("nwm2d", "nwm1d")
+
+
+class SequenceCell(Protocol):
+    """What a sequence model asks of a cell.
+
+    Attributes:
+      num_outputs: length of the vector that a readout sees.
+      speed: places by which a wave moves in a step at first, on a ring; else None.
+      has_neighbours: whether units feel those beside them, and not all or none.
+    """
+
+    @property
+    def num_outputs(self) -> int: ...
+
+    @property
+    def speed(self) -> float | None: ...
+
+    @property
+    def has_neighbours(self) -> bool: ...
+
+    def initialize_carry(self, input_shape: tuple[int, ...]) -> Any:
+        """Returns the state at rest for inputs ``[B, F]``."""
+
+    def unroll(self, state: Any, inputs: jax.Array, **options: Any) -> tuple[Any, Any]:
+        """Returns the last state and all of them, of inputs ``[B, T, F]``.
+
+        Options are `remat` and `implementation`, see `core.wave.run`.
+        """
+
+    def field(self, state: Any) -> jax.Array:
+        """Returns a state as it lies in space, for figures and analysis."""
+
+    def readable(self, state: Any) -> jax.Array:
+        """Returns what a readout sees of a state, ``[..., num_outputs]``."""
 
 
 class WaveRNNCell(CoreCell):
@@ -31,17 +67,37 @@ class WaveRNNCell(CoreCell):
 
     Args:
       hparams: what the RNN is.
+      param_dtype: type of the weights.
+      dtype: type of states and arithmetic; None: that of the weights.
       rngs: draws the weights from the stream `params`.
     """
 
-    def __init__(self, hparams: WaveHParams, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        hparams: WaveHParams,
+        *,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
         self.hparams = hparams
-        self._store(wave.init_params(rngs.params(), hparams))
+        self.dtype = dtype
+        self._store(wave.init_params(rngs.params(), hparams, param_dtype))
 
     @property
     def params(self) -> WaveParams:
         """The weights as the core takes them."""
         return self._load(WaveParams)
+
+    @property
+    def speed(self) -> float | None:
+        """Places by which a wave moves in a step at first, on a ring; else None."""
+        return self.hparams.speed
+
+    @property
+    def has_neighbours(self) -> bool:
+        """Whether units feel those beside them, and not all or none."""
+        return self.hparams.topology != "dense"
 
     @property
     def num_outputs(self) -> int:
@@ -61,7 +117,7 @@ class WaveRNNCell(CoreCell):
         Raises:
           UserError: inputs of another length.
         """
-        _check_inputs(self, inputs, self.hparams.inputs)
+        inputs = _check_inputs(self, inputs, self.hparams.inputs)
         drive = wave.drive(self.hparams, self.params, inputs)
         carry = wave.step(self.hparams, self.params, carry, drive)
         return carry, carry
@@ -74,7 +130,7 @@ class WaveRNNCell(CoreCell):
     ) -> jax.Array:
         """Zeros ``[..., *field_shape]``, or drawn by `carry_init` from `carry`."""
         shape = (*input_shape[:-1], *self.hparams.field_shape)
-        return draw_carry(shape, rngs, carry_init)
+        return draw_carry(shape, rngs, carry_init, self.state_dtype)
 
     def unroll(
         self,
@@ -89,7 +145,7 @@ class WaveRNNCell(CoreCell):
         Raises:
           UserError: inputs of another length.
         """
-        _check_inputs(self, inputs, self.hparams.inputs)
+        inputs = _check_inputs(self, inputs, self.hparams.inputs)
         return wave.run(
             self.hparams,
             self.params,
@@ -135,10 +191,13 @@ class SequenceOscillatorCell(OscillatorCell):
       kernel_size: odd width of the neighbourhood of "nwm2d" and "nwm1d".
       train_scalars: whether the two numbers of "uncoupled" are trained; else they
         stay 1, as they did in the reference program on GPUs.
+      param_dtype: type of the weights.
+      dtype: type of states and arithmetic; None: that of the weights.
       rngs: draws the weights.
 
     Raises:
-      UserError: unknown kind, or numbers that do not fit together.
+      UserError: unknown kind, numbers that do not fit together, or constants with which
+        oscillators grow by themselves, see `core.oscillator_hparams.check_stable`.
     """
 
     def __init__(
@@ -153,10 +212,13 @@ class SequenceOscillatorCell(OscillatorCell):
         channels: int = 1,
         kernel_size: int = 3,
         train_scalars: bool = False,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         if kind not in KINDS:
             raise UserError(f"unknown kind of cell {kind!r}; one of {', '.join(KINDS)}")
+        check_stable(dt, gamma, alpha)
         self.hparams = OscillatorHParams(
             KINDS[kind],
             size,
@@ -170,24 +232,36 @@ class SequenceOscillatorCell(OscillatorCell):
             learned=(),
         )
         self.kind = kind
-        self._store(_draw_params(kind, self.hparams, train_scalars, rngs))
+        self.dtype = dtype
+        self._store(_draw_params(kind, self.hparams, train_scalars, param_dtype, rngs))
         if kind in _TWO_BIASES:
             # One a channel; so many numbers meet in one sum of a convolution.
             fan_in = math.prod(self.hparams.kernel_shape) * channels
-            self.bias_x = nnx.Param(wave.uniform(rngs.params(), (channels,), fan_in))
-            self.bias_v = nnx.Param(wave.uniform(rngs.params(), (channels,), fan_in))
+            for name in ("bias_x", "bias_v"):
+                bias = wave.uniform(rngs.params(), (channels,), fan_in, param_dtype)
+                setattr(self, name, nnx.Param(bias))
 
     @property
     def params(self) -> OscillatorParams:
         """The weights as the core takes them: with all biases in one."""
         params = self._load(OscillatorParams)
         if self.kind in _TWO_BIASES:
-            bias = params.bias + self.bias_x[...] + self.bias_v[...]
-            return params._replace(bias=bias)
+            more = [jnp.asarray(b[...], self.dtype) for b in (self.bias_x, self.bias_v)]
+            return params._replace(bias=params.bias + more[0] + more[1])
         if params.coupling_x is None:
-            one = jnp.ones((1, 1, 1))
+            one = jnp.ones((1, 1, 1), params.bias.dtype)
             return params._replace(coupling_x=one, coupling_v=one)
         return params
+
+    @property
+    def speed(self) -> float | None:
+        """None: waves of oscillators have no speed of their own at first."""
+        return None
+
+    @property
+    def has_neighbours(self) -> bool:
+        """Whether oscillators feel those beside them, and not all or none."""
+        return self.hparams.topology != "dense" and self.hparams.kernel_size > 1
 
     @property
     def num_outputs(self) -> int:
@@ -207,7 +281,7 @@ class SequenceOscillatorCell(OscillatorCell):
         Raises:
           UserError: inputs of another length.
         """
-        _check_inputs(self, inputs, self.hparams.input_channels)
+        inputs = _check_inputs(self, inputs, self.hparams.input_channels)
         return oscillator.run(
             self.hparams,
             self.params,
@@ -228,7 +302,11 @@ class SequenceOscillatorCell(OscillatorCell):
 
 
 def _draw_params(
-    kind: str, hparams: OscillatorHParams, train_scalars: bool, rngs: nnx.Rngs
+    kind: str,
+    hparams: OscillatorHParams,
+    train_scalars: bool,
+    dtype: DTypeLike,
+    rngs: nnx.Rngs,
 ) -> OscillatorParams:
     """Weights like those of PyTorch's layers; no couplings where they stay 1."""
     inputs, field = hparams.input_channels, hparams.field_shape
@@ -242,22 +320,24 @@ def _draw_params(
 
     def coupling() -> jax.Array | None:
         if kind == "uncoupled":
-            return jnp.ones(kernel) if train_scalars else None
-        return wave.uniform(rngs.params(), kernel, neighbours)
+            return jnp.ones(kernel, dtype) if train_scalars else None
+        return wave.uniform(rngs.params(), kernel, neighbours, dtype)
 
     return OscillatorParams(
         coupling_x=coupling(),
         coupling_v=coupling(),
-        forcing=wave.uniform(rngs.params(), (inputs, math.prod(field)), fan_in),
-        bias=wave.uniform(rngs.params(), field, fan_in),
+        forcing=wave.uniform(rngs.params(), (inputs, math.prod(field)), fan_in, dtype),
+        bias=wave.uniform(rngs.params(), field, fan_in, dtype),
         dt=None,
         gamma=None,
         alpha=None,
     )
 
 
-def _check_inputs(cell: Any, inputs: jax.Array, length: int) -> None:
+def _check_inputs(cell: Any, inputs: jax.Array, length: int) -> jax.Array:
+    """Inputs of the right length, in the type of the cell's arithmetic."""
     if inputs.shape[-1] != length:
         raise UserError(
             f"{type(cell).__name__} takes inputs [..., {length}], got {inputs.shape}"
         )
+    return jnp.asarray(inputs, cell.state_dtype)

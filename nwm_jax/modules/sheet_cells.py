@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.core import layouts, sheet
 from nwm_jax.core.layouts import Layout
@@ -14,6 +15,7 @@ from nwm_jax.core.sheet import (
     SheetScene,
     SheetState,
 )
+from nwm_jax.errors import UserError
 from nwm_jax.modules.pixels import ConvStack, PixelConv, PixelMLP
 
 
@@ -30,8 +32,10 @@ class WaveSheet(nnx.Module):
       inputs: channels of the image.
       channels: C, oscillators at every pixel.
       width: channels between the convolutions.
-      dt: length of a time step, fixed.
+      dt: length of a time step, fixed, in (0, 1).
       conv: implementation of the convolutions, see `modules.conv.conv`.
+      param_dtype: type of the weights.
+      dtype: type of inputs, states and arithmetic; None: that of the weights.
       rngs: draws the convolutions, see `modules.pixels.PixelConv`.
     """
 
@@ -43,14 +47,20 @@ class WaveSheet(nnx.Module):
         width: int,
         dt: float,
         conv: str,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
+        if not 0.0 < dt < 1.0:
+            raise UserError(f"dt={dt:g} of a wave sheet must be between 0 and 1")
+        types = {"param_dtype": param_dtype, "dtype": dtype}
+
         def stack(layers: int) -> ConvStack:
             sizes = [inputs, *[width] * (layers - 1), channels]
-            return ConvStack(sizes, implementation=conv, rngs=rngs)
+            return ConvStack(sizes, implementation=conv, **types, rngs=rngs)
 
         self.gamma, self.alpha, self.x = stack(3), stack(3), stack(4)
-        self.coupling = nnx.Param(jnp.asarray(layouts.laplacian(channels)))
+        self.coupling = nnx.Param(jnp.asarray(layouts.laplacian(channels), param_dtype))
         self.channels = channels
         self.dt = dt
 
@@ -64,7 +74,8 @@ class WaveSheet(nnx.Module):
 
     def step(self, layout: Layout, scene: SheetScene, state: SheetState) -> SheetState:
         """One time step of fields in `layout`."""
-        return sheet.sheet_step(layout, self.coupling[...], scene, state, self.dt)
+        coupling = jnp.asarray(self.coupling[...], state.x.dtype)
+        return sheet.sheet_step(layout, coupling, scene, state, self.dt)
 
     def read(self, state: SheetState) -> jax.Array:
         """The field of which the time series is read: positions."""
@@ -84,19 +95,31 @@ class ConvLSTM(nnx.Module):
       channels: C, of u, h and c.
       width: channels between the convolutions.
       conv: implementation of the convolutions, see `modules.conv.conv`.
+      param_dtype: type of the weights.
+      dtype: type of inputs, states and arithmetic; None: that of the weights.
       rngs: draws the weights, all as PyTorch does.
     """
 
     def __init__(
-        self, inputs: int, channels: int, *, width: int, conv: str, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        channels: int,
+        *,
+        width: int,
+        conv: str,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
     ) -> None:
+        types = {"param_dtype": param_dtype, "dtype": dtype}
+
         def stack(layers: int) -> ConvStack:
             sizes = [inputs, *[width] * (layers - 1), channels]
-            return ConvStack(sizes, implementation=conv, rngs=rngs)
+            return ConvStack(sizes, implementation=conv, **types, rngs=rngs)
 
         self.u, self.h, self.c = stack(4), stack(3), stack(3)
-        self.gates = PixelConv(2 * channels, 4 * channels, rngs=rngs)
-        self.output = PixelMLP([channels, 2 * channels, channels], rngs=rngs)
+        self.gates = PixelConv(2 * channels, 4 * channels, **types, rngs=rngs)
+        self.output = PixelMLP([channels, 2 * channels, channels], **types, rngs=rngs)
         self.channels = channels
 
     def encode(self, images: jax.Array) -> tuple[tuple[()], GatedState]:
@@ -106,10 +129,12 @@ class ConvLSTM(nnx.Module):
 
     def step(self, layout: Layout, scene: Any, state: GatedState) -> GatedState:
         """One time step of fields in `layout`."""
-        layers = tuple(
-            (layer.kernel[...], layer.bias[...]) for layer in self.output.layers
+        gates, *layers = (
+            (layer.kernel[...], layer.bias[...])
+            for layer in (self.gates, *self.output.layers)
         )
-        weights = GatedWeights(self.gates.kernel[...], self.gates.bias[...], layers)
+        weights = GatedWeights(*gates, tuple(layers))
+        weights = jax.tree.map(lambda w: jnp.asarray(w, state.u.dtype), weights)
         return sheet.gated_step(layout, weights, state)
 
     def read(self, state: GatedState) -> jax.Array:

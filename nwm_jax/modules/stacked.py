@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.modules.gated import GRUCell, LSTMCell, VanillaCell, VectorCell
@@ -27,6 +28,8 @@ class StackedCell(VectorCell):
       kind: "vanilla" (ReLU), "lstm" or "gru", see `core.gated`.
       inputs: F, length of an input.
       widths: units of every layer; the last is the length of the output.
+      param_dtype: type of the weights.
+      dtype: type of states and arithmetic; None: that of the weights.
       rngs: draws the weights.
 
     Raises:
@@ -34,7 +37,14 @@ class StackedCell(VectorCell):
     """
 
     def __init__(
-        self, kind: str, inputs: int, widths: tuple[int, ...], *, rngs: nnx.Rngs
+        self,
+        kind: str,
+        inputs: int,
+        widths: tuple[int, ...],
+        *,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
     ) -> None:
         if kind not in KINDS:
             raise unknown("kind of cell", kind, KINDS)
@@ -45,8 +55,9 @@ class StackedCell(VectorCell):
             )
         self.inputs = inputs
         self.widths = tuple(widths)
+        types = {"param_dtype": param_dtype, "dtype": dtype}
         self.layers = nnx.List(
-            KINDS[kind](lower, upper, rngs=rngs)
+            KINDS[kind](lower, upper, **types, rngs=rngs)
             for lower, upper in itertools.pairwise((inputs, *widths))
         )
 
@@ -59,6 +70,11 @@ class StackedCell(VectorCell):
     def output_shape(self) -> tuple[int, ...]:
         """Shape of one output without batch and time."""
         return self.widths[-1:]
+
+    @property
+    def state_dtype(self) -> jnp.dtype:
+        """Type of states, and of the inputs once they are inside."""
+        return self.layers[0].state_dtype
 
     @property
     def state_size(self) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.core import readouts
 from nwm_jax.core.layouts import Layout
@@ -17,15 +18,23 @@ class TimeReadout(nnx.Module):
     Args:
       name: one of `core.readouts.READOUTS`.
       num_steps: T, length of the series.
+      param_dtype: type of V.
       rngs: draws V of "linear", uniform in ±1/sqrt(T).
     """
 
-    def __init__(self, name: str, num_steps: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        name: str,
+        num_steps: int,
+        *,
+        param_dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ) -> None:
         self.name = name
         self.num_steps = num_steps
         if name == "linear":
             self.basis = nnx.Param(
-                readouts.uniform_basis(rngs.params(), num_steps),
+                readouts.uniform_basis(rngs.params(), num_steps, param_dtype),
             )
 
     def gather(

@@ -5,15 +5,16 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.core import coupling, oscillator
 from nwm_jax.core.elbo import standardise
 from nwm_jax.core.oscillator import (
-    DEFAULT_DT,
     OscillatorHParams,
     OscillatorParams,
     OscillatorState,
 )
+from nwm_jax.core.oscillator_hparams import DEFAULT_DT
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.modules.cells import OscillatorCell
 
@@ -41,6 +42,8 @@ class TopographicCell(OscillatorCell):
       dt: first step size, in (0, 1).
       kernel_fill: first taps of "nwm2d"; 0: 1/(H W).
       conv: implementation of the couplings, see `core.coupling.couple`.
+      param_dtype: type of the weights.
+      dtype: type of states and arithmetic; None: that of the weights.
 
     Raises:
       UserError: an unknown kind, or sizes that do not fit together.
@@ -59,6 +62,8 @@ class TopographicCell(OscillatorCell):
         dt: float = DEFAULT_DT,
         kernel_fill: float = 0.0,
         conv: str = "auto",
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
     ) -> None:
         if kind not in KINDS:
             raise unknown("kind of cell", kind, KINDS)
@@ -70,23 +75,31 @@ class TopographicCell(OscillatorCell):
         self.kind = kind
         self.conv = conv
         self.hparams = OscillatorHParams(
-            KINDS[kind], grid, kernel_size=kernel_size, dt=dt
+            KINDS[kind],
+            grid,
+            kernel_size=kernel_size,
+            kernel_fill=kernel_fill,
+            dt=dt,
         )
+        self.dtype = dtype
         shape = self.hparams.field_shape
-        for name in ("coupling_x", "coupling_v", "forcing"):
-            if kind == "nwm2d":
-                kernel = (*self.hparams.kernel_shape, 1, 1)
-                value = jnp.full(kernel, kernel_fill or 1.0 / (grid[0] * grid[1]))
-            else:
-                value = jnp.ones(())
-            setattr(self, name, nnx.Param(value))
-        self.bias = nnx.Param(jnp.zeros(shape if kind == "nwm2d" else shape[1:]))
+        kernel, fill = (), 1.0
+        if kind == "nwm2d":
+            kernel = (*self.hparams.kernel_shape, 1, 1)
+            fill = kernel_fill or 1.0 / (grid[0] * grid[1])
+        kernels = {
+            name: jnp.full(kernel, fill, param_dtype)
+            for name in ("coupling_x", "coupling_v", "forcing")
+        }
         raw = {"gamma": self.hparams.gamma, "alpha": self.hparams.alpha}
         raw["dt"] = math.log(dt / (1.0 - dt))
-        for name, value in raw.items():
-            setattr(self, name, nnx.Param(jnp.float32(value)))
-        self.norm_scale = nnx.Param(jnp.ones(shape)) if state_norm else None
-        self.norm_bias = nnx.Param(jnp.zeros(shape)) if state_norm else None
+        bias = jnp.zeros(shape if kind == "nwm2d" else shape[1:], param_dtype)
+        scalars = {name: jnp.asarray(value, param_dtype) for name, value in raw.items()}
+        self._store(OscillatorParams(bias=bias, **kernels, **scalars))
+        norm = {"norm_scale": jnp.ones, "norm_bias": jnp.zeros}
+        for name, fill in norm.items():
+            weight = nnx.Param(fill(shape, param_dtype)) if state_norm else None
+            setattr(self, name, weight)
 
     @property
     def params(self) -> OscillatorParams:
@@ -94,7 +107,7 @@ class TopographicCell(OscillatorCell):
         params = self._load(OscillatorParams)
         if self.kind == "nwm2d":
             return params
-        next_one = jnp.array([0.0, 0.0, 1.0]).reshape(3, 1, 1)
+        next_one = jnp.array([0.0, 0.0, 1.0], params.bias.dtype).reshape(3, 1, 1)
         return params._replace(
             coupling_x=params.coupling_x * next_one,
             coupling_v=params.coupling_v * next_one,
@@ -104,6 +117,7 @@ class TopographicCell(OscillatorCell):
     def drive(self, inputs: jax.Array) -> jax.Array:
         """The inputs' part of the force, ``[..., H, W, 1]`` both."""
         params, topology = self.params, self.hparams.topology
+        inputs = jnp.asarray(inputs, self.state_dtype)
         forced = coupling.couple(topology, inputs, params.forcing, self.conv)
         return forced + params.bias
 
@@ -119,5 +133,9 @@ class TopographicCell(OscillatorCell):
         """
         x, v = oscillator.step(self.hparams, self.params, state, drive, self.conv)
         if self.norm_scale is not None:
-            x = standardise(x, 3) * self.norm_scale[...] + self.norm_bias[...]
+            scale, bias = (
+                jnp.asarray(weight[...], x.dtype)
+                for weight in (self.norm_scale, self.norm_bias)
+            )
+            x = standardise(x, 3) * scale + bias
         return OscillatorState(x, v)

@@ -14,6 +14,7 @@ struct Images {
   Size n, h, w, c;
   Size size() const { return h * w * c; }
   T* image(Size i) const { return data + i * size(); }
+  Images only(Size i) const { return {image(i), 1, h, w, c}; }
   bool empty() const { return n * size() == 0; }
 };
 
@@ -46,8 +47,9 @@ struct Ending {
   }
 };
 
-// Channels in panels of at most 64, the last one filled up with zeros: what is
-// multiplied with a part of a panel can stay in the cache.
+// Channels in panels of at most 64, the last one filled up with zeros, to a whole vector
+// where that is more than half full: what is multiplied with a part of a panel can stay
+// in the cache.
 template <class T>
 struct Panels {
   static constexpr Size kMost = 64;
@@ -55,8 +57,11 @@ struct Panels {
   Size number() const { return ceil_div(channels, kMost); }
   Size first(Size panel) const { return panel * kMost; }
   Size used(Size panel) const { return std::min(kMost, channels - first(panel)); }
-  Size width(Size panel) const { return round_up(used(panel), 16 / sizeof(T)); }
-  Size total() const { return round_up(channels, 16 / sizeof(T)); }
+  Size width(Size panel) const {
+    const Size all = used(panel), vector = cpu<T>.width;
+    return round_up(all, 2 * (all % vector) > vector ? vector : 16 / sizeof(T));
+  }
+  Size total() const { return first(number() - 1) + width(number() - 1); }
 };
 
 // So many rows of a panel stay in the cache.
@@ -73,12 +78,13 @@ void widen(const T* from, Size step, Size used, Size width, Size rows, T* to) {
 }
 
 // An image becomes one of height x width pixels, with low[0] rows and low[1] columns of
-// zeros before it.
+// zeros before it. Returns whether no number of it is NaN or infinite.
 template <class T>
-void pad(const Images<const T>& x, Size n, const Size low[2], Size height, Size width,
+bool pad(const Images<const T>& x, Size n, const Size low[2], Size height, Size width,
          T* to) {
   const Size from = std::clamp<Size>(low[1], 0, width);
   const Size end = std::clamp<Size>(low[1] + x.w, from, width);
+  bool finite = true;
   for (Size r = 0; r < height; ++r, to += width * x.c) {
     if (r < low[0] || r >= low[0] + x.h) {
       std::fill(to, to + width * x.c, T(0));
@@ -86,9 +92,10 @@ void pad(const Images<const T>& x, Size n, const Size low[2], Size height, Size 
     }
     const T* row = x.image(n) + ((r - low[0]) * x.w - low[1]) * x.c;
     std::fill(to, to + from * x.c, T(0));
-    std::copy(row + from * x.c, row + end * x.c, to + from * x.c);
+    finite &= cpu<T>.copy(row + from * x.c, (end - from) * x.c, to + from * x.c);
     std::fill(to + end * x.c, to + width * x.c, T(0));
   }
+  return finite;
 }
 
 // Images are summed in so many shares, each by itself: the same number on every
@@ -103,31 +110,21 @@ void add_shares(T* sums, Size shares, Size size) {
     for (Size i = 0; i < size; ++i) sums[i] += sums[share * size + i];
 }
 
-// Adds the pixels of an image to `total`: those of a row first, which rounds less.
-template <class T>
-void add_pixels(const T* image, Size height, Size width, Size channels, T* total) {
-  T* sum = workspace<T>(3, channels);
-  for (Size i = 0; i < height; ++i) {
-    std::fill(sum, sum + channels, T(0));
-    for (Size j = 0; j < width; ++j, image += channels)
-      for (Size c = 0; c < channels; ++c) sum[c] += image[c];
-    for (Size c = 0; c < channels; ++c) total[c] += sum[c];
-  }
-}
-
-// The sum of all pixels: [c].
+// The sum of all pixels: [c]. First rows are added as they are, then their pixels.
 template <class T>
 void sum_pixels(xla::ffi::ThreadPool& pool, const Images<const T>& x, T* total) {
-  const Size shares = number_of_shares(1, x.n);
-  Array<T> sums(shares * x.c);
-  parallel(pool, shares, [&](Size share) {
-    T* sum = sums.data() + share * x.c;
-    std::fill(sum, sum + x.c, T(0));
-    for (Size n = share * x.n / shares; n < (share + 1) * x.n / shares; ++n)
-      add_pixels(x.image(n), x.h, x.w, x.c, sum);
+  const Size shares = number_of_shares(1, x.n), row = x.w * x.c;
+  Array<T> sums(shares * row);
+  parallel<T>(pool, shares, {}, [&](Size share, T* const*) {
+    T* sum = sums.data() + share * row;
+    std::fill(sum, sum + row, T(0));
+    const T* end = x.image((share + 1) * x.n / shares);
+    for (const T* from = x.image(share * x.n / shares); from < end; from += row)
+      for (Size i = 0; i < row; ++i) sum[i] += from[i];
   });
-  add_shares(sums.data(), shares, x.c);
-  std::copy_n(sums.data(), x.c, total);
+  add_shares(sums.data(), shares, row);
+  std::fill(total, total + x.c, T(0));
+  for (Size i = 0; i < row; ++i) total[i % x.c] += sums.data()[i];
 }
 
 #endif  // NWM_JAX_NATIVE_ARRAYS_H_

@@ -4,14 +4,18 @@
 #define NWM_JAX_NATIVE_CPU_H_
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <new>
 #include <thread>
+#include <type_traits>
 
 #include "xla/ffi/api/ffi.h"
 
@@ -37,7 +41,9 @@ struct Transforms {
 // What products.h gives for each kind of CPU.
 template <class T>
 struct Functions {
+  Size width;  // numbers in a vector
   void (*product)(const T*, const T*, T*, const Steps&, Size, Size);
+  bool (*copy)(const T*, Size, T*);
   void (*activate)(const T*, Size, Size, const T*, T, Size, T*, Size);
   void (*pull_back)(const T*, Size, Size, T, Size, T*, Size);
   void (*give_back)(const T*, const T*, const T*, const T*, const T*, Size, T*);
@@ -78,40 +84,51 @@ namespace any {
 #undef MOST
 }  // namespace any
 
-template <class T>
-Functions<T> of_this_cpu() {
+// The kinds of CPUs, the best last.
+enum class Isa { kAny, kAvx2, kAvx512 };
+
+inline bool supports(Isa isa) {
 #if defined(__x86_64__) && defined(__GNUC__)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f")) return avx512::functions<T>;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return avx2::functions<T>;
+  if (isa == Isa::kAvx512) return __builtin_cpu_supports("avx512f");
+  if (isa == Isa::kAvx2)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+  return isa == Isa::kAny;
+}
+
+inline Isa best_isa() {
+  return supports(Isa::kAvx512) ? Isa::kAvx512
+         : supports(Isa::kAvx2) ? Isa::kAvx2
+                                : Isa::kAny;
+}
+
+template <class T>
+const Functions<T>& functions_of(Isa isa) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  if (isa == Isa::kAvx512) return avx512::functions<T>;
+  if (isa == Isa::kAvx2) return avx2::functions<T>;
 #endif
   return any::functions<T>;
 }
 
+// Changed by nwm_use alone.
 template <class T>
-const Functions<T> cpu = of_this_cpu<T>();
+Functions<T> cpu = functions_of<T>(best_isa());
 
 inline Size ceil_div(Size n, Size by) { return (n + by - 1) / by; }
 inline Size round_up(Size n, Size to) { return ceil_div(n, to) * to; }
 
-// Numbers that begin with a line of the cache, and have no values yet.
+// Numbers that begin with a line of the cache, and have no values yet. Throws
+// std::bad_alloc: to be made where no helper runs.
 template <class T>
 class Array {
  public:
-  Array() = default;
-  explicit Array(Size size) { resize(size); }
-
-  T* resize(Size size) {
-    if (size > size_) {
-      data_.reset(
-          static_cast<T*>(std::aligned_alloc(64, round_up(size * sizeof(T), 64))));
-      if (!data_) throw std::bad_alloc();
-      size_ = size;
-    }
-    return data();
+  explicit Array(Size size) {
+    const Size bytes = round_up(std::max<Size>(1, size) * sizeof(T), 64);
+    data_.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
+    if (!data_) throw std::bad_alloc();
   }
-
   T* data() const { return data_.get(); }
 
  private:
@@ -119,29 +136,49 @@ class Array {
     void operator()(T* data) const { std::free(data); }
   };
   std::unique_ptr<T, Free> data_;
-  Size size_ = 0;
 };
 
-// Memory of this thread, kept from call to call: each `use` is an array.
-template <class T>
-T* workspace(int use, Size size) {
-  static thread_local Array<T> arrays[4];
-  return arrays[use].resize(size);
-}
-
-// Calls f(0), ..., f(tasks - 1) on the threads of XLA and this one.
-template <class F>
-void parallel(xla::ffi::ThreadPool& pool, Size tasks, const F& f) {
+// Calls f(task, arrays) with tasks 0, ..., tasks - 1 on the threads of XLA and this
+// one: `arrays` are for this task alone, of those sizes, and have no values yet.
+//
+// Their memory is allocated before the first task and freed after the last. f must not
+// throw.
+template <class T, class F>
+void parallel(xla::ffi::ThreadPool& pool, Size tasks,
+              std::initializer_list<Size> sizes, const F& f) {
   struct Progress {
-    std::atomic<Size> next{0}, done{0};
+    std::atomic<Size> next{0}, done{0}, workers{0};
   };
+  constexpr Size kMost = 4;
+  std::array<Size, kMost> starts{};
+  Size total = 0, number = 0;
+  for (Size size : sizes) {
+    starts[number++] = total;
+    total += round_up(size, 64 / sizeof(T));
+  }
+  const Size workers =
+      std::clamp<Size>(pool.num_threads(), 1, std::max<Size>(1, tasks));
+  const Array<T> memory(workers * total);
   auto progress = std::make_shared<Progress>();
-  // A helper that starts when all is done finds no task, and never looks at f.
-  const std::function<void()> work = [progress, tasks, &f] {
-    for (Size i; (i = progress->next++) < tasks; ++progress->done) f(i);
+  // A helper that starts when all is done finds no task, and never looks at f or at
+  // anything else of this call.
+  const std::function<void()> work = [progress, tasks, total, starts, &memory, &f] {
+    Size i = progress->next++;
+    if (i >= tasks) return;
+    const Size worker = progress->workers++;
+    T* arrays[kMost];
+    for (Size n = 0; n < kMost; ++n)
+      arrays[n] = memory.data() + worker * total + starts[n];
+    do {
+      f(i, arrays);
+      ++progress->done;
+    } while ((i = progress->next++) < tasks);
   };
-  const Size helpers = std::min<Size>(pool.num_threads(), tasks) - 1;
-  for (Size i = 0; i < helpers; ++i) pool.Schedule(std::function<void()>(work));
+  try {
+    for (Size i = 1; i < workers; ++i) pool.Schedule(std::function<void()>(work));
+  } catch (const std::bad_alloc&) {
+    // Those that have started and this thread are enough.
+  }
   work();
   while (progress->done < tasks) std::this_thread::yield();
 }

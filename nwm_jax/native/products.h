@@ -25,7 +25,7 @@ TARGET static inline void store(void* to, V v) {
 }
 
 constexpr int rows_at_once(int vectors) {
-  return vectors == 1 ? 12 : vectors == 2 && MOST > 2 ? 12 : vectors == 3 ? 8 : 6;
+  return vectors == 1 ? (MOST > 2 ? 16 : 12) : vectors == 2 && MOST > 2 ? 12 : vectors == 3 ? 8 : 6;
 }
 
 // ROWS rows and COLUMNS vectors of c, which stay in registers.
@@ -39,20 +39,31 @@ TARGET static void tile(const T* a, const T* b, T* c, const Steps& s) {
 #pragma GCC unroll 4
     for (int n = 0; n < COLUMNS; ++n)
       sum[m][n] = s.add ? load<V>(c + m * s.c_row + n * WIDTH) : V{};
+  // Every fourth row has a pointer of its own, which the compiler must not derive from
+  // the first: as many offsets as rows would not fit the registers.
+  constexpr int FOURTHS = (ROWS + 3) / 4;
+  const Size row = s.a_row;
   for (Size i = 0; i < s.count[0]; ++i)
     for (Size j = 0; j < s.count[1]; ++j) {
-      const T* from = a + i * s.a[0] + j * s.a[1];
+      const T* from[FOURTHS];
       const T* by = b + i * s.b[0] + j * s.b[1];
-      for (Size k = 0; k < s.depth; ++k, from += s.a_step, by += s.b_step) {
+#pragma GCC unroll 4
+      for (int m = 0; m < FOURTHS; ++m) {
+        from[m] = a + i * s.a[0] + j * s.a[1] + 4 * m * row;
+        asm("" : "+r"(from[m]));
+      }
+      for (Size k = 0; k < s.depth; ++k, by += s.b_step) {
         V right[COLUMNS];
 #pragma GCC unroll 4
         for (int n = 0; n < COLUMNS; ++n) right[n] = load<V>(by + n * WIDTH);
 #pragma GCC unroll 16
         for (int m = 0; m < ROWS; ++m) {
-          const V left = from[m * s.a_row] - V{};
+          const V left = from[m / 4][m % 4 * row] - V{};
 #pragma GCC unroll 4
           for (int n = 0; n < COLUMNS; ++n) sum[m][n] += left * right[n];
         }
+#pragma GCC unroll 4
+        for (int m = 0; m < FOURTHS; ++m) from[m] += s.a_step;
       }
     }
 #pragma GCC unroll 16
@@ -320,20 +331,42 @@ TARGET static void pull_back(const T* sum, Size wide, Size pixels, T slope, Size
                   NAME##_of<V>(from + c, line, channels, tiles, to + c, place))       \
   }
 
-TRANSFORM(image_transform) TRANSFORM(cotangent_transform) TRANSFORM(product_transform)
-    TRANSFORM(small_image_transform) TRANSFORM(small_cotangent_transform)
-        TRANSFORM(small_product_transform)
+TRANSFORM(image_transform)
+TRANSFORM(cotangent_transform)
+TRANSFORM(product_transform)
+TRANSFORM(small_image_transform)
+TRANSFORM(small_cotangent_transform)
+TRANSFORM(small_product_transform)
 
 #undef TRANSFORM
 #undef OVER_CHANNELS
 
-            template <class T>
-            constexpr Functions<T> functions = {
-              product<T>,
-              activate<T>,
-              pull_back<T>,
-              give_back<T>,
-              {image_transform<T>, cotangent_transform<T>, product_transform<T>},
-              {small_image_transform<T>, small_cotangent_transform<T>,
-               small_product_transform<T>}
-            };
+// Copies numbers; returns whether none of them is NaN or infinite.
+template <class T>
+TARGET static bool copy(const T* __restrict from, Size size, T* __restrict to) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  constexpr Bits kExponent = sizeof(T) == 4 ? 0x7f800000 : 0x7ff0000000000000;
+  Bits wild = 0;
+  for (Size i = 0; i < size; ++i) {
+    Bits bits;
+    std::memcpy(&bits, from + i, sizeof(T));
+    wild |= (bits & kExponent) == kExponent;
+    std::memcpy(to + i, &bits, sizeof(T));
+  }
+  return !wild;
+}
+
+// clang-format off
+template <class T>
+constexpr Functions<T> functions = {
+    BYTES / sizeof(T),
+    product<T>,
+    copy<T>,
+    activate<T>,
+    pull_back<T>,
+    give_back<T>,
+    {image_transform<T>, cotangent_transform<T>, product_transform<T>},
+    {small_image_transform<T>, small_cotangent_transform<T>,
+     small_product_transform<T>}
+};
+// clang-format on

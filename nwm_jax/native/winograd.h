@@ -98,13 +98,15 @@ void correlate_winograd(xla::ffi::ThreadPool& pool, const Images<const T>& x,
   const Size widest = std::min(Panels<T>::kMost, panels.total());
   const Array<T> taps(Scheme::kPlaces * size);
   kernel_transform<T, Scheme>(k, taps.data());
-  parallel(pool, ceil_div(x.n, tiling.group), [&](Size task) {
+  const std::initializer_list<Size> sizes = {
+      tiling.group * image, Scheme::kPlaces * place_size<T>(most, x.c),
+      Scheme::kPlaces * place_size<T>(most, widest), 4 * tiling.width * widest};
+  const Size tasks = ceil_div(x.n, tiling.group);
+  parallel<T>(pool, tasks, sizes, [&](Size task, T* const* arrays) {
+    T *const p = arrays[0], *const v = arrays[1], *const m = arrays[2];
+    T* const pixels = arrays[3];
     const Size begin = task * tiling.group,
                images = std::min(tiling.group, x.n - begin);
-    T* p = workspace<T>(0, tiling.group * image);
-    T* v = workspace<T>(1, Scheme::kPlaces * place_size<T>(most, x.c));
-    T* m = workspace<T>(2, Scheme::kPlaces * place_size<T>(most, widest));
-    T* pixels = workspace<T>(3, 4 * tiling.width * widest);
     for (Size n = 0; n < images; ++n)
       pad(x, begin + n, g.low, tiling.padded[0], tiling.padded[1], p + n * image);
     for (Size from = 0; from < images * tiling.height; from += tiling.strip) {
@@ -149,7 +151,14 @@ void kernel_gradient_winograd(xla::ffi::ThreadPool& pool, const Images<const T>&
   const Size shares = number_of_shares(panels.number(), x.n);
   const Size size = Scheme::kPlaces * x.c * panels.total(), most = tiling.most();
   const Array<T> sums(shares * size);
-  parallel(pool, shares * panels.number(), [&](Size task) {
+  const Size widest = panels.width(0);
+  const std::initializer_list<Size> sizes = {
+      tiling.group * image, Scheme::kPlaces * place_size<T>(most, x.c),
+      Scheme::kPlaces * place_size<T>(most, widest),
+      tiling.group * 4 * tiling.height * tiling.width * widest};
+  parallel<T>(pool, shares * panels.number(), sizes, [&](Size task, T* const* arrays) {
+    T *const p = arrays[0], *const v = arrays[1], *const m = arrays[2];
+    T* const q = arrays[3];
     const Size share = task / panels.number(), panel = task % panels.number();
     const Size wide = panels.width(panel);
     const Size near_line = 2 * tiling.width * wide,
@@ -159,10 +168,6 @@ void kernel_gradient_winograd(xla::ffi::ThreadPool& pool, const Images<const T>&
     const Size last = (share + 1) * x.n / shares;
     for (Size n = share * x.n / shares; n < last; n += tiling.group) {
       const Size images = std::min(tiling.group, last - n);
-      T* p = workspace<T>(0, tiling.group * image);
-      T* v = workspace<T>(1, Scheme::kPlaces * place_size<T>(most, x.c));
-      T* m = workspace<T>(2, Scheme::kPlaces * place_size<T>(most, wide));
-      T* q = workspace<T>(3, tiling.group * near);
       for (Size i = 0; i < images; ++i) {
         pad(x, n + i, geometry.low, tiling.padded[0], tiling.padded[1], p + i * image);
         if (g.h % 2 || g.w % 2) std::fill(q + i * near, q + (i + 1) * near, T(0));
@@ -223,14 +228,17 @@ void transpose_upsampled(xla::ffi::ThreadPool& pool, const Images<const T>& g,
   const Array<T> taps(Scheme::kPlaces * size), zeros(y.w * widest);
   kernel_transform<T, Scheme>(k, taps.data());
   std::fill_n(zeros.data(), y.w * widest, T(0));
-  parallel(pool, ceil_div(g.n, tiling.group), [&](Size task) {
+  const std::initializer_list<Size> sizes = {
+      Scheme::kPlaces * place_size<T>(most, g.c),
+      Scheme::kPlaces * place_size<T>(most, widest),
+      tiling.group * y.h * y.w * widest * 3, y.w * widest};
+  const Size tasks = ceil_div(g.n, tiling.group);
+  parallel<T>(pool, tasks, sizes, [&](Size task, T* const* arrays) {
+    T *const v = arrays[0], *const m = arrays[1];
+    T *const given = arrays[2], *const sum = arrays[3];  // given: 3 places of rows
     const Size begin = task * tiling.group,
                images = std::min(tiling.group, g.n - begin);
     const Size rows = images * y.h;
-    T* v = workspace<T>(0, Scheme::kPlaces * place_size<T>(most, g.c));
-    T* m = workspace<T>(1, Scheme::kPlaces * place_size<T>(most, widest));
-    T* given = workspace<T>(2, 3 * rows * y.w * widest);  // along columns, of 3 places
-    T* sum = workspace<T>(3, y.w * widest);
     for (Size panel = 0; panel < panels.number(); ++panel) {
       const Size wide = panels.width(panel), line = y.w * wide;
       for (Size from = 0; from < rows; from += tiling.strip) {

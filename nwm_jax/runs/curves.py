@@ -5,28 +5,40 @@ import pathlib
 from collections.abc import Sequence
 
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.segmentation import figures, table
 from nwm_jax.figures import compare
 from nwm_jax.runs import workdirs
 from nwm_jax.training import registry, writers
 
 
-def draw_boxes(patterns: Sequence[str], path: str | os.PathLike) -> pathlib.Path:
-    """Draws the foreground accuracy of segmentation runs, a box for every model.
+def draw_by(
+    kind: str, patterns: Sequence[str], path: str | os.PathLike
+) -> pathlib.Path:
+    """Draws a picture of several runs that their experiment defines.
 
     Args:
-      patterns: of their folders, see `workdirs.find`.
+      kind: a field of `registry.Experiment`: "boxes", a score of evaluated runs, a box
+        for every model over its seeds; "errors", the errors of runs against the steps
+        of their training, with published values as lines.
+      patterns: of the runs' folders, see `workdirs.find`.
       path: the PNG to write.
 
     Returns:
       `path`.
 
     Raises:
-      UserError: no evaluated run, runs of several datasets or protocols, or a path that
-        does not end in ".png".
+      UserError: no run of an experiment that draws such a picture, or what that finds
+        wrong.
     """
-    scores = table.by_model(workdirs.find(patterns))
-    return figures.draw_seeds(path, scores, label="foreground accuracy, test")
+    folders = workdirs.find(patterns)
+    drawing = [found for found in registry.experiments() if getattr(found, kind)]
+    for experiment in drawing:
+        mine = [f for f in folders if workdirs.task(f) in experiment.tasks]
+        if mine:
+            return registry.load(getattr(experiment, kind))(mine, path)
+    names = " or ".join(experiment.name for experiment in drawing)
+    raise UserError(
+        f"no run of {names} in {' '.join(patterns)}: only those have a picture of {kind}"
+    )
 
 
 def draw(patterns: Sequence[str], path: str | os.PathLike) -> pathlib.Path:

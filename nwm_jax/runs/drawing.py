@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nwm_jax.experiments.forecasting import vpt
 from nwm_jax.figures import curves
-from nwm_jax.runs import opened
+from nwm_jax.runs import opened, scores, workdirs
 from nwm_jax.training import writers
 
 
@@ -32,16 +31,17 @@ def draw(
     folder.mkdir(exist_ok=True)
     paths = run.task.figures(run.model, folder)
     title = run.config.name
-    scored = opened.read_scores(run.workdir)
+    scored = scores.read_scores(run.workdir)
     if "per_frame" in scored and scored["step"] != run.step:
         if say:
             say(
-                f"error.png is left out: {opened.EVALUATION} is of step "
+                f"error.png is left out: {scores.EVALUATION} is of step "
                 f"{scored['step']}, the figures are of step {run.step}; run "
                 f"python -m nwm_jax.evaluate with --which={run.step} first"
             )
     elif "per_frame" in scored:
-        first, errors = _error_curves(scored)
+        with workdirs.understood():
+            first, errors = _error_curves(scored)
         if any(np.nanmax(curve, initial=0) > 0 for curve in errors.values()):
             paths.append(
                 curves.draw_error(
@@ -49,7 +49,7 @@ def draw(
                     errors,
                     first_frame=first,
                     num_observed=run.model.num_observed,
-                    threshold=vpt.THRESHOLD if "vpt" in scored else None,
+                    threshold=run.task.threshold(scored),
                     title=title,
                 )
             )

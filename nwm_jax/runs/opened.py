@@ -6,6 +6,7 @@ A workdir is all that is needed: its `config.json` names the data and the model,
 
 import io
 import json
+import math
 import os
 import pathlib
 from collections.abc import Sequence
@@ -19,18 +20,18 @@ from ml_collections import ConfigDict
 from nwm_jax import files
 from nwm_jax.config import presets
 from nwm_jax.config.validate import validate
+from nwm_jax.core import oscillator
 from nwm_jax.data import render
 from nwm_jax.data.source import open_frames
-from nwm_jax.errors import UserError
-from nwm_jax.experiments.forecasting.long_clips import LongPredictionTime
+from nwm_jax.errors import UserError, reason
+from nwm_jax.models.compiled import check_shape
 from nwm_jax.modules import functional
+from nwm_jax.modules.cells import OscillatorCell
+from nwm_jax.runs import scores
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
-from nwm_jax.training.evaluation import Evaluation
 from nwm_jax.training.registry import build
 from nwm_jax.training.task import Counter, Task
-
-EVALUATION = "eval.json"
 
 
 class Run(NamedTuple):
@@ -63,7 +64,7 @@ def open_run(
       workdir: the folder of a run.
       which: "last", "best" (by the evaluations during training; the last if there were
         none), the step of a checkpoint (0: the weights before the first step), or None:
-        what the task has evaluated, `scored`.
+        what the task has evaluated, `Task.scored`.
       task: the run's task where it is already open.
       counter: called with what is being done, gives the progress(done, total) that is
         called while data is made.
@@ -77,7 +78,7 @@ def open_run(
     workdir = pathlib.Path(workdir)
     config = read_config(workdir)
     task = task or build(config, counter)
-    which = scored(task) if which is None else which
+    which = task.scored if which is None else which
     if which == 0:
         step, (params, state) = 0, states.untrained(task, config.seed)
     else:
@@ -88,12 +89,7 @@ def open_run(
 
 def which(text: str | None) -> str | int | None:
     """Reads "last", "best" or the number of a step, as a flag gives it."""
-    return int(text) if text and text.isdigit() else text
-
-
-def scored(task: Task) -> str:
-    """Which checkpoint of a task is evaluated: "last", or "best" if the task says so."""
-    return getattr(task, "scored", "last")
+    return int(text) if text and checkpoint.is_step(text) else text
 
 
 def read_config(workdir: str | os.PathLike) -> ConfigDict:
@@ -108,21 +104,41 @@ def read_config(workdir: str | os.PathLike) -> ConfigDict:
             f"{workdir} is not a workdir (it has no config.json): give the --workdir "
             "of a run of python -m nwm_jax.train"
         )
+    wrong = f"{path} does not hold the config of a run"
+    stored = files.check_fields(files.read_json(path), {"config": dict}, wrong)
+    # What has no task is no experiment.
+    files.check_fields(stored["config"], {"task": str}, wrong)
     try:
-        config = presets.from_dict(files.read_json(path)["config"])
-        config["task"]  # what has none is no experiment
-    except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{path} does not hold the config of a run") from None
-    validate(config)
-    return config
+        return validate(presets.from_dict(stored["config"]))
+    except UserError as error:
+        if not str(error).startswith("unknown "):
+            raise
+        raise UserError(
+            f"{error} (if a config file of yours defines it, pass that: --config=FILE, "
+            "or nwm_jax.load(..., config=FILE))"
+        ) from None
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:
+        raise UserError(f"{wrong} ({reason(error)})") from None
 
 
-def load(path: str | os.PathLike, which: str | int = "last") -> nnx.Module:
-    """Gives a trained model back.
+def load(
+    path: str | os.PathLike,
+    which: str | int = "last",
+    config: str | os.PathLike | None = None,
+) -> nnx.Module:
+    """Returns a trained model back.
 
     Args:
       path: a workdir.
       which: "last", "best" or the step of a checkpoint.
+      config: your own config file, if the run's cell, model, dataset or task is defined
+        there; it is run.
 
     Returns:
       The model, for example a `models.forecaster.Forecaster`.
@@ -130,6 +146,8 @@ def load(path: str | os.PathLike, which: str | int = "last") -> nnx.Module:
     Raises:
       UserError: not a workdir, or no such checkpoint.
     """
+    if config is not None:
+        presets.define(config)
     return open_run(path, which).model
 
 
@@ -139,7 +157,11 @@ def export(
     """Writes the weights of a run as one `.npz` for other programs.
 
     Every array has the path of its parameter as name ("decoder/convs/0/kernel");
-    "config.json" holds the resolved config and the step as UTF-8 bytes.
+    "config.json" holds as UTF-8 bytes the resolved "config", the "step", and under
+    "constants" the dt, gamma and alpha of every field of oscillators, by its path
+    ({"cell": {"dt": 0.125, ...}}). The arrays of that name, such as "cell/dt", are the
+    raw numbers that training moves: dt = sigmoid(raw), gamma = max(raw, 0),
+    alpha = max(raw, 0).
 
     Args:
       workdir: the folder of a run.
@@ -161,10 +183,20 @@ def export(
         "/".join(str(key.key) for key in keys[1:]): np.asarray(leaf)
         for keys, leaf in leaves
     }
-    told = json.dumps({"config": run.config.to_dict(), "step": run.step})
+    constants = {
+        "/".join(map(str, path)): {
+            name: np.asarray(value).tolist()
+            for name, value in oscillator.constants(cell.hparams, cell.params).items()
+        }
+        for path, cell in nnx.iter_modules(run.model)
+        if isinstance(cell, OscillatorCell)
+    }
+    content = {"config": run.config.to_dict(), "step": run.step, "constants": constants}
     buffer = io.BytesIO()
     np.savez(
-        buffer, **arrays, **{"config.json": np.frombuffer(told.encode(), np.uint8)}
+        buffer,
+        **arrays,
+        **{"config.json": np.frombuffer(json.dumps(content).encode(), np.uint8)},
     )
     return files.write_atomic(path, buffer.getvalue())
 
@@ -174,8 +206,9 @@ def evaluate(
     metrics: Sequence[str] = (),
     counter: Counter | None = None,
     data: str = "",
+    split: str = "test",
 ) -> dict[str, Any]:
-    """Scores a run on fixed sets of test examples and writes eval.json.
+    """Scores a run on fixed sets of examples and writes eval.json.
 
     What eval.json holds of this step already is kept beside what is computed. If there
     is nothing of this step, the task's own scores are computed too.
@@ -184,8 +217,10 @@ def evaluate(
       run: an opened run.
       metrics: which, for example ("mse", "vpt"); none: the usual ones of the task.
       counter: called with the name of each metric, gives its progress(done, total).
-      data: test trajectories for "vpt_long", which is computed in the place of
-        `metrics`; see `experiments.forecasting.long_clips`.
+      data: other data than the run's own, whose metrics are computed instead of
+        `metrics`; see `Task.evaluation_on`.
+      split: "test", or "valid", which training was followed on: its scores go to
+        eval_valid.json.
 
     Returns:
       What eval.json holds: "protocol", "step", "num_windows", ... and the summaries of
@@ -195,23 +230,23 @@ def evaluate(
     Raises:
       UserError: an unknown metric, or one that the data cannot give.
     """
+    path = run.workdir / scores.EVALUATION
+    if split == "valid":
+        path = run.workdir / scores.VALIDATION
+        if run.task.validation is None:
+            raise UserError(
+                f"the data of {run.config.name} has no split {split} of its own: "
+                f"{scores.EVALUATION} has all scores"
+            )
+        run = run._replace(task=run.task.validation)
     if data:
-        chosen = {"vpt_long": _long(run, data)}
+        chosen = run.task.evaluation_on(data)
     else:
         chosen = run.task.evaluations(metrics)
     _, params, state = functional.split(run.model)
-    report = {
-        "protocol": run.config.protocol,
-        "name": run.config.name,
-        "dataset": run.config.data.name,
-        "model": run.config.model.name,
-        "preset": run.config.preset,
-        "seed": run.config.seed,
-        "step": run.step,
-        "num_windows": run.task.num_eval,
-        "num_parameters": functional.count(params),
-    }
-    kept = mesh.on_primary(lambda: _scored(run, report))
+    report = scores.head(run.config, run.task, run.step, params)
+    report |= {"split": split} if split != "test" else {}
+    kept = mesh.on_primary(lambda: scores.kept(path, report))
     if not kept and run.task not in chosen.values():
         chosen = {run.config.task: run.task} | chosen
     for name, evaluation in chosen.items():
@@ -223,46 +258,17 @@ def evaluate(
             evaluation.eval_batch_size,
             progress=counter(name) if counter else None,
         )
-    report = _without_nan(report | kept)
+    report = scores.without_nan(report | kept)
+    report |= mesh.on_primary(lambda: scores.spent(run.workdir, run.step))
     if mesh.is_primary():
-        files.write_json(run.workdir / EVALUATION, report)
+        files.write_json(path, report)
     return report
-
-
-def _long(run: Run, data: str) -> Evaluation:
-    if run.config.task != "forecasting":
-        raise UserError(f"--data needs a forecaster; {run.workdir} holds none")
-    return LongPredictionTime(run.task, data)
-
-
-def read_scores(workdir: str | os.PathLike) -> dict[str, Any]:
-    """Reads what `evaluate` wrote.
-
-    Args:
-      workdir: the folder of a run.
-
-    Returns:
-      What eval.json holds; {} where it is missing, damaged or of something else.
-    """
-    try:
-        found = files.read_json(pathlib.Path(workdir) / EVALUATION)
-    except UserError:
-        return {}
-    whole = isinstance(found, dict) and {"protocol", "step"} <= found.keys()
-    return found if whole else {}
-
-
-def _scored(run: Run, head: dict[str, Any]) -> dict[str, Any]:
-    """The scores in eval.json, if they are of the same weights and windows."""
-    stored = read_scores(run.workdir)
-    same = all(stored.get(name) == value for name, value in head.items())
-    return {k: v for k, v in stored.items() if k not in head} if same else {}
 
 
 def forecast(
     run: Run, source: str | os.PathLike, target: str | os.PathLike, horizon: int
 ) -> pathlib.Path:
-    """Forecasts one's own clips from a file into a file.
+    """Forecasts your own clips from a file into a file.
 
     Of several processes only the first one works and writes. The model sees the last
     `num_observed` frames of every clip, as in its evaluation.
@@ -285,10 +291,7 @@ def forecast(
         raise UserError(f"a forecast is written to a file ending in .npy, not {target}")
     clips = open_frames(source, ranks=(4, 5))
     seen, shape = run.model.num_observed, run.task.source.image_shape
-    if clips.shape[-3:] != tuple(shape):
-        raise UserError(
-            f"{source} has images {clips.shape[-3:]}, the model takes {tuple(shape)}"
-        )
+    check_shape(clips.shape if clips.ndim == 5 else (1, *clips.shape), shape, source)
     if clips.shape[-4] < seen:
         raise UserError(
             f"{source} has {clips.shape[-4]} frames; the model observes {seen}"
@@ -296,11 +299,18 @@ def forecast(
     target = pathlib.Path(target)
     if not mesh.is_primary():
         return target
+    pixels = horizon * math.prod(shape)
+    num_clips = math.prod(clips.shape[:-4])
+    together = min(num_clips, run.config.eval.batch_size)
+    files.check_memory(
+        pixels * (4 * together + num_clips),
+        f"--horizon={horizon} for {num_clips} clips",
+        "forecast fewer frames, or fewer clips at a time",
+    )
     observed = clips[..., -seen:, :, :, :].reshape(-1, seen, *shape)
-    run_forward = jax.jit(lambda images: run.model.forecast(images, horizon))
     size = run.config.eval.batch_size
     parts = [
-        render.to_uint8(run_forward(render.from_uint8(observed[start : start + size])))
+        render.to_uint8(run.model.forecast(observed[start : start + size], horizon))
         for start in range(0, len(observed), size)
     ]
     means = np.concatenate([np.asarray(part) for part in parts])
@@ -308,12 +318,3 @@ def forecast(
     buffer = io.BytesIO()
     np.save(buffer, means)
     return files.write_atomic(target, buffer.getvalue())
-
-
-def _without_nan(value: Any) -> Any:
-    """Puts None in the place of numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -15,7 +15,7 @@ from nwm_jax.training import evaluating
 ERRORS = ("relative_mse/forecast", "loss", "mean_squared_error", "test/cross_entropy")
 #: Columns, by the names in "waves" of eval.json.
 COLUMNS = ("travelling_index", "coherence", "wave_number", "frequency", "speed")
-_FEWEST = 4  # runs of which a rank correlation is told
+_FEWEST = 4  # runs that a rank correlation needs
 
 
 class Entry(NamedTuple):
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 
 def collect(folders: Sequence[pathlib.Path]) -> tuple[list[Entry], list[str]]:
-    """Reads workdirs; those without wave statistics are told of, a line each.
+    """Reads workdirs; a line for each without wave statistics.
 
     Raises:
       UserError: none has them.
@@ -90,7 +90,7 @@ def read(folder: pathlib.Path) -> Entry:
 
 
 def _model(model: Mapping[str, Any]) -> str:
-    alone = model["name"] != "uncoupled" and model.get("kernel_size") == 1
+    alone = model.get("kernel_size") == 1
     return f"{model['name']}, uncoupled" if alone else str(model["name"])
 
 

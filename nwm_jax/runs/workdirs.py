@@ -8,13 +8,13 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from nwm_jax import files
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, reason
 
 Entry = TypeVar("Entry")
 
 
 def find(patterns: Sequence[str]) -> list[pathlib.Path]:
-    """Gives the folders that patterns match, in the order of their names.
+    """Returns the folders that patterns match, in the order of their names.
 
     Args:
       patterns: as a shell has them, such as "runs/*"; "**" stands for any folders.
@@ -26,21 +26,20 @@ def find(patterns: Sequence[str]) -> list[pathlib.Path]:
 
 
 def read(folder: pathlib.Path) -> dict[str, Any]:
-    """Gives the config of a workdir as it is stored.
+    """Returns the config of a workdir as it is stored.
 
     Raises:
       UserError: it is not a workdir, or its config.json is damaged.
     """
     if not (folder / "config.json").exists():
         raise UserError("not a workdir (it has no config.json)")
-    config = files.read_json(folder / "config.json")
-    if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
-        raise UserError("its config.json is not that of a run")
-    return config["config"]
+    found = files.read_json(folder / "config.json")
+    wrong = "its config.json is not that of a run"
+    return files.check_fields(found, {"config": dict}, wrong)["config"]
 
 
 def scores(folder: pathlib.Path) -> dict[str, Any]:
-    """Gives the evaluation of a workdir as it is stored.
+    """Returns the evaluation of a workdir as it is stored.
 
     Raises:
       UserError: it has not been evaluated, or its eval.json is damaged.
@@ -48,33 +47,52 @@ def scores(folder: pathlib.Path) -> dict[str, Any]:
     if not (folder / "eval.json").exists():
         raise UserError("not evaluated (it has no eval.json)")
     found = files.read_json(folder / "eval.json")
-    if not isinstance(found, dict):
-        raise UserError("its eval.json is not that of a run")
-    return found
+    return files.check_fields(found, {}, "its eval.json is not that of a run")
 
 
 def task(folder: pathlib.Path) -> str:
-    """Gives the name of the task of a workdir; empty if it is not one."""
+    """Returns the name of the task of a workdir; empty if it is not one."""
     try:
         return str(read(folder).get("task", ""))
     except (UserError, OSError):
         return ""
 
 
+def nothing(notes: Sequence[str] = (), patterns: Sequence[str] = ()) -> UserError:
+    """Returns the error that no folder holds an evaluated run.
+
+    Args:
+      notes: what was wrong with each of them.
+      patterns: what should have matched, where nothing did.
+    """
+    where = f" in {' '.join(patterns)}" if patterns else ""
+    why = f" ({'; '.join(notes)})" if notes else ""
+    return UserError(
+        f"no evaluated run{where}{why}: give the folders of python -m nwm_jax.train, "
+        "such as --runs='runs/*'"
+    )
+
+
 @contextlib.contextmanager
 def understood() -> Iterator[None]:
-    """Tells in one line that a field of config.json or eval.json is not a run's.
+    """Raises in one line where a field of config.json or eval.json is not a run's.
 
     Raises:
-      UserError: in the place of what reading such a field raises.
+      UserError: instead of what reading such a field raises.
     """
     try:
         yield
     except UserError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:
         raise UserError(
-            f"its config.json or eval.json is not that of a run ({error!r})"
+            f"its config.json or eval.json is not that of a run ({reason(error)})"
         ) from None
 
 

@@ -3,7 +3,9 @@
 With --compare also the plain formulation (XLA's convolution and its automatic
 gradient, everything else equal) in turn with it: both must give the same loss and
 gradients, to 1e-5 in the norm of every array or to what single precision costs the plain
-one, or the exit code is 1 and they are named.
+one, or the exit code is 1 and they are named. On CPUs a third one, the fallback, is what
+runs where the compiled convolutions are missing: the plain formulation with the options
+of `modules.fallback`.
 
 Operations are those of the plain formulation's loss and gradient without
 rematerialisation, so that a program that computes something twice gains nothing by it.
@@ -19,8 +21,8 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from nwm_jax.errors import UserError
-from nwm_jax.modules import functional
-from nwm_jax.shell import cli, screen
+from nwm_jax.modules import fallback, functional
+from nwm_jax.shell import cli, memory, screen
 from nwm_jax.shell import machine as measure
 from nwm_jax.training import dispatch, flops, optimizer
 from nwm_jax.training import mesh as meshes
@@ -29,6 +31,7 @@ from nwm_jax.training.registry import build
 from nwm_jax.training.task import Task
 
 TOLERANCE = 1e-5
+OTHERS = ("plain", "fallback")
 
 # Times the rounding error of the plain formulation: two sums of the same numbers in
 # another order differ by about as much.
@@ -57,6 +60,7 @@ JSON = flags.DEFINE_bool(
 def main(argv: list[str]) -> int:
     """Runs the command; 1 if the two formulations do not agree."""
     del argv
+    memory.keep_freed()
     result = run(
         CONFIG.value,
         REPEATS.value,
@@ -88,8 +92,9 @@ def run(
       of the compiled step beside its arguments and results, per device; None where
       XLA does not tell), "compile_s" (nothing read from the cache), "device" and what the
       numbers depend on. With `compare` also "plain_step_ms", "plain_temp_mb",
-      "plain_compile_s", "ratio" (plain over ours), "errors" (of the loss and, in the
-      norm, of every array of the gradient, relative, absolute where it is zero) and
+      "plain_compile_s", on a CPU the same of "fallback", "ratio" (plain over ours),
+      "errors" (of the loss and, in the norm, of every array of the gradient, relative,
+      absolute where it is zero) and
       "disagree", the names of those above `TOLERANCE`. The plain formulation loses up to
       five digits in single precision. So where the two differ by more than the tolerance
       it is computed again in double precision: the nearer one counts, and what single
@@ -102,11 +107,16 @@ def run(
     meshes.check_batch_size(config.batch_size, mesh)
     task = build(config, counter)
     ours = _Step(config, task, mesh)
-    plain = (
-        _Step(config, build(_changed(config, conv="xla")), mesh) if compare else None
-    )
+    others = {}
+    if compare:
+        plain = _changed(config, conv="xla")
+        others["plain"] = _Step(config, build(plain), mesh, options={})
+        if jax.default_backend() == "cpu":
+            others["fallback"] = _Step(
+                config, build(plain), mesh, options=fallback.OPTIONS
+            )
     for _ in range(repeats + 1):
-        for step in filter(None, (ours, plain)):
+        for step in (ours, *others.values()):
             step.go()
     frames = config.batch_size * task.units_per_example
     operations = _operations(config)
@@ -135,14 +145,16 @@ def run(
         "device": machine["device"],
         "machine": machine,
     }
-    if plain:
-        errors, rounding = _errors(config, task, plain.task)
-        plain_ms = plain.times("seconds")
+    for name, other in others.items():
         result |= {
-            "plain_step_ms": plain_ms.median,
-            "plain_temp_mb": plain.temp_mb,
-            "plain_compile_s": plain.compile_s,
-            "ratio": plain_ms.median / step_ms.median,
+            f"{name}_step_ms": other.times("seconds").median,
+            f"{name}_temp_mb": other.temp_mb,
+            f"{name}_compile_s": other.compile_s,
+        }
+    if compare:
+        errors, rounding = _errors(config, task, others["plain"].task)
+        result |= {
+            "ratio": result["plain_step_ms"] / step_ms.median,
             "errors": errors,
             "rounding": rounding,
             "disagree": [
@@ -164,7 +176,7 @@ def describe(result: dict[str, Any]) -> str:
     names = ("config", "protocol", "batch_size", "frames", "steps_per_dispatch")
     config, protocol, batch, frames, steps = (result[name] for name in names)
     share = result["gflops"] / result["matmul_gflops"]
-    told = {
+    shown = {
         "step": f"{result['step_ms']:.4g} ms ({result['step_ms_least']:.4g} to "
         f"{result['step_ms_most']:.4g}; processors {result['processor_ms']:.4g})",
         "batch, meanwhile": f"{result['batch_ms']:.4g} ms",
@@ -180,28 +192,42 @@ def describe(result: dict[str, Any]) -> str:
         limit = f"{TOLERANCE:g}"
         if errors[worst] > TOLERANCE:
             limit = "the rounding of the plain formulation"
-        told |= {
-            "plain step": f"{result['plain_step_ms']:.4g} ms, "
-            f"{memory('plain_temp_mb')}, compiled in {result['plain_compile_s']:.3g} s",
-            "ratio": f"{result['ratio']:.2f}",
+        others = [name for name in OTHERS if f"{name}_step_ms" in result]
+        for name in others:
+            shown[f"{name} step"] = (
+                f"{result[f'{name}_step_ms']:.4g} ms, {memory(f'{name}_temp_mb')}, "
+                f"compiled in {result[f'{name}_compile_s']:.3g} s"
+            )
+        ratios = [result[f"{name}_step_ms"] / result["step_ms"] for name in others]
+        shown |= {
+            "ratio": ", ".join(
+                f"{ratio:.2f} ({name})"
+                for name, ratio in zip(others, ratios, strict=True)
+            ),
             "loss, gradients": f"equal to {limit}: at most {errors[worst]:.2g} ({worst})",
         }
         if wrong:
             named = ", ".join(f"{name} {errors[name]:.2g}" for name in wrong)
-            told["loss, gradients"] = f"NOT equal to {TOLERANCE:g}: {named}"
+            shown["loss, gradients"] = f"NOT equal to {TOLERANCE:g}: {named}"
     lines = [measure.describe(result["machine"])]
     lines.append(
         f"{config} ({protocol}), batch {batch}, {frames:,} frames a step, {steps} "
         f"step{'s' * (steps > 1)} a dispatch"
     )
-    lines += [f"  {name:18s}{text}" for name, text in told.items()]
+    lines += [f"  {name:18s}{text}" for name, text in shown.items()]
     return "\n".join(lines)
 
 
 class _Step:
     """A compiled dispatch, and what calling it took."""
 
-    def __init__(self, config: ConfigDict, task: Task, mesh: jax.sharding.Mesh) -> None:
+    def __init__(
+        self,
+        config: ConfigDict,
+        task: Task,
+        mesh: jax.sharding.Mesh,
+        options: dict[str, str] | None = None,
+    ) -> None:
         self.task, self.mesh = task, mesh
         self.group = dispatch.group_size(config.steps_per_dispatch)
         self.rows = meshes.process_rows(config.batch_size, mesh)
@@ -213,7 +239,7 @@ class _Step:
         with measure.without_cache():
             self.compiled, self.compile_s, _ = measure.timed(
                 lambda: dispatch.compile_dispatch(
-                    task, transform, mesh, self.state, batches
+                    task, transform, mesh, self.state, batches, options
                 )
             )
         analysis = self.compiled.memory_analysis()

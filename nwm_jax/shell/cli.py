@@ -11,27 +11,40 @@
         cli.run(main, FLAGS)
 
 Whatever the user can mend ends with one line ``error: ...`` on stderr and exit code
-2; what is our mistake keeps its traceback.
+2; bugs keep their traceback.
 """
 
-import contextlib
 import errno
+import itertools
+import math
 import os
 import pathlib
 import re
 import sys
 import tempfile
-import textwrap
+import traceback
 from collections.abc import Callable, Sequence
 
 import jax
 from absl import flags
-from ml_collections import ConfigDict
 
-from nwm_jax.config import grammar, presets
+import nwm_jax.experiments  # noqa: F401 (registers them)
+from nwm_jax import files
+from nwm_jax.config import grammar
 from nwm_jax.config.validate import validate
-from nwm_jax.errors import UserError, nearest
-from nwm_jax.training import mesh
+from nwm_jax.errors import UserError, nearest, reason, shorten
+from nwm_jax.shell import usage
+from nwm_jax.shell.config_flags import (
+    config_flag,
+    define,
+    definitions_flag,
+    take_overrides,
+    takes_config,
+)
+from nwm_jax.shell.usage import is_from_absl
+from nwm_jax.training import mesh, peers, signals
+
+__all__ = ["config_flag", "define", "definitions_flag", "parse", "run"]
 
 # Errors of the machine, not of the program: no right to write, disk full, ...
 _MACHINE_ERRORS = (
@@ -50,46 +63,6 @@ _MACHINE_ERRORS = (
 _HELP = ("-h", "-help", "--help", "--helpfull", "--helpshort")
 
 
-class _ConfigParser(flags.ArgumentParser):
-    """Reads ``path/to/file.py:argument`` or ``name:argument``."""
-
-    def parse(self, argument: str | ConfigDict) -> ConfigDict:
-        if isinstance(argument, ConfigDict):
-            return argument
-        return presets.load(argument)
-
-    def flag_type(self) -> str:
-        return "config"
-
-
-def config_flag(
-    flag_values: flags.FlagValues = flags.FLAGS,
-    *,
-    required: bool = True,
-) -> flags.FlagHolder:
-    """Defines ``--config`` and with it every ``--config.field=value``.
-
-    Args:
-      flag_values: where to define it.
-      required: whether a missing ``--config`` is a mistake.
-
-    Returns:
-      The holder; within `main`, its `value` is the config with the overrides applied
-      and its ranges checked, or None.
-    """
-    return flags.DEFINE(
-        _ConfigParser(),
-        "config",
-        None,
-        "the experiment: file.py:preset,field=value,... or a name that comes with the "
-        "package, such as pendulum_nwm2d:laptop; set any field with "
-        "--config.field=value",
-        flag_values=flag_values,
-        serializer=flags.ArgumentSerializer(),
-        required=required,
-    )
-
-
 def run(
     main: Callable[[list[str]], int | None],
     flag_values: flags.FlagValues = flags.FLAGS,
@@ -100,8 +73,10 @@ def run(
     """Parses the command line, calls `main` and exits.
 
     Exit codes: 0 or what `main` returns; 2 after a mistake of the user (`UserError`
-    from anywhere, flags, config, no right to write, disk full), told in one line;
-    130 after Ctrl-C; 1 with a traceback after anything else.
+    from anywhere, flags, config, no right to write, disk full), printed in one line;
+    130 after Ctrl-C, 143 after SIGTERM and SIGUSR1, or what NWM_JAX_PREEMPTED_EXIT says
+    instead; 1 with a traceback after anything else. All processes of a run end with
+    the same code.
 
     Args:
       main: called with the program's name and what is not a flag.
@@ -114,9 +89,10 @@ def run(
     """
     argv = list(sys.argv if argv is None else argv)
     if any(argument in _HELP for argument in argv[1:]):
-        print(_help(main, flag_values, argv))
+        print(usage.text(main, flag_values, argv))
         raise SystemExit(0)
     try:
+        _check_exit_variable()
         rest = parse(argv, flag_values)
         if rest[1:] and not positional:
             raise UserError(
@@ -125,21 +101,54 @@ def run(
         _mark_global_flags_as_parsed()
         enable_compilation_cache()
         code = main(rest)
-    except UserError as error:
-        _fail(str(error), 2)
-    except flags.Error as error:
-        _fail(_flag_message(error, flag_values), 2)
+    except signals.Ended as ended:
+        peers.end(ended)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
-    except jax.errors.JaxRuntimeError as error:
-        if not mesh.is_lost_peer(error):
-            raise
-        _fail(str(mesh.lost_peer(error, "to go on")), 2)
-    except OSError as error:
-        if error.errno not in _MACHINE_ERRORS:
-            raise
-        _fail(f"{error.filename or 'writing'}: {error.strerror}", 2)
+    except Exception as error:
+        if number := signals.ending():
+            # Raised in a call of C++, `Ended` arrives as something else.
+            peers.end(signals.Ended(number))
+        line = _line(error, flag_values)
+        if line is None:
+            if not peers.several():
+                raise
+            traceback.print_exception(error)
+            first = (str(error).strip().splitlines() or [""])[0][:200]
+            peers.fail(f"{type(error).__name__}: {first}", 1)
+        _fail(line, 2)
     raise SystemExit(code)
+
+
+def _check_exit_variable() -> None:
+    code = os.environ.get(signals.EXIT_VARIABLE, "")
+    if code and not signals.is_exit_code(code):
+        raise UserError(
+            f"{signals.EXIT_VARIABLE}={code!r} is not an exit code: take 0 to 255"
+        )
+
+
+def _line(error: Exception, flag_values: flags.FlagValues) -> str | None:
+    """What the user can mend, in one line; None for a bug."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, flags.Error):
+        return _flag_message(error, flag_values)
+    if isinstance(error, jax.errors.JaxRuntimeError) and mesh.is_lost_peer(error):
+        return str(mesh.lost_peer(error, "to go on"))
+    if isinstance(error, MemoryError) or (
+        isinstance(error, jax.errors.JaxRuntimeError)
+        and "RESOURCE_EXHAUSTED" in str(error)
+    ):
+        return (
+            f"not enough memory ({reason(error)[:150]}): lower batch_size, or the sizes of "
+            "the data or the model"
+        )
+    if isinstance(error, OSError) and (
+        error.errno in _MACHINE_ERRORS or error.filename
+    ):
+        return f"{error.filename or 'writing'}: {error.strerror}"
+    return None
 
 
 def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
@@ -157,10 +166,13 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
       flags.Error: a mistake in another flag.
     """
     overrides = []
-    if "config" in flag_values:
-        argv, overrides = _take_overrides(argv)
+    if takes_config(flag_values):
+        argv, overrides = take_overrides(argv)
+    _check_flag_files(argv)
     rest = flag_values(argv)
-    config = flag_values["config"].value if "config" in flag_values else None
+    _refuse_empty(flag_values)
+    _check_numbers(argv, flag_values)
+    config = flag_values["config"].value if takes_config(flag_values) else None
     if overrides and config is None:
         raise UserError(f"--config.{overrides[0][0]} needs --config=... beside it")
     if config is not None:
@@ -169,6 +181,46 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
         if "task" not in config:
             raise UserError("the config has no field task: it is no experiment of ours")
     return rest
+
+
+def _check_flag_files(argv: Sequence[str]) -> None:
+    """Checks what ``--flagfile=path`` names, before absl waits for a pipe to speak."""
+    for argument in argv[1:]:
+        if match := re.match(r"--?flagfile=(.*)$", argument, re.DOTALL):
+            data = files.read_bytes(match[1])
+            try:
+                text = data.decode()
+            except UnicodeDecodeError:
+                text = "\0"
+            if "\0" in text:
+                raise UserError(f"--flagfile={match[1]} is not a text of flags")
+
+
+def _refuse_empty(flag_values: flags.FlagValues) -> None:
+    """Refuses ``--out=``, which is no file, and not that the flag was left out."""
+    for name in flag_values:
+        flag = flag_values[name]
+        if (
+            flag.present
+            and flag.value == ""
+            and isinstance(flag.default, (str, type(None)))
+        ):
+            raise UserError(f"--{name}= has no value: give one, or leave the flag out")
+
+
+def _check_numbers(argv: Sequence[str], flag_values: flags.FlagValues) -> None:
+    """Refuses inf, NaN and the digits of other scripts, which Python takes as numbers."""
+    for argument, following in itertools.pairwise([*argv[1:], ""]):
+        name, equals, text = argument.lstrip("-").partition("=")
+        if not argument.startswith("-") or name not in flag_values:
+            continue
+        value, text = flag_values[name].value, text if equals else following
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        # An integer may be too large for `math.isfinite`, but is finite.
+        finite = isinstance(value, int) or math.isfinite(value)
+        if not (text.isascii() and finite):
+            raise UserError(f"--{name}={text} must be a finite number in digits 0 to 9")
 
 
 def enable_compilation_cache() -> pathlib.Path | None:
@@ -181,7 +233,7 @@ def enable_compilation_cache() -> pathlib.Path | None:
       The folder, or None where JAX's own settings rule or it cannot be written.
     """
     # diffrax checks its arguments by calls of Python, and a program with such calls is
-    # never kept. What they would find makes NaN instead, which is told as well.
+    # never kept. What they would find makes NaN instead, which is reported too.
     os.environ.setdefault("EQX_ON_ERROR", "nan")
     if jax.config.jax_compilation_cache_dir:
         return None
@@ -197,31 +249,6 @@ def enable_compilation_cache() -> pathlib.Path | None:
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
     return folder
-
-
-def _take_overrides(
-    argv: Sequence[str],
-) -> tuple[list[str], list[tuple[str, str | None]]]:
-    """Takes ``--config.field=value`` and its other spellings out of the arguments."""
-    kept, overrides, queue = [], [], list(argv)
-    while queue:
-        argument = queue.pop(0)
-        if argument == "--":
-            kept += [argument, *queue]
-            break
-        match = re.match(r"--?(no)?config\.([^=]*)(?:=(.*))?$", argument, re.DOTALL)
-        if not match:
-            kept.append(argument)
-            continue
-        negated, field, text = match.groups()
-        if negated and text is not None:
-            raise UserError(f"--noconfig.{field} takes no value")
-        if negated:
-            text = "false"
-        elif text is None and queue and not queue[0].startswith("--"):
-            text = queue.pop(0)
-        overrides.append((field, text))
-    return kept, overrides
 
 
 def _flag_message(error: flags.Error, flag_values: flags.FlagValues) -> str:
@@ -247,59 +274,14 @@ def _not(kind: str) -> str:
 
 
 def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:
-    config = flag_values["config"].value if "config" in flag_values else None
+    config = flag_values["config"].value if takes_config(flag_values) else None
     fields = grammar.flatten(config) if config is not None else {}
     same = [field for field in fields if name in (field, field.rpartition(".")[2])]
     if same:
         return f"unknown flag --{name}; did you mean '--config.{same[0]}'?"
-    own = [flag for flag in sorted(flag_values) if not _is_from_absl(flag, flag_values)]
+    own = [flag for flag in sorted(flag_values) if not is_from_absl(flag, flag_values)]
     prefixed = [f"--{flag}" for flag in own]
     return f"unknown flag --{name}; {nearest(f'--{name}', prefixed)}"
-
-
-def _is_from_absl(flag: str, flag_values: flags.FlagValues) -> bool:
-    module = flag_values.find_module_defining_flag(flag) or ""
-    return module.startswith("absl.")
-
-
-def _help(main: Callable, flag_values: flags.FlagValues, argv: Sequence[str]) -> str:
-    """The verb's docstring, its flags and the fields of its config."""
-    module = sys.modules[main.__module__]
-    spec = getattr(module, "__spec__", None)
-    name = spec.name.removesuffix(".__main__") if spec else ""
-    program = f"python -m {name}" if spec else pathlib.Path(argv[0]).name
-    lines = [f"usage: {program} [--flag=value ...]", "", (module.__doc__ or "").strip()]
-    own = [name for name in sorted(flag_values) if not _is_from_absl(name, flag_values)]
-    lines += ["", "flags:"] if own else []
-    for name in own:
-        flag = flag_values[name]
-        default = "" if flag.default is None else f" (default: {flag.default})"
-        lines.append(f"  --{name}")
-        lines += textwrap.wrap(
-            f"{flag.help}{default}",
-            84,
-            initial_indent=" " * 6,
-            subsequent_indent=" " * 6,
-            break_on_hyphens=False,
-        )
-    if "config" in flag_values:
-        lines += ["", *_config_help(argv)]
-    return "\n".join(lines)
-
-
-def _config_help(argv: Sequence[str]) -> list[str]:
-    spec = "pendulum_nwm2d"
-    for argument in argv:
-        match = re.match(r"--?config=(.*)", argument, re.DOTALL)
-        spec = match[1] if match else spec
-    lines = textwrap.wrap(
-        f"configs in the package: {presets.summary()}", 88, subsequent_indent="  "
-    )
-    with contextlib.suppress(UserError):
-        fields = grammar.flatten(presets.load(spec))
-        lines += ["", f"fields of {spec}, each set by --config.field=value:"]
-        lines += [f"  {field} = {value!r}" for field, value in fields.items()]
-    return lines
 
 
 def _mark_global_flags_as_parsed() -> None:
@@ -310,7 +292,8 @@ def _mark_global_flags_as_parsed() -> None:
 
 def _fail(message: str, code: int) -> None:
     """Writes one line to stderr and exits."""
-    line = " ".join(part.strip() for part in message.splitlines() if part.strip())
+    line = shorten(message)
     sys.stdout.flush()
     print(line if code == 130 else f"error: {line}", file=sys.stderr, flush=True)
+    peers.fail(line, code)
     raise SystemExit(code)

@@ -20,16 +20,8 @@ from nwm_jax.training.task import Task
 # program are about as fast as the machine's matrix product (docs/results/speed.md).
 _PASSES, _EFFICIENCY = 3.0, 1.0
 _LINE_SECONDS = 5.0
-# Numbers of eval.json that are no scores, or stand in the first line.
-_TOLD = (
-    *("seed", "step", "num_windows"),
-    *("num_parameters", "num_parameters_original", "num_weights"),
-)
-# Groups of eval.json that are told in a line each.
-_GROUPS = (
-    *("valid", "test", "background", "wave_line"),
-    *("mse", "relative_mse", "table_units"),
-)
+# Fields of eval.json that say what was evaluated.
+_HEAD = ("protocol", "name", "dataset", "model", "preset", "seed", "step", "split")
 
 
 def say(text: str) -> None:
@@ -42,13 +34,13 @@ def describe(config: ConfigDict, task: Task) -> str:
     """One line: the experiment, its size and the devices; then the task's note."""
     params = jax.eval_shape(lambda: functional.split(task.init(jax.random.key(0)))[1])
     devices = jax.devices()
-    told = (
+    shown = (
         f"{config.name}:{config.preset}  {functional.count(params):,} parameters, "
         f"batch {config.batch_size}, {config.num_steps:,} steps, "
         f"{len(devices)} {devices[0].platform} device{'s' * (len(devices) > 1)}"
         f" in {jax.process_count()} process{'es' * (jax.process_count() > 1)}"
     )
-    return f"{told}\n{task.note}" if task.note else told
+    return f"{shown}\n{task.note}" if task.note else shown
 
 
 def forewarn(config: ConfigDict, task: Task) -> str | None:
@@ -58,11 +50,16 @@ def forewarn(config: ConfigDict, task: Task) -> str | None:
     """
     if config.preset != "paper" or jax.default_backend() != "cpu":
         return None
-    seconds = _PASSES * task.forward_flops() / (_EFFICIENCY * machine.matmul_rate())
+    operations = task.forward_flops()
+    if not operations:
+        return None
+    seconds = _PASSES * operations / (_EFFICIENCY * machine.matmul_rate())
+    plain = presets.template(config)
+    named = plain.name if plain is not None else config.name
     return (
         f"note: a step of this config takes about {seconds:.2g} s on this CPU, "
         f"all {config.num_steps:,} about {duration(seconds * config.num_steps)}; "
-        f"--config={presets.template(config).name}:laptop is made for such a machine"
+        f"--config={named}:laptop is made for such a machine"
     )
 
 
@@ -71,11 +68,8 @@ def advice() -> list[str]:
     if jax.default_backend() != "cpu":
         return []
     notes = []
-    if not native.AVAILABLE:
-        notes.append(
-            f"note: convolutions are XLA's, which are several times slower: "
-            f"{native.REMEDY}"
-        )
+    if problem := native.problem():
+        notes.append(f"note: {problem}")
     if machine.huge_pages() == "if asked":
         notes.append(
             "note: with huge pages a step takes about an eighth less time on this CPU: "
@@ -85,7 +79,7 @@ def advice() -> list[str]:
 
 
 def counter(verb: str) -> Callable[[int, int], None]:
-    """Gives a `progress(done, total)` that prints a line now and then."""
+    """Returns a `progress(done, total)` that prints a line now and then."""
     started = last = time.monotonic()
 
     def count(done: int, total: int) -> None:
@@ -100,66 +94,32 @@ def counter(verb: str) -> Callable[[int, int], None]:
 
 
 def scoring(metric: str) -> Callable[[int, int], None]:
-    """Gives the counter of the examples that a metric is computed of."""
+    """Returns the counter of the examples that a metric is computed of."""
     return counter(f"{metric}: evaluated")
 
 
-def scores(report: dict[str, Any]) -> str:
-    """What an evaluation found, beside what takes no skill, one line each."""
-    protocol, windows = report["protocol"], report["num_windows"]
-    what = "test windows" if "relative_mse" in report else "examples"
-    lines = [f"step {report['step']}, protocol {protocol}, {windows} {what}:"]
-    numbers = {k: v for k, v in report.items() if k not in _TOLD and _is_number(v)}
-    lines += [_line(name, {"": value}) for name, value in numbers.items()]
-    for group in _GROUPS:
-        if isinstance(report.get(group), Mapping):
-            lines.append(_line(group, report[group]))
-    for direction in ("backward", "combined"):
-        if direction in report:
-            found = dict(report[direction])
-            found.pop("per_frame", None)
-            lines.append(_line(direction, found))
-    for group in ("vpt", "vpt_long"):
-        if vpt := report.get(group):
-            names = ("forward_abs", "backward_abs", "mean_image_abs", "last_frame_abs")
-            frames = {name[:-4]: vpt[name] for name in names if name in vpt}
-            of = "".join(f" of {vpt[key]}" for key in ("segment", "data") if key in vpt)
-            lines.append(f"{_line(group, frames)}  (frames{of}, medians of 5)")
-    energy = report.get("energy", {})
-    for name in ("drift", "gain", "readable"):
-        if name in energy:
-            lines.append(_line(f"energy {name}", energy[name]))
-    if "model_drift" in energy:
-        lines.append(_line("own energy", {"drift": energy["model_drift"]}))
-    if waves := report.get("waves"):
-        told = (
-            "coherence",
-            "one_sided_coherence",
-            "travelling_index",
-            "wave_number",
-            "frequency",
-            "speed",
-        )
-        lines.append(_line("waves", {k: waves[k] for k in told if k in waves}))
-    if found := report.get("orientation"):
-        told = ("same_label", "chance", "unselective", "pinwheels")
-        lines.append(_line("orientation", {k: found[k] for k in told}))
-    if induced := report.get("induced"):
-        told = ("slope", "slope_mean", "slope_std", "backward", "monotonic")
-        lines.append(_line("induced", {k: induced[k] for k in told}))
-    if "symetric" in report:
-        lines.append(_line("symetric", report["symetric"]))
+def scores(task: Task | type[Task], report: Mapping[str, Any]) -> str:
+    """Formats an evaluation next to its baselines without skill.
+
+    Args:
+      task: the run's task, or its class.
+      report: what eval.json holds.
+    """
+    split = report.get("split", "test")
+    what = f"{split} windows" if "relative_mse" in report else "examples"
+    head = (
+        f"step {report['step']}, protocol {report['protocol']}, "
+        f"{report['num_windows']} {what}:"
+    )
+    shown = {
+        name: value
+        for name, value in report.items()
+        if name not in _HEAD and not name.startswith("num_")
+    }
+    lines = [head, *task.headline(shown)]
+    if report["protocol"].startswith("smoke"):
+        lines.append("  not trained: this preset shows that everything runs")
     return "\n".join(lines)
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or isinstance(value, (int, float))
-
-
-def _line(name: str, values: dict[str, float | None]) -> str:
-    """A name and numbers; what eval.json holds as null is a dash."""
-    told = (f"{k} {'-' if v is None else f'{v:.4g}'}" for k, v in values.items())
-    return f"  {name:15s}  {'  '.join(told)}"
 
 
 def pictures(paths: Sequence[pathlib.Path]) -> str:

@@ -5,30 +5,33 @@
 `<step>.saving` and gets its name when all of it is there.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os
 import pathlib
 import re
-import shutil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
+from nwm_jax import folders
 from nwm_jax.errors import UserError
-from nwm_jax.training import manifests, orbax_noise
+from nwm_jax.training import manifests, orbax_noise, signals
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
+from nwm_jax.training.task import Task
 
-if TYPE_CHECKING:
-    from nwm_jax.training.task import Task
+with orbax_noise.root_logger_kept():
+    import orbax.checkpoint as ocp
 
 KEEP = 2
+
+
+def is_step(text: str) -> bool:
+    """Returns whether a text is the number of a step, as folders are named."""
+    return re.fullmatch(r"0|[1-9][0-9]{0,17}", text) is not None
 
 
 class Checkpointer:
@@ -73,16 +76,16 @@ class Checkpointer:
         if not self.folder.is_dir():
             return []
         return sorted(
-            int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()
+            int(path.name) for path in self.folder.iterdir() if is_step(path.name)
         )
 
     def best_value(self) -> float | None:
-        """Gives the best value of the metric among the checkpoints, if there is one."""
+        """Returns the best value of the metric among the checkpoints, if there is one."""
         step = self._best_step()
         return None if step is None else self._value(step)
 
     def is_better(self, metrics: dict[str, float]) -> bool:
-        """Tells whether an evaluation beats every checkpoint that is kept."""
+        """Returns whether an evaluation beats every checkpoint that is kept."""
         value = self._metric(metrics)
         if value is None:
             return False
@@ -136,16 +139,16 @@ class Checkpointer:
                 except Exception:
                     orbax_noise.settle()
                     raise
+                self._check_readable(saving, items)
             manifests.write(saving, items, extra or {}, metrics or {})
-            if path.exists():
-                manifests.move(path, self.folder / f"{step}.replaced")
-            os.replace(saving, path)
+            folders.put(saving, path, aside=self.folder / f"{step}.replaced")
             self._tidy()
             self._prune()
 
         def try_to_write() -> None:
             try:
-                write()
+                with signals.saving():
+                    write()
             except (OSError, ValueError, RuntimeError) as error:
                 with contextlib.suppress(OSError):
                     self._tidy()
@@ -230,6 +233,15 @@ class Checkpointer:
         )
         return step, model["params"], model["state"]
 
+    def _check_readable(self, path: pathlib.Path, items: dict[str, Any]) -> None:
+        """Opens what was just written as a reader would, in process 0 alone."""
+        wanted = {k: ocp.args.StandardRestore(tree) for k, tree in items.items()}
+        found = self._writer.restore(path, args=ocp.args.Composite(**wanted))
+        for name, tree in items.items():
+            same = jax.tree.map(_same_bits, tree, found[name])
+            if not all(jax.tree.leaves(same)):
+                raise ValueError("it does not read back as it was written")
+
     # What follows looks at folders and manifests.
 
     def _sign(self) -> int:
@@ -262,10 +274,7 @@ class Checkpointer:
                         f"the checkpoint of step {bad} is damaged (now {bad}.damaged); "
                         f"using the one of step {step}"
                     )
-                    manifests.move(
-                        self.folder / str(bad),
-                        self.folder / f"{bad}.damaged",
-                    )
+                    folders.move(self.folder / str(bad), self.folder / f"{bad}.damaged")
                 return {"step": step, "notes": notes}
             damaged.append(step)
         if damaged:
@@ -284,7 +293,7 @@ class Checkpointer:
             step = self._best_step() if which == "best" else which
             if step is None or which == "last":
                 step = next((s for s in reversed(known) if self._whole(s)), known[-1])
-            if not str(step).isdecimal() or int(step) not in known:
+            if not is_step(str(step)) or int(step) not in known:
                 raise UserError(
                     f"{self.folder} has no checkpoint {which!r}; there are best, last, "
                     f"{', '.join(map(str, known))}"
@@ -328,8 +337,8 @@ class Checkpointer:
             if step not in keep:
                 # Renamed first, so that a kill leaves no half-deleted checkpoint.
                 target = self.folder / f"{step}.deleted"
-                manifests.move(self.folder / str(step), target)
-                shutil.rmtree(target, ignore_errors=True)
+                folders.move(self.folder / str(step), target)
+                folders.remove(target)
 
     def _tidy(self) -> None:
         manifests.tidy(self.folder)
@@ -343,6 +352,7 @@ class Checkpointer:
         )
 
 
+@orbax_noise.root_logger_kept()
 def load(
     workdir: str | os.PathLike, task: Task, which: str | int = "last"
 ) -> tuple[int, Any, Any]:
@@ -365,8 +375,13 @@ def load(
     return reader.restore_model(which, *states.abstract_model(task, sharding))
 
 
+def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    a, b = np.asarray(a), np.asarray(b)
+    return (a.shape, a.dtype) == (b.shape, b.dtype) and a.tobytes() == b.tobytes()
+
+
 def _reason(error: Exception) -> str:
-    """Gives the one line of an error of Orbax that says what went wrong."""
+    """Returns the one line of an error of Orbax that says what went wrong."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if code := re.search(r"os_error_code='(\d+)'", str(error)):

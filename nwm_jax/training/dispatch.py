@@ -1,9 +1,7 @@
 """Several training steps in one call of the device."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +9,11 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from nwm_jax.modules import fallback
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
-
-if TYPE_CHECKING:
-    from nwm_jax.training.task import Task
-
+from nwm_jax.training.task import Task
 
 DEFAULT_GROUP = 10
 
@@ -39,7 +35,7 @@ class Outcome(NamedTuple):
 
 
 def group_size(steps_per_dispatch: int) -> int:
-    """Gives the most steps in one dispatch.
+    """Returns the most steps in one dispatch.
 
     Accelerators gain from several, for a step of a small model takes no longer than
     its dispatch. On a CPU there is nothing to gain, and XLA (jax 0.10) brings the gradient
@@ -193,8 +189,9 @@ def compile_dispatch(
     mesh: Mesh,
     state: TrainState,
     batches: Any,
+    options: dict[str, str] | None = None,
 ) -> jax.stages.Compiled:
-    """Compiles the dispatch ahead of time, so that its cost can be told apart.
+    """Compiles the dispatch ahead of time, so that its cost is measured by itself.
 
     Args:
       task: gives the loss.
@@ -202,6 +199,7 @@ def compile_dispatch(
       mesh: the devices.
       state: a state, or its shapes with shardings.
       batches: sharded batches `[k, B, ...]`, or their shapes with shardings.
+      options: of XLA; those of `modules.fallback.options` by default.
 
     Returns:
       The compiled function, called as
@@ -218,7 +216,9 @@ def compile_dispatch(
         lowered = function.lower(
             state, batches, np.int32(0), states.key_data(0), wishes
         )
-    return lowered.compile()
+    return fallback.compile_lowered(
+        lowered, fallback.options() if options is None else options
+    )
 
 
 def shard_wish(wish: int, mesh: Mesh) -> jax.Array:

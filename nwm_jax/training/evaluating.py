@@ -1,9 +1,7 @@
-"""Scores a model on the examples of an evaluation: shards, pads, gathers."""
-
-from __future__ import annotations
+"""Scores a model on the examples of an evaluation: shards, pads, gathers, summarises."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,15 +10,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from nwm_jax.errors import UserError
 from nwm_jax.modules import functional
 from nwm_jax.training import mesh as meshes
-
-if TYPE_CHECKING:
-    from nwm_jax.training.evaluation import Evaluation
+from nwm_jax.training.evaluation import Evaluation
 
 
-def make_eval(
+def make_gather(
     evaluation: Evaluation, mesh: Mesh, batch_size: int
-) -> Callable[..., dict[str, Any]]:
-    """Makes a function that evaluates; it compiles once, at its first call.
+) -> Callable[..., dict[str, np.ndarray]]:
+    """Returns a function that scores examples; it compiles once, at its first call.
 
     Args:
       evaluation: what is computed; a task is the evaluation of its own scores.
@@ -28,11 +24,10 @@ def make_eval(
       batch_size: examples at a time; rounded up to a multiple of the devices.
 
     Returns:
-      `evaluate(params, state, num=None, progress=None) -> summary`, where `num` is the
+      `gather(params, state, num=None, progress=None) -> scores`, where `num` is the
       number of examples, the first of the fixed set (None or 0: all), and
-      `progress(done, num)` is called after every batch. The summary is the nested
-      dictionary of `Evaluation.summarise`, equal in every process and independent of the
-      number of devices.
+      `progress(done, num)` is called after every batch. The scores of all examples are
+      host arrays, equal in every process and independent of the number of devices.
 
     Raises:
       UserError: `batch_size` is not positive.
@@ -48,12 +43,12 @@ def make_eval(
         out_shardings=NamedSharding(mesh, PartitionSpec()),
     )
 
-    def evaluate(
+    def gather(
         params: Any,
         state: Any,
         num: int | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, np.ndarray]:
         num = min(num or evaluation.num_eval, evaluation.num_eval)
         params, state = (meshes.replicate(tree, mesh) for tree in (params, state))
         parts = []
@@ -61,15 +56,27 @@ def make_eval(
             # A last batch that is short is filled up with its last example.
             indices = np.minimum(np.arange(start, start + batch_size), num - 1)
             batch = meshes.shard_batch(evaluation.eval_batch(indices[rows]), mesh)
-            with jax.set_mesh(mesh):
+            with jax.enable_x64(False), jax.set_mesh(mesh):
                 found = jax.device_get(score(params, state, batch))
             parts.append({k: v[: num - start] for k, v in found.items()})
             if progress:
                 progress(min(start + batch_size, num), num)
-        scores = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
-        return evaluation.summarise(scores)
+        return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
-    return evaluate
+    return gather
+
+
+def make_eval(
+    evaluation: Evaluation, mesh: Mesh, batch_size: int
+) -> Callable[..., dict[str, Any]]:
+    """Returns a function that evaluates; arguments and errors as for `make_gather`.
+
+    Returns:
+      `evaluate(params, state, num=None, progress=None) -> summary`, the nested
+      dictionary of `Evaluation.summarise`.
+    """
+    gather = make_gather(evaluation, mesh, batch_size)
+    return lambda *args, **options: evaluation.summarise(gather(*args, **options))
 
 
 def run_eval(
@@ -99,7 +106,7 @@ def run_eval(
 
 
 def flatten(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Gives the single numbers of a nested summary.
+    """Returns the single numbers of a nested summary.
 
     Args:
       summary: nested dictionaries of numbers, lists, texts.

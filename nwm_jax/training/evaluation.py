@@ -1,36 +1,81 @@
-"""Scores of forecasts: errors, valid prediction time, symplecticity, energy.
+"""What an evaluation is: a fixed set of examples, their scores, a summary."""
 
-`mse` has pure functions on arrays of images. The other files have an `Evaluation`
-each, made from a forecasting task; the task is the evaluation of its errors.
-"""
-
-from typing import Any, Protocol
+import abc
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
 
 
-class Evaluation(Protocol):
+class Evaluation(abc.ABC):
     """A score of a model over a fixed set of examples; `training.evaluating` runs it.
 
     Attributes:
+      part: the key of eval.json under which `summarise` puts its numbers; empty if they
+        stand at the top.
       graphdef: structure of the model, see `modules.functional`.
       num_eval: number of examples.
       eval_batch_size: how many of them at a time.
     """
 
+    part: str = ""
     graphdef: nnx.GraphDef
     num_eval: int
     eval_batch_size: int
 
+    @abc.abstractmethod
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Examples `indices` of the fixed set, host arrays ``[len(indices), ...]``."""
 
+    @abc.abstractmethod
     def score(
         self, model: nnx.Module, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
         """Scores of every example, ``[n, ...]``; compiled by the caller."""
 
+    @abc.abstractmethod
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
         """Scores of the whole set to a part of eval.json."""
+
+    @classmethod
+    def headline(cls, summary: Mapping[str, Any]) -> list[str]:
+        """Formats the most important numbers of a summary for the screen.
+
+        Args:
+          summary: what eval.json holds: all of it, or `summary[part]` if there is one.
+
+        Returns:
+          Lines; by default one for each number and one for each group of numbers.
+        """
+        if cls.part:
+            return [line(cls.part, summary)]
+        numbers = {k: {"": v} for k, v in summary.items() if is_number(v)}
+        groups = {
+            name: group
+            for name, group in summary.items()
+            if isinstance(group, Mapping) and any(map(is_number, group.values()))
+        }
+        return [line(name, values) for name, values in (numbers | groups).items()]
+
+
+def is_number(value: Any) -> bool:
+    """Returns whether a value of eval.json is a number, or null in place of one."""
+    return value is None or isinstance(value, (int, float))
+
+
+def line(name: str, values: Mapping[str, Any], note: str = "") -> str:
+    """Formats a name and the numbers among some values; null is shown as a dash.
+
+    Args:
+      name: what the numbers are.
+      values: numbers by name; others are left out.
+      note: what stands after them.
+    """
+    numbers = (
+        f"{key} {'-' if value is None else f'{value:.4g}'}"
+        for key, value in values.items()
+        if is_number(value)
+    )
+    return f"  {name:15s}  {'  '.join(numbers)}{note}"

@@ -1,42 +1,43 @@
 """The training loop: prepares batches, dispatches steps, logs, evaluates, saves."""
 
-from __future__ import annotations
-
-import contextlib
-import io
 import pathlib
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nwm_jax import files
 from nwm_jax.errors import UserError
-from nwm_jax.shell import progress as bars
-from nwm_jax.training import checkpoint, dispatch, evaluating, optimizer
+from nwm_jax.training import (
+    checkpoint,
+    dispatch,
+    evaluating,
+    non_finite,
+    optimizer,
+    room,
+    signals,
+)
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
 from nwm_jax.training import workdir as workdirs
 from nwm_jax.training import writers as sinks
-
-if TYPE_CHECKING:
-    from nwm_jax.training.task import Task
+from nwm_jax.training.display import Display, Lines, MakeDisplay, Silent
+from nwm_jax.training.tally import Tally
+from nwm_jax.training.task import Task
 
 # A dispatch is made about this long: short enough that a signal is heard soon, long
 # enough that the host costs nothing.
 DISPATCH_SECONDS = 1.0
-# Enough to follow a run; the full evaluation comes at its end. A task whose best
-# checkpoint needs more says so in `num_periodic`.
-PERIODIC_EXAMPLES = 64
 
 
-class NonFiniteError(UserError, FloatingPointError):
-    """The loss or the gradient was not finite; the bad update was not applied."""
+class _Called(Exception):
+    """A signal came during an evaluation, which stops; all processes raise it."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
 
 
 class Result(NamedTuple):
@@ -53,37 +54,13 @@ class Result(NamedTuple):
     reason: str
 
 
-class Tally:
-    """Sums of metrics since the last row of the log; part of a checkpoint."""
-
-    def __init__(self, saved: dict[str, Any] | None = None):
-        saved = saved or {}
-        self.sums: dict[str, float] = dict(saved.get("sums", {}))
-        self.count: int = saved.get("count", 0)
-        self.seconds: float = saved.get("seconds", 0.0)
-
-    def add(self, metrics: dict[str, np.ndarray], done: int, seconds: float) -> None:
-        """Adds the first `done` entries of every metric, in the order of the steps."""
-        for name, values in metrics.items():
-            for value in values[:done].tolist():
-                self.sums[name] = self.sums.get(name, 0.0) + value
-        self.count += done
-        self.seconds += seconds
-
-    def take(self) -> dict[str, float]:
-        """Gives the means and starts again."""
-        row = {name: total / self.count for name, total in self.sums.items()}
-        row["steps_per_s"] = self.count / max(self.seconds, 1e-9)
-        self.sums, self.count, self.seconds = {}, 0, 0.0
-        return row
-
-
 def train(
     config: Any,
     task: Task,
     workdir: str | pathlib.Path,
     writers: Sequence[sinks.Writer] = (),
     devices: Sequence[jax.Device] | None = None,
+    display: MakeDisplay = Lines,
 ) -> Result:
     """Trains a task, or goes on with it where a checkpoint in the workdir stands.
 
@@ -100,11 +77,13 @@ def train(
       workdir: the folder of the run.
       writers: takers of metrics beside those that the config asks for.
       devices: the devices to use; None: all of them.
+      display: makes what shows the progress, in process 0.
 
     Returns:
       The last state and how the run ended.
 
     Raises:
+      signals.Ended: a signal came, in a verb; elsewhere the result says so.
       UserError: the config does not fit, the workdir belongs to another config or is
         in use, a checkpoint cannot be read or written, or another process is gone.
       NonFiniteError: loss or gradient norm was not finite; `nan_dump.npz` and
@@ -113,13 +92,23 @@ def train(
     mesh = meshes.make_mesh(devices)
     _check(config, mesh)
     transform = optimizer.build(config.optimizer, config.num_steps)
+    shapes = states.abstract(task, transform, mesh)
+    room.check(config, task, shapes, mesh)
     kept = "from its start"
     try:
-        with workdirs.locked(workdir) as folder, _signals() as heard:
+        # Training is in float32, also where the user's own code has turned x64 on.
+        with (
+            jax.enable_x64(False),
+            workdirs.locked(workdir) as folder,
+            signals.collect() as listener,
+        ):
             notes = workdirs.claim(folder, config)
-            run = _Run(config, task, folder, mesh, transform, heard)
+            # What the data cannot give is found before the first step. Not earlier:
+            # it may simulate the data, which nobody needs whose workdir is refused.
+            task.evaluations()
+            run = _Run(config, task, folder, mesh, transform, listener, display)
             try:
-                run.start(notes, writers)
+                run.start(shapes, notes, writers)
                 return run.go()
             finally:
                 if run.saved is not None:
@@ -134,22 +123,30 @@ def train(
 class _Run:
     """One call of `train`: what its parts share."""
 
-    def __init__(self, config, task, folder, mesh, transform, heard):
+    def __init__(self, config, task, folder, mesh, transform, listener, display):
         self.config, self.task, self.folder, self.mesh = config, task, folder, mesh
-        self.heard = heard
+        self.listener = listener
         self.group = dispatch.group_size(config.steps_per_dispatch)
         self.rows = meshes.process_rows(config.batch_size, mesh)
         self.rate = optimizer.learning_rate(config.optimizer, config.num_steps)
-        self.evaluate = evaluating.make_eval(task, mesh, config.eval.batch_size)
+        followed = task.validation or task
+        self.evaluate = evaluating.make_eval(followed, mesh, config.eval.batch_size)
         self.saver = checkpoint.Checkpointer(folder / "checkpoints", task.best)
         self.transform = transform
         self.saved: int | None = None
+        # What was logged at a step whose evaluation a signal has put off.
+        self.pending: dict[str, float] | None = None
         self.writers: list[sinks.Writer] = []
-        self.bar: bars.Progress | None = None
+        self.make_display = display if meshes.is_primary() else Silent
+        self.display: Display | None = None
 
-    def start(self, notes: list[str], writers: Sequence[sinks.Writer]) -> None:
+    def start(
+        self,
+        shapes: states.TrainState,
+        notes: list[str],
+        writers: Sequence[sinks.Writer],
+    ) -> None:
         """Restores or creates the state, opens the writers, says where it stands."""
-        shapes = states.abstract(self.task, self.transform, self.mesh)
         found = self.saver.restore_latest(shapes)
         if found is None:
             self.state = states.create(
@@ -161,14 +158,15 @@ class _Run:
         self.step = int(self.state.step)
         self.saved = None if found is None else self.step
         self.seconds = extra.get("seconds", 0.0)
+        self.cpu_before = extra.get("cpu_seconds", 0.0) - time.process_time()
         self.stopped = extra.get("stopped", "")
+        self.pending = extra.get("pending")
         self.tally = Tally(extra.get("tally"))
         seen = [row["step"] for row in sinks.read_metrics(self.folder)]
-        self.bar = bars.Progress(
+        self.display = self.make_display(
             self.config.num_steps,
             self.step,
             self.config.batch_size * self.task.units_per_example,
-            silent=not meshes.is_primary(),
         )
         if meshes.is_primary():
             self.writers = sinks.build(self.config, self.folder, self.saved)
@@ -182,13 +180,15 @@ class _Run:
 
     def say(self, text: str) -> None:
         """Prints one line, in process 0."""
-        self.bar.message(text)
+        self.display.message(text)
 
     def go(self) -> Result:
         """Runs all steps that are left."""
+        if self.pending is not None and self.conclude(self.pending, 0, again=True):
+            return self.result()
         if self.stopped or self.step >= self.config.num_steps:
             self.say(f"nothing left to train: {self.stopped or 'all steps are done'}")
-            return Result(self.state, True, self.stopped)
+            return self.result()
         count = self.until_boundary(1)
         batches = self.prepare(self.step, count)
         began = time.perf_counter()
@@ -198,11 +198,19 @@ class _Run:
         self.say(f"compiled the step in {time.perf_counter() - began:.1f} s")
         if self.saved is None:
             self.score(self.config.eval.batch_size)
+        with self.listener.hold():
+            self.run_steps(compiled, batches, count)
+        return self.result()
+
+    def run_steps(
+        self, compiled: jax.stages.Compiled, batches: Any, count: int
+    ) -> None:
+        """Runs steps to the end of the run, or until a signal has come."""
         key_data = states.key_data(self.config.seed)
         pace = wish = 1
         while True:
             began = time.perf_counter()
-            wishes = dispatch.shard_wish(0 if self.heard else wish, self.mesh)
+            wishes = dispatch.shard_wish(-self.listener.asked or wish, self.mesh)
             self.state, outcome = compiled(
                 self.state, batches, np.int32(count), key_data, wishes
             )
@@ -219,17 +227,24 @@ class _Run:
             self.seconds += seconds
             names = sorted(outcome.metrics.keys() - {"grad_norm"})
             shown = {name: outcome.metrics[name][asked - 1] for name in names}
-            self.bar.update(self.step, shown, seconds)
-            # All processes see the same `wish`, hence agree on pace and stop.
+            self.display.update(self.step, shown, seconds)
+            # All processes see the same `wish`, hence agree on pace and stop: below zero
+            # it is a signal that one of them has received.
             pace = max(1, int(outcome.wish))
             wish = self.wish(seconds / asked)
-            called = outcome.wish == 0 or (jax.process_count() == 1 and self.heard)
-            if self.boundary(bool(called)):
-                finished = bool(self.stopped) or self.step >= self.config.num_steps
-                return Result(self.state, finished, self.stopped)
+            called = max(0, -int(outcome.wish))
+            if jax.process_count() == 1:
+                called = self.listener.asked
+            if self.boundary(called):
+                return
+
+    def result(self) -> Result:
+        """Returns how the run stands."""
+        finished = bool(self.stopped) or self.step >= self.config.num_steps
+        return Result(self.state, finished, self.stopped)
 
     def until_boundary(self, pace: int) -> int:
-        """Gives the number of steps of a dispatch that passes no boundary."""
+        """Returns the number of steps of a dispatch that passes no boundary."""
         config, step = self.config, self.step
         left = [config.num_steps - step]
         for every in (config.log_every, config.checkpoint_every, config.eval.every):
@@ -238,7 +253,7 @@ class _Run:
         return min(pace, self.group, *left)
 
     def wish(self, seconds: float) -> int:
-        """Gives the number of steps that take about `DISPATCH_SECONDS`."""
+        """Returns the number of steps that take about `DISPATCH_SECONDS`."""
         steps = int(DISPATCH_SECONDS / max(seconds, 1e-9))
         return max(1, min(self.group, steps))
 
@@ -248,29 +263,58 @@ class _Run:
             self.task, step, count, self.group, self.rows, self.mesh
         )
 
-    def boundary(self, called: bool) -> bool:
-        """Logs, evaluates and saves where it is due; tells whether the run ends."""
+    def boundary(self, called: int) -> bool:
+        """Logs, evaluates and saves where it is due; returns whether the run ends."""
+        step = self.step
+        due = step >= self.config.num_steps or step % self.config.log_every == 0
+        return self.conclude(self.log() if due else {}, called)
+
+    def conclude(self, row: dict[str, float], called: int, again: bool = False) -> bool:
+        """Evaluates and saves where it is due; returns whether the run ends.
+
+        Args:
+          row: what was logged at this step.
+          called: the signal that ends the run, on which all processes agree; or 0. The
+            evaluation is then left to the command that goes on.
+          again: whether this is that command, and what it finds is saved.
+        """
         config, step, task = self.config, self.step, self.task
         last = step >= config.num_steps
-        summary, row, best = {}, {}, False
-        if last or step % config.log_every == 0:
-            row = self.log()
+        summary, best, self.pending = {}, False, None
         if config.eval.every and (last or step % config.eval.every == 0):
-            summary = self.score(getattr(task, "num_periodic", PERIODIC_EXAMPLES))
-            best = self.saver.is_better(summary)
-        if (row or summary) and hasattr(task, "stop") and not last:
+            try:
+                if called:
+                    raise _Called(called)
+                summary = self.score(task.num_periodic, self.heed)
+                best = self.saver.is_better(summary)
+            except _Called as error:
+                called, self.pending = error.number, row
+        if (row or summary) and self.pending is None and not last:
             self.stopped = task.stop({**row, **summary}) or ""
-        ends = last or called or bool(self.stopped)
-        if ends or best or step % config.checkpoint_every == 0:
+        ends = last or bool(called) or bool(self.stopped)
+        if ends or best or again or step % config.checkpoint_every == 0:
             self.save(summary)
+            # One that came meanwhile needs no further step, and no second save.
+            called = called or self.asked()
         if self.stopped:
             self.say(f"stopped at step {step}: {self.stopped}")
-        elif called and not last:
+        if called:
+            self.listener.asked = called
+        if called and (not last or self.listener.ends):
             self.say(
-                f"{self.heard[0] if self.heard else 'another process'} at step {step}: "
-                f"saved to {self.folder}; run the same command again to go on"
+                f"{self.listener.name} at step {step}: saved to {self.folder}; run the "
+                "same command again to go on"
             )
-        return ends
+        return ends or bool(called)
+
+    def asked(self) -> int:
+        """Returns the number of a signal that any process has received; or 0."""
+        return meshes.largest(self.listener.asked)
+
+    def heed(self, done: int, num: int) -> None:
+        """Stops an evaluation between two batches if a signal has come."""
+        if done < num and (number := self.asked()):
+            raise _Called(number)
 
     def log(self) -> dict[str, float]:
         """Writes the means since the last row."""
@@ -279,12 +323,15 @@ class _Run:
         row["frames_per_s"] = row["steps_per_s"] * frames
         row["learning_rate"] = float(self.rate(self.step - 1))
         row["seconds"] = self.seconds
+        row["cpu_seconds"] = self.cpu_before + time.process_time()
         sinks.write_all(self.writers, "train", self.step, row)
         return row
 
-    def score(self, num: int) -> dict[str, float]:
+    def score(
+        self, num: int, progress: Callable[[int, int], None] | None = None
+    ) -> dict[str, float]:
         """Evaluates a few examples and writes the row."""
-        summary = self.evaluate(self.state.params, self.state.state, num)
+        summary = self.evaluate(self.state.params, self.state.state, num, progress)
         flat = evaluating.flatten(summary)
         best = self.task.best
         if best and best[0] not in flat:
@@ -293,10 +340,10 @@ class _Run:
                 f"it has {', '.join(sorted(flat))}"
             )
         sinks.write_all(self.writers, "eval", self.step, flat)
-        told = f", {best[0]} {flat[best[0]]:.4g}" if best else ""
+        shown = f", {best[0]} {flat[best[0]]:.4g}" if best else ""
         self.say(
             f"evaluated {min(num, self.task.num_eval)} examples at step "
-            f"{self.step}{told}"
+            f"{self.step}{shown}"
         )
         return flat
 
@@ -304,7 +351,9 @@ class _Run:
         """Writes a checkpoint of this step."""
         extra = {
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_before + time.process_time(),
             "stopped": self.stopped,
+            "pending": self.pending,
             "tally": vars(self.tally),
         }
         self.saver.save(self.state, extra, summary)
@@ -317,24 +366,13 @@ class _Run:
         if self.saved is not None:
             kept = f"the checkpoint of step {self.saved} is intact"
         if meshes.is_primary():
-            batch = self.task.batch(step, np.arange(self.config.batch_size))
-            buffer = io.BytesIO()
-            np.savez(buffer, **batch)
-            files.write_atomic(self.folder / "nan_dump.npz", buffer.getvalue())
-            told = {k: repr(value) for k, value in metrics.items()}
-            report = {"step": step, "seed": self.config.seed, "metrics": told}
-            files.write_json(self.folder / "nan_dump.json", report)
-        raise NonFiniteError(
-            f"not finite in step {step + 1}: loss {metrics['loss']:.4g}, gradient norm "
-            f"{metrics['grad_norm']:.4g}; that update was not applied and {kept}; see "
-            f"{self.folder / 'nan_dump.json'}, and try a smaller "
-            "optimizer.learning_rate or optimizer.clip=1 in a new --workdir"
-        )
+            non_finite.dump(self.folder, self.config, self.task, step, metrics)
+        raise non_finite.error(self.folder, step, metrics, kept)
 
     def close(self) -> None:
         """Closes the writers and gives the terminal back."""
-        if self.bar:
-            self.bar.close()
+        if self.display:
+            self.display.close()
         for writer in self.writers:
             writer.close()
 
@@ -347,25 +385,3 @@ def _check(config: Any, mesh: Mesh) -> None:
         raise UserError(f"eval.every={config.eval.every} must be 0 (never) or more")
     meshes.check_batch_size(config.batch_size, mesh)
     sinks.check(config)
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[str]]:
-    """Collects the names of the signals that ask for an end; the second one acts."""
-    heard: list[str] = []
-    wanted = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
-    if threading.current_thread() is not threading.main_thread():
-        yield heard
-        return
-
-    def hear(number: int, frame: Any) -> None:
-        heard.append(signal.Signals(number).name)
-        # A second Ctrl-C is not waited for.
-        signal.signal(number, before[number])
-
-    before = {number: signal.signal(number, hear) for number in wanted}
-    try:
-        yield heard
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

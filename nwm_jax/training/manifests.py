@@ -1,20 +1,20 @@
 """The manifest of a checkpoint: what its files must be, and what the host wants back.
 
-`manifest.json` is written last: a folder without one, or whose files are not those of
-its manifest, is damaged.
+`manifest.json` and its copy are written last: a folder without one, or whose files are
+not those of its manifest, is damaged. As long as one of the two is sound and all arrays
+are, a run can go on.
 """
 
 import pathlib
-import shutil
-import zlib
 from typing import Any
 
 import jax
 
-from nwm_jax import files
+from nwm_jax import folders
 from nwm_jax.errors import UserError
 
-MANIFEST = "manifest.json"
+NAMES = (folders.MANIFEST, "manifest.copy.json")
+_FIELDS = {"extra": dict, "metrics": dict, "arrays": dict, "files": dict}
 
 
 def write(
@@ -35,54 +35,35 @@ def write(
         "extra": extra,
         "metrics": metrics,
         "arrays": {name: describe(tree) for name, tree in items.items()},
-        "files": survey(folder),
+        "files": folders.survey(folder, but=NAMES),
     }
-    files.write_json(folder / MANIFEST, manifest)
+    folders.write_manifest(folder, manifest, NAMES)
 
 
 def read(folder: pathlib.Path) -> dict[str, Any]:
     """Reads a manifest: `extra`, `metrics`, `arrays` and `files`.
 
     Raises:
-      UserError: there is none, or it is not a manifest.
+      UserError: there is none, or it is not what was written.
     """
-    manifest = files.read_json(folder / MANIFEST)
-    parts = ("extra", "metrics", "arrays", "files")
-    if not isinstance(manifest, dict) or not all(
-        isinstance(manifest.get(part), dict) for part in parts
-    ):
-        raise UserError(f"{folder / MANIFEST} is not a manifest of a checkpoint")
-    return manifest
+    try:
+        return folders.read_manifest(folder, _FIELDS, NAMES)
+    except folders.DamagedError as error:
+        raise UserError(f"{folder} is not a sound checkpoint ({error})") from None
 
 
 def is_whole(folder: pathlib.Path) -> bool:
-    """Tells whether every file of a checkpoint is there and is what was written."""
+    """Returns whether every file of a checkpoint is there and is what was written."""
     try:
-        return read(folder)["files"] == survey(folder)
-    except (UserError, OSError):
+        listed = read(folder)["files"]
+        folders.check(folder, listed)
+    except (UserError, folders.DamagedError, OSError):
         return False
-
-
-def survey(folder: pathlib.Path) -> dict[str, list[int]]:
-    """Lists the files below a folder, the manifest excepted.
-
-    Returns:
-      Relative name -> `[size in bytes, CRC-32]`.
-    """
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != MANIFEST:
-            checksum = 0
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    checksum = zlib.crc32(block, checksum)
-            name = path.relative_to(folder).as_posix()
-            found[name] = [path.stat().st_size, checksum]
-    return found
+    return bool(listed)
 
 
 def describe(tree: Any) -> dict[str, str]:
-    """Gives the path of every array of a tree and its type, as `float32[5,16]`."""
+    """Returns the path of every array of a tree and its type, as `float32[5,16]`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): (
@@ -93,7 +74,7 @@ def describe(tree: Any) -> dict[str, str]:
 
 
 def misfit(folder: pathlib.Path, items: dict[str, Any]) -> str:
-    """Tells how the arrays of a checkpoint differ from those that are wanted.
+    """Describes how the arrays of a checkpoint differ from those that are wanted.
 
     Args:
       folder: the checkpoint's folder.
@@ -112,20 +93,12 @@ def misfit(folder: pathlib.Path, items: dict[str, Any]) -> str:
     return ""
 
 
-def move(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Renames a folder; a target that is there is deleted first."""
-    if target.exists():
-        shutil.rmtree(target)
-    source.rename(target)
-
-
 def tidy(checkpoints: pathlib.Path) -> None:
     """Removes what a killed process left: unfinished saves and deletions."""
     for old in checkpoints.glob("*.replaced"):
         # Set aside for one that never took its place: it counts again.
         if not old.with_suffix("").exists():
             old.rename(old.with_suffix(""))
-    left = ("*.replaced", "*.saving", "*.deleted", "*.orbax-checkpoint-tmp*")
-    for pattern in left:
-        for path in checkpoints.glob(pattern):
-            shutil.rmtree(path, ignore_errors=True)
+    folders.sweep(
+        checkpoints, "*.replaced", "*.saving", "*.deleted", "*.orbax-checkpoint-tmp*"
+    )

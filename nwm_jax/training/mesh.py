@@ -1,9 +1,9 @@
 """One mesh over all devices of all processes: parameters replicated, batches sharded."""
 
-import atexit
 import contextlib
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +15,18 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from nwm_jax.errors import UserError
+from nwm_jax.training import peers
 
 # So long a process waits for the others to come; a queue may start them one by one.
 JOIN_SECONDS = 300
+
+# How errors look after the loss of another process: of the service that processes keep
+# in touch by, of Gloo between CPUs, of NCCL between GPUs.
+_LOST = (
+    r"^(UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED)\b",
+    r"(?is)\bGloo\b.*(closed by peer|reset by peer|broken pipe|refused|time[d ]*out)",
+    r"(?is)\bNCCL\b.*(remote process exited|remote error|connection closed|reset by peer)",
+)
 
 
 def initialize_distributed() -> bool:
@@ -38,23 +47,22 @@ def initialize_distributed() -> bool:
     environment = os.environ
     arguments = {}
     if address := environment.get("JAX_COORDINATOR_ADDRESS"):
-        try:
-            arguments = {
-                "coordinator_address": address,
-                "num_processes": int(environment["JAX_NUM_PROCESSES"]),
-                "process_id": int(environment["JAX_PROCESS_ID"]),
-            }
-        except (KeyError, ValueError):
-            # Half of the three: a cluster that JAX knows may fill in the rest.
-            arguments = {"coordinator_address": address}
+        arguments["coordinator_address"] = address
+        # Half of the three: a cluster that JAX knows may fill in the rest.
+        if {"JAX_NUM_PROCESSES", "JAX_PROCESS_ID"} <= environment.keys():
+            arguments["num_processes"] = _number("JAX_NUM_PROCESSES", 1)
+            arguments["process_id"] = _number("JAX_PROCESS_ID", 0)
     # SLURM_NTASKS is set in a salloc shell too; only srun sets the step's variables.
-    tasks = max(
-        int(environment.get(name, "1") or 1)
+    tasks = [
+        _number(name, 1)
         for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-    )
+        if environment.get(name)
+    ]
     hosts = environment.get("TPU_WORKER_HOSTNAMES", "").split(",")
-    if not (arguments or tasks > 1 or len(hosts) > 1):
+    if not (arguments or max(tasks, default=1) > 1 or len(hosts) > 1):
         return False
+    # It would take SIGTERM away from `signals`.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         with _not_forever(arguments.get("coordinator_address", "the coordinator")):
             jax.distributed.initialize(
@@ -65,7 +73,20 @@ def initialize_distributed() -> bool:
             f"cannot join the other processes: {str(error).splitlines()[0]} (set "
             "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID)"
         ) from error
+    peers.watch()
     return True
+
+
+def _number(name: str, least: int) -> int:
+    """Reads a whole number from the environment."""
+    text = os.environ[name]
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise UserError(
+            f"{name}={text!r} is not a whole number; set it anew or unset it"
+        )
+    if int(text) < least:
+        raise UserError(f"{name}={text} must be {least} or more")
+    return int(text)
 
 
 @contextlib.contextmanager
@@ -120,7 +141,7 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
 
 
 def process_rows(batch_size: int, mesh: Mesh) -> np.ndarray:
-    """Gives the rows of a global batch that this process has to provide.
+    """Returns the rows of a global batch that this process has to provide.
 
     Args:
       batch_size: rows in the global batch.
@@ -173,7 +194,7 @@ def shard_batch(tree: Any, mesh: Mesh, axis: int = 0) -> Any:
 
 
 def is_primary() -> bool:
-    """Tells whether this process is the one that writes files and prints."""
+    """Returns whether this process is the one that writes files and prints."""
     return jax.process_index() == 0
 
 
@@ -210,41 +231,36 @@ def on_primary(function: Callable[[], Any]) -> Any:
     return message["result"]
 
 
+def largest(number: int) -> int:
+    """Returns the largest of the numbers that the processes call this with."""
+    if jax.process_count() == 1:
+        return number
+    return int(np.max(multihost_utils.process_allgather(np.int32(number))))
+
+
 def is_lost_peer(error: Exception) -> bool:
-    """Tells whether an error may be the loss of another process of this run."""
-    lost = isinstance(error, jax.errors.JaxRuntimeError)
-    full = str(error).startswith("RESOURCE_EXHAUSTED")
-    return lost and not full and jax.process_count() > 1
+    """Returns whether an error is what the loss of another process leads to here."""
+    lost = isinstance(error, jax.errors.JaxRuntimeError) and jax.process_count() > 1
+    return lost and any(re.search(pattern, str(error)) for pattern in _LOST)
 
 
 def lost_peer(error: Exception, purpose: str) -> UserError:
-    """Makes the error that tells the loss of another process, and `exit_at_once`.
+    """Makes the error that names the loss of another process.
+
+    The end of this program will not wait for it; JAX would, and abort after minutes.
 
     Args:
       error: what JAX raised.
       purpose: what starting all of them again is good for, such as "to go on".
     """
-    exit_at_once()
+    peers.leave_at_exit(2)
+    if end := peers.end_of_another():
+        return UserError(f"{end}")
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return UserError(
         f"another process of this run is gone ({reason}); start all of them again with "
         f"the same command {purpose}"
     )
-
-
-def exit_at_once() -> None:
-    """Makes the end of this program not wait for processes that are gone.
-
-    JAX would wait for them for minutes and then abort. The exit code is 2, that of a
-    UserError. What was registered with `atexit` before this call does not run.
-    """
-
-    def leave() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(2)
-
-    atexit.register(leave)
 
 
 def _describe(error: Exception) -> str:

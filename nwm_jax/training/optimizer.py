@@ -8,8 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nwm_jax.config.base import OPTIMIZERS, SCHEDULES
 from nwm_jax.errors import UserError, unknown
+
+# The names that `optimizer.name` and `optimizer.schedule` may have.
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
+SCHEDULES = ("constant", "cosine", "step")
 
 
 def build(config: Any, num_steps: int) -> optax.GradientTransformation:
@@ -34,6 +37,10 @@ def build(config: Any, num_steps: int) -> optax.GradientTransformation:
     _check_number("optimizer.learning_rate", config.learning_rate, positive=True)
     for field in ("warmup_steps", "clip", "weight_decay"):
         _check_number(f"optimizer.{field}", config[field])
+    if not 0 <= config.get("momentum", 0.0) < 1:
+        raise UserError(
+            f"optimizer.momentum={config.momentum} must be at least 0 and below 1"
+        )
     if config.get("momentum") and config.name != "sgd":
         raise UserError(
             f"optimizer.momentum={config.momentum} is of sgd, not of {config.name}"

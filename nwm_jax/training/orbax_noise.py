@@ -23,6 +23,23 @@ def _unraisable(report: Any) -> None:
 
 
 @contextlib.contextmanager
+def root_logger_kept() -> Iterator[None]:
+    """Takes the handlers away that absl adds to the root logger at its first line.
+
+    Orbax logs by absl, already while it is imported. A handler that a library leaves
+    there would print, or print twice, what the program around it logs.
+    """
+    root = logging.getLogger()
+    before = list(root.handlers)
+    try:
+        yield
+    finally:
+        for handler in list(root.handlers):
+            if handler not in before:
+                root.removeHandler(handler)
+
+
+@contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keeps the log lines of Orbax, which are not for users, off the screen."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
@@ -31,7 +48,7 @@ def quiet() -> Iterator[None]:
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
+        with root_logger_kept(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
         # Not after an error: the tasks that it leaves behind report later.

@@ -1,36 +1,133 @@
-"""Tasks by their names in configs."""
+"""What can be run: experiments with their tasks and configs, by name.
 
+The registry maps names to functions and imports none of them: `nwm_jax.experiments`
+registers the package's own, a config file of a user registers what is theirs.
+"""
+
+import dataclasses
 import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ml_collections import ConfigDict
 
-from nwm_jax.errors import unknown
+from nwm_jax.errors import UserError, unknown
 from nwm_jax.training.task import Counter, Task
 
-# Modules and classes, by `config.task`; a module is loaded when it is needed.
-KINDS = {
-    "forecasting": ("forecasting.task", "Forecasting"),
-    "copy": ("sequences.copy_memory", "CopyMemory"),
-    "adding": ("sequences.adding", "Adding"),
-    "classification": ("sequences.classification", "Classification"),
-    "segmentation": ("segmentation.task", "Segmentation"),
-    "variational": ("topography.task", "Variational"),
-}
+# Fields of a config by their dotted names.
+Flat = dict[str, Any]
+# A function, or "module:function", which is imported at its first call.
+Lazy = str | Callable[..., Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """An experiment: what it is called and what it can do.
+
+    Only `name` and `tasks` are needed. Where a field is `Lazy` it may be
+    "module:function", so that the module is loaded at its first use.
+
+    Attributes:
+      name: its name.
+      tasks: classes, subclasses of `training.task.Task`, by the names that
+        `config.task` may have.
+      configs: () -> ``get_config(argument)`` by the names of configs.
+      summary: () -> a phrase that lists those names.
+      models: () -> the names that `config.model.name` may have; none: not checked.
+      template: (config) -> the plain config whose fields `config` should have, or None
+        where its model or data is unknown; not given: fields are not checked.
+      fields: () -> for dotted fields what they mean and may be, `config.checks.Field`.
+      presets: names of presets that all its configs have.
+      short: names by which the argument of a config may call some dotted fields.
+      check: (flat fields) -> None; raises `UserError` for fields that do not fit.
+      follow: (config, field, old value) -> None; sets what follows from a field that was
+        just overridden.
+      table: (folders, measure, format) -> (text, notes), the table of finished runs.
+      measures: what `table` can show, the usual one first.
+      boxes: (folders, path) -> path; draws a score of finished runs, a box each model.
+      errors: (folders, path) -> path; draws errors of runs against steps of training,
+        with published values as lines.
+    """
+
+    name: str
+    tasks: Mapping[str, str | type[Task]]
+    configs: Callable[[], Mapping[str, Callable[[str], ConfigDict]]] = dict
+    summary: Callable[[], str] = str
+    models: Callable[[], Sequence[str]] = tuple
+    template: Callable[[Mapping[str, Any]], ConfigDict | None] | None = None
+    fields: Callable[[], Mapping[str, Any]] = dict
+    presets: Sequence[str] = ()
+    short: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    check: Callable[[Flat], None] = lambda flat: None
+    follow: Callable[[ConfigDict, str, Any], None] = lambda config, field, old: None
+    table: Lazy | None = None
+    measures: Sequence[str] = ()
+    boxes: Lazy | None = None
+    errors: Lazy | None = None
+
+
+_EXPERIMENTS: dict[str, Experiment] = {}
+
+
+def register(experiment: Experiment) -> None:
+    """Adds an experiment; one of the same name takes the place of the former.
+
+    Raises:
+      UserError: another experiment has a task of that name.
+    """
+    for task in experiment.tasks:
+        for other in _EXPERIMENTS.values():
+            if task in other.tasks and other.name != experiment.name:
+                raise UserError(
+                    f"the task {task!r} of the experiment {experiment.name!r} is one of "
+                    f"{other.name!r} already: take another name"
+                )
+    _EXPERIMENTS[experiment.name] = experiment
+
+
+def experiments() -> tuple[Experiment, ...]:
+    """Returns all experiments in the order of their registration."""
+    return tuple(_EXPERIMENTS.values())
+
+
+def task_names() -> tuple[str, ...]:
+    """Returns the names that `config.task` may have."""
+    return tuple(task for experiment in experiments() for task in experiment.tasks)
+
+
+def find(task: Any) -> Experiment | None:
+    """Returns the experiment that a task belongs to; None if there is none.
+
+    Args:
+      task: a config's `task`.
+    """
+    for experiment in experiments():
+        if task in experiment.tasks:
+            return experiment
+    return None
 
 
 def kind(name: str) -> type[Task]:
-    """Gives the class of a task, of which nothing is made or opened.
+    """Returns the class of a task without constructing it or opening data.
 
     Args:
-      name: a key of `KINDS`.
+      name: one of `task_names`.
 
     Raises:
       UserError: unknown task.
     """
-    if name not in KINDS:
-        raise unknown("task", name, KINDS)
-    module, found = KINDS[name]
-    return getattr(importlib.import_module(f"nwm_jax.experiments.{module}"), found)
+    experiment = find(name)
+    if experiment is None:
+        raise unknown("task", name, task_names())
+    return load(experiment.tasks[name])
+
+
+def load(place: Any) -> Any:
+    """Returns what "module:name" names; anything but a string is returned as it is."""
+    if not isinstance(place, str):
+        return place
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def build(config: ConfigDict, counter: Counter | None = None) -> Task:
@@ -38,7 +135,7 @@ def build(config: ConfigDict, counter: Counter | None = None) -> Task:
 
     Args:
       config: a resolved config; `config.task` names the task.
-      counter: called with what is being done, gives the progress(done, total) that is
+      counter: called with what is being done, returns the progress(done, total) that is
         called while data is made.
 
     Returns:

@@ -1,8 +1,6 @@
 """What training carries from step to step, and the keys that depend on the step."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +9,9 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nwm_jax.modules import functional
+from nwm_jax.training.task import Task
 
-if TYPE_CHECKING:
-    from nwm_jax.training.task import Task
-
-
-# For programs that run once: drawing the first weights compiles in 1.2 s in the place of 3
+# For programs that run once: drawing the first weights compiles in 1.2 s instead of 3
 # (`pendulum_nwm2d:laptop`), and takes as long.
 _RUNS_ONCE = {"xla_backend_optimization_level": 1}
 
@@ -38,12 +33,12 @@ class TrainState(NamedTuple):
 
 
 def key_data(seed: int) -> np.ndarray:
-    """Gives the raw data of `jax.random.key(seed)`, which crosses `jit` anywhere."""
+    """Returns the raw data of `jax.random.key(seed)`, which crosses `jit` anywhere."""
     return np.asarray(jax.random.key_data(jax.random.key(seed)))
 
 
 def step_key(data: jax.Array, step: jax.Array) -> jax.Array:
-    """Gives the key of one step, a function of the seed and the step alone.
+    """Returns the key of one step, a function of the seed and the step alone.
 
     Args:
       data: the result of `key_data(seed)`.
@@ -56,12 +51,12 @@ def step_key(data: jax.Array, step: jax.Array) -> jax.Array:
 
 
 def init_key(data: jax.Array) -> jax.Array:
-    """Gives the key of the initial parameters, which no step shares."""
+    """Returns the key of the initial parameters, which no step shares."""
     return jax.random.fold_in(jax.random.wrap_key_data(data), np.uint32(2**32 - 1))
 
 
 def untrained(task: Task, seed: int) -> tuple[Any, Any]:
-    """Gives the parameters and the other state that a run with this seed starts with."""
+    """Returns the parameters and the other state that a run with this seed starts with."""
     make = jax.jit(
         lambda data: functional.split(task.init(init_key(data)))[1:],
         compiler_options=_RUNS_ONCE,
@@ -101,13 +96,13 @@ def create(
 def abstract(
     task: Task, optimizer: optax.GradientTransformation, mesh: Mesh
 ) -> TrainState:
-    """Gives the shapes, types and shardings of the state, without computing it."""
+    """Returns the shapes, types and shardings of the state, without computing it."""
     shapes = jax.eval_shape(lambda data: _create(task, optimizer, data), key_data(0))
     return _replicated(shapes, NamedSharding(mesh, PartitionSpec()))
 
 
 def abstract_model(task: Task, sharding: jax.sharding.Sharding) -> tuple[Any, Any]:
-    """Gives the shapes of a model's parameters and of its other state.
+    """Returns the shapes of a model's parameters and of its other state.
 
     Args:
       task: what is trained.

@@ -1,5 +1,6 @@
 """Where metrics go: `metrics.jsonl` always, TensorBoard and W&B if asked for."""
 
+import contextlib
 import json
 import math
 import os
@@ -12,6 +13,7 @@ from nwm_jax import files
 from nwm_jax.errors import UserError
 
 METRICS = "metrics.jsonl"
+_ROW = {"step": int, "kind": str}
 
 
 class Writer(Protocol):
@@ -192,7 +194,7 @@ def build(
 def write_all(
     writers: Sequence[Writer], kind: str, step: int, values: Mapping[str, Any]
 ) -> None:
-    """Gives one row to every writer."""
+    """Returns one row to every writer."""
     row = {name: float(value) for name, value in values.items()}
     for writer in writers:
         writer.write(kind, step, row)
@@ -206,15 +208,12 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
 
     Returns:
       The rows in order, each with `step` and `kind` ("train" or "eval"); empty if
-      there is no file. A last line that a kill tore is left out.
+      there is no file. A line that a kill tore, or that is damaged, is left out.
     """
     path = pathlib.Path(workdir) / METRICS
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(row, dict) and isinstance(row.get("step"), int):
-            rows.append(row)
+    for line in files.read_bytes(path).splitlines() if path.exists() else []:
+        with contextlib.suppress(UserError):
+            row = files.parse_json(line, path)
+            rows.append(files.check_fields(row, _ROW, f"{path} holds another row"))
     return rows

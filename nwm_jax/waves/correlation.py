@@ -6,7 +6,7 @@ import numpy as np
 import scipy.fft
 
 from nwm_jax.errors import UserError
-from nwm_jax.waves.arrays import as_field, blocks, boundary_pair
+from nwm_jax.waves.arrays import as_field, as_real, blocks, boundary_pair
 
 
 class SpatialCorrelation(NamedTuple):
@@ -83,6 +83,42 @@ def spatial_autocorrelation(
         correlation,
         (np.bincount(ring, length)[full] / count[full]),
         (np.bincount(ring, correlation[inside])[full] / count[full]),
+    )
+
+
+def scattered_autocorrelation(
+    field: np.ndarray, positions: np.ndarray
+) -> SpatialCorrelation:
+    """Returns the correlation of scattered sites as a function of their distance.
+
+    Args:
+      field: real [T, N], any unit.
+      positions: [N, 2], any unit.
+
+    Returns:
+      `SpatialCorrelation` with `correlation` [N, N], that of each pair, and rings as
+      wide as the median distance of a site to its nearest neighbour.
+
+    Raises:
+      UserError: `field` is not real.
+
+    Source: as `spatial_autocorrelation`.
+    """
+    field = as_real(field, "scattered_autocorrelation").astype(np.float64)
+    field = field - field.mean(axis=0)
+    covariance = field.T @ field
+    variance = np.diag(covariance).mean()
+    correlation = covariance / (variance if variance > 0 else np.nan)
+    way = positions[:, None] - positions
+    length = np.hypot(way[..., 0], way[..., 1])
+    nearest = np.where(length > 0, length, np.inf).min(axis=1)
+    ring = np.round(length / np.median(nearest)).astype(int).ravel()
+    count = np.bincount(ring)
+    full = count > 0
+    return SpatialCorrelation(
+        correlation,
+        np.bincount(ring, length.ravel())[full] / count[full],
+        np.bincount(ring, correlation.ravel())[full] / count[full],
     )
 
 

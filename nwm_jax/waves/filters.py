@@ -5,6 +5,8 @@ import numpy as np
 from nwm_jax.errors import UserError
 from nwm_jax.waves.arrays import as_real, blocks
 
+_LONGEST_PERIOD = 2.0**48  # samples
+
 
 def band_pass(
     x: np.ndarray,
@@ -129,7 +131,8 @@ def check_band(band: tuple[float, float], fs: float) -> tuple[float, float]:
     """Returns (low, high) as floats.
 
     Raises:
-      UserError: `fs` is not positive, or not 0 < low < high < fs / 2.
+      UserError: `fs` is not positive, or not 0 < low < high < fs / 2, or a period of
+        `low` has more samples than any recording.
     """
     if not (np.isfinite(fs) and fs > 0):
         raise UserError(f"fs is samples per unit of time and must be positive: {fs!r}")
@@ -143,5 +146,10 @@ def check_band(band: tuple[float, float], fs: float) -> tuple[float, float]:
         raise UserError(
             f"the band {low:g},{high:g} must rise and lie between 0 and the Nyquist "
             f"frequency {fs / 2:g} (half of fs = {fs:g}), both excluded"
+        )
+    if fs > _LONGEST_PERIOD * low:
+        raise UserError(
+            f"the band {low:g},{high:g} begins too low: no recording has a period of it, "
+            f"{fs:g} / {low:g} samples"
         )
     return low, high

@@ -1,4 +1,4 @@
-"""The generalised phase: epochs in which the phase runs backwards are bridged."""
+"""The generalised phase: epochs in which the phase runs backwards are interpolated."""
 
 import numpy as np
 
@@ -22,8 +22,15 @@ def generalized_signal(
 
         phi(t_n) = phi(t_1) + sum_{m <= n} wrap( phi(t_m) - phi(t_{m-1}) ),
 
-    and filled in by monotone cubic interpolation (Fritsch-Carlson); an epoch at either
-    end goes on at the mean frequency of its series. Amplitudes stay as they are.
+    and filled in by monotone cubic interpolation (Fritsch-Carlson, at the ends of a
+    series with the three-point slope of `scipy.interpolate.PchipInterpolator` and
+    MATLAB's pchip); an epoch at the end goes on at the mean frequency of its series.
+    Amplitudes stay as they are.
+
+    This smooths the phase and does not make it rise: across an epoch it is known up to
+    whole turns only, and the shortest way is taken, which is often a way back. In real
+    recordings most samples of negative frequency (68 to 95 % in those tried, as with
+    the code of the authors) keep one, of a smaller size.
 
     Args:
       signal: complex analytic signal of any shape, of a band-passed record.
@@ -51,7 +58,7 @@ def generalized_signal(
     out = np.empty_like(series)
     threshold = 2 * np.pi * min_frequency / fs
     for part in blocks(series.shape[1], series.shape[0]):
-        block = np.ascontiguousarray(series[:, part].T)
+        block = np.array(series[:, part].T, order="C")  # never the input itself
         gap = _epochs(block, threshold, stretch)
         changed = np.flatnonzero(gap.any(axis=1))
         if len(changed):
@@ -172,8 +179,8 @@ def _fill(angle: np.ndarray, valid: np.ndarray) -> np.ndarray:
 def _hermite(which: np.ndarray, time: np.ndarray, value: np.ndarray, left: np.ndarray):
     """The monotone cubic between the samples `left` and `left + 1` of long lists.
 
-    Only the slopes at the two ends of a gap matter, and they depend on the next sample
-    on either side alone: no spline over the whole record has to be made.
+    Only the slopes at the two ends of a gap matter, and they depend on the next one or
+    two samples on either side: no spline over the whole record has to be made.
     """
     width = np.diff(time).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -188,12 +195,26 @@ def _hermite(which: np.ndarray, time: np.ndarray, value: np.ndarray, left: np.nd
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = (w0 + w1) / (w0 / d0 + w1 / d1)
         mean = np.where(d0 * d1 > 0, mean, 0.0)
-        # At the ends of a series there is one interval only: its own secant.
-        alone_before = (at == 0) | (which[before] != which[at])
-        alone_after = (at == len(width)) | (
-            which[np.minimum(at + 1, len(width))] != which[at]
-        )
-        return np.where(alone_before, d1, np.where(alone_after, d0, mean))
+        # At the ends of a series there are intervals on one side only.
+        first = (at == 0) | (which[before] != which[at])
+        last = (at == len(width)) | (which[np.minimum(at + 1, len(width))] != which[at])
+        return np.where(first, end(at, 1), np.where(last, end(at, -1), mean))
+
+    def end(at: np.ndarray, way: int) -> np.ndarray:
+        """At the first (way 1) or last (-1) sample of a series, by three points."""
+        near = at if way > 0 else at - 1
+        top = len(width) - 1
+        far = np.clip(near + way, 0, top)
+        near = np.clip(near, 0, top)
+        d0, d1, h0, h1 = secant[near], secant[far], width[near], width[far]
+        slope = ((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1)
+        slope = np.where(slope * d0 <= 0, 0.0, slope)
+        steep = (d0 * d1 <= 0) & (np.abs(slope) > 3 * np.abs(d0))
+        slope = np.where(steep, 3 * d0, slope)
+        # A series of two samples has one interval, and its secant.
+        third = np.clip(at + 2 * way, 0, len(width))
+        two = (which[third] != which[np.clip(at, 0, len(width))]) | (far == near)
+        return np.where(two, d0, slope)
 
     h, d = width[left], secant[left]
     m0, m1, start = slope(left), slope(left + 1), value[left]

@@ -48,6 +48,32 @@ def wave_signal(
     Source: Davis et al. 2020, doi:10.1038/s41586-020-2802-y; Keller & Welling, "Neural
     Wave Machines", ICML 2023 (PMLR 202).
     """
+    signal = plain_signal(field, band=band, fs=fs, setting=setting, order=order)
+    if setting == "generalized":
+        signal = generalized_signal(signal)
+    return signal
+
+
+def plain_signal(
+    field: np.ndarray,
+    *,
+    band: tuple[float, float] | None = None,
+    fs: float = 1.0,
+    setting: str = "generalized",
+    order: int = 4,
+) -> np.ndarray:
+    """Returns the analytic signal of `wave_signal` before epochs are interpolated.
+
+    Args:
+      field, band, fs, setting, order: as in `wave_signal`; the setting chooses the
+        filter.
+
+    Returns:
+      As `wave_signal`.
+
+    Raises:
+      UserError: as `wave_signal`.
+    """
     field = as_field(field, "wave_signal")
     if setting not in SETTINGS:
         raise UserError(
@@ -66,8 +92,5 @@ def wave_signal(
         if band is not None:
             zero_phase = setting == "generalized"
             block = band_pass(block, band, fs=fs, order=order, zero_phase=zero_phase)
-        signal = analytic_signal(z_score(block))
-        if setting == "generalized":
-            signal = generalized_signal(signal)
-        out[:, part] = signal
+        out[:, part] = analytic_signal(z_score(block))
     return out.reshape(field.shape)

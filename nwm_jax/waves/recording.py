@@ -5,6 +5,8 @@ import pathlib
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import scipy.io
@@ -29,12 +31,14 @@ _DAMAGED = (
 )
 
 
-def load(path: str | os.PathLike, key: str = "") -> np.ndarray:
+def load(path: str | os.PathLike, key: str = "", axes: int = 3) -> np.ndarray:
     """Reads an array from a .npy, .npz or .mat file; nothing in it is executed.
 
     Args:
       path: the file; a .npy is mapped into memory rather than read at once.
       key: which array of a .npz or .mat; not needed if only one has three axes.
+      axes: how many axes the array is to have; of 3, [time, sites] will do too where
+        there is no array of three.
 
     Returns:
       The array as it is in the file.
@@ -43,10 +47,8 @@ def load(path: str | os.PathLike, key: str = "") -> np.ndarray:
       UserError: no such file, another format, a damaged or pickled one, MATLAB's v7.3,
         no array `key`, or several that could be meant.
     """
-    path = pathlib.Path(path)
+    path = files.check_file(path)
     suffix = path.suffix.lower()
-    if not path.is_file():
-        raise UserError(f"{path} does not exist or is not a file")
     if suffix not in _SUFFIXES:
         raise UserError(
             f"{path.name}: recordings are read from {', '.join(_SUFFIXES)} files: save "
@@ -57,81 +59,39 @@ def load(path: str | os.PathLike, key: str = "") -> np.ndarray:
             raise UserError(f"--key={key}: a .npy file holds one array without a name")
         return _numpy(path)
     arrays = _numpy(path) if suffix == ".npz" else _matlab(path)
-    return _choose(arrays, key, path)
+    return choose(arrays, key, path, axes)
 
 
-def check(recording: np.ndarray) -> np.ndarray:
-    """Checks that a recording can be analysed, channel by channel.
-
-    A channel that is NaN at all times is a missing one, and welcome.
+def check_shape(recording: np.ndarray, positions: np.ndarray | None = None) -> None:
+    """Checks the shape and the numbers of a recording.
 
     Args:
-      recording: [T, H, W], time first.
-
-    Returns:
-      bool [H, W]: which channels are missing.
+      recording: [T, H, W], or [T, N] with positions; time first.
+      positions: [N, 2] or None.
 
     Raises:
-      UserError: not a real [T, H, W] of at least 4 frames, channels with some values
-        that are not finite, constant channels, or no channel at all.
+      UserError: not real, other axes, or fewer than 4 frames.
     """
     if recording.dtype.kind not in "fiub":
         raise UserError(
             f"the recording must hold real numbers and its dtype is {recording.dtype}"
         )
-    if recording.ndim != 3 or not recording.size:
+    if recording.ndim != (3 if positions is None else 2) or not recording.size:
         raise UserError(
-            "the recording must be an array [time, height, width] and its shape is "
-            f"{recording.shape}"
+            "the recording must be an array [time, height, width], or [time, channels] "
+            f"with positions, and its shape is {recording.shape}"
         )
     if len(recording) < 4:
         raise UserError(
             f"the recording has {len(recording)} frames (shape {recording.shape}): "
             "time comes first, and at least 4 frames are needed"
         )
-    finite = np.zeros(recording.shape[1:], int)
-    for frame in recording:
-        finite += np.isfinite(frame)
-    missing = finite == 0
-    broken = ~missing & (finite < len(recording))
-    if broken.any():
-        i, j = np.argwhere(broken)[0]
-        raise UserError(
-            f"{broken.sum()} channel(s) hold NaN or infinity at some times only, the "
-            f"first at row {i}, column {j} ({len(recording) - finite[i, j]} of "
-            f"{len(recording)}): interpolate them, or make all of the channel NaN to "
-            "leave it out"
-        )
-    if missing.all():
-        raise UserError("every channel of the recording is NaN: nothing to analyse")
-    constant = ~missing & (recording.max(axis=0) == recording.min(axis=0))
-    if constant.any():
-        i, j = np.argwhere(constant)[0]
-        raise UserError(
-            f"{constant.sum()} channel(s) are constant and have no phase, the first at "
-            f"row {i}, column {j}: make all of the channel NaN to leave it out"
-        )
-    return missing
 
 
 def _numpy(path: pathlib.Path) -> np.ndarray | dict[str, np.ndarray]:
-    try:
-        if path.suffix.lower() == ".npz":
-            memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-            return files.read_npz(path, memory)
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(found, np.ndarray):
-            raise UserError(f"{path.name} is an archive: name it .npz")
-        return found
-    except UserError:
-        raise
-    except _DAMAGED as error:
-        if any(word in str(error) for word in ("pickle", "Python objects")):
-            raise UserError(
-                f"{path.name} is pickled or holds objects, which are not read: save a "
-                "plain numeric array with numpy.save"
-            ) from None
-        raise UserError(f"{path.name} is not a readable NumPy file ({error})") from None
+    if path.suffix.lower() == ".npz":
+        return files.read_npz(path, files.machine_memory())
+    return files.open_array(path)
 
 
 def _matlab(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -147,25 +107,78 @@ def _matlab(path: pathlib.Path) -> dict[str, np.ndarray]:
     return {name: value for name, value in found.items() if not name.startswith("__")}
 
 
-def _choose(arrays: dict[str, np.ndarray], key: str, path: pathlib.Path) -> np.ndarray:
+def choose(arrays: Mapping[str, Any], key: str, path: pathlib.Path, axes: int) -> Any:
+    """Returns the array of a file that is meant.
+
+    Args:
+      arrays: by name; anything with a shape and a dtype.
+      key: the name; "" if there is only one of so many axes.
+      path: of the file, for messages.
+      axes: how many axes it has; of 3, 2 will do where there is no array of 3.
+
+    Raises:
+      UserError: no such array, or several.
+    """
     if key:
         if key not in arrays:
             raise unknown(f"array in {path.name}", key, arrays)
-        return np.asarray(arrays[key])
-    candidates = {
-        name: value
-        for name, value in arrays.items()
-        if np.ndim(value) == 3 and np.asarray(value).dtype.kind in "fiub"
-    }
-    if len(candidates) == 1:
-        return next(iter(candidates.values()))
-    if candidates:
-        raise UserError(
-            f"{path.name} holds several arrays of three axes: choose one with --key: "
-            f"{', '.join(candidates)}"
-        )
-    shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in arrays.items())
+        return arrays[key]
+    shapes = {name: tuple(np.shape(value)) for name, value in arrays.items()}
+    real = [name for name in arrays if np.dtype(_dtype(arrays[name])).kind in "fiub"]
+    for wanted in (3, 2) if axes == 3 else (axes,):
+        # An array of two axes with one row or column is a series, no recording.
+        fits = [n for n in real if len(shapes[n]) == wanted and min(shapes[n]) > 1]
+        fits = fits or [n for n in real if len(shapes[n]) == wanted == 3]
+        named = [name for name in fits if name == "mask"] if axes == 2 else []
+        if len(fits) == 1 or named:
+            return arrays[(named or fits)[0]]
+        if fits:
+            raise UserError(
+                f"{path.name} holds several arrays of {wanted} axes: choose one with "
+                f"--key: {', '.join(fits)}"
+            )
+    listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
     raise UserError(
         f"{path.name} holds no real array [time, height, width]: "
-        f"{shapes or 'it is empty'}"
+        f"{listed or 'it is empty'}"
+    )
+
+
+def _dtype(value: Any) -> Any:
+    return value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
+
+
+def time_first(
+    data: np.ndarray, time_axis: int | None = None
+) -> tuple[np.ndarray, str | None]:
+    """Returns an array of three axes with time first, and a warning or None.
+
+    Without `time_axis` the sizes decide. Two sizes are alike if they differ by a factor
+    of 2 at the most: sheets usually are. Time is axis 0 if the last two are alike and
+    the first two are not; if only the first two are, the array may be MATLAB's
+    [height, width, time] and is refused; else time is axis 0, with a warning.
+
+    Args:
+      data: three axes.
+      time_axis: from -3 to 2, which decides; None: the sizes.
+
+    Raises:
+      UserError: no such axis, or an array that may be [height, width, time].
+    """
+    if time_axis is not None:
+        if time_axis not in range(-3, 3):
+            raise UserError(f"--time_axis={time_axis} is not there: 0, 1 or 2")
+        return np.moveaxis(data, time_axis, 0), None
+    a, b, c = data.shape
+    sheet, turned = max(b, c) <= 2 * min(b, c), max(a, b) <= 2 * min(a, b)
+    if sheet and not turned:
+        return data, None
+    if turned and not sheet:
+        raise UserError(
+            f"the shape {data.shape} can be {a} frames of {b} x {c} channels "
+            f"(--time_axis=0) or {c} frames of {a} x {b} (--time_axis=2): say which"
+        )
+    return data, (
+        f"the shape {data.shape} is read as {a} frames of {b} x {c} channels; if time "
+        "is another axis say --time_axis"
     )

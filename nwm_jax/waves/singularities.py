@@ -78,6 +78,46 @@ def winding_number(
     return np.round(circle / (2 * np.pi)) + 0.0  # no negative zeros
 
 
+def triangle_winding(signal: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Returns how often the phase winds round each triangle of scattered sites.
+
+    Args:
+      signal: complex [..., N].
+      positions: [N, 2], (row, column), any unit.
+
+    Returns:
+      [..., M] of the M triangles of a Delaunay triangulation, with the sign of
+      `winding_number`. NaN where a corner has no phase; M = 0 for sites on one line.
+
+    Raises:
+      UserError: `signal` is not complex.
+
+    Source: as `winding_number`.
+    """
+    signal = as_signal(signal, 1, "[..., sites]")
+    corners = triangles(positions)
+    signal = np.where(is_silent(signal), signal.dtype.type(np.nan), signal)
+    a, b, c = (signal[..., corners[:, k]] for k in range(3))
+    circle = turn(b, a) + turn(c, b) + turn(a, c)
+    return np.round(circle / (2 * np.pi)) + 0.0
+
+
+def triangles(positions: np.ndarray) -> np.ndarray:
+    """Returns the corners [M, 3] of a Delaunay triangulation, all one way round."""
+    import scipy.spatial
+
+    positions = np.asarray(positions, float)
+    try:
+        corners = scipy.spatial.Delaunay(positions).simplices
+    except scipy.spatial.QhullError:  # fewer than 3 sites, or all on one line
+        return np.empty((0, 3), int)
+    a, b, c = (positions[corners[:, k]] for k in range(3))
+    area = (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    area -= (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1])
+    corners[area < 0] = corners[area < 0][:, ::-1]  # from columns to rows
+    return corners
+
+
 def find_singularities(
     signal: np.ndarray, *, boundary: str | tuple[str, str] = "periodic"
 ) -> Singularities:

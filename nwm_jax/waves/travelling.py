@@ -32,7 +32,9 @@ def travelling_index(signal: np.ndarray) -> float:
 
     Returns:
       In [0, 1]; global synchrony, which goes nowhere, counts as standing. NaN when no
-      cell has a signal. Cells with a NaN are left out.
+      cell has a signal. Cells with a NaN are left out. Without a band-pass slow drifts
+      are few independent samples: independent 1/f noise of 600 frames has about 0.7,
+      1/f^2 noise nearly 1. Test it against surrogates (`surrogates.significance`).
 
     Raises:
       UserError: `signal` is not complex or has fewer than 4 frames.
@@ -49,8 +51,11 @@ def travelling_index(signal: np.ndarray) -> float:
     margin, part = length // 20, 2 * length // 5
     early = margin + spread(part - margin, _MOST_FRAMES)
     first, second = cells[early], cells[length - 1 - early]
-    valid = np.isfinite(cells).all(axis=0)
-    first, second = first[:, valid], second[:, valid]
+    valid = np.isfinite(first).all(axis=0) & np.isfinite(second).all(axis=0)
+    if not valid.all():
+        first, second = first[:, valid], second[:, valid]
+    if not first.size:
+        return float("nan")
     # tr(C1 C2) = sum |a^H b|^2 and tr(C1 C2^T) = sum |a^T b|^2 over pairs of frames,
     # one of each part: the covariances themselves are never made.
     forward = _power(first.conj() @ second.T)

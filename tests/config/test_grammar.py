@@ -122,17 +122,19 @@ def test_nothing_near_lists_the_group():
 
 def test_protocol_names_what_was_changed():
     config = configs.get_config("pendulum", "nwm2d", "laptop,conv=bf16")
-    assert config.protocol == "laptop + conv=bf16"
+    assert config.protocol == "laptop-v2 + conv=bf16"
     config = configs.get_config("pendulum", "nwm2d", "laptop,seed=1,conv=xla")
-    assert config.protocol == "laptop"
+    assert config.protocol == "laptop-v2"
     grammar.override(config, "batch_size", str(config.batch_size))
     grammar.override(config, "eval.every", "5")
-    assert config.protocol == "laptop"
+    assert config.protocol == "laptop-v2"
     grammar.override(config, "batch_size", "3")
     grammar.override(config, "model.grid", "(5,5)")
     grammar.override(config, "batch_size", "4")
     grammar.override(config, "num_steps", "9")
-    assert config.protocol == "laptop + model.grid=(5,5) + batch_size=4 + num_steps=9"
+    assert (
+        config.protocol == "laptop-v2 + model.grid=(5,5) + batch_size=4 + num_steps=9"
+    )
     assert config.preset == "laptop"
 
 

@@ -1,10 +1,13 @@
 """Range checks of a config."""
 
+import math
+
 import pytest
 
-from nwm_jax.config import grammar, presets
+from nwm_jax.config import base, grammar, presets
 from nwm_jax.config.validate import validate
 from nwm_jax.errors import UserError
+from nwm_jax.training import registry
 
 
 @pytest.mark.parametrize(
@@ -200,3 +203,69 @@ def test_foreign_config_is_checked_where_it_has_the_fields():
     grammar.override(config, "batch_size", "0")
     with pytest.raises(UserError, match="batch_size=0 must be at least 1"):
         validate(config)
+
+
+def test_every_field_says_what_it_means():
+    for name, get_config in presets.definitions().items():
+        config = get_config("")
+        known = base.FIELDS | registry.find(config.task).fields()
+        for field in grammar.flatten(config):
+            assert known[field].meaning, f"{field} of {name}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("pendulum_nwm2d", "spring_hgn", "spring_hgn_conv", "copy_wrnn"),
+        *("psmnist_cornn", "polygons_nwm", "sine_nwm2d"),
+    ],
+)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_no_field_takes_what_is_no_number(name, value):
+    fields = grammar.flatten(presets.load(f"{name}:smoke"))
+    floats = [field for field, like in fields.items() if isinstance(like, float)]
+    tuples = [
+        field
+        for field, like in fields.items()
+        if isinstance(like, tuple) and like and isinstance(like[0], float)
+    ]
+    assert "optimizer.learning_rate" in floats
+    for field in floats + tuples:
+        config = presets.load(f"{name}:smoke")
+        group, _, key = field.rpartition(".")
+        holder = config[group] if group else config
+        holder[key] = value if field in floats else (1.0, value)
+        with pytest.raises(UserError, match=field):
+            validate(config)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("pendulum_nwm2d:smoke,data.dt=1000", "data.dt is 1000: .* at most 250"),
+        ("pennies_nwm2d:smoke,data.dt=1000", "data.dt is 1000: .* at most"),
+        ("lj_4_nwm2d:smoke,data.dt=1000", "data.dt is 1000: .* at most 20"),
+        ("polygons_nwm:smoke,data.corners=(2,3)", r"data.corners=\(2, 3\)"),
+        ("polygons_nwm:smoke,data.corners=()", "data.corners"),
+        ("polygons_nwm:smoke,data.corners=(3,3)", "data.corners"),
+        ("polygons_nwm:smoke,data.radius=(6.0,40.0)", "data.radius=40 do not fit"),
+        ("polygons_nwm:smoke,data.radius=(9.0,6.0)", "data.radius"),
+        ("polygons_nwm:smoke,data.radius=(6.0,)", "data.radius=.*two numbers"),
+        ("tetrominoes_nwm:smoke,data.cell=9", "data.cell=9 .* data.side=32"),
+        ("multimnist_nwm:smoke,data.side=20", "data.side=20 must be at least 42"),
+        ("adding_wrnn:smoke,model.speed=2.0", "speed=2 must be from 0 to 1"),
+        ("adding_wrnn:smoke,model.speed=-1.0", "speed=-1 must be"),
+        ("tetrominoes_nwm:smoke,model.dt=3.0", "dt=3 of a wave sheet"),
+        ("sine_nwm2d:smoke,model.kernel_fill=1e30", "kernel_fill must be a number"),
+        ("spring_hgn:smoke,model.dt=1e30", r"dt=1e\+30 must be at most"),
+        ("spring_hgn:smoke,model.beta=1e30", r"beta=1e\+30 from 0 to"),
+    ],
+)
+def test_what_can_be_known_is_refused_before_anything_is_written(
+    spec, message, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NWM_JAX_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=message) as error:
+        registry.build(validate(presets.load(spec)))
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())

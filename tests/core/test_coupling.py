@@ -109,7 +109,7 @@ def test_errors() -> None:
 
 
 def test_core_imports_only_jax_and_numpy() -> None:
-    standard = {"collections", "dataclasses", "functools", "math", "typing"}
+    standard = {"collections", "dataclasses", "functools", "math", "operator", "typing"}
     for path in pathlib.Path(nwm_jax.core.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):

@@ -249,7 +249,8 @@ def test_gradients_through_1000_steps_agree_with_float64():
     @jax.jit
     @jax.grad
     def gradient(params, inputs):
-        last, _ = wave.run(hparams, params, wave.initial_state(hparams, 2), inputs)
+        start = wave.initial_state(hparams, 2, inputs.dtype)
+        last, _ = wave.run(hparams, params, start, inputs)
         return jnp.mean(jnp.sin(last))
 
     found = gradient(params, np.float32(inputs))

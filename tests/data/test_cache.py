@@ -5,14 +5,17 @@ import json
 import logging
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
 
+import filelock
 import numpy as np
 import pytest
 
-from nwm_jax.data import cache, suite, trajectories
+from nwm_jax import folders
+from nwm_jax.data import cache, growing, suite, trajectories
 from nwm_jax.errors import UserError
 
 SETTINGS = {"num_train": 20, "num_test": 5, "num_frames": 16, "dt": 0.05, "seed": 0}
@@ -166,14 +169,118 @@ def test_damage_is_found_and_mended(tmp_path, damage, caplog):
     assert not list(tmp_path.glob(".*tmp*"))
 
 
-def test_an_interrupted_run_leaves_nothing_that_counts(tmp_path):
-    def interrupt(done, total):
-        raise KeyboardInterrupt
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Lets 8 trajectories make a chunk: 3 of them for training, 1 for testing."""
+    monkeypatch.setattr(trajectories, "chunk_size", lambda num_frames: 8)
 
-    with pytest.raises(KeyboardInterrupt):
-        cache.open_states(SPRING, cache_dir=tmp_path, progress=interrupt, **SETTINGS)
-    assert [p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == []
-    # One that was killed could not tidy up: the next one does.
+
+def _interrupt(folder, after, error=KeyboardInterrupt):
+    """Stops when so many trajectories are done; returns the unfinished folder."""
+
+    def progress(done, total):
+        if done >= after:
+            raise error
+
+    with pytest.raises(error):
+        cache.open_states(SPRING, cache_dir=folder, progress=progress, **SETTINGS)
+    (unfinished,) = folder.glob(".*.unfinished")
+    return unfinished
+
+
+def _bytes(folder):
+    """All that a finished cache holds."""
+    assert not list(folder.glob(".*.unfinished")) and not list(folder.glob(".*tmp*"))
+    return {path.name: path.read_bytes() for path in _folder(folder).iterdir()}
+
+
+@pytest.mark.parametrize("after", [8, 16, 20, 25])
+def test_chunks_that_are_done_are_kept(tmp_path, small_chunks, after):
+    whole, _ = _open(tmp_path / "whole")
+    _interrupt(tmp_path / "again", after)
+    # The next one is stopped too, after one more chunk.
+    if after < 20:
+        _interrupt(tmp_path / "again", after + 1)
+    kept = {8: 16, 16: 20}.get(after, after)
+    arrays, calls = _open(tmp_path / "again")
+    every = [(8, 25), (16, 25), (20, 25), (25, 25)]
+    assert calls == [call for call in every if call[0] >= kept]
+    _same(whole, arrays)
+    assert _bytes(tmp_path / "again") == _bytes(tmp_path / "whole")
+
+
+KILLED = f"""
+import os, sys
+from nwm_jax.data import cache, growing, suite, trajectories
+trajectories.chunk_size = lambda num_frames: 8
+writes, write = [], growing._File.write
+def torn(self, data):
+    writes.append(0)
+    if len(writes) == int(sys.argv[2]):
+        self._file.write(memoryview(data)[: len(data) // 2])
+        self._file.flush()
+        os.kill(os.getpid(), 9)
+    write(self, data)
+growing._File.write = torn
+cache.open_states(
+    suite.get("mass_spring_colors"), cache_dir=sys.argv[1], **{SETTINGS!r})
+"""
+
+
+def test_a_killed_process_has_kept_its_chunks(tmp_path, small_chunks):
+    whole, _ = _open(tmp_path / "whole")
+    # A header and a value for each array of the first chunk, then the values alone.
+    writes = 3 * len(whole["train"]) + 2
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "again"), str(writes)],
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    arrays, calls = _open(tmp_path / "again")
+    assert calls == [(16, 25), (20, 25), (25, 25)]
+    _same(whole, arrays)
+    assert _bytes(tmp_path / "again") == _bytes(tmp_path / "whole")
+
+
+def _garble_journal(folder):
+    path = folder / "journal.json"
+    path.write_bytes(path.read_bytes().replace(b'"chunks": 2', b'"chunks": 3'))
+
+
+def _journal_of_others(folder):
+    outside = folder.parent / ".outside"
+    outside.write_bytes(bytes(9))
+    path = folder / "journal.json"
+    journal = json.loads(path.read_text())
+    del journal["crc32"]
+    journal["files"]["../.outside"] = [4, 0]
+    path.write_text(json.dumps(journal))
+
+
+def _no_journal(folder):
+    (folder / "journal.json").unlink()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_truncate, _flip, _garble_journal, _journal_of_others, _no_journal],
+)
+def test_damaged_chunks_are_not_kept(tmp_path, small_chunks, damage, caplog):
+    whole, _ = _open(tmp_path / "whole")
+    damage(_interrupt(tmp_path / "again", 16))
+    with caplog.at_level(logging.WARNING):
+        arrays, calls = _open(tmp_path / "again")
+    assert calls[0] == (8, 25)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == (damage is not _no_journal)
+    assert all("starting anew" in line and "\n" not in line for line in lines)
+    _same(whole, arrays)
+    assert _bytes(tmp_path / "again") == _bytes(tmp_path / "whole")
+    outside = tmp_path / "again" / ".outside"
+    assert not outside.exists() or outside.read_bytes() == bytes(9)
+
+
+def test_what_earlier_versions_left_is_swept(tmp_path):
     _open(tmp_path)
     finished = _folder(tmp_path)
     left_over = tmp_path / f".{finished.name}.tmp-abc"
@@ -184,10 +291,10 @@ def test_an_interrupted_run_leaves_nothing_that_counts(tmp_path):
 
 
 def test_without_locks_the_first_rename_wins(tmp_path, monkeypatch):
-    def refuse(file, operation):
+    def refuse(lock):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(cache.fcntl, "flock", refuse)
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
     inner = []
 
     def another_process_is_faster(done, total):
@@ -204,6 +311,7 @@ def test_without_locks_the_first_rename_wins(tmp_path, monkeypatch):
 def test_processes_that_start_together_make_it_once(tmp_path):
     program = f"""
 import pathlib, time
+from nwm_jax import folders
 from nwm_jax.data import cache, suite
 pathlib.Path({str(tmp_path)!r}, "ready").open("a").write("x")
 while not pathlib.Path({str(tmp_path)!r}, "go").exists():
@@ -242,7 +350,7 @@ def test_a_disk_that_cannot_be_written(tmp_path, monkeypatch, what):
     def fail(*args, **kwargs):
         raise OSError(30, what)
 
-    monkeypatch.setattr(cache.tempfile, "mkdtemp", fail)
+    monkeypatch.setattr(growing._File, "__init__", fail)
     with pytest.raises(UserError, match=what):
         _open(tmp_path)
 
@@ -254,7 +362,7 @@ def test_a_finished_cache_needs_no_writing(tmp_path, monkeypatch):
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(pathlib.Path, "mkdir", fail)
-    monkeypatch.setattr(cache, "_locked", fail)
+    monkeypatch.setattr(folders, "locked", fail)
     second, calls = _open(tmp_path)
     assert not calls
     _same(first, second)

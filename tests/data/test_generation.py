@@ -1,8 +1,6 @@
 """Datasets written to folders: what they hold, and going on after an interruption."""
 
-import fcntl
 import json
-import os
 import pathlib
 import random
 import shutil
@@ -15,6 +13,7 @@ import types
 import numpy as np
 import pytest
 
+from nwm_jax import folders
 from nwm_jax.data import generation, render, suite, tfrecord, trajectories
 from nwm_jax.data.request import Request, records, simulator
 from nwm_jax.errors import UserError
@@ -277,12 +276,12 @@ def test_killed_while_overwriting(finished, tmp_path, monkeypatch, old, lost):
 
 
 def test_two_processes_do_not_write_one_folder(tmp_path):
-    descriptor = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    with pytest.raises(UserError, match="another process is generating"):
+    with (
+        folders.locked(tmp_path / ".lock", wait=False),
+        pytest.raises(UserError, match="another process is generating"),
+    ):
         generation.generate(SMALL, tmp_path)
-    os.close(descriptor)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_disk_that_is_too_small_is_refused_before_it_starts(tmp_path, monkeypatch):

@@ -46,12 +46,12 @@ def test_what_a_folder_tells(source, folder, monkeypatch):
         tiny_forecasting.FRAMES,
         (8, 8, 3),
     )
-    assert (source.size("train"), source.size("test")) == (8, 2)
+    assert [source.size(s) for s in ("train", "valid", "test")] == [7, 1, 2]
     opened = data.open_source(name="anything", path=str(folder), **SIZES)
     assert isinstance(opened, RecordsSource)
     monkeypatch.setenv("HOME", str(folder.parent))
     opened = data.open_source(name="", path=f"~/{folder.name}", **SIZES)
-    assert opened.size("train") == 8
+    assert opened.size("train") == 7
 
 
 def test_windows(source):
@@ -70,7 +70,16 @@ def test_windows(source):
     with pytest.raises(UserError, match="do not fit into trajectories of 14 frames"):
         source.windows("train", indices, starts, 15)
     with pytest.raises(IndexError):
-        source.windows("train", np.array([8]), np.array([0]), 5)
+        source.windows("train", np.array([7]), np.array([0]), 5)
+
+
+def test_the_validation_split_is_the_end_of_the_training_file(source):
+    """And training never reads it."""
+    written = list(clips(8))
+    batch = source.windows("valid", np.array([0]), np.array([2]), 5)
+    np.testing.assert_array_equal(batch["frames"][0], written[7]["image"][2:7])
+    with pytest.raises(IndexError):
+        source.windows("valid", np.array([1]), np.array([0]), 5)
 
 
 @pytest.mark.parametrize("room", [0, 3 * 8 * 8 * tiny_forecasting.FRAMES * 4, 2**30])
@@ -163,7 +172,7 @@ def test_what_a_generated_set_says_of_itself(tmp_path):
     tfrecord.write(tmp_path, "train", clips(8))
     tfrecord.write(tmp_path, "test", clips(2, seed=1))
     say(tmp_path)
-    assert RecordsSource(tmp_path).size("train") == 8
+    assert RecordsSource(tmp_path).size("train") == 7
     # As if the last record had been cut off: what is left is whole.
     tfrecord.write(tmp_path, "train", clips(7), overwrite=True)
     source = RecordsSource(tmp_path)
@@ -175,7 +184,7 @@ def test_what_a_generated_set_says_of_itself(tmp_path):
             use()
     assert source.size("test") == 2
     say(tmp_path, num_train=0)
-    assert RecordsSource(tmp_path).size("train") == 7
+    assert RecordsSource(tmp_path).size("train") == 6
     say(tmp_path, finished=False)
     with pytest.raises(UserError, match="unfinished.* run the same generate command"):
         RecordsSource(tmp_path)
@@ -240,7 +249,7 @@ def test_without_states(tmp_path):
 def test_published_folders(name, origin):
     source = RecordsSource(GOLDEN / "tfrecord" / name)
     assert (source.num_frames, source.image_shape) == (8, (32, 32, 3))
-    assert (source.size("train"), source.size("test")) == (2, 1)
+    assert [source.size(s) for s in ("train", "valid", "test")] == [1, 1, 1]
     assert source.origin == origin
     batch = source.windows("test", np.array([0]), np.array([0]), 8)
     expected = np.load(GOLDEN / "tfrecord" / "expected.npz")

@@ -149,11 +149,17 @@ def test_unknown_name(cache_dir):
         data.open_source(name="pendulm", cache_dir=cache_dir, **SIZES)
 
 
-@pytest.mark.parametrize(("n", "test"), [(2, 1), (4, 1), (10, 2), (14, 2), (15, 3)])
-def test_frames_are_split_four_to_one(tmp_path, n, test):
+@pytest.mark.parametrize(
+    ("n", "valid", "test"), [(2, 0, 1), (4, 1, 1), (10, 1, 2), (29, 2, 5)]
+)
+def test_frames_are_split_four_to_one(tmp_path, n, valid, test):
     frames = _frames(n)
     source = _saved(tmp_path, frames)
-    assert (source.size("train"), source.size("test")) == (n - test, test)
+    assert (source.size("train"), source.size("test")) == (n - test - valid, test)
+    # A single trajectory serves for training and for validation.
+    assert source.size("valid") == max(valid, 1)
+    held = source.windows("valid", np.array([0]), np.array([0]), 7)
+    np.testing.assert_array_equal(held["frames"][0], frames[n - test - max(valid, 1)])
     last = source.windows("test", np.array([test - 1]), np.array([0]), 7)
     np.testing.assert_array_equal(last["frames"][0], frames[-1])
     assert source.states(last) is None
@@ -243,7 +249,7 @@ def test_files_that_are_no_frames(tmp_path):
     [
         ("x" * 300, "File name too long"),
         ("~nobody-of-this-name/frames.npy", "no such home folder"),
-        ("a\0b", "null byte"),
+        ("a\0b", "null (byte|character)"),
     ],
 )
 def test_paths_that_are_none(path, told):

@@ -109,3 +109,21 @@ def test_mistakes_are_named(clip, wave, tmp_path):
     with pytest.raises(UserError, match="at least 3"):
         animation.save(tmp_path / "a.gif", *short, wave[:2], num_observed=1)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+@pytest.mark.parametrize("fps", [30, 35, 50])
+def test_rate(clip, tmp_path, suffix, fps):
+    path = animation.save(tmp_path / f"a{suffix}", *clip, None, num_observed=0, fps=fps)
+    assert sum(each_duration(path)) == pytest.approx(40_000 / fps, abs=5.1)
+    assert max(each_duration(path)) - min(each_duration(path)) <= 10
+
+
+def each_duration(path):
+    with Image.open(path) as image:
+        durations = []
+        for k in range(image.n_frames):
+            image.seek(k)
+            image.load()
+            durations.append(image.info["duration"])
+    return durations

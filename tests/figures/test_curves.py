@@ -99,7 +99,7 @@ def test_metrics_are_read_as_written(tmp_path):
 
 
 def test_training_mistakes_are_named(tmp_path):
-    with pytest.raises(UserError, match="cannot read"):
+    with pytest.raises(UserError, match="does not exist"):
         curves.draw_training(tmp_path / "a.png", tmp_path / "none.jsonl")
     file = write_metrics(tmp_path / "m.jsonl", [{"step": 1, "mse": 2}])
     with pytest.raises(UserError, match="no finite 'loss' .* holds: mse"):

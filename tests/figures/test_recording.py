@@ -5,7 +5,9 @@ from PIL import Image
 
 from nwm_jax import waves
 from nwm_jax.errors import UserError
-from nwm_jax.figures import recording, style
+from nwm_jax.figures import recording, recording_spectrum, style
+from nwm_jax.waves import analysis, describe
+from nwm_jax.waves.fronts import flatten
 from tests.helpers import wave_fields
 
 VECTOR = wave_fields.torus_vector(2, -1)
@@ -35,7 +37,7 @@ def figures(monkeypatch):
 @pytest.mark.parametrize("origin", ["lower", "upper"])
 def test_directions_agree_on_map_and_histogram(signal, tmp_path, figures, origin):
     path = recording.draw_directions(
-        tmp_path / "a.png", signal, fs=100, boundary="open", origin=origin
+        tmp_path / "a.png", *flatten(signal), fs=100, origin=origin
     )
     (quiver,) = [c for c in figures[0].axes[0].collections if type(c) is Quiver]
     # Down in rows and left in columns, whichever way up the picture is.
@@ -58,7 +60,7 @@ def test_directions_agree_on_map_and_histogram(signal, tmp_path, figures, origin
 def test_the_spectrum_marks_where_the_wave_goes(tmp_path, figures):
     x = wave_fields.plane_wave(VECTOR, (200, 12, 16)) + wave_fields.noise((200, 12, 16))
     found = waves.space_time_spectrum(x, segment=100, num_shuffles=9)
-    recording.draw_spectrum(tmp_path / "a.png", found, origin="upper")
+    recording_spectrum.draw_spectrum(tmp_path / "a.png", found, origin="upper")
     panels = figures[0].axes[:3]
     marks = [axes.lines[0].get_xydata()[0] for axes in panels]
     expected = [(VECTOR[1], 0.1), (VECTOR[0], 0.1), (VECTOR[1], VECTOR[0])]
@@ -74,22 +76,61 @@ def test_the_spectrum_marks_where_the_wave_goes(tmp_path, figures):
         y = min(bottom, top) + (row + 0.5) * abs(top - bottom) / level.shape[0]
         np.testing.assert_allclose((x, y), mark, atol=1e-9)
     words = " ".join(text.get_text() for text in figures[0].texts)
-    assert "frequency 0.1," in words and "p = 0.1 " in words
+    assert "0.1 cycles/frame," in words and "p = 0.1," in words
+
+
+def test_the_order_is_that_of_the_cells_that_are_there(tmp_path, figures):
+    """Cells that are missing count in neither component of a mean."""
+    x = wave_fields.plane_wave(VECTOR, (60, 10, 10))
+    x.reshape(60, -1)[:, np.random.default_rng(0).permutation(100)[:25]] = np.nan
+    signal = waves.wave_signal(x)
+    recording.draw_directions(tmp_path / "a.png", *flatten(signal))
+    words = " ".join(text.get_text() for text in figures[0].texts)
+    assert float(words.partition("coherence of the mean ")[2][:4]) >= 0.98
+
+
+def test_units_stand_on_the_axes(signal, tmp_path, figures):
+    found = analysis.analyse(
+        wave_fields.plane_wave(VECTOR) + 0.3 * wave_fields.noise(),
+        fs=100.0,
+        band=(5, 20),
+        spacing=0.4,
+        units=describe.Units("s", "mm"),
+    )
+    paths = recording.draw(
+        tmp_path, found, fs=100.0, boundary="open", units=describe.Units("s", "mm")
+    )
+    assert [path.suffix for path in paths] == 4 * [".png"] + [".webp"]
+    words = [text.get_text() for figure in figures for text in figure.texts]
+    words += [axes.get_xlabel() for figure in figures for axes in figure.axes]
+    words += [axes.get_ylabel() for figure in figures for axes in figure.axes]
+    words = " ".join(words).replace("shuffled cells", "")
+    for unit in ("rad/mm", "mm/s", "time, s", "columns, mm", "4.8 x 6.4 mm", "Hz"):
+        assert unit in words
+    assert "cell" not in words
+    with Image.open(paths[-1]) as movie:
+        assert movie.n_frames >= 8
 
 
 def test_difficult_recordings_still_give_pictures(tmp_path):
     x = wave_fields.noise((30, 1, 9))
     x[:, 0, 3] = np.nan
     together = np.cos(np.arange(30))[:, None, None] * np.ones((1, 4, 4))
-    for field in (x, together):
-        signal = waves.wave_signal(field)
-        found = waves.space_time_spectrum(field)
-        for path in recording.draw(tmp_path, signal, found, fs=1.0, boundary="open"):
-            assert path.stat().st_size > 5000
+    scattered = wave_fields.noise((30, 12))
+    place = np.random.default_rng(0).uniform(size=(12, 2))
+    for k, (field, positions) in enumerate(
+        [(x, None), (together, None), (scattered, place)]
+    ):
+        found = analysis.analyse(field, positions=positions)
+        paths = recording.draw(
+            tmp_path / str(k), found, fs=1.0, boundary="open", units=describe.Units()
+        )
+        for path in paths:
+            assert path.stat().st_size > 1000
 
 
 def test_mistakes_are_named(signal, tmp_path):
     with pytest.raises(UserError, match="origin"):
-        recording.draw_directions(tmp_path / "a.png", signal, origin="left")
+        recording.draw_directions(tmp_path / "a.png", *flatten(signal), origin="left")
     with pytest.raises(UserError, match=r"\.png"):
-        recording.draw_directions(tmp_path / "a.jpg", signal)
+        recording.draw_directions(tmp_path / "a.jpg", *flatten(signal))

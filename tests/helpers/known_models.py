@@ -70,6 +70,7 @@ def task(model, images, **fields):
 
     return types.SimpleNamespace(
         model=model,
+        split="test",
         graphdef=None,
         num_eval=8,
         eval_batch_size=4,

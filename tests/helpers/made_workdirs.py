@@ -4,6 +4,7 @@ import json
 
 from nwm_jax.config import presets
 from nwm_jax.experiments.forecasting import collect, table
+from nwm_jax.runs import workdirs
 
 
 def run(folder, name, score=10.0, *, seed=0, step=4_000, preset="laptop", **fields):
@@ -31,6 +32,13 @@ def run(folder, name, score=10.0, *, seed=0, step=4_000, preset="laptop", **fiel
     return workdir
 
 
+def diverged(folder, name, **fields):
+    """A workdir of a run that ended because a step was not finite."""
+    lost = {"diverged": {"step": 12}, "table_units": None, "relative_mse": None}
+    lost |= {"mse": None, "vpt": None}
+    return run(folder, name, None, step=11, **lost | fields)
+
+
 def several(folder):
     """Two seeds of one cell, a second model, a second dataset, a second protocol."""
     run(folder, "spring_nwm2d", 8.0)
@@ -42,4 +50,6 @@ def several(folder):
 
 
 def blocks(folder, measure="table_units"):
-    return table.build(collect.collect([f"{folder}/*"], measure)[0], measure)
+    return table.build(
+        collect.collect(workdirs.find([f"{folder}/*"]), measure)[0], measure
+    )

@@ -15,7 +15,9 @@ from flax import nnx
 
 from nwm_jax.errors import UserError
 from nwm_jax.modules import functional
-from nwm_jax.training import loop, mesh
+from nwm_jax.shell import progress
+from nwm_jax.training import loop, mesh, signals
+from nwm_jax.training.task import Task
 
 SIZES = (5, 16, 3)
 
@@ -39,7 +41,7 @@ def _examples(seed, rows):
     return {"x": x.astype(np.float32), "y": np.sin(x[:, :3]).astype(np.float32)}
 
 
-class Toy:
+class Toy(Task):
     best = ("error/mean", "min")
     units_per_example = 4
     num_eval = 10
@@ -47,7 +49,6 @@ class Toy:
     def __init__(self, seed=0, delay=0.0, bad_step=None, noise=0.1):
         self.seed, self.delay, self.bad_step = seed, delay, bad_step
         self.noise = noise
-        self.graphdef = functional.split(nnx.eval_shape(lambda: Net(nnx.Rngs(0))))[0]
 
     def init(self, key):
         return Net(nnx.Rngs(key))
@@ -75,9 +76,6 @@ class Toy:
     def summarise(self, scores):
         error = scores["error"]
         return {"error": {"mean": error.mean(), "each": error.tolist()}, "num": 3}
-
-    def figures(self, model, folder):
-        return []
 
 
 def get_config(**changes):
@@ -116,7 +114,9 @@ def main(arguments):
     delay = float(options.pop("delay", 0.0))
     config = get_config(**{k: int(v) for k, v in options.items()})
     try:
-        result = loop.train(config, Toy(config.seed, delay), workdir)
+        result = loop.train(
+            config, Toy(config.seed, delay), workdir, display=progress.Progress
+        )
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -127,4 +127,5 @@ def main(arguments):
 
 
 if __name__ == "__main__":
+    signals.listen()
     sys.exit(main(sys.argv[1:]))

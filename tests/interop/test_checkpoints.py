@@ -157,7 +157,7 @@ def test_damaged_files(tmp_path):
         path.write_bytes(content)
         with pytest.raises(UserError, match="not a pickled checkpoint"):
             read_checkpoint(path)
-    with pytest.raises(UserError, match="No such file"):
+    with pytest.raises(UserError, match="does not exist"):
         read_checkpoint(tmp_path / "none.pkl")
     nested = {}
     nested["params"] = nested

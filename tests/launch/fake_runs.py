@@ -28,7 +28,7 @@ for i in range(start, 60):
     time.sleep(0.001)
 with (folder / "runs").open("a") as log:
     log.write(f"from {start}\\n")
-(folder / "eval.json").write_text(json.dumps({"step": 60, "protocol": "fake"}))
+(folder / "eval.json").write_text(json.dumps({"step": 60, "protocol": "fake", "name": "", "seed": 0}))
 """
 
 

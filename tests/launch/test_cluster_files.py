@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from nwm_jax import files
+from nwm_jax.config import presets
 
 LAUNCH = pathlib.Path(__file__).parents[2] / "launch"
 SCRIPTS = [*LAUNCH.glob("*.sh"), *LAUNCH.glob("*.sbatch")]
@@ -141,6 +142,30 @@ def test_the_array_goes_on_with_a_run_that_ended_early(cluster, tmp_path, finish
     assert calls[1:] == ([] if finished else ["scontrol requeue 5_0"])
 
 
+@pytest.mark.parametrize(
+    ("ends", "code", "requeued"),
+    [
+        ("exit $NWM_JAX_PREEMPTED_EXIT", 0, True),
+        ("exit 143", 0, True),  # before Python heard the signal
+        ("exit 2", 2, False),
+        ("exit 1", 1, False),
+    ],
+)
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [("slurm.sbatch", ("c.py", "runs/one")), ("slurm_array.sbatch", ("smoke", "3"))],
+)
+def test_slurm_requeues_what_a_signal_ended_and_nothing_else(
+    script, arguments, ends, code, requeued, cluster, tmp_path
+):
+    with (tmp_path / "commands" / "srun").open("a") as stand_in:
+        stand_in.write(f"{ends}\n")
+    numbers = {"SLURM_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "0"}
+    ended, err, calls = cluster(script, *arguments, **numbers, SLURM_ARRAY_JOB_ID="5")
+    assert (ended, err) == (code, "")
+    assert any(call.startswith("scontrol requeue 5") for call in calls) == requeued
+
+
 def test_slurm_asks_for_its_arguments(cluster):
     code, err, calls = cluster("slurm.sbatch", SLURM_JOB_ID="7")
     assert code != 0 and "usage: sbatch" in err and not calls
@@ -157,12 +182,12 @@ def test_slurm_array_trains_every_cell_of_the_table(cluster):
             SLURM_ARRAY_JOB_ID="5",
         )
         assert code == 0 and err == ""
-        path, workdir = re.search(
+        name, workdir = re.search(
             r"--config=(\S+):smoke,seed=3 --workdir=(\S+)", calls[0]
         ).groups()
-        assert (LAUNCH.parent / path).is_file()
+        assert name in presets.definitions()
         assert calls[1] == f"scontrol requeue 5_{index}"
-        cells.add((path, workdir))
+        cells.add((name, workdir))
     assert len(cells) == 30
     text = (LAUNCH / "slurm_array.sbatch").read_text()
     assert "#SBATCH --array=0-29\n" in text
@@ -206,3 +231,39 @@ def test_kubernetes_pods_agree_on_their_number_and_find_the_first():
     assert volume["spec"]["accessModes"] == ["ReadWriteMany"]
     assert pod["terminationGracePeriodSeconds"] >= 60
     assert {m["name"] for m in container["volumeMounts"]} == set(claims)
+
+
+@pytest.mark.parametrize(
+    ("number", "does", "code"),
+    [
+        ("0", 'echo {} > "$WORKDIR/eval.json"', 0),
+        ("0", "exit 0", 1),  # ended early: the pod fails and is started anew
+        ("1", "exit 0", 0),  # the first one judges
+        ("0", "exit 2", 2),
+        ("0", "trap 'kill $!; exit 0' TERM; kill -TERM $PPID; sleep 30 & wait", 1),
+    ],
+)
+def test_a_pod_fails_unless_its_run_is_finished(number, does, code, tmp_path):
+    manifest = yaml.safe_load((LAUNCH / "k8s" / "jobset.yaml").read_text())
+    pod = manifest["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    variables = {e["name"]: e["value"] for e in container["env"] if "value" in e}
+    assert variables["NWM_JAX_PREEMPTED_EXIT"] == "0"
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/bash\nmkdir -p "$WORKDIR"; sleep 0.05\n{does}\n')
+    python.chmod(0o755)
+    done = subprocess.run(
+        [*container["command"], *container["args"]],
+        env={
+            **variables,
+            "JAX_PROCESS_ID": number,
+            "WORKDIR": str(tmp_path / "runs" / "one"),
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert (done.returncode != 0) == (code != 0), done.stderr
+    assert code != 2 or done.returncode == 2

@@ -91,7 +91,7 @@ def test_stopped_and_resumed(tmp_path):
 )
 def test_a_run_may_end_when_its_task_is_solved(stops, solved, finished, tmp_path):
     (tmp_path / "a").mkdir()
-    report = {"step": 30, "protocol": "fake", "solved": solved}
+    report = {"step": 30, "protocol": "fake", "name": "", "seed": 0, "solved": solved}
     (tmp_path / "a" / "eval.json").write_text(json.dumps(report))
     found = fake_runs.job(tmp_path, "a")._replace(stops=stops)
     assert jobs.is_finished(found) == finished
@@ -107,3 +107,94 @@ def test_a_run_that_the_machine_does_not_let_start_has_failed(tmp_path, capsys):
     assert "File exists" in outcomes[0].reason
     assert "No such file or directory" in outcomes[1].reason
     assert "[1/3] a: failed" in capsys.readouterr().out
+
+
+def scored(folder, **fields):
+    """A folder with an evaluation of the fake job's last step."""
+    folder.mkdir(parents=True, exist_ok=True)
+    report = {"step": 60, "protocol": "fake", "name": "x", "seed": 3} | fields
+    (folder / "eval.json").write_text(json.dumps(report))
+    return folder
+
+
+def test_results_that_are_kept_need_not_be_repeated(tmp_path):
+    found = fake_runs.job(tmp_path, "a")._replace(
+        name="x", seed=3, protocol="fake + k=1", command=["false"]
+    )
+    scored(found.workdir, protocol="fake + k=1")
+    (found.workdir / "config.json").write_text('{"command_line": "python --workdir=w"}')
+    (found.workdir / "metrics.jsonl").write_text("{}\n")
+    (found.workdir / "weights").write_text("large")
+    kept = tmp_path / "kept"
+    (outcome,) = jobs.Runner([found], keep=kept).run(1)
+    assert (outcome.status, outcome.reason) == ("skipped", "")
+    folder = kept / "fake+k=1" / "x-3"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("config.json", "eval.json", "metrics.jsonl")
+    ]
+    # On another machine the workdir is not there.
+    again = found._replace(workdir=tmp_path / "b")
+    assert statuses(jobs.Runner([again], done=[kept, folder]).run(1)) == ["skipped"]
+    other = again._replace(seed=4)
+    assert statuses(jobs.Runner([other], done=[kept, folder]).run(1)) == ["failed"]
+
+
+def test_what_is_wrong_with_kept_results_is_said(tmp_path):
+    found = fake_runs.job(tmp_path, "a")._replace(name="x", seed=3)
+    scored(found.workdir)
+    assert jobs.keep(found, tmp_path / "kept") == ""
+    (found.workdir / "metrics.jsonl").write_text("x" * 60_001)
+    assert jobs.keep(found, tmp_path / "kept").endswith(" bytes")
+    config = '{"config": {"data": {"path": "/home/me/clips"}}}'
+    (found.workdir / "config.json").write_text(config)
+    assert "names folders of this machine" in jobs.keep(found, tmp_path / "kept")
+
+
+def test_a_run_that_diverged_is_an_end(tmp_path):
+    """It exits with an error, but to repeat it would be of no use."""
+    report = {"step": 7, "protocol": "fake", "name": "", "seed": 0, "diverged": {}}
+    program = (
+        "import json, pathlib, sys\n"
+        f"pathlib.Path({str(tmp_path / 'a')!r}).mkdir()\n"
+        f"text = json.dumps({report!r})\n"
+        f"pathlib.Path({str(tmp_path / 'a' / 'eval.json')!r}).write_text(text)\n"
+        "sys.exit(2)\n"
+    )
+    command = [sys.executable, "-S", "-c", program]
+    found = fake_runs.job(tmp_path, "a")._replace(command=command)
+    assert statuses(jobs.Runner([found]).run(1)) == ["diverged"]
+    assert statuses(jobs.Runner([found]).run(1)) == ["skipped"]
+
+
+def test_a_run_is_validated_once_it_is_trained(tmp_path):
+    written = (
+        "import json, pathlib, sys\n"
+        "report = {'step': 60, 'protocol': 'fake', 'name': '', 'seed': 0}\n"
+        "(pathlib.Path(sys.argv[1]) / 'eval_valid.json').write_text(json.dumps(report))\n"
+    )
+    validate = [sys.executable, "-S", "-c", written, str(tmp_path / "a")]
+    found = fake_runs.job(tmp_path, "a")
+    assert statuses(jobs.Runner([found]).run(1)) == ["finished"]
+    # Trained before, but not validated.
+    found = found._replace(validate=validate)
+    assert not jobs.is_finished(found)
+    assert statuses(jobs.Runner([found]).run(1)) == ["finished"]
+    assert jobs.is_finished(found)
+
+
+def test_each_slot_has_its_own_variables_and_a_signal_is_no_failure(tmp_path):
+    program = (
+        "import os, pathlib, sys\n"
+        "text = os.environ['GPU'] + os.environ['NWM_JAX_PREEMPTED_EXIT']\n"
+        "pathlib.Path(sys.argv[1]).write_text(text)\n"
+    )
+    todo = [
+        jobs.Job(tmp_path / name, [sys.executable, "-S", "-c", program], 1, "fake")
+        for name in "abc"
+    ]
+    todo = [
+        job._replace(command=[*job.command, str(job.workdir) + ".txt"]) for job in todo
+    ]
+    jobs.Runner(todo).run(2, [{"GPU": "x"}, {"GPU": "y"}])
+    texts = [(tmp_path / f"{name}.txt").read_text() for name in "abc"]
+    assert set(texts) <= {"x0", "y0"}

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -208,9 +209,23 @@ def test_sweep_then_table(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 finished in" in done.stdout
     assert "2 skipped in" in run(*script).stdout
-    done = run("-m", "nwm_jax.table", "--runs=runs/*", "--format=csv")
+    done = run("-m", "nwm_jax.table", "--runs=runs/*", "--format=csv", "--measure=mse")
     assert done.returncode == 0, done.stderr
     assert [line.split(",")[1:3] for line in done.stdout.splitlines()[1:]] == [
         ["spring", "hgn"],
         ["spring", "nwm1d"],
     ]
+
+
+def test_the_help_shows_the_flags_of_the_sweep_alone():
+    done = subprocess.run(
+        [sys.executable, "launch/sweep.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    flags = re.findall(r"^  --(\w+)$", done.stdout, re.MULTILINE)
+    assert {"datasets", "grid", "jobs", "slurm"} <= set(flags)
+    assert "verbosity" not in flags
+    assert "absl" not in done.stdout

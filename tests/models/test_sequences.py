@@ -115,5 +115,5 @@ def test_every_step_remat_and_states_agree():
 
 
 def test_unknown_models_are_refused():
-    with pytest.raises(UserError, match="unknown model 'lstm'; choose one of wrnn"):
+    with pytest.raises(UserError, match="unknown model 'lstm'; choose from wrnn"):
         sequences.build(model("lstm"), 1, 1, rngs=nnx.Rngs(0))

@@ -1,12 +1,14 @@
 """Cells as NNX modules: in `nnx.RNN`, with any batch axes, under every transform."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from nwm_jax import CoRNNCell, GRUCell, NWM1DCell, NWM2DCell
+from nwm_jax import CoRNNCell, GRUCell, NWM1DCell, NWM2DCell, haiku_cores
 from nwm_jax.core import gated, oscillator
 from nwm_jax.core.unroll import unroll
 from nwm_jax.errors import UserError
@@ -140,3 +142,23 @@ def test_a_wrong_input_is_told():
     carry = cell.initialize_carry((2, 3, 4, 1))
     with pytest.raises(UserError, match=r"inputs \[..., 3, 4, 1\], but got \(2, 12\)"):
         cell(carry, jnp.zeros((2, 12)))
+
+
+@pytest.mark.parametrize("kind", [NWM2DCell, NWM1DCell, CoRNNCell])
+def test_help_shows_the_options(kind):
+    parameters = inspect.signature(kind).parameters
+    assert {"forcing", "dt", "learned", "param_dtype", "rngs"} <= parameters.keys()
+    assert parameters["dt"].default == pytest.approx(0.12455336)
+    described = inspect.getdoc(kind)
+    assert all(f"{name}: " in described for name in parameters)
+    core = getattr(haiku_cores, kind.__name__.removesuffix("Cell"))
+    others = inspect.signature(core).parameters
+    assert parameters.keys() - others.keys() == {"rngs"}
+    shared = parameters.keys() & others.keys()
+    assert all(parameters[name].default == others[name].default for name in shared)
+
+
+@pytest.mark.parametrize("kind", [NWM2DCell, NWM1DCell])
+def test_a_number_is_no_grid(kind):
+    with pytest.raises(UserError, match="two integers, .*, not 8"):
+        kind(8, rngs=nnx.Rngs(0))

@@ -8,6 +8,7 @@ import pytest
 from nwm_jax import errors
 from nwm_jax.modules import conv as conv_lib
 from nwm_jax.training import mesh
+from tests.helpers.native import each_instruction_set
 
 # N, H, W, C, kh, kw, O, stride, padding
 SHAPES = [
@@ -59,7 +60,10 @@ def arrays(seed, *shapes):
 
 
 def values_and_gradients(functions, x, kernel):
-    """[y, dx, dkernel] of each function, for a cotangent of noise; one compilation."""
+    """[y, dx, dkernel] of each function, for a cotangent of noise; one compilation.
+
+    With every instruction set that there is.
+    """
 
     @jax.jit
     def run(x, kernel):
@@ -67,7 +71,7 @@ def values_and_gradients(functions, x, kernel):
         cotangent = arrays(7, pairs[0][0].shape)[0]
         return [[y, *pull(cotangent)] for y, pull in pairs]
 
-    return run(x, kernel)
+    return [jax.block_until_ready(run(x, kernel)) for _ in each_instruction_set()]
 
 
 def assert_close(got, wanted, tolerance):
@@ -91,8 +95,8 @@ def test_equals_xla(shape, x64):
             lambda x, k, f=f: f(x, k, stride=stride, padding=padding)
             for f in (conv_lib.conv, reference)
         ]
-        got, wanted = values_and_gradients(functions, x, kernel)
-        assert_close(got, wanted, 1e-10 if x64 else 1e-5)
+        for got, wanted in values_and_gradients(functions, x, kernel):
+            assert_close(got, wanted, 1e-10 if x64 else 1e-5)
 
 
 @pytest.mark.parametrize(("shape", "x64"), UPSAMPLED_CASES, ids=str)
@@ -101,8 +105,8 @@ def test_upsample_conv_equals_repeat_and_conv(shape, x64):
     with jax.enable_x64(x64):
         x, kernel = arrays(1, (n, h, w, c), (3, 3, c, o))
         functions = conv_lib.upsample_conv, reference_upsample
-        got, wanted = values_and_gradients(functions, x, kernel)
-        assert_close(got, wanted, 1e-10 if x64 else 1e-5)
+        for got, wanted in values_and_gradients(functions, x, kernel):
+            assert_close(got, wanted, 1e-10 if x64 else 1e-5)
 
 
 @pytest.mark.parametrize("upsample", [False, True])
@@ -115,14 +119,13 @@ def test_single_precision_against_double(channels, upsample):
     plain = reference_upsample if upsample else reference
     with jax.enable_x64(True):
         x, kernel = arrays(8, *shapes)
-        (wanted,) = values_and_gradients([plain], x, kernel)
-    (got,) = values_and_gradients(
-        [function], x.astype(np.float32), kernel.astype(np.float32)
-    )
-    for a, b in zip(got, wanted, strict=True):
-        assert a.dtype == np.float32 and b.dtype == np.float64
-        a, b = np.asarray(a, float), np.asarray(b)
-        assert np.linalg.norm(a - b) <= 1e-6 * np.linalg.norm(b), a.shape
+        (wanted,) = values_and_gradients([plain], x, kernel)[0]
+    arrays32 = x.astype(np.float32), kernel.astype(np.float32)
+    for (got,) in values_and_gradients([function], *arrays32):
+        for a, b in zip(got, wanted, strict=True):
+            assert a.dtype == np.float32 and b.dtype == np.float64
+            a, b = np.asarray(a, float), np.asarray(b)
+            assert np.linalg.norm(a - b) <= 1e-6 * np.linalg.norm(b), a.shape
 
 
 @pytest.mark.parametrize(
@@ -163,7 +166,7 @@ def test_inside_scan_and_checkpoint():
         )
 
     grad = jax.jit(jax.grad(loss, (0, 1, 2)), static_argnums=3)
-    assert_close(grad(x, kernel, up, "fast"), grad(x, kernel, up, "xla"), 1e-5)
+    assert_close(grad(x, kernel, up, "auto"), grad(x, kernel, up, "xla"), 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +195,7 @@ def test_second_derivatives_in_reverse_mode():
     with jax.enable_x64(True):
         args = arrays(5, (3, 4, 4, 2), (3, 3, 2, 2), (3, 3, 2, 2))
         grad = jax.jit(jax.grad(second, (0, 1, 2)), static_argnums=3)
-        assert_close(grad(*args, "fast"), grad(*args, "xla"), 1e-9)
+        assert_close(grad(*args, "auto"), grad(*args, "xla"), 1e-9)
 
 
 def test_upsample_conv_needs_3x3():
@@ -222,7 +225,7 @@ def test_every_device_works_on_its_own_images(images):
     if images == 8:
         x = mesh.shard_batch(x, devices)
     with jax.set_mesh(devices):
-        program = grad.lower(x, kernel, up, "fast").compile()
+        program = grad.lower(x, kernel, up, "auto").compile()
     assert_close(*map(jax.tree.leaves, (program(x, kernel, up), wanted)), 1e-5)
     # Only the sums over images cross the devices.
     text = program.as_text()

@@ -1,16 +1,13 @@
-"""Stacks of compiled convolutions, and machines that have none."""
-
-import importlib.util
-import shutil
+"""Stacks of convolutions made for CPUs, and what is mapped over."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nwm_jax import errors, native
-from nwm_jax.modules import conv, fast_conv
-from nwm_jax.shell import screen
+from nwm_jax import errors
+from nwm_jax.modules import conv, conv_layers, fast_conv
+from tests.helpers.native import each_instruction_set, needs_native
 
 SIZES = ((6, 5), (3, 3), (6, 6), (6, 6))  # before, between and after the layers
 SLOPES = 0.1, 0.2, 1.0
@@ -30,9 +27,9 @@ def example(dtype):
 
 def stacked(x, weights):
     (first, b1), (second, b2), (third, b3) = weights
-    layers = [fast_conv.correlation(SIZES[0], (3, 3), 2, "SAME", SLOPES[0])]
-    layer, second = fast_conv.upsampling(SIZES[1], second, SLOPES[1])
-    layers += [layer, fast_conv.correlation(SIZES[2], (3, 3), 1, "SAME", SLOPES[2])]
+    layers = [conv_layers.correlation(SIZES[0], (3, 3), 2, "SAME", SLOPES[0])]
+    layer, second = conv_layers.upsampling(SIZES[1], second, SLOPES[1])
+    layers += [layer, conv_layers.correlation(SIZES[2], (3, 3), 1, "SAME", SLOPES[2])]
     weights = [(first, b1), (second, b2), (third, b3)]
     return fast_conv.stack(x, weights, tuple(layers))
 
@@ -66,7 +63,8 @@ def test_a_stack_is_its_layers_one_after_the_other(x64, tolerance):
             ]
 
         assert stacked(x, weights).shape == (7, *SIZES[3], 3)
-        assert_all_close(*both(x, weights), tolerance)
+        for _ in each_instruction_set():
+            assert_all_close(*jax.block_until_ready(both(x, weights)), tolerance)
 
 
 def test_second_derivatives_of_a_stack():
@@ -139,31 +137,65 @@ def test_no_images_or_no_pixels(shape, outputs):
         assert_all_close(up, jnp.zeros_like(kernel), 0)
 
 
-def test_without_a_compiler_convolutions_are_those_of_xla(monkeypatch):
-    assert native.AVAILABLE and conv.resolve("auto") == "fast"
-    assert not any("compiler" in note for note in screen.advice())
-    monkeypatch.setattr(native, "AVAILABLE", False)
-    assert conv.resolve("auto") == "xla"
-    with pytest.raises(errors.UserError, match="conv=fast is missing.*compiler"):
-        conv.resolve("fast")
-    assert any("compiler" in note for note in screen.advice())
+def test_other_types_are_not_compiled():
+    x, kernel = jnp.ones((1, 4, 4, 1), jnp.float16), jnp.ones((3, 3, 1, 1), jnp.float16)
+    assert conv.conv(x, kernel).dtype == jnp.float16
+    assert conv.conv(x, kernel)[0, 1, 1, 0] == 9
 
 
-def test_accelerators_have_no_compiled_convolutions(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert conv.resolve("auto") == "xla"
-    with pytest.raises(errors.UserError, match="made for CPUs, this is a gpu"):
-        conv.resolve("fast")
+@needs_native
+def test_an_image_mapped_over_is_one_more_of_one_call():
+    x, weights = example(np.float32)
+    parts = x[:6].reshape(3, 2, *x.shape[1:])
+    mapped = jax.vmap(stacked, (0, None))
+    text = jax.jit(mapped).lower(parts, weights).as_text()
+    assert "stablehlo.while" not in text and text.count("@nwm_") == 3
 
 
-def test_an_older_library_is_named(tmp_path):
-    assert not native.load(tmp_path)
-    other = shutil.copy(importlib.util.find_spec("_ctypes").origin, tmp_path)
-    (tmp_path / other).rename(tmp_path / "_conv.so")
-    with pytest.raises(ImportError, match="install nwm_jax again"):
-        native.load(tmp_path)
+@pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)], ids=str)
+def test_gradients_mapped_over(axes):
+    """Of each example, and of an ensemble."""
+    x, weights = example(np.float32)
+    many = x[:6].reshape(3, 2, *x.shape[1:]) if axes[0] == 0 else x
+    scaled = [1.0, 0.5, 2.0]
+    sets = [jax.tree.map(lambda a, s=s: a * s, weights) for s in scaled]
+    stacks = jax.tree.map(lambda *a: jnp.stack(a), *sets) if axes[1] == 0 else weights
+    gradient = jax.grad(lambda *a: jnp.sum(jnp.sin(stacked(*a))), (0, 1))
+    got = jax.jit(jax.vmap(gradient, axes))(many, stacks)
+    for i in range(3):
+        one = gradient(
+            many[i] if axes[0] == 0 else x, sets[i] if axes[1] == 0 else weights
+        )
+        assert_all_close(jax.tree.map(lambda a, i=i: a[i], got), one, 1e-5)
 
 
-def test_other_types_are_refused():
-    with pytest.raises(Exception, match="float32 or float64"):
-        conv.conv(jnp.ones((1, 4, 4, 1), jnp.float16), jnp.ones((3, 3, 1, 1), "f2"))
+@pytest.mark.parametrize("implementation", ["auto", "xla", "bf16"])
+@pytest.mark.parametrize(
+    ("images", "kernel", "bias"),
+    [
+        ((2, 32, 32, 1), (3, 3, 64, 4), None),
+        ((2, 8, 8, 5), (3, 3, 3, 4), None),
+        ((8, 8, 3), (3, 3, 3, 4), None),
+        ((2, 8, 8, 3), (3, 3, 4), None),
+        ((2, 8, 8, 3), (3, 3, 3, 4), (1,)),
+        ((2, 8, 8, 3), (3, 3, 3, 4), (3,)),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused_alike(images, kernel, bias, implementation):
+    arrays = (
+        jnp.ones(images),
+        jnp.ones(kernel),
+        None if bias is None else jnp.ones(bias),
+    )
+    for call in (conv.conv, conv.upsample_conv):
+        with pytest.raises(TypeError, match="conv needs"):
+            call(*arrays, implementation=implementation)
+
+
+def test_types_that_do_not_fit_are_refused():
+    with pytest.raises(TypeError, match="same floating-point type.*float32.*bfloat16"):
+        conv.conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1), jnp.bfloat16))
+    with pytest.raises(errors.UserError, match="stride=0"):
+        conv.conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), stride=0)
+    with pytest.raises(errors.UserError, match="slope=2"):
+        conv.conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), slope=2)

@@ -150,3 +150,20 @@ def test_scalars_of_uncoupled_oscillators_are_trained_if_asked():
 def test_unknown_kinds_are_refused():
     with pytest.raises(UserError, match="unknown kind of cell 'lstm'"):
         oscillators("lstm", (5,))
+
+
+@pytest.mark.parametrize(
+    "constants", [(3.0, 2.7, 4.7), (0.1, -1.0, 0.5), (0.1, 1.0, -0.5), (0.0, 1.0, 0.5)]
+)
+def test_constants_with_which_oscillators_grow(constants):
+    dt, gamma, alpha = constants
+    with pytest.raises(UserError, match="grow by themselves"):
+        SequenceOscillatorCell(
+            "cornn", (4,), 2, dt=dt, gamma=gamma, alpha=alpha, rngs=nnx.Rngs(0)
+        )
+    # At the limit of what is allowed an oscillator does not grow, beyond it does.
+    for sign in (-1, 1):
+        dt, gamma = 0.5, 4.0
+        alpha = (4 - dt * dt * gamma) / (2 * dt) + sign * 1e-3
+        step = np.array([[1, dt], [0, 1]]) @ [[1, 0], [-dt * gamma, 1 - dt * alpha]]
+        assert (np.abs(np.linalg.eigvals(step)).max() > 1) == (sign > 0)

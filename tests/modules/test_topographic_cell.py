@@ -54,7 +54,7 @@ def test_a_sheet_of_the_reference_program():
 
 def test_rings_of_the_reference_program():
     n = np.arange(10)
-    cell = TopographicCell("nwm1d", (2, 5), state_norm=True)
+    cell = TopographicCell("nwm1d", (2, 5), state_norm=True, param_dtype=np.float64)
     for name, value in [("coupling_x", 0.7), ("coupling_v", -0.3), ("forcing", 1.2)]:
         setattr(cell, name, nnx.Param(jnp.float64(value)))
     cell.bias = nnx.Param(0.1 * jnp.arange(5.0).reshape(5, 1))
@@ -76,7 +76,7 @@ def test_rings_of_the_reference_program():
 
 
 def test_activity_goes_towards_lower_indices():
-    cell = TopographicCell("nwm1d", (1, 6))
+    cell = TopographicCell("nwm1d", (1, 6), param_dtype=np.float64)
     x = as_field(np.eye(6)[3], (1, 6))
     x, v = cell.step(OscillatorState(x, 0 * x), cell.drive(0 * x))
     expected = [0, 0, 0.09485911, -0.12455336, 0, 0]

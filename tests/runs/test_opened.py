@@ -1,6 +1,8 @@
 """Opening, scoring, drawing, exporting and forecasting with a finished run."""
 
 import json
+import pathlib
+import types
 
 import jax
 import numpy as np
@@ -10,11 +12,13 @@ from PIL import Image
 import nwm_jax
 from nwm_jax.errors import UserError
 from nwm_jax.figures import waves
+from nwm_jax.models import compiled
 from nwm_jax.modules import functional
-from nwm_jax.runs import drawing
+from nwm_jax.runs import drawing, scores
 from nwm_jax.runs import opened as runs
-from nwm_jax.training import loop
+from nwm_jax.training import loop, non_finite
 from nwm_jax.training.registry import build
+from nwm_jax.training.writers import read_metrics
 from tests.helpers import tiny_forecasting
 
 
@@ -55,7 +59,10 @@ def test_evaluate_writes_what_the_design_names(run):
     assert stored["num_windows"] == 5
     assert stored["protocol"].startswith("smoke + ")
     assert stored["name"] == "pendulum_nwm2d"
-    assert stored["dataset"] == "pendulum"
+    # Clips of one's own, whatever the config is called.
+    path = pathlib.Path(run.config.data.path)
+    assert stored["dataset"] == f"{path.parent.name}/frames.npy"
+    assert stored["path"] == str(path)
     assert stored["model"] == "nwm2d"
     assert stored["preset"] == "smoke"
     assert stored["num_parameters"] == functional.count(functional.split(run.model)[1])
@@ -68,6 +75,48 @@ def test_evaluate_writes_what_the_design_names(run):
     assert 0 <= stored["vpt"]["forward_abs"] <= 8
     # One's own clips have no known states, and no energy.
     assert not {"energy", "symetric", "backward"} & stored.keys()
+
+
+def test_the_validation_split_has_a_file_of_its_own(run):
+    before = runs.evaluate(run)
+    found = runs.evaluate(run, ["mse", "vpt"], split="valid")
+    assert found == json.loads((run.workdir / "eval_valid.json").read_text())
+    assert (found["split"], found["step"]) == ("valid", 4)
+    # One clip is left out of eight for it.
+    assert found["vpt"]["num_trajectories"] == 1
+    assert found["relative_mse"]["forecast"] != before["relative_mse"]["forecast"]
+    assert json.loads((run.workdir / "eval.json").read_text()) == before
+    # Training was followed by it: the last row is of the same weights and windows.
+    row = [row for row in read_metrics(run.workdir) if row["kind"] == "eval"][-1]
+    for name in ("forecast", "mean_image", "last_frame"):
+        np.testing.assert_allclose(
+            row[f"relative_mse/{name}"], found["relative_mse"][name], rtol=1e-5
+        )
+
+
+def test_a_task_without_a_validation_split(run):
+    other = run._replace(task=types.SimpleNamespace(validation=None))
+    with pytest.raises(UserError, match="has no split valid of its own"):
+        runs.evaluate(other, split="valid")
+
+
+def test_errors_of_windows_and_what_training_took(run):
+    report = runs.evaluate(run)
+    windows = report["per_window"]["relative_mse"]
+    assert len(windows) == 5
+    np.testing.assert_allclose(np.mean(windows), report["relative_mse"]["forecast"])
+    assert 0 < report["cpu_seconds"] == read_metrics(run.workdir)[-2]["cpu_seconds"]
+
+
+def test_a_run_that_diverged_has_an_evaluation_that_says_so(run, tmp_path):
+    error = non_finite.NonFiniteError("x", 7, {"loss": float("nan"), "grad_norm": 2.0})
+    scores.write_divergence(tmp_path, run.config, run.task, error)
+    stored = json.loads((tmp_path / "eval.json").read_text())
+    assert stored["diverged"] == {"step": 8, "loss": "nan", "grad_norm": "2.0"}
+    same = {"name", "protocol", "seed", "num_parameters", "num_windows", "model"}
+    report = runs.evaluate(run)
+    assert {key: stored[key] for key in same} == {key: report[key] for key in same}
+    assert stored["step"] == 7
 
 
 def test_metrics_are_added_to_those_of_the_same_step(run):
@@ -93,7 +142,7 @@ def test_metrics_are_added_to_those_of_the_same_step(run):
     # Scores of another step are not kept, nor what is no evaluation.
     for text in ("{}", "[]", '{"step": 4}'):
         path.write_text(text)
-        assert runs.read_scores(run.workdir) == {}
+        assert scores.read_scores(run.workdir) == {}
         assert {"mse", "vpt"} <= runs.evaluate(run, ["vpt"]).keys()
     path.write_text(json.dumps(stored | {"step": 3, "symetric": {"score": 1.0}}))
     report = runs.evaluate(run, ["vpt"])
@@ -188,6 +237,15 @@ def test_export_holds_every_weight_by_its_path(run, tmp_path):
     np.testing.assert_array_equal(
         stored["decoder/convs/6/kernel"], run.model.decoder.convs[6].kernel[...]
     )
+    cell = run.model.cell
+    raw = stored["cell/dt"]
+    assert told["constants"]["cell"] == pytest.approx(
+        {
+            "dt": 1 / (1 + np.exp(-raw)),
+            "gamma": max(float(cell.gamma[...]), 0.0),
+            "alpha": max(float(cell.alpha[...]), 0.0),
+        }
+    )
     sizes = sum(array.size for array in stored.values())
     assert sizes == functional.count(functional.split(run.model)[1])
     with pytest.raises(UserError, match="ending in .npz"):
@@ -210,12 +268,61 @@ def test_forecast_of_ones_own_clips(run, tmp_path, axes):
     )
 
 
+def test_a_loaded_model_compiles_once_for_each_shape(run):
+    compiled._program.cache_clear()
+    clips = np.load(run.config.data.path)
+    model = nwm_jax.load(run.workdir)
+    first = model.forecast(clips[:2, :4], 3)
+    assert first.shape == (2, 3, 8, 8, 3)
+    model.states(clips[:2, :5])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(type(model), "_observe")  # nothing is traced again
+        again = model.forecast(clips[:2, :4], horizon=3)
+        model.states(clips[:2, :5])
+        # Other weights, the same program.
+        other = nwm_jax.load(run.workdir, which=2).forecast(clips[:2, :4], 3)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert compiled._program.cache_info().currsize == 2
+    inside = jax.jit(lambda model, x: model.forecast(x, 3))
+    np.testing.assert_allclose(
+        inside(model, clips[:2, :4] / np.float32(255)), first, atol=1e-6
+    )
+
+
+def test_a_loaded_model_checks_its_images(run):
+    model = nwm_jax.load(run.workdir)
+    clips = np.load(run.config.data.path)[:2, :4]
+    floats = clips / np.float32(255)
+    np.testing.assert_array_equal(model.forecast(clips, 2), model.forecast(floats, 2))
+    cases = [
+        (floats[..., :1], "3 channels, not 1"),
+        (np.moveaxis(floats, -1, 2), "channels last: numpy.moveaxis"),
+        (floats[:, :, :4], "resize"),
+        (floats[0], r"a single clip needs images\[None\]"),
+        (floats[:0], "nothing in it"),
+        (255 * floats, "from 5 to 95: give floats in"),
+        (floats - 1, "give floats in"),
+        (np.where(floats > 0.1, np.nan, floats), "nan"),
+        (clips.astype(int), "int64: give floats"),
+    ]
+    for images, message in cases:
+        for method in (lambda x: model.forecast(x, 2), model.states):
+            with pytest.raises(UserError, match=message) as error:
+                method(images)
+            assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="1 observed frames"):
+        model.forecast(floats[:, :1], 2)
+
+
 def test_forecast_refuses_what_does_not_fit(run, tmp_path):
     target = tmp_path / "out.npy"
     cases = [
         (np.zeros((5, 8, 8, 3)), "float64"),
         (np.zeros((8, 8, 3), np.uint8), "shape"),
-        (np.zeros((5, 16, 16, 3), np.uint8), "images"),
+        (np.zeros((5, 16, 16, 3), np.uint8), "in.npy: .*resize"),
+        (np.zeros((5, 8, 8, 1), np.uint8), "in.npy: .*3 channels, not 1"),
+        (np.zeros((5, 3, 8, 8), np.uint8), "channels last"),
         (np.zeros((2, 8, 8, 3), np.uint8), "observes 3"),
     ]
     for array, message in cases:

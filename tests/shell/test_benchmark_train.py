@@ -25,6 +25,8 @@ NUMBERS = {
     "matmul_gflops",
     "temp_mb",
     "plain_temp_mb",
+    "fallback_step_ms",
+    "fallback_temp_mb",
     "compile_s",
 }
 

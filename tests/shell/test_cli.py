@@ -22,7 +22,7 @@ Says the batch size.
 
 from absl import flags
 
-from nwm_jax import cli
+from nwm_jax.shell import cli
 
 FLAGS = flags.FlagValues()
 CONFIG = cli.config_flag(FLAGS)
@@ -273,9 +273,9 @@ def raising(error):
         (UserError("two\n  lines"), 2, "error: two lines\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (
-            PermissionError(errno.EACCES, "Permission denied", "/root/w"),
+            PermissionError(errno.EACCES, "Permission denied", "/data/runs"),
             2,
-            "error: /root/w: Permission denied\n",
+            "error: /data/runs: Permission denied\n",
         ),
         (
             OSError(errno.ENOSPC, "No space left on device"),
@@ -312,7 +312,9 @@ def test_help(flag, capsys):
     assert __doc__ in out
     assert "--workdir\n      folder\n" in out
     assert "fields of spring_nwm1d:smoke, each set by --config.field=value:" in out
-    assert "  model.grid = (6, 6)\n" in out
+    assert "presets of spring_nwm1d:smoke: paper, laptop, smoke" in out
+    assert "  optimizer.clip = 0.1  (global norm of the gradient; 0: off)" in out
+    assert "  model.grid = (6, 6)  (oscillators" in out
 
 
 def subprocess_run(tmp_path, *arguments, **environment):
@@ -382,7 +384,7 @@ def test_compilation_cache_that_cannot_be_written(
 def test_programs_of_the_adaptive_solver_can_be_kept(tmp_path):
     """JAX keeps none that calls Python, as diffrax's own checks would."""
     program = (
-        "import jax; from nwm_jax import cli; from nwm_jax.models import solvers;"
+        "import jax; from nwm_jax.shell import cli; from nwm_jax.models import solvers;"
         "cli.enable_compilation_cache();"
         "solve = lambda y: solvers.integrate_adaptively(lambda y: -y, y, 0.1, 3);"
         "print(jax.jit(solve).lower(jax.numpy.ones((1, 2))).as_text())"

@@ -3,6 +3,8 @@
 import pytest
 
 from nwm_jax.config import presets
+from nwm_jax.experiments.forecasting.task import Forecasting
+from nwm_jax.experiments.wave_statistics import WaveStatistics
 from nwm_jax.shell import machine, screen
 from nwm_jax.training.registry import build
 
@@ -43,9 +45,28 @@ def test_huge_pages_are_advised_where_they_are_missing(
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     if tunables:
         monkeypatch.setenv("GLIBC_TUNABLES", tunables)
-    notes = screen.advice()
+    notes = [note for note in screen.advice() if "huge pages" in note]
     assert len(notes) == told
     assert not told or machine.ASK_FOR_HUGE_PAGES in notes[0]
+
+
+def test_a_smoke_result_says_that_it_is_not_trained():
+    report = {"step": 8, "num_windows": 2, "relative_mse": {"forecast": 0.5}}
+    for protocol, trained in (
+        ("smoke", False),
+        ("smoke + 4 steps", False),
+        ("laptop", True),
+    ):
+        text = screen.scores(Forecasting, report | {"protocol": protocol})
+        assert ("not trained" in text) != trained
+
+
+def test_wave_statistics_are_shown_with_their_units():
+    numbers = {"coherence": 0.5, "wave_number": 0.4, "frequency": 0.1, "speed": 1.5}
+    (line,) = WaveStatistics.headline(numbers)
+    assert "wave_number in rad/cell" in line
+    assert "speed in cells/frame" in line
+    assert "coherence in" not in line
 
 
 def test_every_metric_has_its_line():
@@ -62,14 +83,16 @@ def test_every_metric_has_its_line():
         "energy": {"drift": {"forecast": 0.02}, "model_drift": 0.125},
         "symetric": {"score": 0.5, "rsq": 0.95},
     }
-    lines = [" ".join(line.split()) for line in screen.scores(told).splitlines()]
+    lines = [
+        " ".join(line.split()) for line in screen.scores(Forecasting, told).splitlines()
+    ]
     assert lines[0] == "step 7, protocol laptop, 8 test windows:"
     assert lines[1] == "mse forecast 0.1 mean_image 0.25 last_frame -"
     assert lines[4:] == [
         "backward mse 0.5 relative_mse 0.5 table_units 3",
         "combined mse 0.5 relative_mse 0.5 table_units 3",
+        "symetric score 0.5 rsq 0.95",
         "vpt forward 12.5 last_frame 3 (frames of 196, medians of 5)",
         "energy drift forecast 0.02",
         "own energy drift 0.125",
-        "symetric score 0.5 rsq 0.95",
     ]

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 
+from nwm_jax import folders
 from nwm_jax.errors import UserError
 from nwm_jax.training import checkpoint, loop, manifests, mesh, state
 from tests.helpers import toy_task
@@ -79,7 +80,11 @@ def test_any_damage_to_the_newest_is_found(
 ):
     fill(tmp_path / "good", start, (2, 3))
     newest = tmp_path / "good" / "3"
-    damaged = [p.relative_to(newest) for p in newest.rglob("*") if p.is_file()]
+    damaged = [
+        p.relative_to(newest)
+        for p in newest.rglob("*")
+        if p.is_file() and p.name not in manifests.NAMES
+    ]
     assert len(damaged) > 10
     for name in damaged[:: max(1, len(damaged) // 8)]:
         folder = tmp_path / "bad"
@@ -107,10 +112,42 @@ def test_any_damage_to_the_newest_is_found(
 def test_all_damaged_is_an_error_and_not_a_fresh_start(start, shapes, tmp_path):
     saver = fill(tmp_path, start)
     for step in saver.steps():
-        (tmp_path / str(step) / "manifest.json").unlink()
+        for name in manifests.NAMES:
+            (tmp_path / str(step) / name).unlink()
     with pytest.raises(UserError, match=r"every checkpoint .* damaged \(steps 2, 3\)"):
         saver.restore_latest(shapes)
     assert saver.steps() == [2, 3]
+
+
+@pytest.mark.parametrize("name", manifests.NAMES)
+@pytest.mark.parametrize("content", [None, b"", b"[" * 100_000, b"\xff", b"{}"])
+def test_a_whole_checkpoint_goes_on_with_one_of_its_manifests(
+    name, content, start, shapes, tmp_path, same_bits
+):
+    saver = fill(tmp_path, start)
+    path = tmp_path / "3" / name
+    path.unlink() if content is None else path.write_bytes(content)
+    restored, extra = saver.restore_latest(shapes)
+    same_bits(restored, at(start, 3))
+    assert extra == {"seconds": 1.0} and saver.notes == []
+
+
+def test_what_cannot_be_read_back_is_no_checkpoint(
+    start, shapes, tmp_path, same_bits, monkeypatch
+):
+    saver = fill(tmp_path, start, (2,))
+    save = saver._writer.save
+
+    def lose_an_array(path, **kwargs):
+        save(path, **kwargs)
+        shutil.rmtree(path / "model" / "d")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saver._writer, "save", lose_an_array)
+        with pytest.raises(UserError, match="cannot write the checkpoint of step 3"):
+            saver.save(at(start, 3))
+    assert saver.steps() == [2]
+    same_bits(saver.restore_latest(shapes)[0], at(start, 2))
 
 
 def test_what_a_kill_left_is_removed(start, shapes, tmp_path, same_bits):
@@ -166,7 +203,7 @@ def test_a_step_saved_again_replaces_the_old_one_or_leaves_it(
     ):
         # Before the old one is set aside, or when the new one takes its place.
         if moment == 0:
-            patch.setattr(manifests, "move", fail)
+            patch.setattr(folders, "move", fail)
         else:
             replace, calls = os.replace, []
 
@@ -218,7 +255,8 @@ def test_choosing(start, shapes, tmp_path):
         saver.restore(7, shapes)
     with pytest.raises(UserError, match="no checkpoint 'newest'"):
         saver.restore("newest", shapes)
-    (tmp_path / "3" / "manifest.json").unlink()
+    for name in manifests.NAMES:
+        (tmp_path / "3" / name).unlink()
     assert int(saver.restore("last", shapes)[0].step) == 2
     with pytest.raises(UserError, match="step 3 .* is damaged"):
         saver.restore(3, shapes)

@@ -48,6 +48,14 @@ def test_progress_is_told(task, model):
     assert told == [(4, 10), (8, 10), (10, 10)]
 
 
+def test_scores_before_they_are_summarised(task, model):
+    gather = evaluating.make_gather(task, mesh.make_mesh(), 4)
+    scores = gather(*model, 7)
+    assert {len(values) for values in scores.values()} == {7}
+    summary = evaluating.run_eval(task, *model, mesh.make_mesh(), 4, 7)
+    np.testing.assert_array_equal(scores["error"], summary["error"])
+
+
 def test_batch_size_must_be_positive(task):
     with pytest.raises(UserError, match="eval.batch_size=0"):
         evaluating.make_eval(task, mesh.make_mesh(), 0)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from nwm_jax.errors import UserError
-from nwm_jax.training import checkpoint, loop, writers
+from nwm_jax.training import checkpoint, loop, non_finite, writers
 from tests.helpers import toy_task
 
-CLOCKS = {"steps_per_s", "frames_per_s", "seconds"}
+CLOCKS = {"steps_per_s", "frames_per_s", "seconds", "cpu_seconds"}
 
 
 class Interrupted(toy_task.Toy):
@@ -119,17 +119,47 @@ def test_intervals_must_be_positive(field, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_processor_time_adds_up_over_interruptions(tmp_path):
+    def spent():
+        rows = writers.read_metrics(tmp_path)
+        return [row["cpu_seconds"] for row in rows if row["kind"] == "train"]
+
+    loop.train(toy_task.get_config(num_steps=20), toy_task.Toy(), tmp_path)
+    first = spent()
+    assert 0 < first[0] <= first[1]
+    loop.train(toy_task.get_config(num_steps=40), toy_task.Toy(), tmp_path)
+    assert spent()[:2] == first and sorted(spent()) == spent()
+
+
+def test_a_task_is_followed_by_its_validation(tmp_path):
+    class Followed(toy_task.Toy):
+        """Its own scores are those of a test set."""
+
+        validation = toy_task.Toy()
+
+        def eval_batch(self, indices):
+            raise AssertionError("training looked at the test set")
+
+    config = toy_task.get_config(**{"eval.every": 30})
+    assert loop.train(config, Followed(), tmp_path).finished
+    rows = writers.read_metrics(tmp_path)
+    assert [r["step"] for r in rows if r["kind"] == "eval"] == [0, 30, 60]
+
+
 def test_not_finite_stops_with_a_dump(tmp_path, same_bits):
     task = toy_task.Toy(bad_step=33)
-    with pytest.raises(loop.NonFiniteError, match="not finite in step 34.*step 20 is"):
+    with pytest.raises(
+        non_finite.NonFiniteError, match="not finite in step 34.*step 20 is"
+    ) as caught:
         loop.train(toy_task.get_config(), task, tmp_path)
+    assert caught.value.step == 33 and not np.isfinite(caught.value.metrics["loss"])
     report = json.loads((tmp_path / "nan_dump.json").read_text())
     assert report["step"] == 33 and report["metrics"]["loss"] in ("nan", "inf")
     with np.load(tmp_path / "nan_dump.npz", allow_pickle=False) as dump:
         same_bits(dict(dump), task.batch(33, np.arange(8)))
     assert checkpoint.Checkpointer(tmp_path / "checkpoints").steps() == [20]
     # The same command meets the same batch, whatever the grouping.
-    with pytest.raises(loop.NonFiniteError, match="not finite in step 34"):
+    with pytest.raises(non_finite.NonFiniteError, match="not finite in step 34"):
         loop.train(toy_task.get_config(), task, tmp_path)
 
 

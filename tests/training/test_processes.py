@@ -119,7 +119,7 @@ def test_killed_twenty_times_at_random_moments_equals_uninterrupted(
 def test_killed_before_the_first_manifest_starts_afresh(straight, tmp_path):
     program = (
         "import os, sys; from nwm_jax.training import manifests; "
-        "from tests.training import toy; "
+        "from tests.helpers import toy_task as toy; "
         "manifests.write = lambda *_: os.kill(os.getpid(), 9); "
         "toy.main(sys.argv[1:])"
     )
@@ -134,15 +134,19 @@ def test_killed_before_the_first_manifest_starts_afresh(straight, tmp_path):
     assert_final(tmp_path, straight[0].state)
 
 
-def test_asked_to_end_saves_and_exits_with_0(straight, tmp_path):
+def test_asked_to_end_saves_and_says_so_by_its_exit_code(straight, tmp_path):
     process = start(tmp_path, "delay=0.3")
     wait_for_rows(tmp_path, 2, process)
     # Meanwhile nobody else may have the workdir.
     _, err = end(start(tmp_path), code=2)
     assert err.startswith("another run is training in") and err.count("\n") == 1
     process.send_signal(signal.SIGTERM)
-    out, err = end(process)
-    assert "SIGTERM at step" in out and "run the same command again to go on" in out
+    out, err = end(process, code=143)
+    assert (
+        "SIGTERM received" in out
+        and "SIGTERM at step" in out
+        and "run the same command again to go on" in out
+    )
     assert err == "" and not (tmp_path / "final.npz").exists()
     end(start(tmp_path))
     assert_final(tmp_path, straight[0].state)
@@ -258,7 +262,7 @@ def test_a_process_lost_while_saving_ends_the_other_at_once(lost, tmp_path):
 DYING = """
 import os, sys
 from nwm_jax.training import workdir
-from tests.training import toy
+from tests.helpers import toy_task as toy
 if os.environ["JAX_PROCESS_ID"] == "1":
     workdir.claim = lambda *_: os.kill(os.getpid(), 9)
 sys.exit(toy.main(sys.argv[1:]))
@@ -278,7 +282,8 @@ def test_a_process_lost_before_the_first_step_is_told_in_one_line(tmp_path):
 
 def test_a_process_that_never_comes_is_not_waited_for_forever(tmp_path):
     program = (
-        "import sys; from nwm_jax.training import mesh; from tests.training import toy;"
+        "import sys; from nwm_jax.training import mesh; "
+        "from tests.helpers import toy_task as toy;"
         "mesh.JOIN_SECONDS = 1; toy.main(sys.argv[1:])"
     )
     first, second = start_two(tmp_path, program=("-c", program), both=False)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from nwm_jax.errors import UserError
-from nwm_jax.training import loop, workdir, writers
+from nwm_jax.training import checkpoint, loop, workdir, writers
 from tests.helpers import toy_task
 
 
@@ -30,8 +30,10 @@ def test_a_workdir_that_cannot_be_made_is_one_line(tmp_path):
         loop.train(toy_task.get_config(), toy_task.Toy(), tmp_path / "file" / "run")
 
 
-def test_another_config_is_refused_and_named(tmp_path):
+@pytest.mark.parametrize("kept", ["checkpoints/5", "checkpoints/5.saving", "eval.json"])
+def test_another_config_is_refused_and_named(tmp_path, kept):
     claim(tmp_path)
+    (tmp_path / kept).mkdir(parents=True)
     with pytest.raises(UserError) as error:
         claim(
             tmp_path,
@@ -44,6 +46,78 @@ def test_another_config_is_refused_and_named(tmp_path):
     assert "\n" not in str(error.value)
     # The file still holds the old one.
     assert json.loads((tmp_path / "config.json").read_text())["config"]["seed"] == 0
+
+
+def test_a_preset_that_has_changed_is_named(tmp_path):
+    named = {"preset": "laptop", "protocol": "laptop + batch_size=4"}
+    now = {"preset": "laptop", "protocol": "laptop-v2 + batch_size=4"}
+    claim(tmp_path, **named)
+    line = "the preset laptop has changed since this run began: its protocol was laptop"
+    (note,) = claim(tmp_path, **now)
+    assert note.startswith(f"note: {line} and is laptop-v2")
+    assert claim(tmp_path, **now) == []
+    claim(tmp_path, **named)
+    (tmp_path / "checkpoints" / "20").mkdir(parents=True)
+    with pytest.raises(UserError, match=f"seed: 0 -> 3.*; {line}"):
+        claim(tmp_path, **now, seed=3)
+
+
+def test_a_config_without_a_step_may_be_corrected(tmp_path):
+    claim(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (note,) = claim(tmp_path, seed=3)
+    assert "a run without a step" in note and "seed: 0 -> 3" in note
+    content = json.loads((tmp_path / "config.json").read_text())
+    assert content["config"]["seed"] == 3 and "resumed" not in content
+    assert claim(tmp_path, seed=3) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"config": {}},
+        {"config": {"name": "toy", "seed": 0, "batch_size": 8}},
+        {"config": toy_task.get_config().to_dict() | {"optimizer": {}}},
+        {"config": toy_task.get_config().to_dict() | {"seed": "0"}},
+        {"config": toy_task.get_config().to_dict() | {"model": [1]}},
+        {"config": toy_task.get_config().to_dict(), "resumed": 5},
+        {"config": toy_task.get_config().to_dict(), "versions": ["jax"]},
+        {"config": [1]},
+        {},
+        [],
+        None,
+    ],
+)
+def test_an_emptied_or_foreign_config_is_not_resumed(content, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(content))
+    before = path.read_text()
+    with pytest.raises(UserError, match="does not hold the config of a run") as error:
+        claim(tmp_path, seed=1)
+    assert len(str(error.value)) <= 300 and path.read_text() == before
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a\\b", "gs:/run", "a\udcffb", "[x/y]", ""])
+def test_a_path_that_checkpoints_cannot_be_read_from_is_refused(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="checkpoints cannot be stored|is empty"):
+        loop.train(toy_task.get_config(), toy_task.Toy(), name)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "c[2]").mkdir()
+    monkeypatch.chdir(tmp_path / "c[2]")
+    with pytest.raises(UserError, match="checkpoints cannot be stored"):
+        loop.train(toy_task.get_config(), toy_task.Toy(), "run")
+
+
+def test_other_odd_paths_are_written_and_read(tmp_path, same_bits):
+    odd = ["a[", "{x}", "*?", "a b", "#%20", "~", "a:b", "é日", "a\nb", "-x", "$(y)"]
+    workdir = tmp_path.joinpath(*odd)
+    result = loop.train(toy_task.get_config(num_steps=10), toy_task.Toy(), workdir)
+    step, params, _ = checkpoint.load(workdir, toy_task.Toy())
+    assert step == 10
+    same_bits(params, result.state.params)
 
 
 def test_what_may_change(tmp_path):

@@ -4,6 +4,7 @@ from scipy.interpolate import PchipInterpolator
 
 from nwm_jax import waves
 from nwm_jax.errors import UserError
+from nwm_jax.waves import generalized
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +99,38 @@ def test_mistakes_are_named(signal):
         waves.negative_epochs(signal, stretch=0)
     with pytest.raises(UserError, match="fs must be positive"):
         waves.generalized_signal(signal, fs=0)
+
+
+@pytest.mark.parametrize("length", [3, 4, 6, 30])
+def test_epochs_next_to_the_ends_have_the_slope_of_pchip(length):
+    """The end condition of the authors' code (MATLAB's and SciPy's pchip)."""
+    rng = np.random.default_rng(length)
+    for _ in range(20):
+        phase = np.cumsum(rng.uniform(0.1, 1.5, length))
+        series = np.exp(1j * phase)
+        gap = np.zeros(length, bool)
+        gap[[1, length - 2]] = True
+        valid = np.flatnonzero(~gap)
+        if len(valid) < 2:
+            continue
+        unwrapped = np.unwrap(np.angle(series[valid]))
+        expected = PchipInterpolator(valid, unwrapped)(np.arange(length))
+        found = generalized._fill(
+            np.angle(series)[None].repeat(2, 0), ~gap[None].repeat(2, 0)
+        )
+        np.testing.assert_allclose(
+            np.exp(1j * found), np.exp(1j * expected)[None].repeat(2, 0), atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("shape", [(60,), (60, 1), (60, 1, 1), (60, 2, 3)])
+@pytest.mark.parametrize("axis", [0, -1])
+def test_the_input_stays_as_it_is(shape, axis):
+    x = np.random.default_rng(0).normal(size=shape)
+    signal = np.moveaxis(waves.analytic_signal(x), 0, axis)
+    before = signal.copy()
+    signal.flags.writeable = False
+    assert waves.negative_epochs(signal, axis=axis).any()
+    found = waves.generalized_signal(signal, axis=axis)
+    assert np.abs(found - before).max() > 0.1
+    np.testing.assert_array_equal(signal, before)

@@ -43,7 +43,8 @@ def test_no_singularities_in_plane_and_standing_waves():
 def test_noise_adds_few_singularities_to_a_filtered_wave(level, most):
     wave = wave_fields.plane_wave((0.3, 0.2), (300, 12, 16))
     x = wave + level * wave_fields.noise(wave.shape)
-    signal = waves.wave_signal(x, band=(0.08, 0.12))
+    # Without the first and the last period, where filter and epochs end.
+    signal = waves.wave_signal(x, band=(0.08, 0.12))[10:-10]
     assert np.abs(waves.winding_number(signal, boundary="open")).mean() <= most
 
 

@@ -72,6 +72,48 @@ def test_axes_band_and_missing_cells():
     assert np.isnan(found.p_value) and np.isfinite(found.power).all()
 
 
+@pytest.mark.parametrize("unit", [1e-24, 1e24])
+def test_any_unit(unit):
+    x = wave_fields.plane_wave(K, (200, 12, 16)) + 0.2 * wave_fields.noise(
+        (200, 12, 16)
+    )
+    one = waves.space_time_spectrum(x, segment=100, num_shuffles=9)
+    other = waves.space_time_spectrum(x * unit, segment=100, num_shuffles=9)
+    assert other.p_value == one.p_value == 0.1
+    np.testing.assert_allclose(other.power / unit**2, one.power, rtol=1e-3, atol=1e-12)
+
+
+@pytest.mark.parametrize("wavelength", [4.0, 24.0, 64.0])
+def test_an_open_sheet_says_at_least_for_waves_as_long_as_itself(wavelength):
+    t, i, j = np.indices((400, 16, 16))
+    k = 2 * np.pi / wavelength
+    x = np.cos(0.2 * np.pi * t - k * (0.6 * i + 0.8 * j))
+    found = waves.space_time_spectrum(x, segment=100, boundary="open")
+    assert found.at_least() == (wavelength >= 16) and found.longest == 16
+    if wavelength < 16:
+        np.testing.assert_allclose(found.peak()[1], [0.6 * k, 0.8 * k], atol=0.2)
+
+
+@pytest.mark.parametrize("layout", ["staggered", "scattered"])
+def test_sites_of_any_layout(layout):
+    place = np.indices((11, 11)).reshape(2, -1).T.astype(float)
+    if layout == "scattered":
+        place += np.random.default_rng(0).uniform(-0.2, 0.2, place.shape)
+    k = 2 * np.pi / 4.2 * np.array([0.6, 0.8])
+    t = np.arange(400)[:, None]
+    x = np.cos(0.2 * np.pi * t - place @ k) + 0.3 * wave_fields.noise((400, 121))
+    if layout == "staggered":
+        x[:, place.sum(axis=1) % 2 == 0] = np.nan
+        options = {"boundary": "open"}
+        x = x.reshape(400, 11, 11)
+    else:
+        options = {"positions": place}
+    found = waves.space_time_spectrum(x, segment=100, num_shuffles=9, **options)
+    np.testing.assert_allclose(found.peak()[1], k, atol=0.35)
+    np.testing.assert_allclose(found.peak()[0], 0.1, atol=0.02)
+    assert found.p_value == 0.1
+
+
 def test_mistakes_are_named():
     x = wave_fields.noise((40, 3, 4))
     for call, words in [

@@ -22,7 +22,11 @@ def test_plane_wave_on_a_torus():
         "velocity": K,
         "direction": np.arctan2(*K),
         "wave_number": number,
+        "wavelength": 2 * np.pi / number,
         "speed": 100 * wave_fields.OMEGA / number,
+        "speed_goodness": 1,
+        "gradient_speed": 100 * wave_fields.OMEGA / number,
+        "gradient_wave_number": number,
         "coherence": 1,
         "one_sided_coherence": 1,
         "momentary_coherence": 1,
@@ -32,7 +36,9 @@ def test_plane_wave_on_a_torus():
         "synchrony": 0,
         "singular_fraction": 0,
     }
-    assert set(expected) | {"spatial_length", "temporal_length"} == set(found)
+    others = {"spatial_length", "temporal_length", "speed_interval"}
+    assert set(expected) | others == set(found)
+    assert found["speed_interval"] is None  # 5 cycles have none
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)
     # cos falls to 1/e within a fifth of its period of 0.1.
@@ -40,14 +46,48 @@ def test_plane_wave_on_a_torus():
     assert json.loads(json.dumps(found)) == found
 
 
-def test_waves_shorter_than_4_cells():
-    """Half of the cells longer, half shorter: central differences see two directions."""
-    j = np.arange(16)
-    phase = np.cumsum(np.where(j < 8, 1.2, 2.0))
-    t = np.arange(60)[:, None, None]
-    field = np.cos(wave_fields.OMEGA * t - phase) * np.ones((1, 12, 1))
-    found = waves.statistics(field, boundary="open")
-    assert found["coherence"] < 0.3 and found["one_sided_coherence"] > 0.99
+@pytest.mark.parametrize("wavelength", [2.25, 3, 6])
+def test_waves_down_to_two_cells_have_their_own_direction(wavelength):
+    """Central differences see the alias of waves shorter than 4 cells."""
+    k = np.array([0, 2 * np.pi / wavelength])
+    x = wave_fields.plane_wave(k, (600, 18, 18), 2 * np.pi * 0.02)
+    x += 0.05 * wave_fields.noise(x.shape)
+    found = waves.statistics(x, band=(0.01, 0.04))
+    np.testing.assert_allclose(found["direction"], 0, atol=0.01)
+    np.testing.assert_allclose(found["speed"], 0.02 * wavelength, rtol=0.02)
+    np.testing.assert_allclose(found["wavelength"], wavelength, rtol=0.01)
+    assert found["coherence"] > 0.99
+
+
+@pytest.mark.parametrize("noise", [0.3, 2.0])
+@pytest.mark.parametrize("pixel", [1, 2])
+def test_the_headline_depends_neither_on_noise_nor_on_the_size_of_pixels(noise, pixel):
+    t, i, j = np.indices((600, 32, 32))
+    x = np.cos(2 * np.pi * (t / 20 - i * 0.01 - j * 0.02))
+    x += noise * wave_fields.noise(x.shape)
+    x = x.reshape(600, 32 // pixel, pixel, -1, pixel).mean(axis=(2, 4))
+    found = waves.statistics(x, fs=200, band=(5, 20), boundary="open")
+    speed = 10 / np.hypot(0.01, 0.02)
+    np.testing.assert_allclose(found["speed"] * pixel, speed, rtol=0.05)
+    low, high = found["speed_interval"]
+    assert low < found["speed"] < high < 1.25 * low
+    assert found["gradient_speed"] < found["speed"]
+
+
+def test_scattered_sites():
+    place = np.random.default_rng(0).uniform(0, 4, (60, 2))  # mm
+    t = np.arange(600)[:, None] / 200
+    k = 2 * np.pi / 6 * np.array([0.6, -0.8])
+    x = np.cos(2 * np.pi * 10 * t - place @ k) + 0.3 * wave_fields.noise((600, 60))
+    signal = waves.wave_signal(x[:, None], band=(5, 20), fs=200)[:, 0]
+    signal[:, 7] = np.nan
+    found = waves.signal_statistics(signal, fs=200, positions=place)
+    assert found["missing"] == 1
+    np.testing.assert_allclose(found["speed"], 60, rtol=0.03)
+    np.testing.assert_allclose(found["velocity"], k, atol=0.03)
+    np.testing.assert_allclose(found["spatial_length"], 1.5, rtol=0.3)
+    assert found["plane_wave"] > 0.95 and found["travelling_index"] > 0.95
+    assert found["singular_fraction"] < 0.05 and found["momentary_coherence"] > 0.7
 
 
 def test_other_fields():

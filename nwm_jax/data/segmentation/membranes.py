@@ -2,11 +2,13 @@
 
 import os
 import pathlib
+import warnings
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from nwm_jax.errors import UserError
+from nwm_jax import files
+from nwm_jax.errors import UserError, reason
 
 _WIDEST = 512
 
@@ -24,28 +26,9 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
     Raises:
       UserError: a file that is missing, damaged or of another shape, or no membrane.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise UserError(f"{path} does not exist")
-    try:
-        if path.suffix == ".npy":
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
-        else:
-            with Image.open(path) as picture:
-                if max(picture.size) > _WIDEST:
-                    raise UserError(_too_large(path, picture.size[::-1]))
-                found = np.asarray(picture.convert("L")) > 127
-    except UserError:
-        raise
-    except (ValueError, OSError, EOFError, UnidentifiedImageError) as error:
-        raise UserError(
-            f"{path} is neither a .npy file nor a picture ({error})"
-        ) from None
-    if (
-        not isinstance(found, np.ndarray)
-        or found.ndim != 2
-        or found.dtype.kind not in "biuf"
-    ):
+    path = files.check_file(path)
+    found = files.open_array(path) if path.suffix == ".npy" else _picture(path)
+    if found.ndim != 2 or found.dtype.kind not in "biuf":
         raise UserError(f"{path} must hold numbers [height, width]")
     if max(found.shape) > _WIDEST:
         raise UserError(_too_large(path, found.shape))
@@ -53,6 +36,23 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
     if not mask.any():
         raise UserError(f"{path} has no membrane: all of it is zero")
     return mask
+
+
+def _picture(path: pathlib.Path) -> np.ndarray:
+    try:
+        with warnings.catch_warnings():
+            # The size is looked at here, before any pixel is decoded.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                if max(picture.size) > _WIDEST:
+                    raise UserError(_too_large(path, picture.size[::-1]))
+                return np.asarray(picture.convert("L")) > 127
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 (Pillow has no common class for it)
+        raise UserError(
+            f"{path} is neither a .npy file nor a picture ({reason(error)})"
+        ) from None
 
 
 def _too_large(path: pathlib.Path, shape: tuple[int, ...]) -> str:

@@ -46,8 +46,7 @@ def draw(
     Raises:
       UserError: a canvas smaller than a digit.
     """
-    if side < DIGIT:
-        raise UserError(f"data.side={side} must be at least {DIGIT}, a digit's side")
+    check(side)
     rng = random.Random(seed)
     done, total = 0, sum(sizes.values())
     drawn = {}
@@ -61,6 +60,16 @@ def draw(
         # Every pixel of a digit is white.
         drawn[split] = np.uint8(255) * (labels > 0)[..., None], labels
     return drawn
+
+
+def check(side: int) -> None:
+    """Checks the canvas of `draw`.
+
+    Raises:
+      UserError: it is smaller than a digit.
+    """
+    if side < DIGIT:
+        raise UserError(f"data.side={side} must be at least {DIGIT}, a digit's side")
 
 
 def _draw_one(

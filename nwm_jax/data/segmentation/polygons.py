@@ -19,6 +19,7 @@ NAMES = {
     8: "octagon",
 }
 SIDE, CORNERS, RADIUS = 32, (3, 4, 5, 6), (6.0, 12.0)
+_MOST_CORNERS = 100  # classes are bytes, and more corners are circles
 _MARGIN = 2.0
 # A polygon that has found no place after so many attempts is left out.
 _ATTEMPTS = 100
@@ -82,18 +83,7 @@ def draw(
     Raises:
       UserError: polygons that do not fit on the canvas, or are none.
     """
-    if len(corners) < 1 or min(corners) < 3 or len(set(corners)) < len(corners):
-        raise UserError(f"data.corners={tuple(corners)} must be different numbers >= 3")
-    if not 0 < radius[0] <= radius[1] or most < 1:
-        raise UserError(
-            f"data.radius={radius} must be increasing and above 0, data.most={most} "
-            "at least 1"
-        )
-    if 2 * (radius[1] + _MARGIN) > side - 1:
-        raise UserError(
-            f"polygons of radius {radius[1]:g} do not fit on {side} x {side} "
-            "pixels: take a larger data.side or a smaller data.radius"
-        )
+    check(side, corners, most, radius)
     drawn = {}
     for place, (split, size) in enumerate(sizes.items()):
         labels = np.zeros((size, side, side), np.uint8)
@@ -102,6 +92,32 @@ def draw(
             _draw_one(rng, label, corners, most, radius, equal_area)
         drawn[split] = np.uint8(255) * (labels > 0)[..., None], labels
     return drawn
+
+
+def check(
+    side: int, corners: Sequence[int], most: int, radius: Sequence[float]
+) -> None:
+    """Checks what `draw` draws; arguments as there.
+
+    Raises:
+      UserError: polygons that do not fit on the canvas, or are none.
+    """
+    whole = all(isinstance(n, int) and 3 <= n <= _MOST_CORNERS for n in corners)
+    if not corners or not whole or len(set(corners)) < len(corners):
+        raise UserError(
+            f"data.corners={tuple(corners)} must be different integers from 3 to "
+            f"{_MOST_CORNERS}, such as (3,4)"
+        )
+    if len(radius) != 2 or not 0 < radius[0] <= radius[1] or most < 1:
+        raise UserError(
+            f"data.radius={tuple(radius)} must be two numbers above 0, the smallest and "
+            f"the largest, and data.most={most} at least 1"
+        )
+    if 2 * (radius[1] + _MARGIN) > side - 1:
+        raise UserError(
+            f"polygons of data.radius={radius[1]:g} do not fit on {side} x {side} "
+            "pixels: take a larger data.side or a smaller data.radius"
+        )
 
 
 def _draw_one(

@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nwm_jax.data import cache
+from nwm_jax.data import cache, growing
 from nwm_jax.data.segmentation import multi_mnist, polygons, tetrominoes
 from nwm_jax.data.segmentation.enlarge import enlarge
 from nwm_jax.data.sequences import images as permutations
@@ -16,7 +16,6 @@ from nwm_jax.data.sequences import mnist
 from nwm_jax.data.sequences.images import LabelledImages
 from nwm_jax.errors import UserError, unknown
 
-DATASETS = ("tetrominoes", "mnist", "multimnist", "polygons")
 SPLITS = ("train", "valid", "test")
 #: Raised whenever what is stored changes for the same settings.
 FORMAT = 1
@@ -133,6 +132,29 @@ class EnlargedDigits:
         return jnp.asarray(batch["labels"], jnp.int32)
 
 
+Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+class Drawn(NamedTuple):
+    """A dataset of images that are drawn.
+
+    Attributes:
+      channels: of an image.
+      names: (a config's `data`) -> names of the classes, the background first.
+      draw: (data, sizes, settings, progress) -> images and labels of every split.
+      settings: (data) -> arguments of the drawing beside side and seed.
+      origin: (data) -> what else the images depend on.
+      check: (data) -> None; raises `UserError` for sizes that do not fit.
+    """
+
+    channels: int
+    names: Callable[[Any], tuple[str, ...]]
+    draw: Callable[[Any, dict[str, int], dict[str, Any], Progress | None], Arrays]
+    settings: Callable[[Any], dict[str, Any]] = lambda data: {}
+    origin: Callable[[Any], dict[str, Any]] = lambda data: {}
+    check: Callable[[Any], None] = lambda data: None
+
+
 def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
     """Opens a dataset.
 
@@ -152,51 +174,28 @@ def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
     """
     if data.name == "mnist":
         return _open_mnist(data, progress)
-    if data.name not in DATASETS:
+    if data.name not in DRAWN:
         raise unknown("data.name", data.name, DATASETS)
+    kind = DRAWN[data.name]
     sizes = {"train": data.num_train, "valid": data.num_valid, "test": data.num_test}
-    settings: dict[str, Any] = {"side": data.side, "seed": data.seed}
-    if data.name == "tetrominoes":
-        settings |= {"cell": data.cell}
-        names, channels = tetrominoes.NAMES, 3
-    elif data.name == "polygons":
-        settings |= {
-            "corners": list(data.corners),
-            "most": data.most,
-            "radius": list(data.radius),
-            "equal_area": data.equal_area,
-        }
-        names, channels = _polygon_names(data.corners), 1
-    else:
-        names, channels = _DIGITS, 1
-
-    def draw() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        if data.name == "tetrominoes":
-            return tetrominoes.draw(sizes, **settings, progress=progress)
-        if data.name == "polygons":
-            return polygons.draw(sizes, **settings)
-        found = _read_digits(data, progress)
-        return multi_mnist.draw(
-            found.train, found.train_labels, sizes, **settings, progress=progress
-        )
+    kind.check(data)
+    settings = {"side": data.side, "seed": data.seed, **kind.settings(data)}
 
     def write(folder: Any) -> dict[str, dict[str, int]]:
         files = {}
-        for split, arrays in draw().items():
+        for split, arrays in kind.draw(data, sizes, settings, progress).items():
             for name, array in zip(("images", "labels"), arrays):
                 file = f"{name}-{split}.npy"
-                files[file] = cache.write_array(folder / file, array)
+                files[file] = growing.write_array(folder / file, array)
         return files
 
-    told = {"format": FORMAT, "dataset": data.name, "sizes": sizes, **settings}
-    if data.name == "multimnist":
-        # One's own digits may be others.
-        told |= {"digits": data.digits, "path": data.path}
+    manifest = {"format": FORMAT, "dataset": data.name, "sizes": sizes, **settings}
+    manifest |= kind.origin(data)
     return StoredShapes(
-        (data.side, data.side, channels),
-        names,
+        (data.side, data.side, kind.channels),
+        kind.names(data),
         sizes,
-        lambda: cache.open_folder(data.name, told, write, data.cache_dir, SPLITS),
+        lambda: cache.open_folder(data.name, manifest, write, data.cache_dir, SPLITS),
     )
 
 
@@ -234,3 +233,52 @@ def _open_mnist(data: Any, progress: Progress | None) -> EnlargedDigits:
         indices = indices[: wanted or len(indices)]
         kept[split] = images[indices], classes[indices]
     return EnlargedDigits(kept, data.zoom)
+
+
+def _draw_multi_mnist(
+    data: Any,
+    sizes: dict[str, int],
+    settings: dict[str, Any],
+    progress: Progress | None,
+) -> Arrays:
+    found = _read_digits(data, progress)
+    return multi_mnist.draw(
+        found.train, found.train_labels, sizes, **settings, progress=progress
+    )
+
+
+#: Datasets whose images are drawn, by name.
+DRAWN = {
+    "tetrominoes": Drawn(
+        channels=3,
+        names=lambda data: tetrominoes.NAMES,
+        draw=lambda data, sizes, settings, progress: tetrominoes.draw(
+            sizes, **settings, progress=progress
+        ),
+        settings=lambda data: {"cell": data.cell},
+        check=lambda data: tetrominoes.check(data.side, data.cell),
+    ),
+    "multimnist": Drawn(
+        channels=1,
+        names=lambda data: _DIGITS,
+        draw=_draw_multi_mnist,
+        # Your own digits may be others.
+        origin=lambda data: {"digits": data.digits, "path": data.path},
+        check=lambda data: multi_mnist.check(data.side),
+    ),
+    "polygons": Drawn(
+        channels=1,
+        names=lambda data: _polygon_names(data.corners),
+        draw=lambda data, sizes, settings, progress: polygons.draw(sizes, **settings),
+        settings=lambda data: {
+            "corners": list(data.corners),
+            "most": data.most,
+            "radius": list(data.radius),
+            "equal_area": data.equal_area,
+        },
+        check=lambda data: polygons.check(
+            data.side, data.corners, data.most, data.radius
+        ),
+    ),
+}
+DATASETS = ("mnist", *DRAWN)

@@ -57,11 +57,7 @@ def draw(
     Raises:
       UserError: a canvas on which five pieces may find no place.
     """
-    if side < 9 * cell:
-        raise UserError(
-            f"five tetrominoes of cells of {cell} pixels need a canvas of at least "
-            f"{9 * cell} pixels, not {side}"
-        )
+    check(side, cell)
     rng = np.random.RandomState(seed)
     done, total = 0, sum(sizes.values())
     drawn = {}
@@ -75,6 +71,19 @@ def draw(
                 progress(done, total)
         drawn[split] = images, labels
     return drawn
+
+
+def check(side: int, cell: int) -> None:
+    """Checks what `draw` draws; arguments as there.
+
+    Raises:
+      UserError: a canvas on which five pieces may find no place.
+    """
+    if side < 9 * cell:
+        raise UserError(
+            f"five tetrominoes of data.cell={cell} pixels a cell need a canvas of at "
+            f"least {9 * cell} pixels, not data.side={side}"
+        )
 
 
 def _draw_one(

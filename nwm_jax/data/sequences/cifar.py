@@ -1,5 +1,6 @@
 """CIFAR-10 from its standard archives, binary or Python, packed or unpacked."""
 
+import functools
 import os
 import pathlib
 import tarfile
@@ -10,7 +11,8 @@ import numpy as np
 
 from nwm_jax.data.sequences import pickled
 from nwm_jax.data.sequences.images import LabelledImages
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, reason
+from nwm_jax.files import read_bytes
 
 SOURCE = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 _PIXELS = 3 * 32 * 32
@@ -44,7 +46,8 @@ def read(path: str | os.PathLike) -> LabelledImages:
     try:
         files = _from_archive(path) if path.is_file() else _from_folder(path)
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}): get {SOURCE} again") from None
+        words = "no sound tar" if isinstance(error, tarfile.TarError) else reason(error)
+        raise UserError(f"{path} is damaged ({words}): get {SOURCE} again") from None
     for kind, suffix in _KINDS.items():
         if f"{_TEST}{suffix}" in files:
             break
@@ -70,7 +73,7 @@ def _from_folder(folder: pathlib.Path) -> dict[str, Callable[[], bytes]]:
     """The files of a folder and of those in it, by name."""
     below = [found for found in sorted(folder.glob("*")) if found.is_dir()]
     return {
-        file.name: file.read_bytes
+        file.name: functools.partial(read_bytes, file, _LARGEST)
         for where in (*below, folder)
         for file in where.glob("*_batch*")
     }
@@ -82,10 +85,10 @@ def _from_archive(path: pathlib.Path) -> dict[str, Callable[[], bytes]]:
     with tarfile.open(path) as archive:
         for member in archive:
             name = pathlib.PurePosixPath(member.name).name
+            if member.size > _LARGEST:  # also what is only skipped must be unpacked
+                raise UserError(f"{path}: {name} is too large for CIFAR-10")
             if not member.isfile() or "_batch" not in name:
                 continue
-            if member.size > _LARGEST:
-                raise UserError(f"{path}: {name} is too large for CIFAR-10")
             content = archive.extractfile(member).read()
             files[name] = lambda content=content: content
     return files

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nwm_jax import files
 from nwm_jax.data.cache import cache_root
 from nwm_jax.data.sequences.download import Remote, fetch
 from nwm_jax.data.sequences.images import LabelledImages
@@ -99,7 +100,7 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
     Raises:
       UserError: the file is not IDX, or shorter or longer than its header says.
     """
-    path = pathlib.Path(path)
+    path = files.check_file(path)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             start = file.read(4)
@@ -108,6 +109,7 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
                 raise UserError(f"{path} is not an IDX file of bytes")
             shape = np.frombuffer(file.read(4 * start[3]), ">u4").tolist()
             size = math.prod(shape)
+            files.check_memory(2 * size, f"{path} claims {size} bytes")
             # One more, to see whether there is more; never what a bomb unpacks to.
             data = file.read(size + 1)
     except (EOFError, OSError, ValueError, zlib.error) as error:

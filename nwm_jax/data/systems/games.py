@@ -38,12 +38,14 @@ class Game:
     Attributes:
       payoff: U, float64 `[2, n, n]`.
       num_actions: n.
+      max_step: longest step of the integrator.
     """
 
     def __init__(self, name: str, gain: np.ndarray):
         self.name = name
         self.payoff = np.stack([gain, -gain])
         self.num_actions = len(gain)
+        self.max_step = _MAX_STEP / max(1.0, float(np.abs(gain).max()))
 
     def vector_field(self, payoff: ArrayLike, x: ArrayLike) -> Array:
         """The replicator equation.

@@ -49,6 +49,8 @@ class LennardJones(System):
       cutoff: r_c, beyond which particles do not feel each other.
     """
 
+    max_step = _STEP
+
     def __init__(
         self,
         name: str,
@@ -111,7 +113,7 @@ class LennardJones(System):
         Friction acts exactly, for half a step before and after each. Positions are not
         wrapped: they are continuous in time.
         """
-        substeps = count_substeps(dt, _STEP)
+        substeps = count_substeps(dt, self.max_step)
         q0, p0 = np.asarray(q0, np.float64), np.asarray(p0, np.float64)
         start = np.stack([*_coordinates(np, q0), *_coordinates(np, p0)])
         with float64_on_cpu():

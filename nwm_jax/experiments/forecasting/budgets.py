@@ -7,6 +7,18 @@ A preset is a table of the fields in which it differs from the paper's config. T
 from collections.abc import Mapping
 from typing import Any
 
+#: Learning rates of `laptop`, `fair_laptop` and `night`, by model. Each is to be the
+#: winner of the same search (docs/results/tuning.md has its numbers); models that are
+#: not in the paper's table have not been searched and take `_FAST`'s.
+LEARNING_RATES = {
+    "ar": 2e-3,
+    "hgn": 2e-3,
+    "ode": 2e-3,
+    "cornn": 2e-3,
+    "nwm2d": 2e-3,
+    "nwm1d": 2e-3,
+}
+
 # Steps this large need their length bounded and, at the end, to become small: without
 # the clip at 0.1, or at 3e-3, the pendulum's loss stays several times higher.
 _FAST = {
@@ -17,8 +29,10 @@ _FAST = {
 }
 
 # The paper's windows: a roll-out goes wrong soon after it is longer than the clips
-# of the training. A smaller network, fewer and larger steps.
+# of the training. A smaller network, fewer and larger steps. The protocol's name changes
+# whenever its numbers do.
 _LAPTOP = _FAST | {
+    "protocol": "laptop-v2",
     "batch_size": 8,
     "num_steps": 4_000,
     "checkpoint_every": 500,
@@ -27,6 +41,16 @@ _LAPTOP = _FAST | {
     "model.conv_channels": 8,
 }
 
+# What a long run changes of `laptop`. Few rows of its log, for all of it is kept.
+_NIGHT = {
+    "protocol": "night",
+    "num_steps": 40_000,
+    "log_every": 500,
+    "checkpoint_every": 1_000,
+    "eval.every": 1_000,
+}
+_FAIR_LAPTOP = _LAPTOP | {"protocol": "fair_laptop-v2"}
+
 _SMOKE = _FAST | {
     "batch_size": 4,
     "num_steps": 20,
@@ -34,6 +58,7 @@ _SMOKE = _FAST | {
     "checkpoint_every": 10,
     "optimizer.warmup_steps": 2,
     "data.num_train": 64,
+    "data.num_valid": 32,
     "data.num_test": 32,
     "data.num_frames": 64,
     "model.conv_channels": 4,
@@ -60,7 +85,7 @@ def _oscillators() -> dict[str, dict[str, Any]]:
         "smoke": _SMOKE
         | {"model.grid": (6, 6), "model.num_ic": 5, "model.num_target": 12},
         "fair": fair | {"model.grid": (14, 14)},
-        "fair_laptop": _LAPTOP | grid | fair,
+        "fair_laptop": _FAIR_LAPTOP | grid | fair,
     }
 
 
@@ -79,7 +104,7 @@ def _layered(
         "smoke": _SMOKE
         | {"model.latent": 8, "model.units": 16, "model.num_target": 12},
         "fair": {**frames, "model.units": units},
-        "fair_laptop": {**_LAPTOP, **frames, "model.units": units_laptop},
+        "fair_laptop": {**_FAIR_LAPTOP, **frames, "model.units": units_laptop},
     }
 
 
@@ -90,7 +115,7 @@ def _convolved() -> dict[str, dict[str, Any]]:
         "laptop": _LAPTOP | {"model.latent_channels": 16},
         "smoke": _SMOKE | {"model.latent_channels": 4},
         "fair": frames | {"model.conv_channels": 134},
-        "fair_laptop": _LAPTOP | frames | {"model.conv_channels": 86},
+        "fair_laptop": _FAIR_LAPTOP | frames | {"model.conv_channels": 86},
     }
 
 
@@ -109,14 +134,39 @@ _TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "hgn_conv": _convolved(),
 }
 
-PRESETS = ("paper", "laptop", "smoke", "fair", "fair_laptop")
 
-
-def table(model: str) -> dict[str, dict[str, Any]]:
-    """Gives the presets of a model.
+def usual(fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the presets of a model of which only the fields are known.
 
     Args:
-      model: a key of `forecasting.MODELS`.
+      fields: the fields of `config.model`.
+
+    Returns:
+      "laptop" and "smoke" with the lengths of training and clips that all models have.
+    """
+    known = {f"model.{field}" for field in fields}
+
+    def of(preset: Mapping[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in preset.items() if k in known or k[:6] != "model."}
+
+    clips = {"model.num_ic": 5, "model.num_target": 12, "model.grid": (6, 6)}
+    return {"laptop": of(_LAPTOP), "smoke": of(_SMOKE | clips)}
+
+
+def add(model: str, presets: Mapping[str, Mapping[str, Any]]) -> None:
+    """Adds the presets of a model, see `own.register_model`."""
+    _TABLES[model] = {name: dict(fields) for name, fields in presets.items()}
+
+
+PRESETS = ("paper", "laptop", "smoke", "fair", "fair_laptop", "night")
+
+
+def table(model: str, fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the presets of a model.
+
+    Args:
+      model: a key of `configs.MODELS`.
+      fields: its fields, from which follow the presets of a model without any here.
 
     Returns:
       For each of `PRESETS` the dotted fields in which it differs from plain:
@@ -128,5 +178,12 @@ def table(model: str) -> dict[str, dict[str, Any]]:
         the same observed and scored frames, and parameter counts within 10 %.
       - fair_laptop: the same at the cost of laptop (but for hgn_conv, whose
         parameters are those of convolutions, and expensive).
+      - night: laptop with ten times the steps.
     """
-    return {"paper": {}, **_TABLES[model]}
+    presets = dict(_TABLES.get(model) or usual(fields))
+    if model in LEARNING_RATES:
+        rate = {"optimizer.learning_rate": LEARNING_RATES[model]}
+        presets |= {name: presets[name] | rate for name in ("laptop", "fair_laptop")}
+    if "laptop" in presets:
+        presets["night"] = presets["laptop"] | _NIGHT
+    return {"paper": {}, **presets}

@@ -5,6 +5,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from nwm_jax.data import identity
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.forecasting import configs
 from nwm_jax.runs import workdirs
@@ -27,7 +30,7 @@ class Entry(NamedTuple):
     Attributes:
       workdir: its folder.
       dataset: the dataset's short name in configs ("spring", not "mass_spring"); of
-        movies of one's own the folder and the file, such as "clips/frames.npy".
+        data that is no known dataset the end of its path, such as "clips/frames.npy".
       model: its model.
       protocol: the protocol of the evaluation, by name.
       seed: the seed of the run.
@@ -35,8 +38,14 @@ class Entry(NamedTuple):
       num_steps: the last step of the run.
       num_windows: windows of the test set.
       num_parameters: parameters of the model.
-      score: the measure's value; NaN where the forecast is not finite.
+      score: the measure's value; NaN where the forecast is not finite, or training
+        ended because a step was not.
       no_skill: the same of forecasts without skill; {} where there are none.
+      diverged: whether training ended because a step was not finite.
+      cpu_seconds: processor seconds of the training; NaN where none were logged.
+      frames: (first, last) frame of a window that is scored, from 0; None if unknown.
+      per_window: relative MSE of every window [num_windows], NaN where all its frames
+        are black; empty where eval.json has none.
     """
 
     workdir: pathlib.Path
@@ -50,15 +59,19 @@ class Entry(NamedTuple):
     num_parameters: int
     score: float
     no_skill: dict[str, float]
+    diverged: bool = False
+    cpu_seconds: float = math.nan
+    frames: tuple[int, int] | None = None
+    per_window: np.ndarray = np.empty(0)
 
 
 def collect(
-    patterns: Sequence[str], measure: str = "table_units"
+    folders: Sequence[pathlib.Path], measure: str = "table_units"
 ) -> tuple[list[Entry], list[str]]:
-    """Reads all workdirs that patterns match.
+    """Reads workdirs.
 
     Args:
-      patterns: as a shell has them, such as "runs/*"; "**" stands for any folders.
+      folders: workdirs.
       measure: a key of `MEASURES`.
 
     Returns:
@@ -70,22 +83,18 @@ def collect(
       UserError: no run could be read.
     """
     entries, notes = workdirs.collect(
-        workdirs.find(patterns),
+        folders,
         lambda folder: read(folder, measure),
         lambda entry: (entry.protocol, entry.dataset, entry.model, entry.seed),
     )
     notes += [
-        f"note: {entry.workdir} was evaluated at step {entry.step:,} of "
-        f"{entry.num_steps:,}"
+        f"note: {entry.workdir} {'diverged after' if entry.diverged else 'was evaluated at'}"
+        f" step {entry.step:,} of {entry.num_steps:,}"
         for entry in entries
         if entry.step != entry.num_steps
     ]
     if not entries:
-        why = f" ({'; '.join(notes)})" if notes else ", nothing matches"
-        raise UserError(
-            f"no evaluated run in {' '.join(patterns)}{why}: give the folders of "
-            "python -m nwm_jax.train, such as --runs='runs/*'"
-        )
+        raise workdirs.nothing(notes)
     return entries, notes
 
 
@@ -98,11 +107,12 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
     config, found = workdirs.read(workdir), workdirs.scores(workdir)
     group, key, ending = MEASURES[measure]
     with workdirs.understood():
-        if found.get(group) is None:
+        diverged = "diverged" in found
+        if found.get(group) is None and not diverged:
             raise UserError(f"its eval.json has no {group}; evaluate it again")
         return Entry(
             workdir=workdir,
-            dataset=_dataset(config["data"]),
+            dataset=dataset(config["data"], found),
             model=str(config["model"]["name"]),
             protocol=str(found["protocol"]),
             seed=int(found["seed"]),
@@ -110,21 +120,46 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
             num_steps=int(config["num_steps"]),
             num_windows=int(found["num_windows"]),
             num_parameters=int(found["num_parameters"]),
-            score=_number(found[group], key),
+            score=math.nan if diverged else _number(found[group], key),
             no_skill={
                 who: _number(found[group], who + ending)
                 for who in NO_SKILL
-                if who + ending in found[group]
+                if not diverged and who + ending in found[group]
             },
+            diverged=diverged,
+            cpu_seconds=float(found.get("cpu_seconds", math.nan)),
+            frames=_frames(config, found),
+            per_window=np.array(
+                found.get("per_window", {}).get("relative_mse", ()), float
+            ),
         )
 
 
-def _dataset(data: Mapping[str, Any]) -> str:
-    """Names a dataset; the name in the config says nothing of movies of one's own."""
-    path = pathlib.Path(data.get("path", ""))
-    if path.suffix == ".npy" or path.is_file():
-        return str(pathlib.Path(*path.parts[-2:]))
-    return configs.short_name(data["name"])
+def dataset(data: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Names what a run was trained on, from its config's `data` and its eval.json.
+
+    Where the config has a path its name says nothing: then what is at the path decides
+    or, if it is gone, what the evaluation found there. What is unknown is called by the
+    last two parts of its path, and never by the name of a dataset.
+    """
+    path = data.get("path", "")
+    if not path:
+        return configs.short_name(data["name"])
+    if pathlib.Path(path).is_dir():
+        return configs.short_name(identity.name_of(path))
+    if found.get("path") == path:
+        return configs.short_name(found["dataset"])
+    return identity.own_name(path)
+
+
+def _frames(
+    config: Mapping[str, Any], found: Mapping[str, Any]
+) -> tuple[int, int] | None:
+    """The scored frames: the last `eval.horizon` that were forecast."""
+    if "per_frame" not in found:
+        return None
+    last = int(found["per_frame"]["frame"][-1])
+    return last - int(config["eval"]["horizon"]) + 1, last
 
 
 def _number(group: Mapping[str, Any], key: str) -> float:

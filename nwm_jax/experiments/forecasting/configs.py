@@ -4,15 +4,18 @@
 presets change stands in `budgets`.
 """
 
+import contextlib
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from nwm_jax.config import base, grammar
 from nwm_jax.data import suite
-from nwm_jax.errors import unknown
+from nwm_jax.data.windows import NUM_VALID
+from nwm_jax.errors import UserError, unknown
 from nwm_jax.experiments.forecasting import budgets
 from nwm_jax.experiments.forecasting.budgets import PRESETS
 from nwm_jax.models import splits
@@ -23,8 +26,12 @@ __all__ = [
     "MODELS",
     "PRESETS",
     "TABLE",
+    "dataset_names",
+    "definitions",
+    "follow",
     "get_config",
     "short_name",
+    "summary",
     "template",
     "train_length",
 ]
@@ -85,7 +92,7 @@ TABLE = (
 
 
 def short_name(dataset: str) -> str:
-    """Gives the configs' name of a dataset: "spring" for the suite's "mass_spring"."""
+    """Returns the configs' name of a dataset: "spring" for the suite's "mass_spring"."""
     return re.sub("^mass_|^matching_", "", dataset)
 
 
@@ -99,6 +106,51 @@ DATASETS: tuple[str, ...] = tuple(
         ]
     )
 )
+
+
+#: The time between two frames of datasets that were registered by their users.
+OWN_DATASETS: dict[str, float] = {}
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Returns the names that `data.name` may have without a `data.path`."""
+    return (*DATASETS, *OWN_DATASETS)
+
+
+def definitions() -> dict[str, Callable[[str], ConfigDict]]:
+    """Returns ``get_config(argument)`` of every dataset with every model, by name."""
+    return {
+        f"{dataset}_{model}": functools.partial(get_config, dataset, model)
+        for dataset in dataset_names()
+        for model in MODELS
+    }
+
+
+def summary() -> str:
+    """Describes how the names of `definitions` are made."""
+    datasets = dict.fromkeys(map(short_name, dataset_names()))
+    return (
+        f"DATASET_MODEL, where DATASET is one of {', '.join(datasets)} and "
+        f"MODEL one of {', '.join(MODELS)}"
+    )
+
+
+def follow(config: ConfigDict, field: str, old: Any) -> None:
+    """Sets what follows from another dataset: its default `data.dt`, the config's name.
+
+    Args:
+      config: changed in place.
+      field: the dotted field that was just overridden.
+      old: its former value.
+    """
+    if field != "data.name" or "dt" not in config.data:
+        return
+    new, model = config.data.name, config.get("model", {}).get("name")
+    if config.get("name") == f"{old}_{model}":
+        config.name = f"{new}_{model}"
+    with contextlib.suppress(UserError):  # your own movies have any name
+        if config.data.dt == _dt(old):
+            config.data.dt = _dt(new)
 
 
 def get_config(dataset: str, model: str, argument: str = "") -> ConfigDict:
@@ -116,20 +168,25 @@ def get_config(dataset: str, model: str, argument: str = "") -> ConfigDict:
     Raises:
       UserError: unknown dataset, model, preset or field, or a value of a wrong type.
     """
-    for kind, name, known in (("dataset", dataset, DATASETS), ("model", model, MODELS)):
+    for kind, name, known in (
+        ("dataset", dataset, dataset_names()),
+        ("model", model, MODELS),
+    ):
         if name not in known:
             raise unknown(kind, name, known)
-    return grammar.apply(_plain(dataset, model), argument, budgets.table(model))
+    return grammar.apply(
+        _plain(dataset, model), argument, budgets.table(model, MODELS[model])
+    )
 
 
 def template(config: Mapping[str, Any]) -> ConfigDict | None:
-    """Gives the plain config whose fields `config` should have.
+    """Returns the plain config whose fields `config` should have.
 
     Args:
       config: a config of any task, perhaps with mistakes.
 
     Returns:
-      The plain config of its dataset (any dataset, where the clips are one's own) and
+      The plain config of its dataset (any dataset, where the clips are your own) and
       model; None if it is of another task, or its model is unknown.
     """
     if config.get("task") != "forecasting":
@@ -140,7 +197,7 @@ def template(config: Mapping[str, Any]) -> ConfigDict | None:
     dataset, model = (group.get("name") for group in groups)
     if dataset is None or model not in MODELS:
         return None
-    return get_config(dataset if dataset in DATASETS else DATASETS[0], model)
+    return get_config(dataset if dataset in dataset_names() else DATASETS[0], model)
 
 
 def train_length(model: Mapping[str, Any]) -> int:
@@ -173,6 +230,12 @@ def cut(model: Mapping[str, Any]) -> splits.Split | None:
     )
 
 
+def _dt(dataset: str) -> float:
+    if dataset in OWN_DATASETS:
+        return OWN_DATASETS[dataset]
+    return suite.get(dataset).dt
+
+
 def _plain(dataset: str, model: str) -> ConfigDict:
     """The paper's protocol."""
     config = base.common()
@@ -184,9 +247,10 @@ def _plain(dataset: str, model: str) -> ConfigDict:
             "path": "",
             "cache_dir": "",
             "num_train": 50_000,
+            "num_valid": NUM_VALID,
             "num_test": 20_000,
             "num_frames": 256,
-            "dt": suite.get(dataset).dt,
+            "dt": _dt(dataset),
             "seed": 0,
         }
     )

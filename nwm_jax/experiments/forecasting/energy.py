@@ -6,9 +6,8 @@ images are read in the same way, and their error is reported beside that of the
 forecast: smaller differences mean nothing.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +18,10 @@ from nwm_jax.data.source import SimulatedSource, Source
 from nwm_jax.data.specs import params_of
 from nwm_jax.data.suite import Spec
 from nwm_jax.errors import UserError
+from nwm_jax.experiments.forecasting.windows import Windows
 from nwm_jax.models import ForecastModel
 from nwm_jax.models.latent_model import LatentModel
-
-if TYPE_CHECKING:
-    from nwm_jax.experiments.forecasting.task import Forecasting
+from nwm_jax.training.evaluation import Evaluation, line
 
 # Coverage below this does not tell where the particle is, and pixels farther from it
 # than its radius and this many pixels do not count: faint noise all over a picture
@@ -33,7 +31,7 @@ _MARGIN = 2.0
 
 
 def readable(source: Source, horizon: int) -> bool:
-    """Tells whether energies can be read off `horizon` images of a source.
+    """Returns whether energies can be read off `horizon` images of a source.
 
     A velocity takes three images; the constants of a trajectory are those that it was
     simulated with.
@@ -43,7 +41,7 @@ def readable(source: Source, horizon: int) -> bool:
 
 
 def has_energy(model: ForecastModel) -> bool:
-    """Tells whether a model has an energy of its own: positions and momenta have."""
+    """Returns whether a model has an energy of its own: positions and momenta have."""
     return isinstance(model, LatentModel) and model.dynamics.pairing == "halves"
 
 
@@ -128,31 +126,36 @@ def _angle(place: jax.Array) -> jax.Array:
 _POSITIONS = {"mass_spring": lambda place: place[..., 1], "pendulum": _angle}
 
 
-class EnergyDrift:
+class EnergyDrift(Evaluation):
     """How far the energy of forecasts strays, an `training.evaluation.Evaluation`.
 
     Args:
-      task: gives data and config. The windows are the first `eval.num_vpt` of those
+      windows: of a split; taken are the first `eval.num_vpt` of those
         whose errors are computed.
 
     Raises:
       UserError: the energy can neither be read off the images nor has the model one.
     """
 
-    def __init__(self, task: Forecasting) -> None:
-        self._task = task
-        self.graphdef = task.graphdef
-        self.num_eval = min(task.num_eval, task.config.eval.num_vpt)
-        self.eval_batch_size = task.eval_batch_size
-        self.eval_batch = task.eval_batch
-        data, horizon = task.config.data, task.config.eval.horizon
-        self._readable = readable(task.source, horizon)
-        if not self._readable and not has_energy(task.model):
+    part = "energy"
+
+    def __init__(self, windows: Windows) -> None:
+        self._windows = windows
+        self.graphdef = windows.graphdef
+        self.num_eval = min(windows.num_eval, windows.config.eval.num_vpt)
+        self.eval_batch_size = windows.eval_batch_size
+        data, horizon = windows.config.data, windows.config.eval.horizon
+        self._readable = readable(windows.source, horizon)
+        if not self._readable and not has_energy(windows.model):
             raise UserError(
                 "energy needs three or more forecast frames of a simulated spring or "
                 "pendulum, or a model with an energy of its own, and not "
                 f"{data.path or data.name}: leave it out of --metrics"
             )
+
+    def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """The first windows whose errors are computed."""
+        return self._windows.eval_batch(indices)
 
     def score(self, model: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """Energies of every window.
@@ -164,11 +167,11 @@ class EnergyDrift:
           value along the whole roll-out, ``[n, T']``.
         """
         scores = {}
-        images = self._task.source.images(batch)
+        images = self._windows.source.images(batch)
         if has_energy(model):
             scores["model"] = model.energy(model.latents(images).z)
         if self._readable:
-            spec, horizon = self._task.source.spec, self._task.config.eval.horizon
+            spec, horizon = self._windows.source.spec, self._windows.config.eval.horizon
             system, params = systems.get(spec.system), params_of(batch)
             states = batch["states"][:, -horizon:][:, 1:-1]
             scores["true"] = system.hamiltonian(params, *jnp.split(states, 2, axis=-1))
@@ -177,7 +180,7 @@ class EnergyDrift:
                 ("true_images", images),
             ):
                 read = read_states(
-                    frames[:, -horizon:], batch, spec, self._task.config.data.dt
+                    frames[:, -horizon:], batch, spec, self._windows.config.data.dt
                 )
                 scores[who] = system.hamiltonian(params, *read)
         return scores
@@ -207,6 +210,18 @@ class EnergyDrift:
             strayed = np.mean(np.abs(energy - energy[:, :1]))
             told["model_drift"] = float(strayed / spread) if spread > 0 else np.nan
         return {"energy": told}
+
+    @classmethod
+    def headline(cls, summary: Mapping[str, Any]) -> list[str]:
+        """Formats the drift, the gain and the part of the frames that can be read."""
+        lines = [
+            line(f"energy {name}", summary[name])
+            for name in ("drift", "gain", "readable")
+            if name in summary
+        ]
+        if "model_drift" in summary:
+            lines.append(line("own energy", {"drift": summary["model_drift"]}))
+        return lines
 
 
 def _median_of_means(values: np.ndarray) -> float:

@@ -5,10 +5,8 @@ Of a few datasets the suite has test sets of about a thousand frames
 told there how long it holds.
 """
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +14,7 @@ from nwm_jax.data import RecordsSource, Source, open_source, suite
 from nwm_jax.data.folder import expand
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.forecasting.vpt import ValidPredictionTime
-
-if TYPE_CHECKING:
-    from nwm_jax.experiments.forecasting.task import Forecasting
+from nwm_jax.experiments.forecasting.windows import Windows
 
 #: Frames of trajectories that are simulated.
 NUM_FRAMES = 1024
@@ -31,7 +27,7 @@ class LongPredictionTime(ValidPredictionTime):
     Everything else is the run's: the mean image, the number of trajectories.
 
     Args:
-      task: the run's.
+      windows: the run's.
       data: a folder of records with a test split, or the name of a dataset: its
         `_long_trajectory` set where it has one.
 
@@ -39,19 +35,21 @@ class LongPredictionTime(ValidPredictionTime):
       UserError: no such data, images of another shape, or clips that are too short.
     """
 
-    def __init__(self, task: Forecasting, data: str) -> None:
-        source, self._told = _open(task, data)
-        if source.image_shape != task.source.image_shape:
+    part = "vpt_long"
+
+    def __init__(self, windows: Windows, data: str) -> None:
+        source, self._told = _open(windows, data)
+        if source.image_shape != windows.source.image_shape:
             raise UserError(
                 f"{data} has images {source.image_shape}, the run's data "
-                f"{task.source.image_shape}"
+                f"{windows.source.image_shape}"
             )
-        if source.num_frames < task.window:
+        if source.num_frames < windows.window:
             raise UserError(
                 f"{data} has clips of {source.num_frames} frames; the run's evaluation "
-                f"windows alone have {task.window}"
+                f"windows alone have {windows.window}"
             )
-        super().__init__(task, source)
+        super().__init__(windows, source)
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
         """See `ValidPredictionTime.summarise`.
@@ -64,7 +62,7 @@ class LongPredictionTime(ValidPredictionTime):
         return {"vpt_long": told | super().summarise(scores)["vpt"]}
 
 
-def _open(task: Forecasting, data: str) -> tuple[Source, str]:
+def _open(windows: Windows, data: str) -> tuple[Source, str]:
     """The data, and what it is called."""
     folder = expand(data)
     if os.path.isdir(folder):
@@ -75,7 +73,7 @@ def _open(task: Forecasting, data: str) -> tuple[Source, str]:
         raise UserError(f"--data={data} is no folder, and: {error}") from None
     if name + _LONG in suite.DATASETS:
         name += _LONG
-    config = task.config
+    config = windows.config
     source = open_source(
         name=name,
         cache_dir=config.data.cache_dir,

@@ -77,7 +77,8 @@ def summarise(
     Returns:
       "mse", "relative_mse" and "table_units" of the extrapolation, each {"forecast",
       "mean_image", "last_frame"}; "standard_error" of the forecast's relative MSE over
-      windows; "per_frame": {"frame": numbers from 0, "mse": {"forecast": [...], ...},
+      windows; "per_window": {"relative_mse": that of each window, NaN where all its
+      frames are black}; "per_frame": {"frame": numbers from 0, "mse": {"forecast": [...], ...},
       "relative_mse": ...}. For reversible models "backward" with the three measures
       and "per_frame", and "combined" with the means of both directions. Relative errors
       leave out black frames; where there is nothing else they are NaN.
@@ -96,9 +97,10 @@ def summarise(
             per_frame[measure][who] = values
     lit = lit[:, last]
     windows = _mean(scores["forecast/relative_mse"][:, last], lit, axis=1)
-    windows = windows[lit.any(axis=1)]
-    error = np.std(windows) / np.sqrt(len(windows)) if len(windows) else np.nan
+    counted = windows[lit.any(axis=1)]
+    error = np.std(counted) / np.sqrt(len(counted)) if len(counted) else np.nan
     summary |= {"standard_error": float(error), "per_frame": per_frame}
+    summary["per_window"] = {"relative_mse": _rounded(windows)}
     if "backward/mse" in scores:
         length = scores["backward/mse"].shape[1]
         lit, first = scores["lit"][:, :length], slice(horizon)
@@ -125,9 +127,14 @@ def _errors(
         errors = _mean(scores[f"{who}/{measure}"], counted, axis=0)
         there = counted.any(axis=0)
         means[measure] = float(_mean(errors[where], there[where]))
-        frames[measure] = [float(error) for error in errors]
+        frames[measure] = _rounded(errors)
     means["table_units"] = table_units(means["relative_mse"], image_shape)
     return means, frames
+
+
+def _rounded(errors: np.ndarray) -> list[float]:
+    """Errors of single precision, of which eight digits say all."""
+    return [float(f"{error:.8g}") for error in errors]
 
 
 def _mean(values: np.ndarray, where: np.ndarray, axis: int | None = None) -> np.ndarray:

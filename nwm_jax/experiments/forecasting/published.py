@@ -21,7 +21,7 @@ _FACTORS = {"table_units": 1.0, "relative_mse": 3072e-8}
 
 
 def score(dataset: str, model: str, measure: str) -> float:
-    """Gives a number of the published table.
+    """Returns a number of the published table.
 
     Args:
       dataset: name in configs, such as "two_body".

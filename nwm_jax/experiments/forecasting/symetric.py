@@ -9,12 +9,10 @@ less than that: with one degree of freedom A is det(J) E, so that only changes o
 determinant count, and with more every orthogonal J passes, whatever it pairs.
 """
 
-from __future__ import annotations
-
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -22,10 +20,9 @@ from sklearn import linear_model, model_selection, preprocessing
 
 from nwm_jax.data.windows import eval_windows
 from nwm_jax.errors import UserError
+from nwm_jax.experiments.forecasting.windows import Windows
 from nwm_jax.models import ForecastModel
-
-if TYPE_CHECKING:
-    from nwm_jax.experiments.forecasting.task import Forecasting
+from nwm_jax.training.evaluation import Evaluation
 
 STEPS = 60  # frames of a trajectory
 GROUP = 5  # trajectories that are fitted together
@@ -186,35 +183,37 @@ def score_group(
     }
 
 
-class SyMetric:
-    """SyMetric over a hundred test trajectories, an `training.evaluation.Evaluation`.
+class SyMetric(Evaluation):
+    """SyMetric over a hundred trajectories, an `training.evaluation.Evaluation`.
 
     Args:
-      task: gives data and config.
+      windows: of the split whose trajectories are taken.
 
     Raises:
       UserError: the true states of the data are not known.
     """
 
-    def __init__(self, task: Forecasting) -> None:
-        config, source = task.config, task.source
-        self._task = task
-        self.graphdef = task.graphdef
+    part = "symetric"
+
+    def __init__(self, windows: Windows) -> None:
+        config, source = windows.config, windows.source
+        self._windows = windows
+        self.graphdef = windows.graphdef
         # Some models have no latent state of the frames that they observe.
-        self.length = min(source.num_frames, STEPS + task.model.num_observed)
-        first = source.windows("test", np.array([0]), np.array([0]), 1)
+        self.length = min(source.num_frames, STEPS + windows.model.num_observed)
+        first = source.windows(windows.split, np.array([0]), np.array([0]), 1)
         if source.states(first) is None:
             raise UserError(
                 "symetric compares with the true states, which nobody knows of "
                 f"{config.data.path}: leave it out of --metrics"
             )
-        self.num_eval = min(GROUP * NUM_GROUPS, source.size("test"))
-        windows = config.eval.batch_size * task.window
-        self.eval_batch_size = max(1, windows // self.length)
+        self.num_eval = min(GROUP * NUM_GROUPS, source.size(windows.split))
+        frames = config.eval.batch_size * windows.window
+        self.eval_batch_size = max(1, frames // self.length)
         self._trajectories, _ = eval_windows(
             config.data.seed,
             self.num_eval,
-            num_trajectories=source.size("test"),
+            num_trajectories=source.size(windows.split),
             num_frames=source.num_frames,
             length=source.num_frames,
         )
@@ -222,8 +221,8 @@ class SyMetric:
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """The beginnings of trajectories."""
         starts = np.zeros(len(indices), int)
-        return self._task.source.windows(
-            "test", self._trajectories[indices], starts, self.length
+        return self._windows.source.windows(
+            self._windows.split, self._trajectories[indices], starts, self.length
         )
 
     def score(
@@ -238,7 +237,7 @@ class SyMetric:
         Raises:
           UserError: a latent state of odd length.
         """
-        z, variance, pairing = model.latents(self._task.source.images(batch))
+        z, variance, pairing = model.latents(self._windows.source.images(batch))
         if z.shape[-1] % 2:
             raise UserError(
                 f"symetric needs latent states of even length, not {z.shape[-1]}"
@@ -246,7 +245,7 @@ class SyMetric:
         if pairing == "interleaved":
             z = _pairs_apart(z)
             variance = None if variance is None else _pairs_apart(variance)
-        states = self._task.source.states(batch)[:, -z.shape[1] :]
+        states = self._windows.source.states(batch)[:, -z.shape[1] :]
         scores = {"latents": z[:, :STEPS], "states": states[:, :STEPS]}
         return scores if variance is None else scores | {"variance": variance}
 
@@ -262,7 +261,7 @@ class SyMetric:
           the number of groups, "num_groups".
         """
         count, steps = scores["latents"].shape[:2]
-        generator = np.random.Generator(np.random.PCG64(self._task.config.data.seed))
+        generator = np.random.Generator(np.random.PCG64(self._windows.config.data.seed))
         points = np.stack(
             [generator.permutation(steps)[:NUM_POINTS] for _ in range(count)]
         )

@@ -4,11 +4,14 @@ A training clip is as long as the model says. An evaluation window is `eval.hori
 frames longer; the model sees its first `model.num_observed` frames and is scored on
 the last `eval.horizon`, the benchmark's forward extrapolation (arXiv:2111.05458).
 Models that run backward too see the last frames instead and are scored on the first.
+Training is followed on the split "valid", results are of the split "test".
 """
 
+import copy
 import functools
+import math
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,26 +20,28 @@ import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
-from nwm_jax.data import Source, open_source
-from nwm_jax.data.windows import eval_windows, train_windows
+from nwm_jax import files
+from nwm_jax.data import Source, identity
+from nwm_jax.data.windows import train_windows
 from nwm_jax.errors import UserError, unknown
-from nwm_jax.experiments.forecasting import mse
+from nwm_jax.experiments.forecasting import mse, sources, vpt
 from nwm_jax.experiments.forecasting.energy import EnergyDrift, readable
+from nwm_jax.experiments.forecasting.long_clips import LongPredictionTime
 from nwm_jax.experiments.forecasting.vpt import ValidPredictionTime
-from nwm_jax.experiments.wave_statistics import WaveStatistics
+from nwm_jax.experiments.forecasting.windows import Windows
+from nwm_jax.experiments.wave_statistics import LEAST_FRAMES, WaveStatistics
 from nwm_jax.figures import animation, strip, waves
 from nwm_jax.models import ForecastModel
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.models.forecasting import build
 from nwm_jax.modules import functional
 from nwm_jax.modules.cells import OscillatorCell
+from nwm_jax.training import room
 from nwm_jax.training.evaluation import Evaluation
-
-# What `--metrics` knows.
-METRICS = ("mse", "vpt", "energy", "waves", "symetric")
+from nwm_jax.training.task import Task
 
 
-class Forecasting:
+class Forecasting(Task):
     """The forecasting task of a config, see `training.task.Task`.
 
     Args:
@@ -49,11 +54,12 @@ class Forecasting:
         images have neither one channel nor three.
     """
 
+    metric = "mse"
+    extras = (ValidPredictionTime, LongPredictionTime, EnergyDrift, WaveStatistics)
     best = ("relative_mse/forecast", "min")
     # The loss is this error and a constant, which would hide the curve.
     curve = "mse"
     followed = best[0]
-    note = ""
     preparation = "simulating trajectories"
 
     def __init__(
@@ -62,8 +68,8 @@ class Forecasting:
         source: Source | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.config = config
-        self.source = source or open_source(**config.data.to_dict(), progress=progress)
+        super().__init__(config)
+        self.source = source or sources.read(config.data, progress)
         channels = self.source.image_shape[-1]
         if channels not in (1, 3):
             raise UserError(
@@ -74,16 +80,28 @@ class Forecasting:
         self.model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
         self.graphdef = functional.split(self.model)[0]
         self.train_length = self.units_per_example = self.model.train_length
+        self.windows = Windows(config, self.source, self.model, self.graphdef)
         self.num_eval = config.eval.num_windows
-        self.eval_batch_size = config.eval.batch_size
-        self.window = self.train_length + config.eval.horizon
-        if self.source.num_frames < self.window:
+        if self.source.num_frames < self.windows.window:
             raise UserError(
                 f"clips of the data have {self.source.num_frames} frames, but the "
-                f"evaluation needs {self.window} (a training clip of "
+                f"evaluation needs {self.windows.window} (a training clip of "
                 f"{self.train_length} + eval.horizon): lower model.num_target or "
                 "eval.horizon"
             )
+
+    @functools.cached_property
+    def validation(self) -> "Forecasting":
+        """This task, scored on the split "valid"."""
+        other = copy.copy(self)
+        other.windows = self.windows.of("valid")
+        return other
+
+    @property
+    def dataset(self) -> str:
+        """What the data is, see `data.identity`."""
+        data = self.config.data
+        return identity.name_of(data.path) if data.path else data.name
 
     def init(self, key: jax.Array) -> ForecastModel:
         """Draws a new model."""
@@ -120,6 +138,25 @@ class Forecasting:
         loss, metrics = model.loss(self.source.images(batch), key)
         return loss, (metrics, functional.split(model)[2])
 
+    def check_size(self) -> None:
+        """Refuses trajectories that this machine cannot simulate or keep."""
+        files.check_memory(
+            16 * self.num_eval, f"eval.num_windows={self.num_eval}", "score fewer"
+        )
+        if check := getattr(self.source, "check_size", None):
+            check()
+
+    def bytes_per_example(self) -> float:
+        """Bytes of the images of a clip, and of the states that follow each other."""
+        frame = 4 * math.prod(self.source.image_shape)
+        if isinstance(self.model, Forecaster):
+            cell = self.model.cell
+            carry = jax.eval_shape(
+                lambda: cell.initialize_carry((1, *cell.input_shape))
+            )
+            frame += room.size(carry)
+        return float(self.train_length * frame)
+
     def forward_flops(self) -> float:
         """Floating-point operations of the loss of one batch, counted by XLA."""
         plain = self.config.copy_and_resolve_references()
@@ -141,22 +178,8 @@ class Forecasting:
         return jax.jit(loss).lower(params, images).cost_analysis()["flops"]
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Windows `indices` of the fixed, seeded set of test windows."""
-        trajectories, starts = self._eval_windows
-        return self.with_mean_image(
-            self.source.windows(
-                "test", trajectories[indices], starts[indices], self.window
-            )
-        )
-
-    def with_mean_image(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Adds "mean_image", float32 ``[n, H, W, C]``, the same for all examples.
-
-        So it is made on the host, and not while `score` is compiled.
-        """
-        count = len(next(iter(batch.values())))
-        shape = (count, *self.source.image_shape)
-        return batch | {"mean_image": np.broadcast_to(self.mean_image, shape).copy()}
+        """Windows `indices` of the fixed, seeded set of the split's windows."""
+        return self.windows.eval_batch(indices)
 
     def score(
         self, model: ForecastModel, batch: dict[str, jax.Array]
@@ -186,7 +209,7 @@ class Forecasting:
         if not metrics:
             tells = readable(self.source, self.config.eval.horizon)
             metrics = ["mse", "vpt"] + ["energy"] * tells
-            metrics += ["waves"] * self._oscillates
+            metrics += ["waves"] * (self._oscillates and not self._too_short)
         for name in metrics:
             if name not in METRICS:
                 raise unknown("metric", name, METRICS)
@@ -195,53 +218,41 @@ class Forecasting:
                     f"the model {self.config.model.name} has no field of oscillators: "
                     "leave the metric waves away"
                 )
-        made: dict[str, Evaluation] = {}
-        for name in metrics:
-            if name == "mse":
-                made[name] = self
-            elif name == "vpt":
-                made[name] = ValidPredictionTime(self)
-            elif name == "energy":
-                made[name] = EnergyDrift(self)
-            elif name == "waves":
-                made[name] = WaveStatistics(
-                    self,
-                    lambda model, batch: model.states(self.source.images(batch)),
-                    rings=self.model.cell.hparams.topology == "ring",
-                    skip=self.model.num_observed,
-                )
-            else:
-                # scikit-learn takes a second to load.
-                from nwm_jax.experiments.forecasting.symetric import SyMetric
+            if name == "waves" and self._too_short:
+                raise UserError(f"{self._too_short}: leave it away")
+        return {name: METRICS[name](self) for name in metrics}
 
-                made[name] = SyMetric(self)
-        return made
+    def evaluation_on(self, data: str) -> dict[str, Evaluation]:
+        """Valid prediction times on long trajectories, see `long_clips`."""
+        return {"vpt_long": LongPredictionTime(self.windows, data)}
+
+    def threshold(self, summary: Mapping[str, Any]) -> float | None:
+        """The error above which a frame is no valid prediction, where it was used."""
+        return vpt.THRESHOLD if "vpt" in summary else None
+
+    @property
+    def note(self) -> str:
+        """Says which of the usual scores these clips cannot give."""
+        left_out = self._oscillates and self._too_short
+        return f"left out: {left_out}" if left_out else ""
+
+    @property
+    def _too_short(self) -> str:
+        """Why the hidden state of the forecast has too few frames; empty: it has not."""
+        frames = self.windows.window - 1 - self.model.num_observed
+        if frames >= LEAST_FRAMES:
+            return ""
+        return (
+            f"the metric waves needs {LEAST_FRAMES} frames after model.num_observed="
+            f"{self.model.num_observed}, and windows of {self.windows.window} frames (a training "
+            f"clip and eval.horizon={self.config.eval.horizon}) have {frames}"
+        )
 
     @property
     def _oscillates(self) -> bool:
         """Whether the hidden state is a field of oscillators."""
         cell = getattr(self.model, "cell", None)
         return isinstance(cell, OscillatorCell)
-
-    @functools.cached_property
-    def mean_image(self) -> np.ndarray:
-        """Mean of `eval.num_mean_windows` seeded training windows.
-
-        float32 ``[H, W, C]`` in [0, 1].
-        """
-        count = self.config.eval.num_mean_windows
-        trajectories, starts = self._windows("train", count)
-
-        # In one program XLA would merge drawing and sum, which takes up to five times as
-        # long on CPUs.
-        draw = jax.jit(self.source.images)
-        total = jnp.zeros(self.source.image_shape)
-        for chunk in np.array_split(np.arange(count), -(-count // 32)):
-            batch = self.source.windows(
-                "train", trajectories[chunk], starts[chunk], self.window
-            )
-            total = total + jnp.sum(draw(batch), axis=(0, 1))
-        return np.asarray(total) / np.float32(count * self.window)
 
     def figures(self, model: ForecastModel, folder: pathlib.Path) -> list[pathlib.Path]:
         """Draws the forecast of the first test window and the field that made it.
@@ -254,8 +265,10 @@ class Forecasting:
           strip.png and forecast.webp; for a model whose oscillators have a place, also
           wave.png (snapshots with phase and velocity) and space_time.png.
         """
-        trajectories, starts = (chosen[:1] for chosen in self._eval_windows)
-        window = self.source.windows("test", trajectories, starts, self.window)
+        trajectories, starts = (chosen[:1] for chosen in self.windows.chosen)
+        window = self.source.windows(
+            self.windows.split, trajectories, starts, self.windows.window
+        )
         images = self.source.images(window)
         sheet = None
         if isinstance(model, Forecaster) and isinstance(model.cell, OscillatorCell):
@@ -266,7 +279,7 @@ class Forecasting:
             means = jax.jit(model.reconstruct)(images)
         means = np.asarray(means)[0]
         truth = np.asarray(images)[0, -len(means) :]
-        first = self.window - len(means)
+        first = self.windows.window - len(means)
         origin = {"origin": self.source.origin}
         times = {"first_frame": first, "num_observed": model.num_observed} | origin
         title = self.config.name
@@ -294,16 +307,28 @@ class Forecasting:
             )
         return paths
 
-    @functools.cached_property
-    def _eval_windows(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._windows("test", self.num_eval)
 
-    def _windows(self, split: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """A seeded set of windows that does not depend on the seed of the training."""
-        return eval_windows(
-            self.config.data.seed,
-            count,
-            num_trajectories=self.source.size(split),
-            num_frames=self.source.num_frames,
-            length=self.window,
-        )
+def _waves(task: Forecasting) -> Evaluation:
+    return WaveStatistics(
+        task,
+        lambda model, batch: model.states(task.source.images(batch)),
+        rings=task.model.cell.hparams.topology == "ring",
+        skip=task.model.num_observed,
+    )
+
+
+def _symetric(task: Forecasting) -> Evaluation:
+    # scikit-learn takes a second to load.
+    from nwm_jax.experiments.forecasting.symetric import SyMetric
+
+    return SyMetric(task.windows)
+
+
+#: What `--metrics` knows, and what computes it.
+METRICS: dict[str, Callable[[Forecasting], Evaluation]] = {
+    "mse": lambda task: task,
+    "vpt": lambda task: ValidPredictionTime(task.windows),
+    "energy": lambda task: EnergyDrift(task.windows),
+    "waves": _waves,
+    "symetric": _symetric,
+}

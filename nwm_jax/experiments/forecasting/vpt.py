@@ -6,21 +6,19 @@ any number of devices, and the backward time is counted from the observed frames
 outward, not from the far end of the clip.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nwm_jax.core.image_errors import frame_errors, is_lit
+from nwm_jax.data import Source
 from nwm_jax.data.windows import eval_windows
+from nwm_jax.experiments.forecasting.windows import Windows
 from nwm_jax.models import ForecastModel
-
-if TYPE_CHECKING:
-    from nwm_jax.data import Source
-    from nwm_jax.experiments.forecasting.task import Forecasting
+from nwm_jax.training.evaluation import Evaluation, line
 
 THRESHOLD = 0.025
 # The published numbers are means over medians of so many trajectories.
@@ -46,33 +44,36 @@ def valid_frames(forecast: jax.Array, truth: jax.Array) -> jax.Array:
     return jnp.where(jnp.any(wrong, axis=-1), first, wrong.shape[-1]).astype(jnp.int32)
 
 
-class ValidPredictionTime:
-    """Valid prediction times of whole test trajectories, an `training.evaluation.Evaluation`.
+class ValidPredictionTime(Evaluation):
+    """Valid prediction times of whole trajectories, an `training.evaluation.Evaluation`.
 
     The model sees the first `num_observed` frames; counted are the frames from
     `train_length` on, and, for models that run backward too, the frames before the last
     `train_length`.
 
     Args:
-      task: gives data and config. `eval.num_vpt` is the number of trajectories, or all
-        of the test split if it has fewer.
-      source: whose test split; None: the task's.
+      windows: of the split whose trajectories are taken. `eval.num_vpt` is their
+        number, or all if the split has fewer.
+      source: whose test split is taken instead; None: the source of `windows`.
     """
 
-    def __init__(self, task: Forecasting, source: Source | None = None) -> None:
-        config, source = task.config, source or task.source
-        self._task, self._source = task, source
-        self.graphdef = task.graphdef
+    part = "vpt"
+
+    def __init__(self, windows: Windows, source: Source | None = None) -> None:
+        self._split = "test" if source else windows.split
+        config, source = windows.config, source or windows.source
+        self._windows, self._source = windows, source
+        self.graphdef = windows.graphdef
         self.length = source.num_frames
-        self.segment = self.length - task.train_length
-        self.num_eval = min(config.eval.num_vpt, source.size("test"))
+        self.segment = self.length - windows.train_length
+        self.num_eval = min(config.eval.num_vpt, source.size(self._split))
         # As many frames at a time as where the errors are computed.
-        windows = config.eval.batch_size * task.window
-        self.eval_batch_size = max(1, windows // self.length)
+        frames = config.eval.batch_size * windows.window
+        self.eval_batch_size = max(1, frames // self.length)
         self._trajectories, self._starts = eval_windows(
             config.data.seed,
             self.num_eval,
-            num_trajectories=source.size("test"),
+            num_trajectories=source.size(self._split),
             num_frames=self.length,
             length=self.length,
         )
@@ -80,8 +81,8 @@ class ValidPredictionTime:
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Whole trajectories, and the mean image of the training set."""
         chosen = self._trajectories[indices], self._starts[indices]
-        batch = self._source.windows("test", *chosen, self.length)
-        return self._task.with_mean_image(batch)
+        batch = self._source.windows(self._split, *chosen, self.length)
+        return self._windows.with_mean_image(batch)
 
     def score(
         self, model: ForecastModel, batch: dict[str, jax.Array]
@@ -135,6 +136,14 @@ class ValidPredictionTime:
         for name in ("mean_image", "last_frame"):
             told[f"{name}_abs"] = _mean_of_medians(scores[name])
         return {"vpt": told}
+
+    @classmethod
+    def headline(cls, summary: Mapping[str, Any]) -> list[str]:
+        """Formats the published statistic of every direction and of no skill."""
+        names = ("forward_abs", "backward_abs", "mean_image_abs", "last_frame_abs")
+        frames = {name[:-4]: summary[name] for name in names if name in summary}
+        of = "".join(f" of {summary[k]}" for k in ("segment", "data") if k in summary)
+        return [line(cls.part, frames, f"  (frames{of}, medians of 5)")]
 
 
 def _mean_of_medians(frames: np.ndarray) -> float:

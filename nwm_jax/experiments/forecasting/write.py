@@ -1,20 +1,18 @@
-"""Tables as Markdown, LaTeX and CSV."""
+"""The benchmark's blocks as tables of texts, and the tables of finished runs."""
 
-import csv
-import io
 import math
-import re
-from collections.abc import Callable, Sequence
+import pathlib
+from collections.abc import Sequence
 
-from nwm_jax.experiments.forecasting import published
+from nwm_jax.errors import UserError
+from nwm_jax.experiments.forecasting import collect, published, table, tuning
 from nwm_jax.experiments.forecasting.collect import NO_SKILL
-from nwm_jax.experiments.forecasting.table import (
-    OURS,
-    PUBLISHED,
-    ROWS,
-    Block,
-    Cell,
-)
+from nwm_jax.experiments.forecasting.table import OURS, PUBLISHED, ROWS, Block, Cell
+from nwm_jax.runs import tables
+from nwm_jax.runs.tables import Grid
+
+# What the measure "all" shows, a table each.
+_ALL = ("relative_mse", "table_units", "vpt")
 
 _TITLES = {
     "table_units": "Forecast error in table units (relative MSE / 3,072 x 1e8 for "
@@ -23,125 +21,64 @@ _TITLES = {
     "mse": "Pixel MSE of the forecast, lower is better",
     "vpt": "Valid prediction time of the forward forecast in frames, higher is better",
 }
-_MODELS = {
-    "ar": "AR (LSTM)",
-    "ar_gru": "AR (GRU)",
-    "ar_vanilla": "AR (vanilla)",
-    "hgn": "HGN++",
-    "hgn_conv": "HGN (conv)",
-    "lgn": "LGN",
-    "rgn": "RGN",
-    "ode": "ODE[TR]",
-    "cornn": "coRNN",
-    "nwm2d": "NWM 2D",
-    "nwm1d": "NWM 1D",
-}
 _ROWS = {
     OURS: "",
     "mean_image": "mean image",
     "last_frame": "last frame",
     PUBLISHED: "published",
 }
+_RECORD = (
+    "protocol",
+    "dataset",
+    "model",
+    "measure",
+    "mean",
+    "std",
+    "seeds",
+    "diverged",
+)
+_RECORD += (*NO_SKILL, PUBLISHED, "parameters", "cpu_seconds")
+_SECONDS = "processor seconds"
 
 
-def markdown(blocks: Sequence[Block], measure: str, notes: Sequence[str]) -> str:
-    """Writes blocks as Markdown tables.
+def grids(blocks: Sequence[Block], measure: str) -> list[Grid]:
+    """Writes blocks as tables of texts.
 
     Args:
       blocks: of `table.build`.
       measure: the key of their measure.
-      notes: lines that belong below the tables.
 
     Returns:
-      The text: for each protocol a heading and a table; the best of a row is bold, the
-      number of seeds stands in brackets, what is missing is empty.
+      For each protocol a table. The best of a row is bold, the number of seeds stands
+      in brackets, what is missing is empty. The records have a line for each cell with
+      a run; "nan" is a mean over seeds that all diverged.
     """
-    lines = []
-    for block in blocks:
-        lines += [f"### {heading(block)}", ""]
-        head = ["dataset", "", *(_MODELS.get(name, name) for name in block.models)]
-        lines += [bar(head), bar(["---"] * len(head))]
-        for cells in _rows(block, lambda text: f"**{text}**"):
-            lines.append(bar(cells))
-        lines.append("")
-    lines += [f"{line}." for line in legend(blocks, measure)]
-    lines += [f"- {note}" for note in notes]
-    return "\n".join(lines) + "\n"
+    return [
+        Grid(
+            heading=heading(block, measure),
+            head=[
+                "dataset",
+                "",
+                *(table.TITLES.get(name, name) for name in block.models),
+            ],
+            rows=_rows(block),
+            legend=legend(block, measure),
+            records=_records(block, measure),
+        )
+        for block in blocks
+    ]
 
 
-def latex(blocks: Sequence[Block], measure: str, notes: Sequence[str]) -> str:
-    r"""Writes blocks as LaTeX tables (package booktabs); arguments as `markdown`.
-
-    Returns:
-      One ``table`` environment for each protocol.
-    """
-    parts = []
-    for block in blocks:
-        caption = ". ".join([heading(block), *legend([block], measure)])
-        head = ["dataset", "", *(_MODELS.get(name, name) for name in block.models)]
-        lines = [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{escape(caption)}.}}",
-            rf"\begin{{tabular}}{{ll{'r' * len(block.models)}}}",
-            r"\toprule",
-            " & ".join(escape(name) for name in head) + r" \\",
-        ]
-        rows = _rows(block, lambda text: rf"\textbf{{{text}}}", plus_minus=r"$\pm$")
-        for cells in rows:
-            lines += [r"\midrule"] * bool(cells[0])
-            names = [escape(name) for name in cells[:2]]
-            lines.append(" & ".join([*names, *cells[2:]]) + r" \\")
-        lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-        parts.append("\n".join(lines))
-    comments = "".join(f"% {note}\n" for note in notes)
-    return "\n\n".join(parts) + "\n" + comments
-
-
-def as_csv(blocks: Sequence[Block], measure: str, notes: Sequence[str]) -> str:
-    """Writes blocks as CSV, one line for each cell with a run; arguments as `markdown`.
-
-    Returns:
-      Comma-separated values, with a line of names first; "nan" is a number that was not
-      finite. Notes have no place in it.
-    """
-    del notes
-    names = ["protocol", "dataset", "model", "measure", "mean", "std", "seeds"]
-    names += [*NO_SKILL, PUBLISHED, "parameters"]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(names)
-    for block in blocks:
-        for (dataset, row, model), cell in block.cells.items():
-            if row != OURS:
-                continue
-            others = (*NO_SKILL, PUBLISHED)
-            beside = [block.cells.get((dataset, other, model)) for other in others]
-            writer.writerow(
-                [block.protocol, dataset, model, measure, cell.mean]
-                + [cell.std if cell.seeds > 1 else "", cell.seeds]
-                + [other.mean if other else "" for other in beside]
-                + [_counts(block.parameters[model])]
-            )
-    return buffer.getvalue()
-
-
-FORMATS: dict[str, Callable[[Sequence[Block], str, Sequence[str]], str]] = {
-    "markdown": markdown,
-    "latex": latex,
-    "csv": as_csv,
-}
-
-
-def heading(block: Block) -> str:
-    """Names the protocol of a block."""
+def heading(block: Block, measure: str) -> str:
+    """Names the protocol of a block and the measure."""
     windows = " or ".join(f"{number:,}" for number in block.windows)
-    return f"Protocol {block.protocol}, {windows} test windows"
+    name = measure.replace("_", " ").replace("mse", "MSE").replace("vpt", "VPT")
+    return f"Protocol {block.protocol}, {windows} test windows: {name}"
 
 
-def legend(blocks: Sequence[Block], measure: str) -> list[str]:
-    """Tells what the numbers of tables are, a sentence each, without full stops."""
-    ours = [cell for block in blocks for cell in block.cells.values() if cell.seeds]
+def legend(block: Block, measure: str) -> list[str]:
+    """Describes what the numbers of a block are, a sentence each, without full stops."""
+    ours = [cell for cell in block.cells.values() if cell.seeds]
     lines = [_TITLES[measure]]
     if any(cell.seeds > 1 for cell in ours):
         lines.append(
@@ -149,7 +86,20 @@ def legend(blocks: Sequence[Block], measure: str) -> list[str]:
         )
     else:
         lines.append("One seed each")
-    rows = {row for block in blocks for _, row, _ in block.cells}
+    if any(cell.diverged for cell in ours):
+        lines.append(
+            "Diverged: a step of the training, or the forecast, is not finite; the mean "
+            "is that of the other seeds"
+        )
+    if any(cell.best and cell.seeds for cell in ours):
+        lines.append(
+            "Bold: every seed of the model is better than every seed of the others and "
+            "than forecasts without skill, a diverged seed being the worst"
+            + ("" if max(c.seeds for c in ours) == 1 else "; this is not a p-value")
+        )
+        if min(cell.seeds for cell in ours) < 3:
+            lines.append("With fewer than three seeds bold says little")
+    rows = {row for _, row, _ in block.cells}
     if rows & set(NO_SKILL):
         lines.append(
             "Mean image (of training windows) and last frame (the last that the model "
@@ -160,12 +110,22 @@ def legend(blocks: Sequence[Block], measure: str) -> list[str]:
         lines.append(
             f"Published: {published.SOURCE}{by}, at the protocol paper, one seed"
         )
+    if block.cpu_seconds:
+        lines.append(
+            "Processor seconds: of one training, mean over the runs of the model that "
+            "did not diverge"
+        )
+    for dataset, (best, second, ratio) in block.comparisons.items():
+        lines.append(
+            f"{dataset}: the log of the error of {table.TITLES.get(best, best)} over that of "
+            f"{table.TITLES.get(second, second)}, the next best, is {ratio.estimate:.3f}, "
+            f"95 % interval {ratio.low:.3f} to {ratio.high:.3f} (bootstrap over windows "
+            "and seeds; geometric means over seeds)"
+        )
     return lines
 
 
-def _rows(
-    block: Block, bold: Callable[[str], str], plus_minus: str = "±"
-) -> list[list[str]]:
+def _rows(block: Block) -> list[list[str]]:
     """The rows of a block below its head, as texts."""
     rows = []
     for dataset in block.datasets:
@@ -173,19 +133,44 @@ def _rows(
             cells = [block.cells.get((dataset, row, model)) for model in block.models]
             if any(cells):
                 name = dataset if row == OURS else ""
-                texts = [_show(cell, bold, plus_minus) for cell in cells]
-                rows.append([name, _ROWS[row], *texts])
+                rows.append([name, _ROWS[row], *map(_show, cells)])
     counts = [_counts(block.parameters.get(model, []), ",") for model in block.models]
-    return [*rows, ["parameters", "", *counts]]
+    rows.append(["parameters", "", *counts])
+    if block.cpu_seconds:
+        known = [block.cpu_seconds.get(model) for model in block.models]
+        spent = ["" if value is None else f"{value:,.0f}" for value in known]
+        rows.append([_SECONDS, "", *spent])
+    return rows
 
 
-def _show(cell: Cell | None, bold: Callable[[str], str], plus_minus: str) -> str:
+def _records(block: Block, measure: str) -> list[tuple[object, ...]]:
+    lines: list[tuple[object, ...]] = [_RECORD]
+    for (dataset, row, model), cell in block.cells.items():
+        if row != OURS:
+            continue
+        others = (*NO_SKILL, PUBLISHED)
+        beside = [block.cells.get((dataset, other, model)) for other in others]
+        lines.append(
+            (block.protocol, dataset, model, measure, cell.mean)
+            + ("" if math.isnan(cell.std) else cell.std, cell.seeds, cell.diverged)
+            + tuple(other.mean if other else "" for other in beside)
+            + (_counts(block.parameters[model]),)
+            + ("" if math.isnan(cell.cpu_seconds) else cell.cpu_seconds,)
+        )
+    return lines
+
+
+def _show(cell: Cell | None) -> str:
     if cell is None:
         return ""
+    if cell.seeds and cell.diverged == cell.seeds:
+        return f"diverged ({cell.seeds})"
     text = _number(cell.mean)
     if not math.isnan(cell.std):
-        text = f"{text} {plus_minus} {cell.std:.2g}"
-    text = bold(text) if cell.best else text
+        text = f"{text} ± {cell.std:.2g}"
+    text = f"**{text}**" if cell.best else text
+    if cell.diverged:
+        return f"{text} ({cell.seeds}, {cell.diverged} diverged)"
     return f"{text} ({cell.seeds})" if cell.seeds > 1 else text
 
 
@@ -197,12 +182,39 @@ def _counts(numbers: Sequence[int], separator: str = "") -> str:
     return " / ".join(f"{number:{separator}}" for number in numbers)
 
 
-def bar(cells: Sequence[str]) -> str:
-    """Gives a row of a Markdown table."""
-    return "| " + " | ".join(cells) + " |"
+def tabulate(
+    folders: Sequence[pathlib.Path], measure: str, layout: str
+) -> tuple[str, list[str]]:
+    """Returns the tables of finished runs.
 
+    Args:
+      folders: workdirs.
+      measure: a key of `collect.MEASURES`; "all", a table for relative MSE, table units
+        and valid prediction time each; or "tuning", the errors of every learning rate,
+        see `tuning`.
+      layout: a key of `tables.FORMATS`.
 
-def escape(text: str) -> str:
-    r"""Makes LaTeX print a text as it is."""
-    text = re.sub(r"([_%&#$])", r"\\\1", text).replace("±", r"$\pm$")
-    return text.replace("[TR]", "{[}TR{]}")
+    Returns:
+      The tables, and a line for each run that is left out.
+
+    Raises:
+      UserError: no run could be read.
+    """
+    if measure == "tuning":
+        found, notes = tuning.collect(folders)
+        return tables.FORMATS[layout](tuning.build(found), notes), notes
+    made, notes, wrong = [], [], []
+    for one in _ALL if measure == "all" else (measure,):
+        try:
+            entries, more = collect.collect(folders, one)
+        except UserError as error:  # no run has this measure
+            wrong.append(error)
+            continue
+        made += [(block, one) for block in table.build(entries, one)]
+        notes += more
+    if not made:
+        raise wrong[0]
+    notes = list(dict.fromkeys(notes))
+    made.sort(key=lambda pair: table.order(pair[0].protocol))
+    written = [grid for block, one in made for grid in grids([block], one)]
+    return tables.FORMATS[layout](written, notes), notes

@@ -100,7 +100,8 @@ _OWN: dict[str, dict[str, Any]] = {
     "multimnist_convlstm": _LARGE,
 }
 
-EXPERIMENTS = tuple(f"{data}_{model}" for data in _DATA for model in MODELS)
+#: Dataset and model of every experiment.
+EXPERIMENTS = {f"{data}_{model}": (data, model) for data in _DATA for model in MODELS}
 
 # For two CPU cores: small images, half the steps in time, a narrow perceptron.
 _LAPTOP = {
@@ -182,7 +183,7 @@ def get_config(name: str, argument: str = "") -> ConfigDict:
 
 
 def table(name: str) -> dict[str, dict[str, Any]]:
-    """Gives the presets of an experiment.
+    """Returns the presets of an experiment.
 
     Args:
       name: one of `EXPERIMENTS`.
@@ -195,10 +196,10 @@ def table(name: str) -> dict[str, dict[str, Any]]:
         perceptron, 2,000 updates.
       - smoke: some seconds; shows that everything runs, not that it learns.
     """
-    data, model = name.split("_")
-    laptop = _LAPTOP | _LAPTOP_DATA[data] | _LAPTOP_MODEL[model]
+    data, model = EXPERIMENTS[name]
+    laptop = _LAPTOP | _LAPTOP_DATA.get(data, {}) | _LAPTOP_MODEL.get(model, {})
     few = {f"data.num_{split}": 20 for split in ("train", "valid", "test")}
-    smoke = _SMOKE | few | _SMOKE_DATA[data] | _SMOKE_MODEL[model]
+    smoke = _SMOKE | few | _SMOKE_DATA.get(data, {}) | _SMOKE_MODEL.get(model, {})
     if data == "mnist" and model == "unet":
         # 56 and 28 cannot be halved four times; 112 can.
         laptop |= {"data.zoom": 4}
@@ -206,7 +207,7 @@ def table(name: str) -> dict[str, dict[str, Any]]:
 
 
 def template(config: Mapping[str, Any]) -> ConfigDict | None:
-    """Gives the plain config whose fields `config` should have.
+    """Returns the plain config whose fields `config` should have.
 
     Args:
       config: a config of any task, perhaps with mistakes.
@@ -226,8 +227,8 @@ def template(config: Mapping[str, Any]) -> ConfigDict | None:
 
 def _plain(name: str) -> ConfigDict:
     """The paper's protocol."""
-    data, model = name.split("_")
-    epoch = _STEPS_PER_EPOCH[data]
+    data, model = EXPERIMENTS[name]
+    epoch = _STEPS_PER_EPOCH.get(data, 156)
     config = base.common()
     config.update(
         name=name,

@@ -67,7 +67,7 @@ _PUBLISHED = _read()
 
 
 def scores(dataset: str, model: str) -> dict[str, tuple[float, float]]:
-    """Gives the published scores of a model.
+    """Returns the published scores of a model.
 
     Args:
       dataset: "mnist", "tetrominoes" or "multimnist".

@@ -1,5 +1,6 @@
 """The table of segmentation runs: scores over seeds, collapses, the published numbers."""
 
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.segmentation import published
-from nwm_jax.runs import workdirs
+from nwm_jax.experiments.segmentation import figures, published
+from nwm_jax.runs import tables, workdirs
 from nwm_jax.runs.tables import Grid
 
 SOURCE = (
@@ -73,6 +74,29 @@ def collect(folders: Sequence[pathlib.Path]) -> tuple[list[Entry], list[str]]:
     return sorted(entries, key=_order), notes
 
 
+def tabulate(
+    folders: Sequence[pathlib.Path], measure: str, layout: str
+) -> tuple[str, list[str]]:
+    """Returns the tables of finished runs.
+
+    Args:
+      folders: workdirs.
+      measure: not used, all scores have columns.
+      layout: a key of `runs.tables.FORMATS`.
+
+    Returns:
+      The tables, and a line for each run that is left out.
+
+    Raises:
+      UserError: no run could be read.
+    """
+    del measure
+    entries, notes = collect(folders)
+    if not entries:
+        raise workdirs.nothing(notes)
+    return tables.FORMATS[layout](build(entries), notes), notes
+
+
 def read(folder: pathlib.Path) -> Entry:
     """Reads one workdir.
 
@@ -128,6 +152,26 @@ def build(entries: Sequence[Entry]) -> list[Grid]:
             )
         )
     return grids
+
+
+def draw_boxes(
+    folders: Sequence[pathlib.Path], path: str | os.PathLike
+) -> pathlib.Path:
+    """Draws the foreground accuracy of finished runs, a box for every model.
+
+    Args:
+      folders: workdirs.
+      path: the PNG to write.
+
+    Returns:
+      `path`.
+
+    Raises:
+      UserError: no evaluated run, runs of several datasets or protocols, or a path that
+        does not end in ".png".
+    """
+    scores = by_model(folders)
+    return figures.draw_seeds(path, scores, label="foreground accuracy, test")
 
 
 def by_model(

@@ -1,7 +1,7 @@
 """Saying of every pixel of an image what it belongs to (arXiv:2502.06034)."""
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,24 +10,24 @@ import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
+from nwm_jax import files
 from nwm_jax.core import segmentation as pixels
 from nwm_jax.data.segmentation.source import open_source
 from nwm_jax.data.windows import train_windows
-from nwm_jax.errors import unknown
 from nwm_jax.experiments.segmentation import figures as shapes
 from nwm_jax.experiments.segmentation import scores as segmentation
 from nwm_jax.models import segmentation as models
 from nwm_jax.models.segmenter import RecurrentSegmenter, Segmenter
 from nwm_jax.models.unet import UNet
 from nwm_jax.modules import functional
-from nwm_jax.training.evaluation import Evaluation
+from nwm_jax.training.task import Task
 
 # A run is called collapsed when it finds fewer of the foreground's pixels than this.
 COLLAPSED = 0.01
 _PARTS = ("valid", "test")
 
 
-class Segmentation:
+class Segmentation(Task):
     """The segmentation task of a config, see `training.task.Task`.
 
     The evaluation set is the validation images, then the test images: while training
@@ -44,6 +44,7 @@ class Segmentation:
         that are missing or damaged.
     """
 
+    metric = "segmentation"
     best = ("valid/cross_entropy", "min")
     scored = "best"
     curve = "cross_entropy"
@@ -64,12 +65,11 @@ class Segmentation:
         config: ConfigDict,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.config = config
+        super().__init__(config)
         self.source = open_source(config.data, progress)
         self._num_valid = self.source.size("valid")
         self.num_eval = self._num_valid + self.source.size("test")
         self.num_periodic = self._num_valid
-        self.eval_batch_size = config.eval.batch_size
         self.graphdef, params, _ = functional.split(
             nnx.eval_shape(lambda: self.init(jax.random.key(0)))
         )
@@ -130,6 +130,21 @@ class Segmentation:
             / jnp.maximum(sums["foreground"], 1),
         }
         return loss, (metrics, functional.split(model)[2])
+
+    def check_size(self) -> None:
+        """Refuses images that cannot be drawn here: all of them are in memory once."""
+        data, (height, width, channels) = self.config.data, self.source.image_shape
+        number = data.num_train + data.num_valid + data.num_test
+        files.check_memory(
+            number * height * width * (channels + 1),
+            f"{number:,} images of {height} x {width} x {channels}",
+            "lower data.num_train or data.side",
+        )
+
+    def bytes_per_example(self) -> float:
+        """Bytes of an image and of the classes of its pixels."""
+        height, width, channels = self.source.image_shape
+        return 4.0 * height * width * (channels + 1)
 
     def forward_flops(self) -> float:
         """Floating-point operations of the loss of one batch, counted by XLA.
@@ -219,18 +234,6 @@ class Segmentation:
             self.config.model
         )
         return summary
-
-    def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
-        """What metrics are computed by: "segmentation", the only one there is.
-
-        Raises:
-          UserError: another metric.
-        """
-        made: dict[str, Evaluation] = {"segmentation": self}
-        for name in metrics:
-            if name not in made:
-                raise unknown("metric", name, made)
-        return made
 
     def figures(
         self, model: Segmenter | UNet, folder: pathlib.Path

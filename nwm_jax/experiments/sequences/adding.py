@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from nwm_jax import files
 from nwm_jax.data.sequences import adding
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.sequences.task import SequenceTask
@@ -38,6 +39,10 @@ class Adding(SequenceTask):
             raise UserError(f"data.T={length} must be 2 or more: each half has a mark")
         num_eval = config.eval.num_examples
         super().__init__(config, length=length, inputs=2, outputs=1, num_eval=num_eval)
+        files.check_memory(
+            8 * num_eval * length,
+            f"eval.num_examples={num_eval} sequences of data.T={length} steps",
+        )
         self._eval_set = adding.eval_set(config.data.seed, num_eval, length)
 
     def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:

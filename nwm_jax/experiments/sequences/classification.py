@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from nwm_jax import files
 from nwm_jax.data.sequences import cifar, digits, images, mnist
 from nwm_jax.data.sequences.images import LabelledImages
 from nwm_jax.data.windows import train_windows
@@ -173,4 +174,5 @@ def _noise(data: Any, steps: int, features: int) -> np.ndarray:
         raise UserError(
             f"data.length={data.length} is shorter than the {steps} steps of an image"
         )
+    files.check_memory(4 * data.length * features, f"data.length={data.length}")
     return images.noise(data.seed, max(data.length - steps, 0), features)

@@ -236,7 +236,7 @@ def get_config(name: str, argument: str = "") -> ConfigDict:
 
 
 def table(name: str) -> dict[str, dict[str, Any]]:
-    """Gives the presets of an experiment.
+    """Returns the presets of an experiment.
 
     Args:
       name: a key of `EXPERIMENTS`.
@@ -249,18 +249,22 @@ def table(name: str) -> dict[str, dict[str, Any]]:
         images of 14 x 14 pixels.
       - smoke: some seconds, images from scikit-learn; shows that everything runs.
     """
-    fields, model = EXPERIMENTS[name], name.rpartition("_")[2]
+    fields, model = EXPERIMENTS[name], _model(name)
     laptop = dict(_LAPTOP[fields["data.name"]])
     if fields["task"] == "classification":
-        laptop |= _SMALL[model]
+        laptop |= _SMALL.get(model, {})
     elif name == "adding_wrnn":
         laptop |= {"model.channels": 6}
-    smoke = _SMOKE | _SMOKE_DATA[fields["data.name"]] | _TINY[model]
+    smoke = _SMOKE | _SMOKE_DATA[fields["data.name"]] | _TINY.get(model, {})
     return {"paper": {}, "laptop": laptop, "smoke": smoke}
 
 
+def _model(name: str) -> str:
+    return next(model for model in MODELS if name.endswith(f"_{model}"))
+
+
 def template(config: Mapping[str, Any]) -> ConfigDict | None:
-    """Gives the plain config whose fields `config` should have.
+    """Returns the plain config whose fields `config` should have.
 
     Args:
       config: a config of any task, perhaps with mistakes.
@@ -275,7 +279,7 @@ def template(config: Mapping[str, Any]) -> ConfigDict | None:
     ours = [
         name
         for name, fields in EXPERIMENTS.items()
-        if fields["task"] == task and name.rpartition("_")[2] == model.get("name")
+        if fields["task"] == task and _model(name) == model.get("name")
     ]
     if not ours:
         return None
@@ -284,7 +288,7 @@ def template(config: Mapping[str, Any]) -> ConfigDict | None:
 
 def _plain(name: str) -> ConfigDict:
     """The papers' protocol."""
-    model = name.rpartition("_")[2]
+    model = _model(name)
     config = base.common()
     config.update(name=name, data={}, eval={}, model={"name": model, **MODELS[model]})
     _set(config, EXPERIMENTS[name])

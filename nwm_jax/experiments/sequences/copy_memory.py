@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from nwm_jax import files
 from nwm_jax.data.sequences import copy_memory
 from nwm_jax.data.sequences.copy_memory import CLASSES, NUM_SYMBOLS
 from nwm_jax.experiments.sequences import figures as hidden
@@ -51,6 +52,10 @@ class CopyMemory(SequenceTask):
             outputs=CLASSES,
             every_step=True,
             num_eval=config.eval.num_examples,
+        )
+        files.check_memory(
+            2 * self.num_eval * self.units_per_example,
+            f"eval.num_examples={self.num_eval} sequences of data.T={data.T}",
         )
         symbols = copy_memory.eval_symbols(data.seed, self.num_eval)
         self._eval_set = copy_memory.lay_out(symbols, data.T, data.layout)

@@ -103,7 +103,7 @@ SEEDS: dict[str, list[dict[str, Any]]] = {
 
 
 def sweep(name: str) -> list[dict[str, Any]]:
-    """Gives all combinations of a grid, or the published runs of an experiment.
+    """Returns all combinations of a grid, or the published runs of an experiment.
 
     Args:
       name: a key of `GRIDS` or `SEEDS`.

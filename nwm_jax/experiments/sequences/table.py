@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nwm_jax.runs import workdirs
+from nwm_jax.runs import tables, workdirs
 from nwm_jax.runs.tables import Grid
 from nwm_jax.training import evaluating, registry, writers
 
@@ -50,6 +50,29 @@ def collect(folders: Sequence[pathlib.Path]) -> tuple[list[Entry], list[str]]:
     return workdirs.collect(
         folders, read, lambda entry: (entry.experiment, entry.protocol, entry.seed)
     )
+
+
+def tabulate(
+    folders: Sequence[pathlib.Path], measure: str, layout: str
+) -> tuple[str, list[str]]:
+    """Returns the tables of finished runs.
+
+    Args:
+      folders: workdirs.
+      measure: not used, all scores have columns.
+      layout: a key of `runs.tables.FORMATS`.
+
+    Returns:
+      The tables, and a line for each run that is left out.
+
+    Raises:
+      UserError: no run could be read.
+    """
+    del measure
+    entries, notes = collect(folders)
+    if not entries:
+        raise workdirs.nothing(notes)
+    return tables.FORMATS[layout](build(entries), notes), notes
 
 
 def read(folder: pathlib.Path) -> Entry:
@@ -115,7 +138,7 @@ def build(entries: Sequence[Entry]) -> list[Grid]:
 
 
 def _legend(head: list[str], entries: Sequence[Entry]) -> list[str]:
-    """Tells what the numbers are, a sentence each, without full stops."""
+    """Describes what the numbers are, a sentence each, without full stops."""
     lines = []
     if len({entry.seed for entry in entries}) > 1:
         lines.append("Means over seeds ± their sample standard deviation")

@@ -11,17 +11,19 @@ import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
 
-from nwm_jax.errors import unknown
+from nwm_jax.errors import UserError, unknown
 from nwm_jax.experiments.sequences import figures as hidden
 from nwm_jax.experiments.sequences.wave_line import WaveLine
-from nwm_jax.experiments.wave_statistics import WaveStatistics
+from nwm_jax.experiments.wave_statistics import LEAST_FRAMES, WaveStatistics
 from nwm_jax.models import sequences
 from nwm_jax.models.sequences import SequenceClassifier
 from nwm_jax.modules import functional
+from nwm_jax.training import room
 from nwm_jax.training.evaluation import Evaluation
+from nwm_jax.training.task import Task
 
 
-class SequenceTask(abc.ABC):
+class SequenceTask(Task):
     """A classifier, its inputs and what it shows of itself; see `training.task.Task`.
 
     Args:
@@ -37,16 +39,7 @@ class SequenceTask(abc.ABC):
       UserError: the model's fields do not fit together.
     """
 
-    #: The name of the task's scores, for `--metrics`.
-    metric: str
-    best: tuple[str, str] | None = None
-    #: The training metric whose curve is drawn.
-    curve: str
-    #: The number of an evaluation by which training is followed.
-    followed: str
-    #: Numbers of an evaluation that stand in tables of many runs.
-    tabulated: tuple[str, ...]
-    preparation = ""
+    extras = (WaveLine, WaveStatistics)
 
     def __init__(
         self,
@@ -58,12 +51,11 @@ class SequenceTask(abc.ABC):
         every_step: bool = False,
         num_eval: int,
     ) -> None:
-        self.config = config
+        super().__init__(config)
         self.units_per_example = length
         self.num_eval = num_eval
         # The choice of the best checkpoint, or whether it is solved, needs them all.
         self.num_periodic = num_eval
-        self.eval_batch_size = config.eval.batch_size
         self._sizes = {
             "inputs": inputs,
             "outputs": outputs,
@@ -71,9 +63,10 @@ class SequenceTask(abc.ABC):
             "remat": config.remat,
             "implementation": config.conv,
         }
-        self.graphdef, params, _ = functional.split(
-            nnx.eval_shape(lambda: self.init(jax.random.key(0)))
-        )
+        # The model's structure, with shapes in place of its weights.
+        model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        self.cell = model.cell
+        self.graphdef, params, _ = functional.split(model)
         self._num_weights = sequences.count_weights(params)
 
     def init(self, key: jax.Array) -> SequenceClassifier:
@@ -83,8 +76,31 @@ class SequenceTask(abc.ABC):
 
     @property
     def note(self) -> str:
-        """One line about the sequences."""
-        return f"sequences of {self.units_per_example} steps"
+        """One line about the sequences, and the scores that they cannot give."""
+        text = f"sequences of {self.units_per_example} steps"
+        left_out = self._has_waves and self._too_short
+        return f"{text}; left out: {left_out}" if left_out else text
+
+    @property
+    def _has_waves(self) -> bool:
+        """Whether the hidden state has places or oscillates."""
+        return self.cell.speed is None or self.cell.has_neighbours
+
+    @property
+    def _too_short(self) -> str:
+        """Why states have too few steps for statistics of waves; empty: they have not."""
+        steps = self.units_per_example
+        if steps >= LEAST_FRAMES:
+            return ""
+        return f"the metric waves needs {LEAST_FRAMES} steps, sequences have {steps}"
+
+    def bytes_per_example(self) -> float:
+        """Bytes of a sequence, and of the states that its gradient needs."""
+        step = 4 * self._sizes["inputs"]
+        if not self.config.remat:
+            shape = (1, self._sizes["inputs"])
+            step += room.size(jax.eval_shape(lambda: self.cell.initialize_carry(shape)))
+        return float(self.units_per_example * step)
 
     def forward_flops(self) -> float:
         """Floating-point operations of all steps of a batch, one counted by XLA."""
@@ -96,10 +112,6 @@ class SequenceTask(abc.ABC):
         shape = (batch, 1, self._sizes["inputs"])
         inputs = jax.ShapeDtypeStruct(shape, jnp.float32)
         return length * jax.jit(once).lower(inputs).cost_analysis()["flops"]
-
-    @abc.abstractmethod
-    def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """Rows `rows` of the batch of a step: a pure function of (seed, step)."""
 
     @abc.abstractmethod
     def inputs(self, batch: Mapping[str, jax.Array]) -> jax.Array:
@@ -114,10 +126,6 @@ class SequenceTask(abc.ABC):
     @abc.abstractmethod
     def objective(self, errors: Mapping[str, jax.Array]) -> jax.Array:
         """The loss, from the errors of a batch."""
-
-    @abc.abstractmethod
-    def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Examples `indices` of the fixed evaluation set."""
 
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
@@ -147,22 +155,24 @@ class SequenceTask(abc.ABC):
 
         Args:
           metrics: of the task's own, "wave_line", which only states on rings have, and
-            "waves", which all have but the identity RNN, whose units have no place;
-            none: all that there are.
+            "waves", which all have but the identity RNN, whose units have no place,
+            and sequences of fewer than 4 steps; none: all that there are.
 
         Raises:
-          UserError: another metric.
+          UserError: another metric, or one that so short sequences cannot give.
         """
         made: dict[str, Evaluation] = {self.metric: self}
-        if self.config.model.name in ("wrnn", "irnn"):
-            made["wave_line"] = WaveLine(self, self.config.model.speed)
-        if self.config.model.name != "irnn":
+        if self.cell.speed is not None:
+            made["wave_line"] = WaveLine(self, self.cell.speed)
+        if self._has_waves and not self._too_short:
             made["waves"] = WaveStatistics(
                 self,
                 lambda model, batch: model.states(self.inputs(batch)),
-                rings=self.config.model.name in ("nwm1d", "uncoupled"),
+                rings=self.cell.hparams.topology == "ring",
             )
         for name in metrics:
+            if name == "waves" and self._has_waves and self._too_short:
+                raise UserError(f"{self._too_short}: leave it away")
             if name not in made:
                 raise unknown("metric", name, made)
         return {name: made[name] for name in metrics} if metrics else made
@@ -195,11 +205,11 @@ class SequenceTask(abc.ABC):
             channel = f", channel {chosen}"
             states = states[..., chosen : chosen + 1]
         sheet = states[..., 0]
-        if self.config.model.name in ("irnn", "cornn", "uncoupled"):
+        if not self.cell.has_neighbours:
             sheet = sheet[:, np.argsort(sheet.argmax(axis=0), kind="stable")]
             place = "unit, in the order of maxima"
         title = f"{self.config.name}: hidden state{channel}"
-        waves = self.config.model.name == "wrnn"
+        waves = self.cell.has_neighbours
         return [
             hidden.draw_waterfall(
                 folder / "hidden_state.png", sheet, title=title, place=place
@@ -207,7 +217,7 @@ class SequenceTask(abc.ABC):
             hidden.draw_spectrum(
                 folder / "hidden_spectrum.png",
                 sheet,
-                speed=self.config.model.speed if waves else None,
+                speed=self.cell.speed if waves else None,
                 title=title,
                 place=place.partition(" ")[0].rstrip(","),
             ),

@@ -7,18 +7,21 @@ import jax
 import numpy as np
 
 from nwm_jax.models.sequences import SequenceClassifier
+from nwm_jax.training.evaluation import Evaluation
 from nwm_jax.waves import line
 
 _EXAMPLES = 8
 
 
-class WaveLine:
+class WaveLine(Evaluation):
     """The part of the power of hidden states on the line of a speed, see `waves.line`.
 
     Args:
       task: a sequence task whose model is a wave RNN or an identity RNN.
       speed: places a step.
     """
+
+    part = "wave_line"
 
     def __init__(self, task: Any, speed: float) -> None:
         self._task, self._speed = task, speed

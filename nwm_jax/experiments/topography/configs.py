@@ -11,7 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from nwm_jax.config import base, grammar
-from nwm_jax.core.oscillator import DEFAULT_DT
+from nwm_jax.core.oscillator_hparams import DEFAULT_DT
 from nwm_jax.errors import unknown
 
 PRESETS = ("paper", "laptop", "smoke")
@@ -166,7 +166,7 @@ def get_config(name: str, argument: str = "") -> ConfigDict:
     """
     if name not in EXPERIMENTS:
         raise unknown("experiment", name, EXPERIMENTS)
-    model = name.rpartition("_")[2]
+    model = _model(name)
     config = base.common()
     config.update(name=name, task=TASK, data={}, eval={})
     config.model = ConfigDict({"name": model, **MODELS[model]})
@@ -177,7 +177,7 @@ def get_config(name: str, argument: str = "") -> ConfigDict:
 
 
 def table(name: str) -> dict[str, dict[str, Any]]:
-    """Gives the presets of an experiment.
+    """Returns the presets of an experiment.
 
     Args:
       name: a key of `EXPERIMENTS`.
@@ -191,12 +191,16 @@ def table(name: str) -> dict[str, dict[str, Any]]:
       - smoke: some seconds; shows that everything runs, not that it learns.
     """
     data = _SMOKE_DIGITS if "mnist" in name else _SMOKE_GRATINGS
-    smoke = _SMOKE | data | _TINY[name.rpartition("_")[2]]
+    smoke = _SMOKE | data | _TINY[_model(name)]
     return {"paper": {}, "laptop": _FAST | _LAPTOP[name], "smoke": smoke}
 
 
+def _model(name: str) -> str:
+    return next(model for model in MODELS if name.endswith(f"_{model}"))
+
+
 def template(config: Mapping[str, Any]) -> ConfigDict | None:
-    """Gives the plain config whose fields `config` should have.
+    """Returns the plain config whose fields `config` should have.
 
     Args:
       config: a config of any task, perhaps with mistakes.

@@ -1,5 +1,6 @@
 """Waves that are put into a state: roll it round its rings, decode, read the angle."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 from nwm_jax.data.topography.rotation import PERIOD, STEP
 from nwm_jax.experiments.topography import posteriors
 from nwm_jax.models.topography import VariationalNWM
+from nwm_jax.training.evaluation import Evaluation, line
 from nwm_jax.waves.induced import roll_rings, slope
 
 #: Degrees between the rotations that a decoded picture is compared with.
@@ -48,7 +50,7 @@ def induce(
     return jax.nn.sigmoid(model.decode(rolled[..., None]))
 
 
-class InducedWave:
+class InducedWave(Evaluation):
     """How fast induced waves turn the digits, in degrees per step.
 
     Every decoded picture is compared with the test digit at all angles (every 5
@@ -61,6 +63,8 @@ class InducedWave:
       velocity: cells per step. The slopes of half and of twice this velocity are told
         too: a wave that turns the digit turns it in proportion.
     """
+
+    part = "induced"
 
     def __init__(self, task: Any, velocity: float = 1.0) -> None:
         self._task, self._velocity = task, velocity
@@ -134,6 +138,12 @@ class InducedWave:
                 "correlation": float(np.mean(scores["correlation"])),
             }
         }
+
+    @classmethod
+    def headline(cls, summary: Mapping[str, Any]) -> list[str]:
+        """Formats the slopes and how many digits turn back."""
+        names = ("slope", "slope_mean", "slope_std", "backward", "monotonic")
+        return [line(cls.part, {name: summary[name] for name in names})]
 
 
 def _centred(images: jax.Array) -> jax.Array:

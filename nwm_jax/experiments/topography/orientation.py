@@ -1,5 +1,6 @@
 """Which orientation every cell of a sheet prefers, from gratings that do not move."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 from nwm_jax.data.topography.gratings import evenly_spaced
 from nwm_jax.experiments.topography import posteriors
 from nwm_jax.models.topography import VariationalNWM
+from nwm_jax.training.evaluation import Evaluation, line
 from nwm_jax.waves.selectivity import (
     chance_same_label,
     cohens_d,
@@ -34,7 +36,7 @@ class OrientationMap(NamedTuple):
     d: np.ndarray
 
 
-class Orientation:
+class Orientation(Evaluation):
     """The map of preferred orientations of a model of gratings.
 
     The response of a cell to a grating is the mean of its position over 36 frames of the
@@ -44,6 +46,8 @@ class Orientation:
     Args:
       task: a `Variational` of gratings.
     """
+
+    part = "orientation"
 
     def __init__(self, task: Any) -> None:
         self._task = task
@@ -93,6 +97,12 @@ class Orientation:
                 "labels": counts.tolist(),
             }
         }
+
+    @classmethod
+    def headline(cls, summary: Mapping[str, Any]) -> list[str]:
+        """Formats how smooth and how clear the map is."""
+        names = ("same_label", "chance", "unselective", "pinwheels")
+        return [line(cls.part, {name: summary[name] for name in names})]
 
 
 def read_map(scores: dict[str, np.ndarray]) -> OrientationMap:

@@ -135,13 +135,12 @@ def _preferences(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _orientations(run: Run, path: pathlib.Path) -> pathlib.Path:
-    kept: dict[str, np.ndarray] = {}
     asked = orientation.Orientation(run.task)
-    asked.summarise = lambda scores: kept.update(scores) or {}
     _, params, state = functional.split(run.model)
-    evaluating.run_eval(asked, params, state, mesh.make_mesh(), asked.eval_batch_size)
-    found = orientation.read_map(kept)
-    numbers = orientation.Orientation.summarise(asked, kept)["orientation"]
+    gather = evaluating.make_gather(asked, mesh.make_mesh(), asked.eval_batch_size)
+    scores = gather(params, state)
+    found = orientation.read_map(scores)
+    numbers = asked.summarise(scores)["orientation"]
     note = (
         f"same label as a neighbour {numbers['same_label']:.2f} (shuffled "
         f"{numbers['chance']:.2f}), {numbers['unselective']} of {numbers['cells']} cells "

@@ -27,10 +27,11 @@ from nwm_jax.models import topography
 from nwm_jax.models.topography import VariationalNWM
 from nwm_jax.modules import functional
 from nwm_jax.training.evaluation import Evaluation
+from nwm_jax.training.task import Task
 from nwm_jax.waves import ORIGINAL_BAND
 
 
-class Variational:
+class Variational(Task):
     """The task of a variational NWM, see `training.task.Task`.
 
     Args:
@@ -42,10 +43,9 @@ class Variational:
         there are.
     """
 
+    metric = "elbo"
+    extras = (WaveStatistics, Orientation, InducedWave)
     best = ("loss", "min")
-    curve = "loss"
-    followed = "loss"
-    note = ""
     preparation = "downloading"
 
     def __init__(
@@ -53,7 +53,7 @@ class Variational:
         config: ConfigDict,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.config = config
+        super().__init__(config)
         self.source = open_periodic(config.data, progress)
         self.num_eval = config.eval.num_examples
         if 0 < self.source.num_test < self.num_eval:
@@ -61,11 +61,12 @@ class Variational:
                 f"eval.num_examples={self.num_eval} is more than the "
                 f"{self.source.num_test} test sequences of the data"
             )
-        self.eval_batch_size = config.eval.batch_size
         self.units_per_example = config.data.num_frames
-        self.graphdef = functional.split(
-            nnx.eval_shape(lambda: self.init(jax.random.key(0)))
-        )[0]
+        # The model's structure, with shapes in place of its weights.
+        model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        self.graphdef = functional.split(model)[0]
+        self._field = math.prod(model.cell.output_shape)
+        self._rings = model.cell.hparams.topology == "ring"
 
     def init(self, key: jax.Array) -> VariationalNWM:
         """Draws a new model."""
@@ -90,6 +91,11 @@ class Variational:
         images = self.source.sequences(batch, self.config.data.num_frames)
         terms = {k: jnp.mean(v) for k, v in model.terms(images, key).items()}
         return terms.pop("loss"), (terms, state)
+
+    def bytes_per_example(self) -> float:
+        """Bytes of the frames of a sequence, and of the states that follow each other."""
+        frame = math.prod(self.source.image_shape) + 2 * self._field
+        return 4.0 * self.config.data.num_frames * frame
 
     def forward_flops(self) -> float:
         """Operations of encoder, field and decoder on the frames of a batch."""
@@ -133,7 +139,7 @@ class Variational:
         Raises:
           UserError: another metric.
         """
-        rings = self.config.model.name == "nwm1d"
+        rings = self._rings
         made: dict[str, Evaluation] = {"elbo": self}
         made["waves"] = WaveStatistics(
             self,
@@ -181,7 +187,7 @@ class Variational:
         title, look = self.config.name, {"origin": "upper"}
         first = length - len(means) + 1
         times = {"first_frame": first, "num_observed": first + length} | look
-        rings = self.config.model.name == "nwm1d"
+        rings = self._rings
         boundary = ("open", "periodic") if rings else "periodic"
         late = slice(-PERIOD, None)
         filtered = np.nan_to_num(signal.real)

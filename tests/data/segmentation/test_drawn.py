@@ -105,9 +105,9 @@ def test_equal_areas_do_not_tell_the_class():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"corners": (2, 3)}, "different numbers >= 3"),
-        ({"corners": (3, 3)}, "different numbers >= 3"),
-        ({"radius": (7.0, 6.0)}, "increasing"),
+        ({"corners": (2, 3)}, "different integers from 3"),
+        ({"corners": (3, 3)}, "different integers from 3"),
+        ({"radius": (7.0, 6.0)}, "two numbers above 0"),
         ({"radius": (6.0, 15.0)}, "do not fit on 32 x 32"),
         ({"most": 0}, "at least 1"),
     ],

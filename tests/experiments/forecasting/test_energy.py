@@ -129,13 +129,13 @@ def test_a_models_own_energy():
     own = np.array([[1.0, 1.5, 0.5], [3.0, 3.0, 3.0]])
     told = evaluation.summarise({"model": own})["energy"]
     np.testing.assert_allclose(told["model_drift"], (1.0 / 6) / 1.0)
-    images = jax.ShapeDtypeStruct((2, task.window, 32, 32, 3), jnp.float32)
+    images = jax.ShapeDtypeStruct((2, task.windows.window, 32, 32, 3), jnp.float32)
 
     def energies(images):
         model = task.init(jax.random.key(0))
         return model.energy(model.latents(images).z)
 
-    assert jax.eval_shape(energies, images).shape == (2, task.window)
+    assert jax.eval_shape(energies, images).shape == (2, task.windows.window)
 
 
 def test_what_cannot_be_read_is_told():

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from nwm_jax import evaluate
-from nwm_jax.config import presets
 from nwm_jax.data import tfrecord
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.forecasting import long_clips
@@ -16,7 +15,7 @@ from nwm_jax.experiments.forecasting.vpt import valid_frames
 from nwm_jax.runs import opened as runs
 from nwm_jax.shell import cli
 from nwm_jax.training.registry import build
-from tests.helpers import tiny_forecasting
+from tests.helpers import tiny_forecasting, toy_task
 
 FRAMES = 25
 
@@ -56,7 +55,7 @@ def test_the_other_clips_are_scored_and_kept_apart(run, tmp_path):
     assert found["last_frame_abs"] == segment
     # The mean image is that of the run's own training clips.
     images = next(records(1))["image"] / np.float32(255)
-    mean = np.broadcast_to(run.task.mean_image, images.shape)
+    mean = np.broadcast_to(run.task.windows.mean_image, images.shape)
     assert found["mean_image_abs"] == min(segment, int(valid_frames(mean, images)))
 
 
@@ -74,7 +73,7 @@ def test_a_name_stands_for_its_long_set(run, monkeypatch):
     monkeypatch.setattr(long_clips, "open_source", opened)
     names = ("spring", "pendulum_colors_long_trajectory", "pennies", "two_body")
     for name in names:
-        made = long_clips.LongPredictionTime(run.task, name)
+        made = long_clips.LongPredictionTime(run.task.windows, name)
         assert (made.length, made.num_eval) == (1024, 3)
     assert [settings["name"] for settings in asked] == [
         "mass_spring_long_trajectory",
@@ -99,8 +98,8 @@ def test_data_that_do_not_fit(run, tmp_path):
     refused(tmp_path / "short", "has clips of 5 frames")
     tfrecord.write(tmp_path / "train", "train", records(1))
     refused(tmp_path / "train", "has no test.tfrecord")
-    other = run._replace(config=presets.load("copy_wrnn:smoke"))
-    with pytest.raises(UserError, match="--data needs a forecaster"):
+    other = run._replace(task=toy_task.Toy())
+    with pytest.raises(UserError, match="--data=pendulum needs a forecaster"):
         runs.evaluate(other, data="pendulum")
 
 

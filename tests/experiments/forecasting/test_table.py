@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from nwm_jax.experiments.forecasting import write
+from nwm_jax.experiments.forecasting import collect, table
 from nwm_jax.experiments.forecasting.table import Cell
+from nwm_jax.runs import workdirs
 from tests.helpers import made_workdirs
 
 
@@ -16,13 +17,13 @@ def folder(tmp_path):
 
 def test_cells(folder):
     paper, laptop = made_workdirs.blocks(folder)
-    assert (paper.protocol, laptop.protocol) == ("paper", "laptop")
+    assert (paper.protocol, laptop.protocol) == ("paper", "laptop-v2")
     assert laptop.datasets == ["spring", "pendulum"]
     assert laptop.models == ["ar", "hgn", "ode", "cornn", "nwm2d", "nwm1d", "rgn"]
     ours = laptop.cells["spring", "forecast", "nwm2d"]
     assert ours == Cell(10.0, math.sqrt(8.0), 2, best=False)
     other = laptop.cells["spring", "forecast", "hgn"]
-    assert (other.mean, other.seeds, other.best) == (9.5, 1, True)
+    assert (other.mean, other.seeds, other.best) == (9.5, 1, False)
     assert math.isnan(other.std)
     assert laptop.cells["spring", "last_frame", "nwm2d"].mean == 2800.5
     # Nothing of the other protocol, nothing where there is no run.
@@ -41,37 +42,10 @@ def test_measures(folder):
     laptop = made_workdirs.blocks(folder, "relative_mse")[1]
     found = laptop.cells["spring", "forecast", "nwm2d"].mean
     assert found == pytest.approx(10 * 3072e-8)
-    # A longer valid time is better, and nobody published it.
+    # Nobody published valid times.
     laptop = made_workdirs.blocks(folder, "vpt")[1]
-    assert laptop.cells["spring", "forecast", "nwm2d"].best
     assert {row for _, row, _ in laptop.cells} == {"forecast", "last_frame"}
     assert laptop.cells["pendulum", "last_frame", "rgn"].mean == 2.0
-
-
-def test_where_all_are_equal_none_is_best(tmp_path):
-    for model in ("ar", "hgn"):
-        made_workdirs.run(tmp_path, f"spring_{model}", 0.0)
-    (block,) = made_workdirs.blocks(tmp_path)
-    assert not block.cells["spring", "forecast", "ar"].best
-    made_workdirs.run(tmp_path, "spring_ode", 1.0)
-    (block,) = made_workdirs.blocks(tmp_path)
-    best = {
-        model
-        for model in block.models
-        if ("spring", "forecast", model) in block.cells
-        and block.cells["spring", "forecast", model].best
-    }
-    assert best == {"ar", "hgn"}
-
-
-def test_a_forecast_that_is_not_finite_is_shown_and_never_best(tmp_path):
-    made_workdirs.run(tmp_path, "spring_ode", None)
-    made_workdirs.run(tmp_path, "spring_ode", 4.0, seed=1)
-    made_workdirs.run(tmp_path, "spring_ar", 7.0)
-    (block,) = made_workdirs.blocks(tmp_path)
-    assert math.isnan(block.cells["spring", "forecast", "ode"].mean)
-    assert block.cells["spring", "forecast", "ar"].best
-    assert "| nan (2) |" in write.markdown([block], "table_units", [])
 
 
 def best(block, dataset="spring"):
@@ -81,6 +55,49 @@ def best(block, dataset="spring"):
         for (name, row, model), cell in block.cells.items()
         if (name, row) == (dataset, "forecast") and cell.best
     }
+
+
+def test_of_equal_ones_none_is_best(tmp_path):
+    for model in ("ar", "hgn"):
+        made_workdirs.run(tmp_path, f"spring_{model}", 0.0)
+    made_workdirs.run(tmp_path, "spring_ode", 1.0)
+    (block,) = made_workdirs.blocks(tmp_path)
+    assert best(block) == set()
+
+
+@pytest.mark.parametrize(
+    ("hgn", "marked"), [((4.0, 4.1, 9.0), {"ar"}), ((2.9, 6.0, 9.0), set())]
+)
+def test_every_seed_of_the_best_is_better_than_every_other(hgn, marked, tmp_path):
+    for model, scores in (("ar", (1.0, 2.0, 3.0)), ("hgn", hgn)):
+        for seed, score in enumerate(scores):
+            made_workdirs.run(tmp_path, f"spring_{model}", score, seed=seed)
+    (block,) = made_workdirs.blocks(tmp_path)
+    assert best(block) == marked
+
+
+def test_a_diverged_seed_is_counted_and_never_best(tmp_path):
+    made_workdirs.run(tmp_path, "spring_ode", None)
+    made_workdirs.run(tmp_path, "spring_ode", 4.0, seed=1)
+    made_workdirs.run(tmp_path, "spring_ar", 7.0)
+    (block,) = made_workdirs.blocks(tmp_path)
+    cell = block.cells["spring", "forecast", "ode"]
+    assert (cell.mean, cell.seeds, cell.diverged) == (4.0, 2, 1)
+    assert best(block) == set()  # nor is the other: one of the seeds is better
+    made_workdirs.run(tmp_path, "spring_hgn", 1.0)
+    (block,) = made_workdirs.blocks(tmp_path)
+    assert best(block) == {"hgn"}
+
+
+def test_old_and_new_runs_never_share_a_block(tmp_path):
+    """The same preset's name, but other settings: the protocol's name tells them."""
+    made_workdirs.run(tmp_path / "old", "spring_ar", 1.0, protocol="laptop")
+    made_workdirs.run(tmp_path / "new", "spring_ar", 2.0, seed=1)
+    found, _ = collect.collect(workdirs.find([f"{tmp_path}/*/*"]))
+    blocks = table.build(found, "table_units")
+    assert [block.protocol for block in blocks] == ["laptop", "laptop-v2"]
+    means = [block.cells["spring", "forecast", "ar"].mean for block in blocks]
+    assert means == [1.0, 2.0]
 
 
 def test_the_only_one_is_not_the_best(tmp_path):

@@ -108,7 +108,7 @@ def test_inputs_and_targets_are_the_right_frames(monkeypatch):
         )
     # Every prediction here is the frame before: one grey level off.
     np.testing.assert_allclose(metrics["mse"], 1 / 255**2, rtol=1e-4)
-    assert task.window == 120
+    assert task.windows.window == 120
     scores = task.score(Spy(), task.eval_batch(np.array([0])))
     np.testing.assert_array_equal(
         np.round(255 * seen["evaluation"][0, :, 0, 0, 0]), np.arange(120)
@@ -151,9 +151,9 @@ def test_a_perfect_model_scores_zero_and_the_baselines_do_not(task):
 
 
 def test_mean_image_is_the_mean_of_training_windows(task):
-    mean = task.mean_image
+    mean = task.windows.mean_image
     assert mean.shape == (8, 8, 3)
-    frames = task.source.windows("train", np.arange(8), np.zeros(8, int), 14)["frames"]
+    frames = task.source.windows("train", np.arange(7), np.zeros(7, int), 14)["frames"]
     assert frames.min() / 255 <= mean.min() <= mean.max() <= frames.max() / 255
     # The bar is in every row equally often.
     np.testing.assert_allclose(mean.mean(), frames.mean() / 255, rtol=0.05)
@@ -189,7 +189,7 @@ def test_what_a_model_changes_in_itself_is_the_next_state(task, monkeypatch):
     monkeypatch.setattr(forecasting, "build", lambda *args, **options: Counter())
     other = Forecasting(task.config, task.source)
     assert other.units_per_example == other.train_length == 7
-    assert other.window == 11
+    assert other.windows.window == 11
     batch = other.batch(0, slice(None))
     assert batch["frames"].shape[:2] == (4, 7)
     _, params, state = functional.split(other.init(jax.random.key(0)))
@@ -380,3 +380,16 @@ def _array_source(frames):
     source.num_frames, source.image_shape = frames.shape[1], frames.shape[2:]
     source._frames = {"train": frames, "test": frames}
     return source
+
+
+def test_scores_that_short_clips_cannot_give_are_left_out_with_a_line(tmp_path):
+    # Windows of 7 frames, of which 3 are observed: 3 states of the forecast.
+    path = tiny_forecasting.write(tmp_path)
+    task = build(tiny_forecasting.config(path, **{"eval.horizon": 1}))
+    assert "waves" not in task.evaluations()
+    for word in ("waves", "model.num_observed=3", "eval.horizon=1"):
+        assert word in task.note
+    with pytest.raises(UserError, match="waves needs 4 frames .* leave it away"):
+        task.evaluations(["waves"])
+    task = build(tiny_forecasting.config(path, **{"eval.horizon": 2}))
+    assert "waves" in task.evaluations() and not task.note

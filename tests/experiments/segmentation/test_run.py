@@ -76,7 +76,7 @@ def test_the_best_checkpoint_is_scored(run):
 
 
 def test_the_verbs_tell_what_is_there(run):
-    told = screen.scores(runs.evaluate(run))
+    told = screen.scores(run.task, runs.evaluate(run))
     assert "background       accuracy" in told
     assert "num_parameters" not in told
     assert "classes: background, triangle" in screen.describe(run.config, run.task)

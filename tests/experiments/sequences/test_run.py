@@ -69,7 +69,8 @@ def test_the_verbs_tell_what_is_there(run):
     told = screen.describe(run.config, run.task).splitlines()
     assert told[0].startswith("adding_wrnn:smoke")
     assert told[1] == "sequences of 6 steps"
-    lines = screen.scores(json.loads((run.workdir / "eval.json").read_text()))
+    stored = json.loads((run.workdir / "eval.json").read_text())
+    lines = screen.scores(run.task, stored)
     assert "6 examples:" in lines.splitlines()[0]
     assert " mse " in lines
     assert " wave_line " in lines

@@ -298,3 +298,13 @@ def test_a_new_wave_rnn_without_bias_is_all_on_the_line():
     oscillators = OSCILLATORS | MODELS["nwm2d"] | {"name": "nwm2d"}
     with pytest.raises(UserError, match="unknown metric 'wave_line'; choose from mse"):
         Adding(make_config({"T": 10}, oscillators)).evaluations(["wave_line"])
+
+
+@pytest.mark.parametrize("length", [2, 3])
+def test_scores_that_short_sequences_cannot_give_are_left_out_with_a_line(length):
+    task = Adding(make_config({"T": length}))
+    assert list(task.evaluations()) == ["mse", "wave_line"]
+    assert f"waves needs 4 steps, sequences have {length}" in task.note
+    with pytest.raises(UserError, match="waves needs 4 steps"):
+        task.evaluations(["waves"])
+    assert "left out" not in Adding(make_config({"T": 4})).note

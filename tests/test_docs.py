@@ -1,0 +1,91 @@
+"""The documentation is true: its links lead somewhere, its commands exist."""
+
+import importlib
+import pathlib
+import re
+import shlex
+
+import pytest
+
+from nwm_jax import __main__ as verbs
+from nwm_jax.config import grammar, presets
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/results/**/*.md")]
+)
+_CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def page_id(page):
+    return str(page.relative_to(ROOT))
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", _CODE.sub("", page.read_text()), re.MULTILINE)
+    words = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {text.replace(" ", "-") for text in words}
+
+
+def commands():
+    """Every command of this package that a page shows: (page, words)."""
+    for page in PAGES:
+        text = page.read_text().replace("\\\n", " ")  # continued lines
+        for line in text.splitlines():
+            for part in line.split("&&") if line.startswith("    ") else []:
+                if part.strip().startswith("python -m nwm_jax.") and not re.search(
+                    r"\$|\.\.\.", part
+                ):
+                    yield page, shlex.split(part, comments=True)[2:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links(page):
+    for link in re.findall(r"\]\(((?!http)[^)\s]+)\)", _CODE.sub("", page.read_text())):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def test_the_index_answers_the_questions():
+    index = (ROOT / "docs/README.md").read_text()
+    words = ("layer", "movies", "cell", "relative_mse", "Python", "compiler", "GPUs")
+    for word in (*words, "weights"):
+        assert re.search(rf"^\| .*\b{word}\b.*\?.* \| \[", index, re.MULTILINE), word
+
+
+def test_commands():
+    shown = list(commands())
+    assert len(shown) > 20
+    for page, (module, *arguments) in shown:
+        verb = importlib.import_module(
+            {"nwm_jax.waves": "nwm_jax.analyse"}.get(module, module)
+        )
+        if module == "nwm_jax.benchmark":
+            command, *arguments = arguments
+            verb = importlib.import_module(f"nwm_jax.shell.benchmark_{command}")
+        for argument in arguments:
+            name, _, value = argument.removeprefix("--").partition("=")
+            if not argument.startswith("--"):
+                continue
+            where = f"{page_id(page)}: {argument}"
+            if name == "config":
+                config = presets.load(value)
+            elif name.startswith("config."):
+                grammar.override(config, name.removeprefix("config."), value)
+            else:
+                flag = name if name in verb.FLAGS else name.removeprefix("no")
+                assert flag in verb.FLAGS, where
+
+
+def test_verbs_are_listed():
+    for verb in verbs.VERBS:
+        assert verbs.summary(verb).endswith((".", "..."))
+        assert hasattr(importlib.import_module(f"nwm_jax.{verb}"), "main")
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
