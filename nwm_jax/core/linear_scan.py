@@ -130,7 +130,9 @@ def last_state(
     ) -> LinearWaveState:
         batch, times, features = inputs.shape
         flat = inputs.reshape(batch, times * features)
-        forced = LinearWaveState(*(_product(flat, r[chunk - times :]) for r in response))
+        forced = LinearWaveState(
+            *(_product(flat, r[chunk - times :]) for r in response)
+        )
         moved = advance(across, modes, jnp.zeros((), inputs.dtype))
         return jax.tree.map(jnp.add, moved, forced)
 

@@ -104,10 +104,17 @@ def _transform_rows(modes: jax.Array, sign: int) -> jax.Array:
 
 @functools.cache
 def _angles(points: int, numbers: int) -> np.ndarray:
-    return 2.0 * np.pi * (np.outer(np.arange(points), np.arange(numbers)) % points) / points
+    return (
+        2.0
+        * np.pi
+        * (np.outer(np.arange(points), np.arange(numbers)) % points)
+        / points
+    )
 
 
-def _matrices(points: int, numbers: int, dtype: jnp.dtype) -> tuple[jax.Array, jax.Array]:
+def _matrices(
+    points: int, numbers: int, dtype: jnp.dtype
+) -> tuple[jax.Array, jax.Array]:
     angles = _angles(points, numbers)
     return jnp.asarray(np.cos(angles), dtype), jnp.asarray(np.sin(angles), dtype)
 

@@ -93,9 +93,7 @@ def _implicit(dt: jax.Array, a: jax.Array, d: jax.Array) -> Transition:
     return Transition(1.0 + dt * vx, dt * vv, vx, vv, dt * vf, vf)
 
 
-def _imex(
-    dt: jax.Array, a: jax.Array, g: jax.Array, b: jax.Array | None
-) -> Transition:
+def _imex(dt: jax.Array, a: jax.Array, g: jax.Array, b: jax.Array | None) -> Transition:
     cosine, half_turn = 1.0, 1.0
     if b is not None:
         h = jnp.clip(dt * b / 2.0, -_LARGEST_TURN, _LARGEST_TURN)
@@ -128,9 +126,7 @@ def _exact(dt: jax.Array, a: jax.Array, d: jax.Array) -> Transition:
     series = _by_series(m, jnp.where(near, z, 0.5), jnp.where(near, q, 1.0))
     roots = _by_roots(m, jnp.where(near, 2.0, z), jnp.where(near, m**2 - 2.0, q))
     xx, xv, vv, xf = choose(series, roots)
-    return Transition(
-        xx, dt * xv, -a * dt * xv, vv, dt**2 * xf, dt * xv
-    )
+    return Transition(xx, dt * xv, -a * dt * xv, vv, dt**2 * xf, dt * xv)
 
 
 def _by_series(m: jax.Array, z: jax.Array, q: jax.Array) -> list[jax.Array]:
