@@ -332,7 +332,7 @@ def step(
     Returns:
       The next state.
     """
-    modes = to_modes(hparams, LinearWaveState(state.x, state.v))
+    modes = to_modes(hparams, state)
     force = spectral.to_modes(drive, hparams.rank)
     return to_fields(hparams, advance(transitions(hparams, params), modes, force))
 

@@ -108,12 +108,12 @@ def build(entries: Sequence[Entry]) -> list[Grid]:
         rows.append([model, "geometric mean", *map(_show, row), chosen])
     head = ["model", "dataset", *(f"{rate:g}" for rate in rates), "winner"]
     rest = sorted({entry.rest for entry in entries})
-    told = ", ".join(f"seed {seed}, {steps:,} steps" for seed, steps in rest)
+    searches = ", ".join(f"seed {seed}, {steps:,} steps" for seed, steps in rest)
     legend = [
         'Relative MSE of the forecast on the split "valid", lower is better',
         "The winner has the least geometric mean; at an edge the search goes one rate on",
     ]
-    return [Grid(f"Learning rates ({told})", head, rows, legend)]
+    return [Grid(f"Learning rates ({searches})", head, rows, legend)]
 
 
 def _show(error: float | None) -> str:
