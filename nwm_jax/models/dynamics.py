@@ -6,6 +6,7 @@ apart, ``[B, T, ..., D]``.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -138,6 +139,7 @@ class Lagrangian(Dynamics):
       integrator: "dopri5" or a general method of `core.integrators`.
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
       rngs: draws the weights.
+      types: param_dtype and dtype of the networks, see `modules.mlp.MLP`.
 
     Raises:
       UserError: unknown or symplectic integrator.
@@ -154,10 +156,11 @@ class Lagrangian(Dynamics):
         integrator: str = "midpoint",
         remat: int = 0,
         rngs: nnx.Rngs,
+        **types: Any,
     ) -> None:
         solvers.check(integrator, separable=False)
         entries = positions * (positions + 1) // 2
-        sizes = {"units": units, "layers": layers, "rngs": rngs}
+        sizes = {"units": units, "layers": layers, "rngs": rngs, **types}
         self.kinetic = MLP(positions, entries, **sizes)
         self.potential = ScalarMLP(positions, **sizes)
         self.integrator = integrator
@@ -215,6 +218,7 @@ class NeuralODE(Dynamics):
       integrator: "dopri5" or a general method of `core.integrators`.
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
       rngs: draws the weights.
+      types: param_dtype and dtype of the networks, see `modules.mlp.MLP`.
 
     Raises:
       UserError: unknown or symplectic integrator.
@@ -229,9 +233,11 @@ class NeuralODE(Dynamics):
         integrator: str = solvers.ADAPTIVE,
         remat: int = 0,
         rngs: nnx.Rngs,
+        **types: Any,
     ) -> None:
         solvers.check(integrator, separable=False)
-        self.net = MLP(features, features, units=units, layers=layers, rngs=rngs)
+        sizes = {"units": units, "layers": layers, "rngs": rngs, **types}
+        self.net = MLP(features, features, **sizes)
         self.integrator = integrator
         self.remat = remat
 
@@ -261,6 +267,7 @@ class Recurrent(Dynamics):
       residual: whether z is added to f(z).
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
       rngs: draws the weights.
+      types: param_dtype and dtype of the networks, see `modules.mlp.MLP`.
     """
 
     reversible = False
@@ -274,8 +281,10 @@ class Recurrent(Dynamics):
         residual: bool = True,
         remat: int = 0,
         rngs: nnx.Rngs,
+        **types: Any,
     ) -> None:
-        self.net = MLP(features, features, units=units, layers=layers, rngs=rngs)
+        sizes = {"units": units, "layers": layers, "rngs": rngs, **types}
+        self.net = MLP(features, features, **sizes)
         self.residual = residual
         self.remat = remat
 

@@ -11,10 +11,12 @@ shown.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.errors import UserError
 from nwm_jax.models.dynamics import Hamiltonian
@@ -68,6 +70,7 @@ class ConvStack(nnx.Module):
       activation: between the convolutions; none after the last.
       conv: implementation of the convolution, see `modules.conv.conv`.
       rngs: draws the weights.
+      types: param_dtype and dtype of the convolutions, see `modules.layers.Conv`.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class ConvStack(nnx.Module):
         *,
         conv: str = "auto",
         rngs: nnx.Rngs,
+        **types: Any,
     ) -> None:
         sizes = [inputs, *[outputs for outputs, *_ in layers]]
         self.activation = activation
@@ -90,6 +94,7 @@ class ConvStack(nnx.Module):
                 padding=padding,
                 implementation=conv,
                 rngs=rngs,
+                **types,
             )
             for before, (outputs, size, stride, padding) in zip(sizes, layers)
         )
@@ -112,10 +117,17 @@ class ConvEnergy(ConvStack):
       channels: channels of the widest convolutions.
       conv: implementation of the convolutions, see `modules.conv.conv`; "bf16" is "auto".
       rngs: draws the weights.
+      types: param_dtype and dtype of the convolutions, see `modules.layers.Conv`.
     """
 
     def __init__(
-        self, inputs: int, channels: int, *, conv: str = "auto", rngs: nnx.Rngs
+        self,
+        inputs: int,
+        channels: int,
+        *,
+        conv: str = "auto",
+        rngs: nnx.Rngs,
+        **types: Any,
     ) -> None:
         layers = [
             (channels // 2, 3, 1, "SAME"),
@@ -126,7 +138,7 @@ class ConvEnergy(ConvStack):
         ]
         # A force is a difference of energies: no energy of rounded products.
         conv = "auto" if conv == "bf16" else conv
-        super().__init__(inputs, layers, nnx.softplus, conv=conv, rngs=rngs)
+        super().__init__(inputs, layers, nnx.softplus, conv=conv, rngs=rngs, **types)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[..., h, w, c]`` to ``[...]``."""
@@ -147,6 +159,8 @@ class ConvHGN(LatentModel):
       kappa: the squared error for each pixel that training aims at.
       conv: implementation of the convolutions, see `modules.conv.conv`.
       remat: block length of rematerialisation in time; 0 = off.
+      param_dtype: type of the weights.
+      dtype: type of the arithmetic; None: that of the weights.
       rngs: draws the weights.
 
     Attributes:
@@ -169,6 +183,8 @@ class ConvHGN(LatentModel):
         kappa: float,
         conv: str = "auto",
         remat: int = 0,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         self.coarse_shape = coarse_shape(image_shape)
@@ -183,25 +199,23 @@ class ConvHGN(LatentModel):
                 f"and conv_channels {channels}"
             )
         half = latent_channels // 2
+        networks = {"conv": conv, "param_dtype": param_dtype, "dtype": dtype}
+        networks["rngs"] = rngs
         hidden = [channels // 2, *[channels] * 4, 2 * latent_channels]
         shapes = [(2, 2, "VALID"), (4, 1, "SAME")] * 3
         encoder = ConvStack(
             image_shape[-1] * num_observed,
             [(outputs, *shape) for outputs, shape in zip(hidden, shapes)],
             nnx.relu,
-            conv=conv,
-            rngs=rngs,
+            **networks,
         )
-        kinetic, potential = (
-            ConvEnergy(half, channels, conv=conv, rngs=rngs) for _ in range(2)
-        )
+        kinetic, potential = (ConvEnergy(half, channels, **networks) for _ in range(2))
         decoder = PlanesDecoder(
             image_shape,
             planes=half,
             channels=channels,
             slope=0.2,
-            conv=conv,
-            rngs=rngs,
+            **networks,
         )
         super().__init__(
             encoder,
@@ -218,13 +232,13 @@ class ConvHGN(LatentModel):
             latent_channels,
             [(outputs, 3, 1, "SAME") for outputs in [channels] * 4 + [latent_channels]],
             nnx.relu,
-            conv=conv,
-            rngs=rngs,
+            **networks,
         )
         # softplus(raw) = 1.
-        self.raw_multiplier = nnx.Param(jnp.float32(math.log(math.expm1(1.0))))
+        raw = jnp.asarray(math.log(math.expm1(1.0)), param_dtype)
+        self.raw_multiplier = nnx.Param(raw)
         self.kappa = kappa
-        self.average = nnx.Variable(jnp.zeros((), jnp.float32))
+        self.average = nnx.Variable(jnp.zeros((), param_dtype))
 
     def loss(
         self, images: jax.Array, key: jax.Array
@@ -245,9 +259,10 @@ class ConvHGN(LatentModel):
         """
         _, metrics = self.evidence(images, key)
         constraint = metrics["mse"] - self.kappa
-        multiplier = jax.nn.softplus(self.raw_multiplier[...])
+        raw = self.raw_multiplier[...].astype(constraint.dtype)
+        multiplier = jax.nn.softplus(raw)
         average = jax.lax.stop_gradient(constraint)
-        self.average.set_value(average)
+        self.average.set_value(average.astype(self.average[...].dtype))
         loss = geco_product(multiplier, average, constraint) + metrics["kl"]
         return loss, metrics | {"multiplier": multiplier}
 

@@ -20,7 +20,13 @@ from nwm_jax.modules.mlp import ScalarMLP
 
 
 def build(
-    model: Any, image_shape: tuple[int, ...], *, conv: str, remat: int, rngs: nnx.Rngs
+    model: Any,
+    image_shape: tuple[int, ...],
+    *,
+    conv: str,
+    remat: int,
+    rngs: nnx.Rngs,
+    **types: Any,
 ) -> LatentModel:
     """Builds the latent model that a config describes, for `models.forecasting.build`.
 
@@ -47,13 +53,14 @@ def build(
             conv=conv,
             remat=remat,
             rngs=rngs,
+            **types,
         )
     if model.latent < 2 or model.name in PAIRED and model.latent % 2:
         wanted = "even and at least 2" if model.name in PAIRED else "at least 2"
         raise UserError(f"model.latent={model.latent} must be {wanted}")
     height, width, channels = image_shape
-    dynamics = _dynamics(model, remat, rngs)
-    networks = {"channels": model.conv_channels, "conv": conv, "rngs": rngs}
+    dynamics = _dynamics(model, remat, rngs=rngs, **types)
+    networks = {"channels": model.conv_channels, "conv": conv, "rngs": rngs, **types}
     half = model.latent // 2
     map_only = model.name == "rgn"
     return LatentModel(
@@ -76,8 +83,8 @@ def build(
     )
 
 
-def _dynamics(model: Any, remat: int, rngs: nnx.Rngs) -> Dynamics:
-    sizes = {"units": model.units, "layers": model.layers, "rngs": rngs}
+def _dynamics(model: Any, remat: int, **options: Any) -> Dynamics:
+    sizes = {"units": model.units, "layers": model.layers, **options}
     if model.name == "rgn":
         return Recurrent(model.latent, residual=model.residual, remat=remat, **sizes)
     solver = {"integrator": model.integrator, "remat": remat}

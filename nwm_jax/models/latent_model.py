@@ -157,7 +157,7 @@ class LatentModel(nnx.Module):
         informative = (jnp.square(stddev) < 0.5) & (jnp.abs(mean) > 0.1)
         return likelihood, metrics | {
             "kl": jnp.mean(divergence(mean, stddev)) / math.prod(targets.shape[1:]),
-            "small_latents": jnp.sum(informative) / mean.shape[0],
+            "small_latents": jnp.sum(informative, dtype=mean.dtype) / mean.shape[0],
         }
 
     def reconstruct(self, images: jax.Array) -> jax.Array:

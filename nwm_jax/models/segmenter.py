@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.core import readouts
 from nwm_jax.core.layouts import IMAGES, PLANES, Layout, to_planes
@@ -21,6 +22,7 @@ from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
 from nwm_jax.modules.chunks import chunk_size, sum_over_chunks
 from nwm_jax.modules.devices import on_each_device
+from nwm_jax.modules.dtypes import cast
 from nwm_jax.modules.pixels import ConvStack, PixelConv, PixelMLP
 from nwm_jax.modules.sheet_cells import ConvLSTM, WaveSheet
 from nwm_jax.modules.time_readout import TimeReadout
@@ -169,6 +171,8 @@ class RecurrentSegmenter(Segmenter):
       classes: K.
       conv: see `Segmenter`.
       remat: see `TimeReadout.gather`; the plain formulation keeps all.
+      param_dtype: type of the weights beside those of the cell.
+      dtype: type of their arithmetic; None: that of the weights.
       rngs: draws the readout and the perceptron.
     """
 
@@ -182,12 +186,18 @@ class RecurrentSegmenter(Segmenter):
         *,
         conv: str = "auto",
         remat: int = 0,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         self.cell = cell
-        self.readout = TimeReadout(readout, num_steps, rngs=rngs)
+        types = {"param_dtype": param_dtype, "dtype": dtype}
+        self.readout = TimeReadout(
+            readout, num_steps, param_dtype=param_dtype, rngs=rngs
+        )
         features = readouts.num_features(readout, num_steps, cell.channels)
-        super().__init__(PixelMLP([features, *hidden, classes], rngs=rngs), conv)
+        sizes = [features, *hidden, classes]
+        super().__init__(PixelMLP(sizes, **types, rngs=rngs), conv)
         self.remat = remat
 
     def encode(self, images: jax.Array) -> Any:
@@ -244,6 +254,8 @@ class ConvSegmenter(Segmenter):
         draws them, deep networks begin with signals that vanish, some with both narrow
         channels dead.
       conv: see `Segmenter`.
+      param_dtype: type of the weights.
+      dtype: type of the arithmetic; None: that of the weights.
       rngs: draws the weights.
     """
 
@@ -259,18 +271,22 @@ class ConvSegmenter(Segmenter):
         classes: int,
         he: bool = False,
         conv: str = "auto",
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         sizes = [inputs, *[width] * (depth - 1), channels]
-        self.convs = ConvStack(sizes, implementation=conv, rngs=rngs)
+        types = {"param_dtype": param_dtype, "dtype": dtype}
+        self.convs = ConvStack(sizes, implementation=conv, **types, rngs=rngs)
         self.he = he
         if he:
             draw = nnx.initializers.he_normal()
             for layer in self.convs.convs:
-                layer.kernel[...] = draw(rngs.params(), layer.kernel.shape, jnp.float32)
-                layer.bias[...] = jnp.zeros(layer.bias.shape, jnp.float32)
-        self.widen = PixelConv(channels, features, size=1, rngs=rngs)
-        super().__init__(PixelMLP([features, *hidden, classes], rngs=rngs), conv)
+                layer.kernel[...] = draw(rngs.params(), layer.kernel.shape, param_dtype)
+                layer.bias[...] = jnp.zeros(layer.bias.shape, param_dtype)
+        self.widen = PixelConv(channels, features, size=1, **types, rngs=rngs)
+        sizes = [features, *hidden, classes]
+        super().__init__(PixelMLP(sizes, **types, rngs=rngs), conv)
 
     def encode(self, images: jax.Array) -> jax.Array:
         """The narrow place, ``[N, H, W, channels]``."""
@@ -279,5 +295,8 @@ class ConvSegmenter(Segmenter):
 
     def features(self, layout: Layout, fields: jax.Array) -> jax.Array:
         """The features, linear in the narrow place."""
-        y = layout.dense(fields, self.widen.kernel[...][0, 0])
-        return y + layout.along_channels(self.widen.bias[...])
+        layer = self.widen
+        fields, kernel, bias = cast(
+            layer.dtype, fields, layer.kernel[...][0, 0], layer.bias[...]
+        )
+        return layout.dense(fields, kernel) + layout.along_channels(bias)

@@ -19,7 +19,7 @@ from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import unknown
 from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
-from nwm_jax.modules.dtypes import cast
+from nwm_jax.modules.dtypes import asked_for, cast
 from nwm_jax.modules.sequence_cells import (
     SequenceCell,
     SequenceOscillatorCell,
@@ -68,6 +68,8 @@ class SequenceClassifier(nnx.Module):
       every_step: answer after every step.
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
       implementation: "auto" or "xla", see `core.wave.run`.
+      param_dtype: type of the readout's weights.
+      dtype: type of its arithmetic; None: that of the weights.
       rngs: draws the readout.
     """
 
@@ -80,6 +82,8 @@ class SequenceClassifier(nnx.Module):
         every_step: bool = False,
         remat: int = 0,
         implementation: str = "auto",
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         self.cell = cell
@@ -87,7 +91,7 @@ class SequenceClassifier(nnx.Module):
         self._options = {"remat": remat, "implementation": implementation}
         widths = [cell.num_outputs, *([hidden] if hidden else []), outputs]
         self.readout = nnx.List(
-            Affine(before, after, rngs=rngs)
+            Affine(before, after, param_dtype=param_dtype, dtype=dtype, rngs=rngs)
             for before, after in itertools.pairwise(widths)
         )
 
@@ -139,6 +143,8 @@ def build(
     every_step: bool = False,
     remat: int = 0,
     implementation: str = "auto",
+    param_dtype: DTypeLike = jnp.float32,
+    dtype: DTypeLike | None = None,
     rngs: nnx.Rngs,
 ) -> SequenceClassifier:
     """Builds the sequence model that a config describes.
@@ -154,6 +160,8 @@ def build(
       every_step: answer after every step.
       remat: block length of rematerialisation in time; 0 = off.
       implementation: "auto" or "xla", see `core.wave.run`.
+      param_dtype: type of the weights.
+      dtype: type of the arithmetic; None: that of the weights.
       rngs: draws the weights.
 
     Returns:
@@ -164,7 +172,8 @@ def build(
     """
     if model.name not in CELLS:
         raise unknown("model", model.name, CELLS)
-    cell = CELLS[model.name](model, inputs, rngs)
+    types = asked_for(param_dtype, dtype)
+    cell = CELLS[model.name](model, inputs, rngs, **types)
     return SequenceClassifier(
         cell,
         outputs,
@@ -173,10 +182,13 @@ def build(
         remat=remat,
         implementation=implementation,
         rngs=rngs,
+        **types,
     )
 
 
-def _wave(topology: str, model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
+def _wave(
+    topology: str, model: Any, inputs: int, rngs: nnx.Rngs, **types: Any
+) -> WaveRNNCell:
     names = (
         "units channels activation coupling_init input_init speed "
         "zero_coupling_bias frozen"
@@ -184,15 +196,16 @@ def _wave(topology: str, model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell
     options = {name: model[name] for name in names.split()}
     if topology != "dense":
         options["kernel_size"] = model.kernel_size
-    return WaveRNNCell(WaveHParams(topology, inputs=inputs, **options), rngs=rngs)
+    hparams = WaveHParams(topology, inputs=inputs, **options)
+    return WaveRNNCell(hparams, rngs=rngs, **types)
 
 
-def _wrnn(model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
-    return _wave("local" if model.local else "ring", model, inputs, rngs)
+def _wrnn(model: Any, inputs: int, rngs: nnx.Rngs, **types: Any) -> WaveRNNCell:
+    return _wave("local" if model.local else "ring", model, inputs, rngs, **types)
 
 
-def _irnn(model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
-    return _wave("dense", model, inputs, rngs)
+def _irnn(model: Any, inputs: int, rngs: nnx.Rngs, **types: Any) -> WaveRNNCell:
+    return _wave("dense", model, inputs, rngs, **types)
 
 
 def _oscillators(
@@ -202,22 +215,29 @@ def _oscillators(
     return SequenceOscillatorCell(model.name, size, inputs, **options, rngs=rngs)
 
 
-def _field(model: Any, inputs: int, rngs: nnx.Rngs) -> SequenceOscillatorCell:
+def _field(
+    model: Any, inputs: int, rngs: nnx.Rngs, **types: Any
+) -> SequenceOscillatorCell:
     grid = tuple(model.grid)
-    return _oscillators(model, inputs, rngs, grid, channels=model.channels)
+    return _oscillators(model, inputs, rngs, grid, channels=model.channels, **types)
 
 
-def _cornn(model: Any, inputs: int, rngs: nnx.Rngs) -> SequenceOscillatorCell:
-    return _oscillators(model, inputs, rngs, (model.units,))
+def _cornn(
+    model: Any, inputs: int, rngs: nnx.Rngs, **types: Any
+) -> SequenceOscillatorCell:
+    return _oscillators(model, inputs, rngs, (model.units,), **types)
 
 
-def _uncoupled(model: Any, inputs: int, rngs: nnx.Rngs) -> SequenceOscillatorCell:
+def _uncoupled(
+    model: Any, inputs: int, rngs: nnx.Rngs, **types: Any
+) -> SequenceOscillatorCell:
     size, trained = (1, model.units), model.train_scalars
-    return _oscillators(model, inputs, rngs, size, train_scalars=trained)
+    return _oscillators(model, inputs, rngs, size, train_scalars=trained, **types)
 
 
-#: What makes a cell, (settings, inputs, rngs) -> cell, by the name that configs call it.
-CELLS: dict[str, Callable[[Any, int, nnx.Rngs], SequenceCell]] = {
+#: What makes a cell, (settings, inputs, rngs, **types) -> cell, by the name that configs
+#: call it; types are param_dtype and dtype, where somebody asks for other ones.
+CELLS: dict[str, Callable[..., SequenceCell]] = {
     "wrnn": _wrnn,
     "irnn": _irnn,
     "cornn": _cornn,

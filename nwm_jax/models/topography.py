@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.core import elbo
 from nwm_jax.core.oscillator import OscillatorState
@@ -27,6 +28,7 @@ from nwm_jax.errors import UserError, unknown
 from nwm_jax.models.compiled import compiled
 from nwm_jax.models.names import STARTS
 from nwm_jax.models.sequences import Affine
+from nwm_jax.modules.dtypes import asked_for
 from nwm_jax.modules.topographic_cell import TopographicCell
 
 
@@ -62,6 +64,8 @@ class VariationalNWM(nnx.Module):
       decoder: the same between positions and image.
       start: of `models.names.STARTS`.
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
+      param_dtype: type of the weights beside those of the cell.
+      dtype: type of their arithmetic; None: that of the weights.
       rngs: draws the weights, as PyTorch draws linear layers.
 
     Raises:
@@ -77,6 +81,8 @@ class VariationalNWM(nnx.Module):
         decoder: Sequence[int] = (),
         start: str = "repeat",
         remat: int = 0,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         if start not in STARTS:
@@ -86,8 +92,9 @@ class VariationalNWM(nnx.Module):
         self.start = start
         self.remat = remat
         pixels, units = math.prod(image_shape), math.prod(cell.output_shape)
-        self.encoder = _layers([pixels, *encoder, 2 * units], rngs)
-        self.decoder = _layers([units, *decoder, pixels], rngs)
+        types = {"param_dtype": param_dtype, "dtype": dtype}
+        self.encoder = _layers([pixels, *encoder, 2 * units], rngs, types)
+        self.decoder = _layers([units, *decoder, pixels], rngs, types)
 
     def encode(self, images: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The posterior of every image: mean and log-variance, ``[..., H, W, 1]``."""
@@ -183,6 +190,8 @@ def build(
     *,
     conv: str = "auto",
     remat: int = 0,
+    param_dtype: DTypeLike = jnp.float32,
+    dtype: DTypeLike | None = None,
     rngs: nnx.Rngs,
 ) -> VariationalNWM:
     """Builds the model that a config describes.
@@ -193,6 +202,8 @@ def build(
       image_shape: (h, w, 1).
       conv: implementation of the couplings, see `core.coupling.couple`.
       remat: block length of rematerialisation in time; 0 = off.
+      param_dtype: type of the weights.
+      dtype: type of the arithmetic; None: that of the weights.
       rngs: draws the weights.
 
     Returns:
@@ -201,6 +212,7 @@ def build(
     Raises:
       UserError: unknown names, or sizes that do not fit together.
     """
+    types = asked_for(param_dtype, dtype)
     cell = TopographicCell(
         model.name,
         tuple(model.grid),
@@ -209,6 +221,7 @@ def build(
         dt=model.dt,
         kernel_fill=model.kernel_fill,
         conv=conv,
+        **types,
     )
     return VariationalNWM(
         cell,
@@ -218,12 +231,15 @@ def build(
         start=model.start,
         remat=remat,
         rngs=rngs,
+        **types,
     )
 
 
-def _layers(widths: Sequence[int], rngs: nnx.Rngs) -> nnx.List:
-    pairs = itertools.pairwise(widths)
-    return nnx.List(Affine(before, after, rngs=rngs) for before, after in pairs)
+def _layers(widths: Sequence[int], rngs: nnx.Rngs, types: dict[str, Any]) -> nnx.List:
+    return nnx.List(
+        Affine(before, after, rngs=rngs, **types)
+        for before, after in itertools.pairwise(widths)
+    )
 
 
 def _apply(layers: Sequence[Affine], x: jax.Array) -> jax.Array:

@@ -15,6 +15,7 @@ Whatever the user can mend ends with one line ``error: ...`` on stderr and exit 
 """
 
 import errno
+import functools
 import itertools
 import math
 import os
@@ -101,6 +102,7 @@ def run(
         _mark_global_flags_as_parsed()
         enable_compilation_cache()
         code = main(rest)
+        peers.finish()
     except signals.Ended as ended:
         peers.end(ended)
     except KeyboardInterrupt:
@@ -113,9 +115,9 @@ def run(
         if line is None:
             if not peers.several():
                 raise
-            traceback.print_exception(error)
             first = (str(error).strip().splitlines() or [""])[0][:200]
-            peers.fail(f"{type(error).__name__}: {first}", 1)
+            show = functools.partial(traceback.print_exception, error)
+            peers.fail(f"{type(error).__name__}: {first}", 1, show)
         _fail(line, 2)
     raise SystemExit(code)
 
@@ -293,7 +295,10 @@ def _mark_global_flags_as_parsed() -> None:
 def _fail(message: str, code: int) -> None:
     """Writes one line to stderr and exits."""
     line = shorten(message)
-    sys.stdout.flush()
-    print(line if code == 130 else f"error: {line}", file=sys.stderr, flush=True)
-    peers.fail(line, code)
+
+    def show() -> None:
+        sys.stdout.flush()
+        print(line if code == 130 else f"error: {line}", file=sys.stderr, flush=True)
+
+    peers.fail(line, code, show)
     raise SystemExit(code)
