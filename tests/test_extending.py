@@ -12,7 +12,7 @@ from nwm_jax import evaluate, load, plot, table, train
 from nwm_jax.config import presets
 from nwm_jax.config.validate import validate
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.forecasting import budgets, configs, sources
+from nwm_jax.experiments.forecasting import budgets, configs, datasets
 from nwm_jax.models import forecasting
 from nwm_jax.training import registry
 from tests.helpers.verbs import run
@@ -31,8 +31,8 @@ TINY = (
 def registered_anew():
     """Forgets what an example has registered."""
     tables = [
-        *(configs.MODELS, configs.OWN_DATASETS, sources.OWN, forecasting.BUILDERS),
-        *(budgets._TABLES, registry._EXPERIMENTS),
+        *(configs.MODELS, datasets.OWN, forecasting.BUILDERS),
+        *(budgets.BY_MODEL, registry._EXPERIMENTS),
     ]
     before = [dict(table) for table in tables]
     yield
@@ -88,7 +88,7 @@ def test_a_workdir_without_its_file_is_one_line(
     if name != "own_task":
         configs.MODELS.pop("minimal_gated", None)
         configs.MODELS.pop("extrapolator", None)
-        configs.OWN_DATASETS.clear()
+        datasets.OWN.clear()
     else:
         del registry._EXPERIMENTS["denoising"]
     assert run(evaluate, f"--workdir={tmp_path}") == 2
