@@ -46,13 +46,15 @@ def write(path: pathlib.Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text()), clean=False)
     config = presets.load(name)
     plain = flatten(config)
-    del plain["preset"], plain["protocol"]
+    del plain["preset"]
     tables = {}
     known = presets.definitions()[name]
     meanings = known.plain.meanings()
     for preset in known.presets():
         fields = flatten(presets.load(f"{name}:{preset}"))
-        tables[preset] = {k: fields[k] for k in plain if fields[k] != plain[k]}
+        tables[preset] = {
+            k: fields[k] for k in plain if fields[k] not in (plain[k], preset)
+        }
     short = known.short
     path.write_text(
         _TEMPLATE.format(
