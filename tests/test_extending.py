@@ -102,7 +102,10 @@ def test_a_workdir_without_its_file_is_one_line(
 
 def test_fields_of_your_own_model_have_meanings_and_ranges(registered_anew):
     fields = {
-        **{"num_observed": 3, "num_target": 6, "units": 8, "mine": 1},
+        "num_observed": 3,
+        "num_target": 6,
+        "units": 8,
+        "mine": 1,
         "rate": field(0.5, "how fast it forgets", above=0),
     }
     own.register_model("forgetful", fields, lambda *_, **__: None)
