@@ -18,7 +18,7 @@ _BASELINES = {
     "last_frame": ("last observed frame (no skill)", (0, (1, 1.5))),
 }
 _NAMES = {"backward": "backward (from the end)"}
-_LEFT = 0.82  # inches of the figure; enough for labels such as 6 x 10^-2
+_LEFT = 0.82  # inches of the figure; enough for labels such as 0.00005
 _SMOOTH = 0.02  # part of the curve that one point of the bold line averages
 
 
@@ -97,7 +97,7 @@ def draw_error(
     axes.set(xlim=(frames[0] - 0.5, frames[-1] + 0.5))
     axes.set_xlabel("frame", size=style.LABEL)
     axes.set_ylabel(label, size=style.LABEL)
-    axes.tick_params(axis="y", which="minor", labelsize=style.SMALL)
+    style.log_ticks(axes.yaxis)
     if threshold is not None and bottom < threshold < top:
         axes.axhline(threshold, color=style.FAINT, linewidth=0.8, zorder=1.5)
         axes.annotate(
@@ -180,6 +180,7 @@ def draw_training(
     finite = values[np.isfinite(values)]
     if finite.min() > 0 and finite.max() > 10 * finite.min():
         axes.set_yscale("log")
+        style.log_ticks(axes.yaxis)
     axes.set_xlabel("step", size=style.LABEL)
     axes.set_ylabel(key.replace("_", " "), size=style.LABEL)
     axes.margins(x=0.01)
@@ -245,7 +246,7 @@ def _axes(title: str, legend: bool = True) -> tuple[Figure, Axes]:
     figure = style.new_figure(5.6, top + 2.65)
     axes = with_grid(style.add_axes_inches(figure, _LEFT, top, 5.38 - _LEFT, 2.18))
     if title:
-        style.text_inches(figure, _LEFT, 0.2, title, style.TITLE, weight="bold")
+        style.title(figure, _LEFT, 0.2, title)
     return figure, axes
 
 

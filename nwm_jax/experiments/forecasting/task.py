@@ -282,7 +282,7 @@ class Forecasting(Task):
         first = self.windows.window - len(means)
         origin = {"origin": self.source.origin}
         times = {"first_frame": first, "num_observed": model.num_observed} | origin
-        title = self.config.name
+        title = self.title
         paths = [strip.draw(folder / "strip.png", truth, means, title=title, **times)]
         animated = folder / "forecast.webp"
         paths.append(animation.save(animated, truth, means, sheet, **times))

@@ -58,7 +58,7 @@ def draw(
     """
     check(path)
     figure = style.new_figure(10.4, 4.35)
-    style.text_inches(figure, 0.15, 0.2, title, style.TITLE, weight="bold")
+    style.title(figure, 0.15, 0.2, title)
     box = _box(membrane)
     _snapshots(figure, membrane, series, frequencies, dt, box)
     row, column = listening_pixel(membrane)
@@ -119,9 +119,13 @@ def _snapshots(figure, membrane, series, frequencies, dt, box) -> None:
     for k, time in enumerate(times):
         axes = style.add_axes_inches(figure, 0.25 + 1.22 * k, 0.6, 1.15, 1.15)
         field = np.where(membrane, series[time], np.nan)[box]
-        axes.imshow(field, cmap=style.DIVERGING, vmin=-limit, vmax=limit)
+        drawn = axes.imshow(field, cmap=style.DIVERGING, vmin=-limit, vmax=limit)
         axes.set_title(f"t = {dt * (time + 1):g}", size=style.SMALL, pad=3)
         style.remove_ticks(axes)
+    bar = style.add_axes_inches(figure, 0.25 + 1.22 * len(times), 0.6, 0.08, 1.15)
+    figure.colorbar(drawn, cax=bar, ticks=[-limit, 0, limit])
+    names = [f"\N{MINUS SIGN}{limit:.2g}", "0", f"{limit:.2g}"]
+    bar.set_yticklabels(names, size=style.SMALL)
 
 
 def _map(figure, membrane, areas, box) -> None:

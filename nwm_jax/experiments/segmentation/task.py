@@ -255,7 +255,7 @@ class Segmentation(Task):
         images = np.asarray(self.source.images(batch))
         labels = np.asarray(self.source.labels(batch))
         answers = np.asarray(jax.jit(lambda m, x: m(x).argmax(-1))(model, images))
-        names, title = self.source.class_names, self.config.name
+        names, title = self.source.class_names, self.title
         paths = [
             shapes.draw_answers(
                 folder / "segmentation.png", images, labels, answers, names, title=title

@@ -140,7 +140,7 @@ class CopyMemory(SequenceTask):
             batch["inputs"][0],
             np.asarray(answer(model, batch))[0],
             batch["targets"][0],
-            title=f"{self.config.name}: symbols shown, answered, asked for",
+            title=f"{self.title}: symbols shown, answered, asked for",
         )
         return [*super().figures(model, folder), recall]
 

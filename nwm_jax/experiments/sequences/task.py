@@ -208,7 +208,7 @@ class SequenceTask(Task):
         if not self.cell.has_neighbours:
             sheet = sheet[:, np.argsort(sheet.argmax(axis=0), kind="stable")]
             place = "unit, in the order of maxima"
-        title = f"{self.config.name}: hidden state{channel}"
+        title = f"{self.title}: hidden state{channel}"
         waves = self.cell.has_neighbours
         return [
             hidden.draw_waterfall(

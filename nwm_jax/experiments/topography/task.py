@@ -184,7 +184,7 @@ class Variational(Task):
         truth = np.roll(seen.images[0], -1, axis=0)[-len(seen.means[0]) :, ..., None]
         means, sheet = seen.means[0][..., None], seen.states[0]
         signal = rollouts.signal(sheet)
-        title, look = self.config.name, {"origin": "upper"}
+        title, look = self.title, {"origin": "upper"}
         first = length - len(means) + 1
         times = {"first_frame": first, "num_observed": first + length} | look
         rings = self._rings
