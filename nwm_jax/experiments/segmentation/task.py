@@ -14,7 +14,6 @@ from nwm_jax import files
 from nwm_jax.core import segmentation as pixels
 from nwm_jax.data.segmentation.source import open_source
 from nwm_jax.data.windows import train_windows
-from nwm_jax.experiments.segmentation import figures as shapes
 from nwm_jax.experiments.segmentation import scores as segmentation
 from nwm_jax.models import segmentation as models
 from nwm_jax.models.segmenter import RecurrentSegmenter, Segmenter
@@ -250,6 +249,8 @@ class Segmentation(Task):
           spectra.png, the Fourier spectra of the pixels of every class;
           receptive_field.png, what the answer in the middle depends on.
         """
+        from nwm_jax.experiments.segmentation import figures as shapes
+
         indices = np.arange(min(32, self.source.size("test"))) + self._num_valid
         batch = self.eval_batch(indices)
         images = np.asarray(self.source.images(batch))
