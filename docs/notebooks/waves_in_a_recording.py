@@ -67,10 +67,12 @@ axes = show(
     vmin=-np.pi,
     vmax=np.pi,
 )
-sites = np.arange(2, 24, 4)
+sites = np.arange(1.5, 24, 4)
 for axis, k in zip(axes, shown):
-    arrows = velocity[k - 3 : k + 4].mean(0)[np.ix_(sites, sites)]
-    axis.quiver(*np.meshgrid(sites, sites), arrows[..., 1], arrows[..., 0], angles="xy")
+    some = velocity[k - 50 : k + 50].mean(0)  # means over a second and 4 x 4 sites
+    arrows = some.reshape(6, 4, 6, 4, 2).mean((1, 3))
+    look = {"angles": "xy", "scale_units": "xy", "scale": 0.15, "width": 0.015}
+    axis.quiver(*np.meshgrid(sites, sites), arrows[..., 1], arrows[..., 0], **look)
 plt.show()
 
 # %% [markdown]
@@ -114,7 +116,7 @@ for kind, marker in (("plane", "o"), ("radial", "s"), ("rotating", "^"), ("none"
     axes[0].plot(fronts.time[chosen], fronts.speed[chosen], marker, ms=4, label=kind)
     axes[1].plot(fronts.time[chosen], result.p_value[chosen], marker, ms=4)
 axes[0].axhline(FREQUENCY * WAVELENGTH, color="0.6", lw=0.8)
-axes[0].set(ylabel="speed (mm/s)", ylim=(0, 100))
+axes[0].set(ylabel="speed (mm/s)", ylim=(0, 150))
 axes[0].legend(ncols=4, fontsize=8, loc="upper right")
 axes[1].set(ylabel="p value", xlabel="time (s)", ylim=(0, 1))
 plt.show()
