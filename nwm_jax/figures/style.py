@@ -150,13 +150,13 @@ def looks(count: int, *, marked: bool = False) -> list[dict[str, Any]]:
 def log_ticks(axis: Axis) -> None:
     """Labels a logarithmic axis in plain numbers and without overlap.
 
-    At powers of ten where it spans three or more, else at 1, 2 and 5 of every decade; at
-    a few even steps where there are not three of these. Call it when the limits are
-    final.
+    At powers of ten where it spans three or more, else at 1, 2 and 5 of every decade, or
+    3 and 7 too; at a few even steps where there are not three of these. Call it when the
+    limits are final.
     """
     low, high = axis.get_view_interval()
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    for parts in ((1.0,), (1.0, 2.0, 5.0)):
+    for parts in ((1.0,), (1.0, 2.0, 5.0), (1.0, 2.0, 3.0, 5.0, 7.0)):
         ticks = np.outer(decades, parts)
         if np.sum((low <= ticks) & (ticks <= high)) >= 3:
             axis.set_major_locator(LogLocator(subs=parts, numticks=12))
