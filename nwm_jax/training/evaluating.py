@@ -67,11 +67,11 @@ def make_gather(
                     program = score.lower(params, state, batch).compile()
                     room.check_program(program, "eval.batch_size", batch_size, mesh)
                     fits = True
-                found = jax.device_get(score(params, state, batch))
+                scores = jax.device_get(score(params, state, batch))
             if start == 0:  # they are kept, and then put together
-                kept = 2 * room.size(found) / batch_size * num
+                kept = 2 * room.size(scores) / batch_size * num
                 files.check_memory(kept, f"the scores of {num} examples", "score fewer")
-            parts.append({k: v[: num - start] for k, v in found.items()})
+            parts.append({k: v[: num - start] for k, v in scores.items()})
             if progress:
                 progress(min(start + batch_size, num), num)
         return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
