@@ -159,7 +159,17 @@ def table():
         add("train", f"--config={config}", *([] if config.endswith(":") else [OUT]))
     for flagfile in ("binary.json", "pipe.npy", "folder.npy", "loop.npy", "none"):
         add("train", NWM, OUT, f"--flagfile={{f}}/{flagfile}", "--config.seed=-1")
+    for name in hostile_files.FLAGS:
+        verb = "train" if name == "overrides" else "generate"
+        rest = [] if verb == "train" else ["--dataset=pendulum", "--out=new"]
+        add(verb, f"--flagfile={{f}}/{name}.flags", *rest)
     # Data, recordings, drums, figures.
+    for band in (
+        *("1e-310,1e-309", "1e-320,0.2", "0,0.2", "-0.2,0.1", "0.2,0.1", "0.1,0.1"),
+        *("0.1,0.5", "0.1,0.9", "inf,inf", "nan,0.2", "0.1,1e400", "0.1", "a,b", ","),
+        *("0.1,0.2,0.3", "٠.١,٠.٢", "0x1,0.2"),
+    ):
+        add("analyse", "{f}/movie.npy", "--out=new", f"--band={band}")
     for name in ("pipe", "device", "folder", "loop", "negative", "enormous", "no_size"):
         add("train", NWM, OUT, f"--config.data.path={{f}}/{name}.npy")
         add("analyse", f"{{f}}/{name}.npy", "--out=new")

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from nwm_jax import runs
+from nwm_jax.runs import opened as runs
 from nwm_jax.training import loop, writers
 from nwm_jax.training.registry import build
 from tests.helpers import hostile, tiny_forecasting

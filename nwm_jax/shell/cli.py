@@ -30,11 +30,10 @@ import jax
 from absl import flags
 
 import nwm_jax.experiments  # noqa: F401 (registers them)
-from nwm_jax import files
 from nwm_jax.config import grammar
 from nwm_jax.config.validate import validate
 from nwm_jax.errors import UserError, nearest, reason, shorten
-from nwm_jax.shell import usage
+from nwm_jax.shell import flag_files, usage
 from nwm_jax.shell.config_flags import (
     config_flag,
     define,
@@ -167,10 +166,9 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
       UserError: a mistake in the config.
       flags.Error: a mistake in another flag.
     """
-    overrides = []
+    argv, overrides = flag_files.expanded(argv), []
     if takes_config(flag_values):
         argv, overrides = take_overrides(argv)
-    _check_flag_files(argv)
     rest = flag_values(argv)
     _refuse_empty(flag_values)
     _check_numbers(argv, flag_values)
@@ -183,19 +181,6 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
         if "task" not in config:
             raise UserError("the config has no field task: it is no experiment of ours")
     return rest
-
-
-def _check_flag_files(argv: Sequence[str]) -> None:
-    """Checks what ``--flagfile=path`` names, before absl waits for a pipe to speak."""
-    for argument in argv[1:]:
-        if match := re.match(r"--?flagfile=(.*)$", argument, re.DOTALL):
-            data = files.read_bytes(match[1])
-            try:
-                text = data.decode()
-            except UnicodeDecodeError:
-                text = "\0"
-            if "\0" in text:
-                raise UserError(f"--flagfile={match[1]} is not a text of flags")
 
 
 def _refuse_empty(flag_values: flags.FlagValues) -> None:
