@@ -96,7 +96,9 @@ class ConvStack(nnx.Module):
                 rngs=rngs,
                 **types,
             )
-            for before, (outputs, size, stride, padding) in zip(sizes, layers)
+            for before, (outputs, size, stride, padding) in zip(
+                sizes, layers, strict=False
+            )
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -205,7 +207,7 @@ class ConvHGN(LatentModel):
         shapes = [(2, 2, "VALID"), (4, 1, "SAME")] * 3
         encoder = ConvStack(
             image_shape[-1] * num_observed,
-            [(outputs, *shape) for outputs, shape in zip(hidden, shapes)],
+            [(outputs, *shape) for outputs, shape in zip(hidden, shapes, strict=False)],
             nnx.relu,
             **networks,
         )
