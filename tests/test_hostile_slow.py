@@ -118,13 +118,16 @@ def content(folder):
 def cases(tmp_path_factory):
     """All cases, run: name -> (result, copy of the run, its files before)."""
     folder = tmp_path_factory.mktemp("hostile_slow")
-    config = tiny_forecasting.config(
-        tiny_forecasting.write(folder), **{"eval.every": 2}
-    )
+    movies = tiny_forecasting.write(folder)
+    config = tiny_forecasting.config(movies, **{"eval.every": 2})
     whole = folder / "whole"
     loop.train(config, build(config), whole, devices=jax.devices()[:1])
     runs.evaluate(runs.open_run(whole))
     files, copies = inputs(folder / "inputs"), folder / "copies"
+    again = (
+        *("--workdir={run}", f"--config={tiny_forecasting.spec()},eval.every=2"),
+        *(f"--config.data.path={movies}", "--config.num_steps=6"),
+    )
     listed = {}
 
     def add(name, verb, *arguments, run=whole):
@@ -150,14 +153,12 @@ def cases(tmp_path_factory):
         add(f"export {damage}", "export", "{run}", run=run)
         add(f"plot {damage}", "plot", "--workdir={run}", run=run)
         run = damaged(whole, copies / f"train {damage}", damage, newest=False)
-        again = ("--config={run}/config.json", "--workdir={run}")
         add(f"train {damage}", "train", *again, run=run)
         run = damaged(whole, copies / f"newest {damage}", damage, newest=True)
         add(f"which {damage}", "evaluate", "--workdir={run}", "--which=4", run=run)
         add(f"export newest {damage}", "export", "{run}", run=run)
         run = damaged(whole, copies / f"resumed {damage}", damage, newest=True)
-        more = "--config.num_steps=6"
-        add(f"resume {damage}", "train", *again, more, run=run)
+        add(f"resume {damage}", "train", *again, run=run)
     emptied = copy(
         "emptied", lambda run: (run / "config.json").write_text('{"config": {}}')
     )
@@ -168,7 +169,7 @@ def cases(tmp_path_factory):
         "latin", lambda run: (run / "metrics.jsonl").write_bytes(b"\xff\xfe{}\n")
     )
     add("plot latin", "plot", "--workdir={run}", run=latin)
-    add("train latin", "train", *again, more, run=latin)
+    add("train latin", "train", *again, run=latin)
     shutil.copytree(whole, copies / "a whole one")
     add("table", "table", f"--runs={copies}/*")
     texts = [(verb, arguments) for verb, arguments, *_ in listed.values()]

@@ -26,7 +26,7 @@ _POLL_SECONDS = 0.5
 # So long a thread lets the main thread print an error of its own.
 _OWN_SECONDS = 0.3
 # So long a process that ends waits for the others to end too.
-_LEAVE_SECONDS = 5.0
+_LEAVE_SECONDS = 7.0
 # Between the last text of a process and its end.
 _GONE_SECONDS = 0.5
 # So long a process waits for the config of another one.

@@ -96,7 +96,7 @@ def interrupt(folder, place, nth, how, **environment):
         time.sleep(0.05)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert err == "", err
     return out, process.returncode, time.monotonic() - began
 
@@ -173,7 +173,7 @@ cli.run(main, flags.FlagValues(), positional=True)
 
 def end_both(processes):
     """The exit codes and errors of both processes, what they said, and the time."""
-    ends = [process.communicate(timeout=120) for process in processes]
+    ends = [process.communicate(timeout=300) for process in processes]
     now = time.time()
     codes = [process.returncode for process in processes]
     return codes, [err for _, err in ends], "".join(out for out, _ in ends), now
