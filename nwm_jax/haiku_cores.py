@@ -46,7 +46,7 @@ class _Oscillators(hk.RNNCore):
     def __call__(
         self, inputs: jax.Array, prev_state: OscillatorState
     ) -> tuple[jax.Array, OscillatorState]:
-        """One time step.
+        """Computes one time step.
 
         Args:
           inputs: ``[B, H, W, C_in]`` (NWM), ``[B, N C_in]`` (coRNN), or ``[B, F]``
@@ -63,14 +63,14 @@ class _Oscillators(hk.RNNCore):
         return state.x, state
 
     def initial_state(self, batch_size: int | None) -> OscillatorState:
-        """A field at rest, without an axis of the batch if `batch_size` is None."""
+        """Returns a field at rest, without a batch axis if `batch_size` is None."""
         batch = () if batch_size is None else (batch_size,)
         zeros = jnp.zeros((*batch, *self.hparams.field_shape), self.dtype)
         return OscillatorState(zeros, zeros)
 
 
 def _get_params(init: Callable[..., _Params], core: Any) -> _Params:
-    """The parameters of the core that calls, drawn by `init` at first, as it computes."""
+    """Returns the parameters of the calling core, drawn by `init` at first."""
     hparams, kind = core.hparams, core.param_dtype
     drawn = init(hk.next_rng_key(), hparams, kind) if hk.running_init() else None
 
@@ -260,7 +260,7 @@ class _Waves(hk.RNNCore):
     def __call__(
         self, inputs: jax.Array, prev_state: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        """One time step.
+        """Computes one time step.
 
         Args:
           inputs: ``[B, F]``.
