@@ -14,7 +14,7 @@ from flax import nnx
 from nwm_jax import haiku_cores
 from nwm_jax.config import presets
 from nwm_jax.core.wave import WaveHParams
-from nwm_jax.modules import autoencoder, functional, gated, layers, mlp, pixels
+from nwm_jax.modules import autoencoder, functional, gated, layers
 from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell
 from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
 from nwm_jax.modules.stacked import StackedCell
@@ -52,8 +52,8 @@ CELLS = {
 LAYERS = {
     "linear": (lambda **o: layers.Linear(3, 4, **o), (3,)),
     "conv": (lambda **o: layers.Conv(2, 4, **o), (8, 8, 2)),
-    "mlp": (lambda **o: mlp.MLP(3, 4, units=5, layers=2, **o), (3,)),
-    "pixels": (lambda **o: pixels.PixelConv(2, 4, **o), (8, 8, 2)),
+    "mlp": (lambda **o: layers.MLP([3, 5, 4], **o), (3,)),
+    "torch": (lambda **o: layers.Conv(2, 4, init="torch", **o), (8, 8, 2)),
     "encoder": (
         lambda **o: autoencoder.Encoder((8, 8, 1), 4, channels=2, **o),
         (8, 8, 1),

@@ -21,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from nwm_jax.core.init import uniform
 from nwm_jax.core.layouts import Layout
-from nwm_jax.core.wave import uniform
 
 READOUTS = ("last", "mean_time", "max_time", "fft", "linear")
 _EPSILON = 1e-12

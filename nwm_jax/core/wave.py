@@ -31,6 +31,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from nwm_jax.core import coupling, scans
+from nwm_jax.core.init import uniform
 from nwm_jax.core.unroll import unroll, unroll_scan
 from nwm_jax.errors import UserError
 
@@ -129,17 +130,6 @@ class WaveParams(NamedTuple):
     bias: jax.Array
     coupling: jax.Array
     coupling_bias: jax.Array
-
-
-def uniform(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    fan_in: int,
-    dtype: DTypeLike = jnp.float32,
-) -> jax.Array:
-    """Draws like a layer of PyTorch: uniform in ±1/sqrt(fan_in), `shape` of `dtype`."""
-    bound = 1.0 / math.sqrt(fan_in)
-    return jax.random.uniform(key, shape, dtype, minval=-bound, maxval=bound)
 
 
 def init_params(

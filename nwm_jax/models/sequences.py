@@ -5,57 +5,22 @@ et al., arXiv:2309.08045), the coRNN and Neural Wave Machines with fixed constan
 (Keller & Welling, ICML 2023, table 2).
 """
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
 
-from nwm_jax.core import wave
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import unknown
 from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
-from nwm_jax.modules.dtypes import cast
+from nwm_jax.modules.layers import chain, linears
 from nwm_jax.modules.sequence_cells import (
     SequenceCell,
     SequenceOscillatorCell,
     WaveRNNCell,
 )
-
-
-class Affine(nnx.Module):
-    """``y = x kernel + bias`` on the last axis, drawn like a layer of PyTorch.
-
-    Args:
-      inputs: F.
-      outputs: G.
-      param_dtype: type of the weights.
-      dtype: type of inputs, arithmetic and result; None: that of the weights.
-      rngs: draws kernel and bias, both uniform in ±1/sqrt(F).
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        *,
-        param_dtype: DTypeLike = jnp.float32,
-        dtype: DTypeLike | None = None,
-        rngs: nnx.Rngs,
-    ) -> None:
-        for name, shape in (("kernel", (inputs, outputs)), ("bias", (outputs,))):
-            drawn = wave.uniform(rngs.params(), shape, inputs, param_dtype)
-            setattr(self, name, nnx.Param(drawn))
-        self.dtype = dtype
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps ``[..., F]`` to ``[..., G]``."""
-        x, kernel, bias = cast(self.dtype, x, self.kernel[...], self.bias[...])
-        return x @ kernel + bias
 
 
 class SequenceClassifier(nnx.Module):
@@ -86,10 +51,7 @@ class SequenceClassifier(nnx.Module):
         self.every_step = every_step
         self._options = {"remat": remat, "implementation": implementation}
         widths = [cell.num_outputs, *([hidden] if hidden else []), outputs]
-        self.readout = nnx.List(
-            Affine(before, after, rngs=rngs)
-            for before, after in itertools.pairwise(widths)
-        )
+        self.readout = linears(widths, init="torch", rngs=rngs)
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Answers to sequences.
@@ -105,10 +67,7 @@ class SequenceClassifier(nnx.Module):
         """
         last, states = self._run(inputs)
         y = self.cell.readable(states if self.every_step else last)
-        *hidden, output = self.readout
-        for layer in hidden:
-            y = jax.nn.relu(layer(y))
-        return output(y)
+        return chain(self.readout, jax.nn.relu, y)
 
     @compiled
     def states(self, inputs: jax.Array) -> jax.Array:

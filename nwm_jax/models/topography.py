@@ -11,7 +11,6 @@ and the loss of a sequence is minus the bound on its likelihood, per frame. Kell
 Welling, "Neural Wave Machines", ICML 2023 (PMLR 202), section 3 and appendix A.2.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -26,7 +25,7 @@ from nwm_jax.core.unroll import unroll
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.models.compiled import compiled
 from nwm_jax.models.names import STARTS
-from nwm_jax.models.sequences import Affine
+from nwm_jax.modules.layers import chain, linears
 from nwm_jax.modules.topographic_cell import TopographicCell
 
 
@@ -86,13 +85,14 @@ class VariationalNWM(nnx.Module):
         self.start = start
         self.remat = remat
         pixels, units = math.prod(image_shape), math.prod(cell.output_shape)
-        self.encoder = _layers([pixels, *encoder, 2 * units], rngs)
-        self.decoder = _layers([units, *decoder, pixels], rngs)
+        torch = {"init": "torch", "rngs": rngs}
+        self.encoder = linears([pixels, *encoder, 2 * units], **torch)
+        self.decoder = linears([units, *decoder, pixels], **torch)
 
     def encode(self, images: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The posterior of every image: mean and log-variance, ``[..., H, W, 1]``."""
         flat = images.reshape(*images.shape[:-3], -1)
-        both = _apply(self.encoder, flat)
+        both = chain(self.encoder, jax.nn.relu, flat)
         shape = (*flat.shape[:-1], *self.cell.output_shape)
         mean, logvar = jnp.split(both, 2, axis=-1)
         return mean.reshape(shape), logvar.reshape(shape)
@@ -100,7 +100,8 @@ class VariationalNWM(nnx.Module):
     def decode(self, x: jax.Array) -> jax.Array:
         """Logits of the image that positions ``[..., H, W, 1]`` stand for."""
         flat = x.reshape(*x.shape[:-3], -1)
-        return _apply(self.decoder, flat).reshape(*x.shape[:-3], *self.image_shape)
+        logits = chain(self.decoder, jax.nn.relu, flat)
+        return logits.reshape(*x.shape[:-3], *self.image_shape)
 
     def run(self, images: jax.Array, key: jax.Array | None = None) -> Run:
         """Infers, oscillates and predicts.
@@ -219,15 +220,3 @@ def build(
         remat=remat,
         rngs=rngs,
     )
-
-
-def _layers(widths: Sequence[int], rngs: nnx.Rngs) -> nnx.List:
-    pairs = itertools.pairwise(widths)
-    return nnx.List(Affine(before, after, rngs=rngs) for before, after in pairs)
-
-
-def _apply(layers: Sequence[Affine], x: jax.Array) -> jax.Array:
-    *hidden, last = layers
-    for layer in hidden:
-        x = jax.nn.relu(layer(x))
-    return last(x)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from nwm_jax.core import oscillator, wave
+from nwm_jax.core import init, oscillator, wave
 from nwm_jax.core.oscillator import OscillatorHParams, OscillatorParams, OscillatorState
 from nwm_jax.core.oscillator_hparams import check_stable
 from nwm_jax.core.wave import WaveHParams, WaveParams
@@ -238,7 +238,7 @@ class SequenceOscillatorCell(OscillatorCell):
             # One a channel; so many numbers meet in one sum of a convolution.
             fan_in = math.prod(self.hparams.kernel_shape) * channels
             for name in ("bias_x", "bias_v"):
-                bias = wave.uniform(rngs.params(), (channels,), fan_in, param_dtype)
+                bias = init.uniform(rngs.params(), (channels,), fan_in, param_dtype)
                 setattr(self, name, nnx.Param(bias))
 
     @property
@@ -321,13 +321,13 @@ def _draw_params(
     def coupling() -> jax.Array | None:
         if kind == "uncoupled":
             return jnp.ones(kernel, dtype) if train_scalars else None
-        return wave.uniform(rngs.params(), kernel, neighbours, dtype)
+        return init.uniform(rngs.params(), kernel, neighbours, dtype)
 
     return OscillatorParams(
         coupling_x=coupling(),
         coupling_v=coupling(),
-        forcing=wave.uniform(rngs.params(), (inputs, math.prod(field)), fan_in, dtype),
-        bias=wave.uniform(rngs.params(), field, fan_in, dtype),
+        forcing=init.uniform(rngs.params(), (inputs, math.prod(field)), fan_in, dtype),
+        bias=init.uniform(rngs.params(), field, fan_in, dtype),
         dt=None,
         gamma=None,
         alpha=None,

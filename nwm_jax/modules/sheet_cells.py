@@ -16,7 +16,7 @@ from nwm_jax.core.sheet import (
     SheetState,
 )
 from nwm_jax.errors import UserError
-from nwm_jax.modules.pixels import ConvStack, PixelConv, PixelMLP
+from nwm_jax.modules.layers import MLP, Conv, ConvStack
 
 
 class WaveSheet(nnx.Module):
@@ -36,7 +36,7 @@ class WaveSheet(nnx.Module):
       conv: implementation of the convolutions, see `modules.conv.conv`.
       param_dtype: type of the weights.
       dtype: type of inputs, states and arithmetic; None: that of the weights.
-      rngs: draws the convolutions, see `modules.pixels.PixelConv`.
+      rngs: draws the convolutions as PyTorch does.
     """
 
     def __init__(
@@ -53,11 +53,16 @@ class WaveSheet(nnx.Module):
     ) -> None:
         if not 0.0 < dt < 1.0:
             raise UserError(f"dt={dt:g} of a wave sheet must be between 0 and 1")
-        types = {"param_dtype": param_dtype, "dtype": dtype}
+        torch = {
+            "init": "torch",
+            "param_dtype": param_dtype,
+            "dtype": dtype,
+            "rngs": rngs,
+        }
 
         def stack(layers: int) -> ConvStack:
-            sizes = [inputs, *[width] * (layers - 1), channels]
-            return ConvStack(sizes, implementation=conv, **types, rngs=rngs)
+            widths = [*[width] * (layers - 1), channels]
+            return ConvStack(inputs, widths, jax.nn.relu, implementation=conv, **torch)
 
         self.gamma, self.alpha, self.x = stack(3), stack(3), stack(4)
         self.coupling = nnx.Param(jnp.asarray(layouts.laplacian(channels), param_dtype))
@@ -111,15 +116,21 @@ class ConvLSTM(nnx.Module):
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
-        types = {"param_dtype": param_dtype, "dtype": dtype}
+        torch = {
+            "init": "torch",
+            "param_dtype": param_dtype,
+            "dtype": dtype,
+            "rngs": rngs,
+        }
 
         def stack(layers: int) -> ConvStack:
-            sizes = [inputs, *[width] * (layers - 1), channels]
-            return ConvStack(sizes, implementation=conv, **types, rngs=rngs)
+            widths = [*[width] * (layers - 1), channels]
+            return ConvStack(inputs, widths, jax.nn.relu, implementation=conv, **torch)
 
         self.u, self.h, self.c = stack(4), stack(3), stack(3)
-        self.gates = PixelConv(2 * channels, 4 * channels, **types, rngs=rngs)
-        self.output = PixelMLP([channels, 2 * channels, channels], **types, rngs=rngs)
+        self.gates = Conv(2 * channels, 4 * channels, **torch)
+        widths = [channels, 2 * channels, channels]
+        self.output = MLP(widths, activation=jax.nn.relu, **torch)
         self.channels = channels
 
     def encode(self, images: jax.Array) -> tuple[tuple[()], GatedState]:
