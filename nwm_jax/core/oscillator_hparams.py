@@ -8,7 +8,8 @@ import math
 import operator
 from collections.abc import Sequence
 
-from nwm_jax.core import coupling, scans
+from nwm_jax.core import coupling
+from nwm_jax.core.equations import ACTIVATIONS
 from nwm_jax.errors import UserError
 
 # sigmoid(-1.95), the reference program's first step size; the paper rounds it to 0.125.
@@ -131,7 +132,7 @@ def _check(hparams: OscillatorHParams) -> None:
     h = hparams
     for word, value, known in [
         ("forcing", h.forcing, FORCINGS),
-        ("activation", h.activation, tuple(scans.ACTIVATIONS)),
+        ("activation", h.activation, tuple(ACTIVATIONS)),
         *(("learned constant", name, LEARNABLE) for name in h.learned),
     ]:
         if value not in known:

@@ -85,7 +85,7 @@ class Segmenter(nnx.Module):
         Args:
           images: ``[N, H, W, C]`` in [0, 1].
           labels: int ``[N, H, W]``.
-          measure: `core.pixels.training_sums` or `all_sums`.
+          measure: `core.segmentation.training_sums` or `all_sums`.
 
         Returns:
           A scalar, and what `measure` gives.

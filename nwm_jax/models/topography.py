@@ -133,7 +133,8 @@ class VariationalNWM(nnx.Module):
                 now, first.shape, first.dtype
             )
             z = z + deviation * jax.random.normal(later, z.shape, z.dtype)
-        targets, kl = jnp.roll(images, -1, axis=1), self._divergence(mean, logvar)
+        targets = jnp.roll(images, -1, axis=1)
+        kl = jnp.sum(elbo.kl_to_standard_normal(mean, logvar), axis=(-3, -2, -1))
         if self.start == "next":
             z, targets, kl = z[:, 1:], targets[:, 1:], kl[:, 1:]
         inputs = elbo.standardise(z, 3)
@@ -172,10 +173,6 @@ class VariationalNWM(nnx.Module):
     def states(self, images: jax.Array, key: jax.Array | None = None) -> jax.Array:
         """The positions of `run`, ``[B, n, H, W, 1]``, for the analysis."""
         return self.run(images, key).states.x
-
-    def _divergence(self, mean: jax.Array, logvar: jax.Array) -> jax.Array:
-        divergence = elbo.kl_to_standard_normal(mean, logvar)
-        return jnp.sum(divergence, axis=(-3, -2, -1))
 
 
 def build(

@@ -20,6 +20,7 @@ from nwm_jax.core.oscillator_hparams import check_stable
 from nwm_jax.core.wave import WaveHParams, WaveParams
 from nwm_jax.errors import UserError
 from nwm_jax.modules.cells import CoreCell, OscillatorCell, draw_carry
+from nwm_jax.modules.devices import in_cache
 
 KINDS = {"cornn": "dense", "nwm2d": "torus", "nwm1d": "ring", "uncoupled": "ring"}
 _TWO_BIASES = ("nwm2d", "nwm1d")
@@ -282,14 +283,16 @@ class SequenceOscillatorCell(OscillatorCell):
           UserError: inputs of another length.
         """
         inputs = _check_inputs(self, inputs, self.hparams.input_channels)
-        return oscillator.run(
-            self.hparams,
-            self.params,
-            state,
-            inputs,
-            remat=remat,
-            implementation=implementation,
-        )
+        hparams, params = self.hparams, self.params
+
+        def run(examples: tuple) -> tuple[OscillatorState, OscillatorState]:
+            options = {"remat": remat, "implementation": implementation}
+            return oscillator.run(hparams, params, *examples, **options)
+
+        if implementation == "xla":
+            return run((state, inputs))
+        neighbours = 2 * math.prod(hparams.kernel_shape) * self.num_outputs
+        return in_cache(run, (state, inputs), neighbours)
 
     def field(self, state: OscillatorState) -> jax.Array:
         """Positions as they lie in space: ``[..., H, W, C]`` or ``[..., N]``."""

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from nwm_jax.core import layouts, sheet
+from nwm_jax.core import sheet
+from nwm_jax.core.coupling import laplacian
 from nwm_jax.core.layouts import Layout
 from nwm_jax.core.sheet import (
     GatedState,
@@ -23,7 +24,7 @@ class WaveSheet(nnx.Module):
     """Oscillators whose stiffness, damping and first position an image decides.
 
         gamma = relu(E_gamma(image)), alpha = relu(E_alpha(image)), x_0 = tanh(E_x(image)),
-        v_0 = 0, then `core.spatial.sheet_step` (arXiv:2502.06034)
+        v_0 = 0, then `core.sheet.sheet_step` (arXiv:2502.06034)
 
     E_gamma and E_alpha are stacks of three 3x3 convolutions, E_x one of four. The
     coupling starts as the Laplacian of every channel.
@@ -65,7 +66,7 @@ class WaveSheet(nnx.Module):
             return ConvStack(inputs, widths, jax.nn.relu, implementation=conv, **torch)
 
         self.gamma, self.alpha, self.x = stack(3), stack(3), stack(4)
-        self.coupling = nnx.Param(jnp.asarray(layouts.laplacian(channels), param_dtype))
+        self.coupling = nnx.Param(jnp.asarray(laplacian(channels), param_dtype))
         self.channels = channels
         self.dt = dt
 
@@ -91,7 +92,7 @@ class ConvLSTM(nnx.Module):
     """A convolutional LSTM on a torus whose first state an image decides.
 
         u_0 = tanh(E_u(image)), h_0 = E_h(image), c_0 = E_c(image), then
-        `core.spatial.gated_step` (arXiv:2502.06034, baseline)
+        `core.sheet.gated_step` (arXiv:2502.06034, baseline)
 
     E_u is a stack of four 3x3 convolutions, E_h and E_c are stacks of three.
 

@@ -204,7 +204,7 @@ class Segmentation(Task):
     def score(
         self, model: Segmenter | UNet, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The sums of every image, see `core.pixels.all_sums`, and its part."""
+        """The sums of every image, see `core.segmentation.all_sums`, and its part."""
         images, labels = self.source.images(batch), self.source.labels(batch)
         _, sums = model.score(images, labels, pixels.all_sums)
         return sums | {"test": batch["test"]}

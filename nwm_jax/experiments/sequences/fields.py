@@ -3,7 +3,8 @@
 from typing import Any
 
 from nwm_jax.config.checks import Field
-from nwm_jax.core import coupling, scans, wave
+from nwm_jax.core import coupling, wave
+from nwm_jax.core.equations import ACTIVATIONS
 from nwm_jax.data.sequences import copy_memory
 
 FIELDS = {
@@ -22,7 +23,7 @@ FIELDS = {
     "model.channels": Field("channels, or oscillators at every place", least=1),
     "model.kernel_size": Field("odd width of the coupling", least=1),
     "model.local": Field("a kernel for every place"),
-    "model.activation": Field("of hidden units", choices=tuple(scans.ACTIVATIONS)),
+    "model.activation": Field("of hidden units", choices=tuple(ACTIVATIONS)),
     "model.coupling_init": Field("first recurrence", choices=wave.COUPLING_INITS),
     "model.input_init": Field("first input weights", choices=wave.INPUT_INITS),
     "model.speed": Field("places that a wave moves in a step at first"),
