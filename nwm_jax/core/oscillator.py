@@ -132,7 +132,10 @@ def constants(
 
 
 def drive(
-    hparams: OscillatorHParams, params: OscillatorParams, inputs: jax.Array
+    hparams: OscillatorHParams,
+    params: OscillatorParams,
+    inputs: jax.Array,
+    implementation: str = "auto",
 ) -> jax.Array:
     """What the inputs put into the tanh: ``V * u + b``, for any number of times at once.
 
@@ -141,6 +144,7 @@ def drive(
       params: its weights.
       inputs: ``[..., H, W, C_in]`` (ring, torus), ``[..., N C_in]`` (dense topology),
         ``[..., F]`` (dense forcing); any leading axes, such as batch and time.
+      implementation: of a forcing by a kernel, see `coupling.couple`.
 
     Returns:
       A field ``[..., *field_shape]``.
@@ -152,7 +156,9 @@ def drive(
             *inputs.shape[:-1], *hparams.field_shape
         )
     else:
-        forced = coupling.couple(hparams.topology, inputs, params.forcing)
+        forced = coupling.couple(
+            hparams.topology, inputs, params.forcing, implementation
+        )
     return forced + params.bias
 
 

@@ -11,16 +11,17 @@ from typing import Any
 import jax
 from flax import nnx
 
+from nwm_jax.core.oscillator_hparams import OscillatorHParams, check_stable
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import unknown
 from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
 from nwm_jax.modules.layers import chain, linears
-from nwm_jax.modules.sequence_cells import (
-    SequenceCell,
-    SequenceOscillatorCell,
-    WaveRNNCell,
-)
+from nwm_jax.modules.oscillator_cell import OscillatorCell
+from nwm_jax.modules.sequence_cells import SequenceCell, WaveRNNCell
+
+# The topologies of oscillators with fixed constants, by the names of their models.
+KINDS = {"cornn": "dense", "nwm2d": "torus", "nwm1d": "ring", "uncoupled": "ring"}
 
 
 class SequenceClassifier(nnx.Module):
@@ -154,25 +155,78 @@ def _irnn(model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
     return _wave("dense", model, inputs, rngs)
 
 
+def oscillators(
+    kind: str,
+    size: tuple[int, ...],
+    inputs: int,
+    *,
+    dt: float,
+    gamma: float,
+    alpha: float,
+    channels: int = 1,
+    kernel_size: int = 3,
+    train_scalars: bool = False,
+    **options: Any,
+) -> OscillatorCell:
+    """Returns oscillators with fixed constants, driven by vectors.
+
+    Args:
+      kind: "cornn" (all to all), "nwm2d" (torus), "nwm1d" (rings) or "uncoupled", where
+        Wx and Wv are one number each.
+      size: (N,) for "cornn", (1, N) for "uncoupled", (H, W) or (rings, ring) else.
+      inputs: F, length of an input vector.
+      dt: step size.
+      gamma: stiffness.
+      alpha: damping (the coRNN papers' epsilon).
+      channels: C, oscillators at every place of a torus or ring.
+      kernel_size: odd width of the neighbourhood of "nwm2d" and "nwm1d".
+      train_scalars: whether the two numbers of "uncoupled" are trained; else they
+        stay 1, as they did in the reference program on GPUs.
+      options: further arguments of `OscillatorCell`.
+
+    Raises:
+      UserError: unknown kind, numbers that do not fit together, or constants with which
+        oscillators grow by themselves, see `core.oscillator_hparams.check_stable`.
+    """
+    if kind not in KINDS:
+        raise unknown("kind of cell", kind, KINDS)
+    check_stable(dt, gamma, alpha)
+    alone = kind == "uncoupled"
+    hparams = OscillatorHParams(
+        KINDS[kind],
+        size,
+        channels=channels,
+        input_channels=inputs,
+        kernel_size=1 if alone else kernel_size,
+        forcing="dense",
+        dt=dt,
+        gamma=gamma,
+        alpha=alpha,
+        learned=(),
+        taps="all" if not alone else "self" if train_scalars else "one",
+    )
+    return OscillatorCell(hparams, init="torch", **options)
+
+
 def _oscillators(
-    model: Any, inputs: int, rngs: nnx.Rngs, size: tuple[int, ...], **options: Any
-) -> SequenceOscillatorCell:
+    model: Any, inputs: int, size: tuple[int, ...], **options: Any
+) -> OscillatorCell:
     options |= {name: model[name] for name in ("dt", "gamma", "alpha")}
-    return SequenceOscillatorCell(model.name, size, inputs, **options, rngs=rngs)
+    return oscillators(model.name, size, inputs, **options)
 
 
-def _field(model: Any, inputs: int, rngs: nnx.Rngs) -> SequenceOscillatorCell:
+def _field(model: Any, inputs: int, rngs: nnx.Rngs) -> OscillatorCell:
     grid = tuple(model.grid)
-    return _oscillators(model, inputs, rngs, grid, channels=model.channels)
+    return _oscillators(model, inputs, grid, channels=model.channels, rngs=rngs)
 
 
-def _cornn(model: Any, inputs: int, rngs: nnx.Rngs) -> SequenceOscillatorCell:
-    return _oscillators(model, inputs, rngs, (model.units,))
+def _cornn(model: Any, inputs: int, rngs: nnx.Rngs) -> OscillatorCell:
+    return _oscillators(model, inputs, (model.units,), rngs=rngs)
 
 
-def _uncoupled(model: Any, inputs: int, rngs: nnx.Rngs) -> SequenceOscillatorCell:
+def _uncoupled(model: Any, inputs: int, rngs: nnx.Rngs) -> OscillatorCell:
     size, trained = (1, model.units), model.train_scalars
-    return _oscillators(model, inputs, rngs, size, train_scalars=trained)
+    return _oscillators(model, inputs, size, train_scalars=trained, rngs=rngs)
 
 
 #: What makes a cell, (settings, inputs, rngs) -> cell, by the name that configs call it.

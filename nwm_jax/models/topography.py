@@ -21,12 +21,15 @@ from flax import nnx
 
 from nwm_jax.core import elbo
 from nwm_jax.core.oscillator import OscillatorState
+from nwm_jax.core.oscillator_hparams import DEFAULT_DT, OscillatorHParams
 from nwm_jax.core.unroll import unroll
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.models.compiled import compiled
 from nwm_jax.models.names import STARTS
 from nwm_jax.modules.layers import chain, linears
-from nwm_jax.modules.topographic_cell import TopographicCell
+from nwm_jax.modules.oscillator_cell import OscillatorCell
+
+KINDS = {"nwm2d": "torus", "nwm1d": "ring"}
 
 
 class Run(NamedTuple):
@@ -69,7 +72,7 @@ class VariationalNWM(nnx.Module):
 
     def __init__(
         self,
-        cell: TopographicCell,
+        cell: OscillatorCell,
         image_shape: tuple[int, int, int],
         *,
         encoder: Sequence[int] = (),
@@ -175,6 +178,52 @@ class VariationalNWM(nnx.Module):
         return self.run(images, key).states.x
 
 
+def topographic_cell(
+    kind: str,
+    grid: tuple[int, int],
+    *,
+    kernel_size: int = 3,
+    kernel_fill: float = 0.0,
+    dt: float = DEFAULT_DT,
+    **options: Any,
+) -> OscillatorCell:
+    """Returns one channel of oscillators whose input is a field of their own shape.
+
+    "nwm2d": a torus; the three kernels are k x k, and b is a number per oscillator.
+    "nwm1d": rings on which every oscillator hears its next neighbour alone, never itself:
+    the kernels are (0, 0, m) with one number m each, 1 at first, and b is one profile
+    along the ring, the same on all rings. So activity travels towards lower indices.
+    With `state_norm` positions are normalised after every step, velocities are not.
+
+    Args:
+      kind: "nwm2d" or "nwm1d".
+      grid: (H, W), or (number of rings, oscillators of a ring).
+      kernel_size: k, odd; 3 of "nwm1d".
+      kernel_fill: first taps of "nwm2d"; 0: 1/(H W).
+      dt: first step size, in (0, 1).
+      options: further arguments of `OscillatorCell`; nothing is drawn.
+
+    Raises:
+      UserError: an unknown kind, or sizes that do not fit together.
+
+    Source: Keller & Welling, "Neural Wave Machines", ICML 2023 (PMLR 202), section 3
+    and appendix A.2.
+    """
+    if kind not in KINDS:
+        raise unknown("kind of cell", kind, KINDS)
+    rings = kind == "nwm1d"
+    fill = 1.0 if rings else kernel_fill or 1.0 / max(1, math.prod(grid))
+    hparams = OscillatorHParams(
+        KINDS[kind],
+        grid,
+        kernel_size=kernel_size,
+        kernel_fill=fill,
+        dt=dt,
+        taps="next" if rings else "all",
+    )
+    return OscillatorCell(hparams, init="constant", rngs=nnx.Rngs(0), **options)
+
+
 def build(
     model: Any,
     image_shape: tuple[int, int, int],
@@ -199,14 +248,14 @@ def build(
     Raises:
       UserError: unknown names, or sizes that do not fit together.
     """
-    cell = TopographicCell(
+    cell = topographic_cell(
         model.name,
         tuple(model.grid),
         kernel_size=model.kernel_size,
         state_norm=model.state_norm,
         dt=model.dt,
         kernel_fill=model.kernel_fill,
-        conv=conv,
+        implementation=conv,
     )
     return VariationalNWM(
         cell,

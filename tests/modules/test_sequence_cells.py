@@ -8,7 +8,8 @@ from flax import nnx
 
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import UserError
-from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
+from nwm_jax.models import sequences
+from nwm_jax.modules.sequence_cells import WaveRNNCell
 from tests.helpers.models import filled
 
 # A generator that compiles quickly.
@@ -18,7 +19,7 @@ CONSTANTS = {"dt": 0.1, "gamma": 1.3, "alpha": 2.0}
 
 def oscillators(kind, size, inputs=2, draw=False, **options):
     def build():
-        return SequenceOscillatorCell(
+        return sequences.oscillators(
             kind, size, inputs, **CONSTANTS, **options, rngs=nnx.Rngs(KEY)
         )
 
@@ -64,7 +65,9 @@ def test_cells_run_in_nnx_rnn_as_by_themselves(name, inputs):
         np.testing.assert_array_equal(placed.swapaxes(2, 3).reshape(flat.shape), flat)
     else:
         np.testing.assert_array_equal(placed.reshape(flat.shape), flat)
-    with pytest.raises(UserError, match=r"takes inputs \[..., 2\], got \(2, 4, 1\)"):
+    with pytest.raises(
+        UserError, match=r"takes inputs \[..., 2\], but got \(2, 4, 1\)"
+    ):
         cell.unroll(None, inputs[..., :1])
 
 
@@ -158,7 +161,7 @@ def test_unknown_kinds_are_refused():
 def test_constants_with_which_oscillators_grow(constants):
     dt, gamma, alpha = constants
     with pytest.raises(UserError, match="grow by themselves"):
-        SequenceOscillatorCell(
+        sequences.oscillators(
             "cornn", (4,), 2, dt=dt, gamma=gamma, alpha=alpha, rngs=nnx.Rngs(0)
         )
     # At the limit of what is allowed an oscillator does not grow, beyond it does.
