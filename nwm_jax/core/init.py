@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 
 from nwm_jax.errors import unknown
 
-#: What `layer` draws, by the name of who drew so first.
+#: What `layer` draws: names of first weights.
 LAYERS = ("benchmark", "torch", "he")
 
 

@@ -23,7 +23,6 @@ class Layout(NamedTuple):
 
     Attributes:
       channel: the axis of the channels, counted from the end.
-      example: the axis of the examples, counted from the end.
       couple: ``couple(field, kernel)``: the periodic cross-correlation
         ``y[i, j, d] = sum over u, v, c of field[i + u - k//2, j + v - k//2, c]
         kernel[u, v, c, d]`` of one field (no further axes), kernel ``[k, k, C, D]``.
@@ -32,7 +31,6 @@ class Layout(NamedTuple):
     """
 
     channel: int
-    example: int
     couple: Callable[[jax.Array, jax.Array], jax.Array]
     dense: Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -59,8 +57,7 @@ def to_planes(images: jax.Array) -> jax.Array:
 
 IMAGES = Layout(
     -1,
-    -4,
     lambda field, kernel: coupling.couple("torus", field, kernel, "xla"),
     lambda field, kernel: field @ kernel,
 )
-PLANES = Layout(-4, -1, coupling.couple_planes, coupling.dense_planes)
+PLANES = Layout(-4, coupling.couple_planes, coupling.dense_planes)

@@ -56,9 +56,9 @@ def mask(shape: str, size: int, canvas: int, angle: float = 0.3) -> np.ndarray:
         )
     if shape == "square":
         start = (canvas - size) // 2
-        found = np.zeros((canvas, canvas), bool)
-        found[start : start + size, start : start + size] = True
-        return found
+        square = np.zeros((canvas, canvas), bool)
+        square[start : start + size, start : start + size] = True
+        return square
     place = np.arange(canvas) - (canvas - 1) / 2
     row, column = place[:, None], place[None, :]
     if shape == "disc":
@@ -167,11 +167,11 @@ def fundamental(series: np.ndarray, dt: float, threshold: float = 0.05) -> np.nd
     Returns:
       Frequencies in cycles per unit of time, ``[N]``; NaN of what does not move.
     """
-    found = np.empty(series.shape[1])
-    for start in range(0, len(found), 256):
+    bins = np.empty(series.shape[1])
+    for start in range(0, len(bins), 256):
         part = slice(start, start + 256)
-        found[part] = _lowest_peak(spectrum(series[:, part]), threshold)
-    return found / (_PAD * len(series) * dt)
+        bins[part] = _lowest_peak(spectrum(series[:, part]), threshold)
+    return bins / (_PAD * len(series) * dt)
 
 
 def _lowest_peak(magnitude: np.ndarray, threshold: float) -> np.ndarray:
