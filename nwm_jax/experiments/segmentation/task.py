@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from nwm_jax import files
 from nwm_jax.core import segmentation as pixels
 from nwm_jax.data.segmentation.source import open_source
-from nwm_jax.data.windows import train_windows
+from nwm_jax.data.windows import train_indices
 from nwm_jax.experiments.segmentation import figures as shapes
 from nwm_jax.experiments.segmentation import scores as segmentation
 from nwm_jax.models import segmentation as models
@@ -103,14 +103,12 @@ class Segmentation(Task):
 
         Every image comes once in an epoch; a batch may straddle two.
         """
-        indices, _ = train_windows(
+        indices = train_indices(
             self.config.seed,
             step,
             rows,
             batch_size=self.config.batch_size,
-            num_trajectories=self.source.size("train"),
-            num_frames=1,
-            length=1,
+            size=self.source.size("train"),
         )
         return self.source.rows("train", indices)
 
