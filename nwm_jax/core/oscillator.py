@@ -84,23 +84,26 @@ def init_params(
         # A dense field gets C_in numbers for each of its N cells.
         copies = field_inputs if hparams.topology == "dense" else 1
         forcing = couplings(key_forcing, hparams.input_channels * copies)
-    raw = {
-        "dt": math.log(hparams.dt / (1.0 - hparams.dt))
-        if "dt" in hparams.learned
-        else None,
-        "gamma": hparams.gamma,
-        "alpha": hparams.alpha,
-    }
     return OscillatorParams(
         coupling_x=couplings(key_x, field_inputs),
         coupling_v=couplings(key_v, field_inputs),
         forcing=forcing,
         bias=jnp.zeros(hparams.field_shape, dtype),
-        **{
-            name: jnp.asarray(value, dtype) if name in hparams.learned else None
-            for name, value in raw.items()
-        },
+        **first_constants(hparams, dtype),
     )
+
+
+def first_constants(
+    hparams: OscillatorHParams, dtype: DTypeLike = jnp.float32
+) -> dict[str, jax.Array | None]:
+    """Returns the raw dt, gamma and alpha of a new field, None where not learned."""
+    raw = {"dt": hparams.dt, "gamma": hparams.gamma, "alpha": hparams.alpha}
+    if "dt" in hparams.learned:
+        raw["dt"] = math.log(hparams.dt / (1.0 - hparams.dt))
+    return {
+        name: jnp.asarray(value, dtype) if name in hparams.learned else None
+        for name, value in raw.items()
+    }
 
 
 def initial_state(

@@ -35,7 +35,7 @@ class OscillatorHParams:
         reference program, which puts 1D and 2D into different regimes.
       taps: what of a kernel there is: "all"; one number for the "next" cell on a ring,
         of a kernel_size of 3, or for the cell it"self"; "one": the cell itself, with a
-        weight of 1 that is not learned.
+        weight of 1 that is not learned. All but "all" are for one channel on rings.
       forcing: how inputs enter: through a kernel like the couplings ("coupling"), as
         they are ("identity"), or through a full matrix from a vector ("dense").
       activation: "tanh", "relu" or "identity", applied to the total force.
@@ -161,6 +161,8 @@ def _check(hparams: OscillatorHParams) -> None:
             f"kernel_size={h.kernel_size}: oscillators on rings hear one neighbour, which "
             "is a kernel of 3"
         )
+    if h.taps != "all" and (h.topology != "ring" or h.channels > 1):
+        raise UserError(f"taps {h.taps!r} are for one channel on rings")
     if h.forcing == "identity" and h.input_channels not in (1, h.channels):
         raise UserError(
             "forcing 'identity' needs one input channel, felt by all, or as many as "

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from nwm_jax.core import init as draws
-from nwm_jax.core.oscillator import OscillatorParams, init_params
+from nwm_jax.core.oscillator import OscillatorParams, first_constants, init_params
 from nwm_jax.core.oscillator_hparams import OscillatorHParams
-from nwm_jax.errors import unknown
+from nwm_jax.errors import UserError, unknown
 
 INITS = ("benchmark", "torch", "constant")
 # The one tap of a ring that is not zero: a cell hears the one after it.
@@ -48,7 +48,7 @@ def draw(
       kernels.
 
     Raises:
-      UserError: an unknown `init`.
+      UserError: an unknown `init`, or a "constant" one of a "dense" field.
     """
     if init == "benchmark":
         return init_params(keys(), hparams, dtype), {}
@@ -56,17 +56,20 @@ def draw(
         return _like_torch(keys, hparams, dtype)
     if init != "constant":
         raise unknown("init", init, INITS)
-    kernel = () if hparams.taps == "next" else (*hparams.kernel_shape, 1, 1)
-    fill = jnp.full(kernel, hparams.kernel_fill, dtype)
+    if hparams.topology == "dense":
+        raise UserError("init 'constant' is for kernels: take a ring or a torus")
+    rings = hparams.taps == "next"
+
+    def kernel(inputs: int) -> jax.Array:
+        shape = (*hparams.kernel_shape, inputs, hparams.channels)
+        return jnp.full(() if rings else shape, hparams.kernel_fill, dtype)
+
     # On rings one profile serves all of them.
-    shape = hparams.field_shape[1:] if hparams.taps == "next" else hparams.field_shape
-    raw = {
-        "dt": math.log(hparams.dt / (1.0 - hparams.dt)),
-        "gamma": hparams.gamma,
-        "alpha": hparams.alpha,
-    }
-    scalars = {name: jnp.asarray(value, dtype) for name, value in raw.items()}
-    return OscillatorParams(fill, fill, fill, jnp.zeros(shape, dtype), **scalars), {}
+    bias = jnp.zeros(hparams.field_shape[rings:], dtype)
+    couplings = kernel(hparams.channels), kernel(hparams.channels)
+    forcing = kernel(hparams.input_channels)
+    constants = first_constants(hparams, dtype)
+    return OscillatorParams(*couplings, forcing, bias, **constants), {}
 
 
 def _like_torch(
@@ -92,9 +95,7 @@ def _like_torch(
         coupling_v=coupling(),
         forcing=draws.uniform(keys(), (inputs, math.prod(field)), fan_in, dtype),
         bias=draws.uniform(keys(), field, fan_in, dtype),
-        dt=None,
-        gamma=None,
-        alpha=None,
+        **first_constants(hparams, dtype),
     )
     if hparams.topology == "dense" or hparams.taps != "all":
         return params, {}

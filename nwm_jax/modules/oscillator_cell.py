@@ -35,7 +35,14 @@ class OscillatorCell(CoreCell):
       param_dtype: type of the weights, the raw dt, gamma and alpha included.
       dtype: type of states and arithmetic; None: that of the weights.
       rngs: draws the weights from the stream `params`.
+
+    Attributes:
+      pairing: of the vectors that `flatten` makes, see `models.Latents`.
+      speed: None: waves of oscillators have no speed of their own at first.
     """
+
+    pairing = "interleaved"
+    speed = None
 
     def __init__(
         self,
@@ -89,11 +96,6 @@ class OscillatorCell(CoreCell):
     def state_size(self) -> int:
         """Numbers in one state: x and v of every oscillator."""
         return 2 * self.num_outputs
-
-    #: Of the vectors that `flatten` makes, see `models.Latents`.
-    pairing = "interleaved"
-    #: Waves of oscillators have no speed of their own at first.
-    speed = None
 
     @property
     def has_neighbours(self) -> bool:
