@@ -9,6 +9,8 @@ from flax import nnx
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import UserError
 from nwm_jax.models import sequences
+from nwm_jax.modules import devices, functional
+from nwm_jax.modules.chunks import chunk_size
 from nwm_jax.modules.sequence_cells import WaveRNNCell
 from tests.helpers.models import filled
 
@@ -120,6 +122,31 @@ def test_lone_middle_taps_are_uncoupled(inputs):
         last_positions(alone, inputs).reshape(2, 12),
         atol=1e-6,
     )
+
+
+def test_parts_of_a_batch_add_up(monkeypatch, inputs):
+    """Where all examples do not fit into the cache they are taken in turn."""
+    graphdef, params, rest = functional.split(oscillators("nwm2d", (4, 6), channels=3))
+    inputs = np.concatenate([inputs, -inputs])
+
+    def gradients():
+        def loss(params, inputs):
+            cell = functional.merge(graphdef, params, rest)
+            last, states = cell.unroll(cell.initialize_carry((4, 2)), inputs)
+            return jnp.mean(jnp.sin(3 * states.x)) + jnp.mean(last.v)
+
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(params, inputs)
+
+    whole = gradients()
+    monkeypatch.setattr(devices, "_CACHE_NUMBERS", 3 * 9 * 2 * 4 * 6 * 3)
+    sizes = []
+    monkeypatch.setattr(
+        devices, "chunk_size", lambda *a: sizes.append(chunk_size(*a)) or sizes[-1]
+    )
+    parts = gradients()
+    assert sizes == [2]
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(parts)):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def check_uniform(array, limit):
