@@ -6,7 +6,9 @@ functions of `core.oscillator` and `core.wave`, and name their parameters the sa
 puts one into a model.
 """
 
+import dataclasses
 import functools
+import inspect
 import types
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
@@ -112,6 +114,27 @@ class _Oscillators(_Core):
         super().__init__(hparams, name, param_dtype, dtype)
 
 
+def _with_signature(*hidden: str) -> Callable[[type], type]:
+    """Shows the options of a core in `help`: fields of `OscillatorHParams`."""
+    kept = inspect.signature(_Oscillators.__init__).parameters
+    options = [kept["param_dtype"], kept["dtype"]]
+    options += [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default
+        )
+        for field in dataclasses.fields(OscillatorHParams)
+        if field.name not in ("topology", "size", "taps", *hidden)
+    ]
+
+    def decorate(core: type) -> type:
+        *given, _ = inspect.signature(core.__init__).parameters.values()
+        core.__init__.__signature__ = inspect.Signature([*given, *options])
+        return core
+
+    return decorate
+
+
+@_with_signature()
 class NWM2D(_Oscillators):
     """The Neural Wave Machine on a torus: every cell feels its neighbours.
 
@@ -132,6 +155,7 @@ class NWM2D(_Oscillators):
         super().__init__("torus", grid, name, **options)
 
 
+@_with_signature()
 class NWM1D(_Oscillators):
     """The Neural Wave Machine on rings: every cell feels its neighbours on its ring.
 
@@ -150,6 +174,7 @@ class NWM1D(_Oscillators):
         super().__init__("ring", grid, name, **options)
 
 
+@_with_signature("channels", "kernel_size", "kernel_fill")
 class CoRNN(_Oscillators):
     """The coupled oscillatory RNN: every unit feels every other (arXiv:2010.00951).
 
