@@ -201,8 +201,8 @@ def tabulate(
       UserError: no run could be read.
     """
     if measure == "tuning":
-        found, notes = tuning.collect(folders)
-        return tables.FORMATS[layout](tuning.build(found), notes), notes
+        runs, notes = tuning.collect(folders)
+        return tables.FORMATS[layout](tuning.build(runs), notes), notes
     made, notes, wrong = [], [], []
     for one in _ALL if measure == "all" else (measure,):
         try:

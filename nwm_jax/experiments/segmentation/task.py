@@ -182,7 +182,7 @@ class Segmentation(Task):
         return total
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Images `indices` of the evaluation set; "test" tells which part they are of."""
+        """Returns images of the evaluation set; "test" is whether they are test images."""
         test = indices >= self._num_valid
         parts = {
             "valid": (indices[~test], np.flatnonzero(~test)),
@@ -220,9 +220,9 @@ class Segmentation(Task):
             if not where.any():
                 continue
             sums = {k: v[where] for k, v in scores.items() if k != "test"}
-            found = segmentation.scores(sums, self._num_pixels)
+            means = segmentation.scores(sums, self._num_pixels)
             # An image without foreground says nothing of it.
-            summary[part] = {k: _mean(found[k]) for k in segmentation.SCORES}
+            summary[part] = {k: _mean(means[k]) for k in segmentation.SCORES}
             if part == "test":
                 summary["background"] = segmentation.background(sums["truth"])
                 share = summary["test"]["accuracy_foreground"]

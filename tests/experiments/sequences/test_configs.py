@@ -130,8 +130,8 @@ def test_an_unknown_grid():
         grids.sweep("copy_rnn")
 
 
-def test_every_experiment_is_its_own_template():
-    for name in configs.EXPERIMENTS:
+def test_every_config_finds_its_definition():
+    for name, known in configs.CONFIGS.items():
         config = presets.load(f"{name}:smoke,name=mine")
-        assert presets.template(config).model.name == config.model.name
-        assert presets.template(presets.load(name)) == presets.load(name)
+        assert presets.definition(config).plain.model.name == config.model.name
+        assert presets.definition(presets.load(name)) is known
