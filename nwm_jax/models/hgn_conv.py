@@ -141,7 +141,7 @@ class ConvHGN(LatentModel):
         shapes = [(2, 2, "VALID"), (4, 1, "SAME")] * 3
         encoder = ConvStack(
             image_shape[-1] * num_observed,
-            [(outputs, *shape) for outputs, shape in zip(hidden, shapes)],
+            [(outputs, *shape) for outputs, shape in zip(hidden, shapes, strict=False)],
             nnx.relu,
             implementation=conv,
             rngs=rngs,

@@ -205,7 +205,7 @@ class ConvStack(nnx.Module):
         self.activation = activation
         self.convs = nnx.List(
             Conv(before, out, size=size, stride=stride, padding=padding, **options)
-            for before, (out, size, stride, padding) in zip(sizes, shapes)
+            for before, (out, size, stride, padding) in zip(sizes, shapes, strict=False)
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -144,12 +144,15 @@ def rank_correlation(entries: Sequence[Entry], name: str) -> tuple[int, float, f
     """
     pairs = [(e.waves[name], e.error) for e in entries if name in e.waves]
     pairs = [pair for pair in pairs if np.isfinite(pair).all()]
-    if len(pairs) < _FEWEST or min(len(set(side)) for side in zip(*pairs)) < 2:
+    if (
+        len(pairs) < _FEWEST
+        or min(len(set(side)) for side in zip(*pairs, strict=False)) < 2
+    ):
         return len(pairs), float("nan"), float("nan")
     # SciPy takes half a second to load.
     import scipy.stats
 
-    correlation = scipy.stats.spearmanr(*zip(*pairs))
+    correlation = scipy.stats.spearmanr(*zip(*pairs, strict=False))
     return len(pairs), float(correlation.statistic), float(correlation.pvalue)
 
 

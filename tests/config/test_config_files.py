@@ -210,9 +210,9 @@ def test_own_file(tmp_path, monkeypatch):
     )
     assert presets.load("own.py:smoke,seed=7").model.grid == (4, 5)
     assert presets.load("./own.py:smoke,seed=7").seed == 7
-    with pytest.raises(UserError, match="did you mean 'own.py'"):
+    with pytest.raises(UserError, match=r"did you mean 'own.py'"):
         presets.load("own:smoke")
-    with pytest.raises(UserError, match="did you mean 'own.py'"):
+    with pytest.raises(UserError, match=r"did you mean 'own.py'"):
         presets.load("owm.py")
     pathlib.Path("plain.py").write_text(
         "from ml_collections import ConfigDict\n"

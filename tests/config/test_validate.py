@@ -93,10 +93,10 @@ def test_missing_and_mistyped_fields_of_an_own_config():
     config = presets.load("pendulum_nwm2d:smoke")
     with config.unlocked():
         del config.model["num_ic"]
-        with pytest.raises(UserError, match="the config has no field model.num_ic"):
+        with pytest.raises(UserError, match=r"the config has no field model.num_ic"):
             validate(config)
         config.model.num_ic = "5"
-    with pytest.raises(UserError, match="model.num_ic must be of type int, not '5'"):
+    with pytest.raises(UserError, match=r"model.num_ic must be of type int, not '5'"):
         validate(config)
 
 
@@ -116,7 +116,7 @@ def test_fields_of_another_model():
     config = presets.load("pendulum_nwm2d:smoke")
     with config.unlocked():
         config.data.colour = 3
-    with pytest.raises(UserError, match="unknown config field 'data.colour'"):
+    with pytest.raises(UserError, match=r"unknown config field 'data.colour'"):
         validate(config)
 
 

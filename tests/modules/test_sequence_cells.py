@@ -145,7 +145,7 @@ def test_parts_of_a_batch_add_up(monkeypatch, inputs):
     )
     parts = gradients()
     assert sizes == [2]
-    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(parts)):
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 

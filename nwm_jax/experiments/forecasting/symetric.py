@@ -170,7 +170,10 @@ def score_group(
     fit = Polynomial(rows, _standardise(states))
     rows = rows.reshape(latents.shape)
     sym = np.mean(
-        [symplecticity(fit.jacobian(z[chosen])) for z, chosen in zip(rows, points)]
+        [
+            symplecticity(fit.jacobian(z[chosen]))
+            for z, chosen in zip(rows, points, strict=False)
+        ]
     )
     sym = min(float(sym), MAX_SYM)
     passed = fit.rsq > RSQ_THRESHOLD and sym < SYM_THRESHOLD

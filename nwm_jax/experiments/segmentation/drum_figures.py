@@ -74,7 +74,7 @@ def draw(
     traces = style.add_axes_inches(figure, 0.6, 2.5, 2.7, 1.35)
     spectra = style.add_axes_inches(figure, 4.0, 2.5, 2.2, 1.35)
     shown = min(len(series), int(6 / (low * dt)))
-    for (name, (i, j)), color in zip(pixels.items(), style.CYCLE):
+    for (name, (i, j)), color in zip(pixels.items(), style.CYCLE, strict=False):
         traces.plot(
             dt * np.arange(1, shown + 1), series[:shown, i, j], color=color, lw=1.0
         )

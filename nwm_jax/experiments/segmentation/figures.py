@@ -182,8 +182,14 @@ def draw_states(
 
 
 def about_mean(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a field ``[T, H, W]`` without its mean over the sheet, every moment divided
-    by its own limit, and the limits ``[T]``."""
+    """Returns a field without its mean over the sheet, and its limits.
+
+    Args:
+      states: the field, ``[T, H, W]``.
+
+    Returns:
+      The field, every moment divided by its own limit; the limits ``[T]``.
+    """
     waves = states - states.mean(axis=(1, 2), keepdims=True)
     limits = np.array([style.symmetric_limit(wave) for wave in waves])
     return waves / limits[:, None, None], limits

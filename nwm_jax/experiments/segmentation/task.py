@@ -216,7 +216,7 @@ class Segmentation(Task):
           "num_parameters_original", counting what the original allocates unused.
         """
         summary: dict[str, Any] = {}
-        for part, where in zip(_PARTS, (~scores["test"], scores["test"])):
+        for part, where in zip(_PARTS, (~scores["test"], scores["test"]), strict=False):
             if not where.any():
                 continue
             sums = {k: v[where] for k, v in scores.items() if k != "test"}

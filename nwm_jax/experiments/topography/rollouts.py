@@ -54,7 +54,7 @@ def signal(states: np.ndarray) -> np.ndarray:
 
 
 def velocity(states: np.ndarray, boundary: Any) -> np.ndarray:
-    """nu of a signal, ``[T, H, W, 2]``, by one-sided differences.
+    """Computes the velocity nu of a signal, ``[T, H, W, 2]``, by one-sided differences.
 
     Learned waves may be shorter than 4 cells, where central ones turn their sign.
     """

@@ -62,7 +62,7 @@ def test_short_forms():
     assert config.protocol == "laptop + data.T=50 + data.layout=code"
     assert config.optimizer.learning_rate == 1e-4
     assert presets.load("adding_wrnn:T=400").data.T == 400
-    with pytest.raises(UserError, match="unknown config field 'data.layout'"):
+    with pytest.raises(UserError, match=r"unknown config field 'data.layout'"):
         presets.load("adding_wrnn:layout=code")
     with pytest.raises(UserError, match="T takes an integer, not 'x'"):
         presets.load("copy_wrnn:T=x")
