@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
+from nwm_jax.waves.arrays import in_threads
 from nwm_jax.waves.sites import Sites
 
 _MOST_CYCLES = 1024
@@ -108,18 +109,25 @@ def _products(
     together, ahead, behind = (np.empty(shape, np.complex64) for _ in range(3))
     power = np.empty(shape, np.float32)
     modes = np.empty((len(bounds), signal.shape[1]), np.complex64)
-    for k, (start, stop) in enumerate(bounds):
-        block = signal[start : stop + 1]
-        i, j = block[:, first], block[:, second]
-        here = i[:-1].conj()
-        turned = np.exp(-1j * omega * np.arange(len(block))).astype(block.dtype)
-        # Products so small are slower by far in a BLAS that starts threads for them.
-        modes[k] = np.einsum("t,tn->n", turned, block)
-        together[k] = np.einsum("te,te->e", j[:-1], here)
-        ahead[k] = np.einsum("te,te->e", j[1:], here)
-        behind[k] = np.einsum("te,te->e", i[1:], j[:-1].conj())
-        own = np.einsum("tn,tn->n", block[:-1], block[:-1].conj()).real
-        power[k] = np.sqrt(own[first] * own[second])
+    signal = np.asarray(signal)  # memory maps are slow to cut
+    longest = int(np.diff(bounds).max(initial=0)) + 1
+    turned = np.exp(-1j * omega * np.arange(longest)).astype(signal.dtype)
+
+    def fill(cycles: np.ndarray) -> None:
+        for k in cycles:
+            block = signal[bounds[k, 0] : bounds[k, 1] + 1]
+            i, j = np.take(block, first, axis=1), np.take(block, second, axis=1)
+            conj, here = j[:-1].conj(), i[:-1].conj()
+            # Products so small are slower by far in a BLAS that starts threads.
+            modes[k] = np.einsum("t,tn->n", turned[: len(block)], block)
+            together[k] = np.einsum("te,te->e", j[:-1], here)
+            ahead[k] = np.einsum("te,te->e", j[1:], here)
+            behind[k] = np.einsum("te,te->e", i[1:], conj)
+            squares = block[:-1].real ** 2 + block[:-1].imag ** 2
+            own = squares.sum(axis=0)
+            power[k] = np.sqrt(own[first] * own[second])
+
+    list(in_threads(fill, np.array_split(np.arange(len(bounds)), 8)))
     return together, ahead, behind, power, modes
 
 
