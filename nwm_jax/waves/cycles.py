@@ -12,7 +12,8 @@ _MOST_CYCLES = 1024
 _MOST_NUMBERS = 1 << 21  # of products at once
 _NEWTON_STEPS = 5
 _CANDIDATES = 17
-_PLANE = 0.8  # of the variance of the phases, from which one wave is enough
+_PLANE = 0.8  # of the variance of the phases, from which one wave is enough,
+_ALIKE = 5  # as the mean over so many cycles
 
 
 class Cycles(NamedTuple):
@@ -74,7 +75,9 @@ def measure_cycles(signal: np.ndarray, sites: Sites) -> Cycles:
         scale = max(scale, 1.5 * sites.spacing)
     # One fit to all sites is surer than the mean of many, wherever it fits.
     whole = _fit(products, sites, np.inf)
-    plane = _explained(modes, whole["wave_vector"], sites) >= _PLANE
+    explained = _explained(modes, whole["wave_vector"], sites)
+    plane = _running_mean(explained, _ALIKE) >= _PLANE
+    whole = _less_noise(whole, products, sites, plane)
     for name, value in whole.items():
         at = plane.reshape((-1,) + (1,) * (value.ndim - 1))
         found[name] = np.where(at, value, found[name])
@@ -129,6 +132,52 @@ def _products(
 
     list(in_threads(fill, np.array_split(np.arange(len(bounds)), 8)))
     return together, ahead, behind, power, modes
+
+
+def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """The mean of every value [n] and those about it, fewer at the ends."""
+    ones = np.ones(min(width, len(values)))
+    total, count = (
+        np.convolve(x, ones, "same") for x in (values, np.ones_like(values))
+    )
+    return total / count
+
+
+def _less_noise(
+    whole: dict[str, np.ndarray],
+    products: list[np.ndarray],
+    sites: Sites,
+    plane: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """One wave of the whole array without what noise adds to its |k|.
+
+    An error of k across the waves makes |k| longer, by its variance / 2 |k|. The
+    variance is that of the fits to four quarters of the array, over the cycles in which
+    one wave is enough.
+    """
+    step, kind, turned = _kinds(sites)
+    middle = sites.position[sites.edges[:, 0]] + sites.step / 2
+    side = (middle > np.median(sites.position, axis=0)) @ [1, 2]
+    rows = side * len(step) + kind
+    weights = scipy.sparse.csr_matrix(
+        (np.ones(len(rows), np.float32), (rows, np.arange(len(rows)))),
+        (4 * len(step), len(rows)),
+    )
+    z = np.where(turned, products[0].conj(), products[0])
+    z = (weights @ z.T).reshape(4, len(step), -1).transpose(2, 0, 1)
+    k = whole["wave_vector"]
+    quarters = _newton(z, np.repeat(k[:, None], 4, axis=1), step, sites.spacing)
+    across = np.stack([-k[:, 1], k[:, 0]], axis=-1)[:, None]
+    across = across / np.maximum(np.hypot(*k.T), 1e-12)[:, None, None]
+    error = np.sum((quarters - k[:, None]) * across, axis=-1)
+    power = np.where(plane, whole["weight"], 0)
+    variance = error.var(axis=1, ddof=1) / 4
+    # A median, because the hill of a quarter may be missed; of chi^2_3 / 3 it is 0.79.
+    typical = _median(variance[None], power[None])[0] / 0.79 if plane.any() else 0.0
+    number = whole["wave_number"]
+    less = np.sqrt(np.maximum(number**2 - typical, 0)) / np.where(number > 0, number, 1)
+    names = ("wave_number", "slowness")
+    return whole | {name: whole[name] * less for name in names}
 
 
 def _explained(modes: np.ndarray, k: np.ndarray, sites: Sites) -> np.ndarray:
@@ -257,7 +306,7 @@ def _neighbourhoods(
 
 def _climb(z: np.ndarray, step: np.ndarray, spacing: float) -> np.ndarray:
     """The k [..., 2] of the largest Re sum_m z_m exp(i k . d_m) of z [..., m]."""
-    moves = np.abs(step).max(axis=0) > 1e-9 * spacing
+    moves = _moves(step, spacing)
     sides = [
         np.linspace(-1, 1, _CANDIDATES) * (np.pi / spacing) if move else np.zeros(1)
         for move in moves
@@ -270,6 +319,15 @@ def _climb(z: np.ndarray, step: np.ndarray, spacing: float) -> np.ndarray:
     for start in range(0, len(flat), size):
         height = (flat[start : start + size] @ waves).real
         k[start : start + size] = candidates[height.argmax(axis=1)]
+    return _newton(flat, k, step, spacing).reshape(z.shape[:-1] + (2,))
+
+
+def _newton(
+    z: np.ndarray, k: np.ndarray, step: np.ndarray, spacing: float
+) -> np.ndarray:
+    """The k [..., 2] of the top of the hill about some, as `_climb`."""
+    shape, moves = k.shape, _moves(step, spacing)
+    flat, k = z.reshape(-1, len(step)), k.reshape(-1, 2).copy()
     outer = step[:, :, None] * step[:, None, :]
     ridge = 1e-9 * spacing**2 * np.eye(2)
     for _ in range(_NEWTON_STEPS):
@@ -280,7 +338,12 @@ def _climb(z: np.ndarray, step: np.ndarray, spacing: float) -> np.ndarray:
         scale = np.abs(flat).sum(axis=1)[:, None, None]
         curvature += ridge * scale + np.eye(2) * (scale == 0) + _still(moves) * scale
         k += np.linalg.solve(curvature, gradient[..., None])[..., 0]
-    return k.reshape(z.shape[:-1] + (2,))
+    return k.reshape(shape)
+
+
+def _moves(step: np.ndarray, spacing: float) -> np.ndarray:
+    """Along which of the two axes pairs move."""
+    return np.abs(step).max(axis=0) > 1e-9 * spacing
 
 
 def _still(moves: np.ndarray) -> np.ndarray:
