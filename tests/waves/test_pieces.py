@@ -22,9 +22,7 @@ def test_pieces_have_the_signal_of_the_whole(record, tmp_path, setting):
     whole = pipeline.plain_signal(record, band=band, **options).reshape(20000, -1)
     plan = prepare.plan(record, prepare.Steps())
     options |= {"piece": 12 * 4000, "interpolated": False}
-    found = pieces.piecewise_signal(
-        record, plan, band=band, folder=tmp_path, **options
-    )
+    found = pieces.piecewise_signal(record, plan, band=band, folder=tmp_path, **options)
     assert isinstance(found, np.memmap) and not list(tmp_path.iterdir())
     ends = int(4 / band[0])
     # A causal filter rings longer than one that looks ahead as well.
