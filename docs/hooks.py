@@ -8,6 +8,7 @@ their definitions, the examples are shown.
 from __future__ import annotations
 
 import ast
+import logging
 import pathlib
 import posixpath
 import re
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
 
+LOG = logging.getLogger("mkdocs.hooks")  # a warning fails a strict build
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "nwm_jax"
 # Rooms and modules with public functions; the others are how commands work.
@@ -68,6 +70,22 @@ def on_page_markdown(
     blocks = _CODE.findall(markdown)
     parts = [_LINK.sub(lambda m: _rewrite(m, here), part) for part in parts]
     return "".join(a + b for a, b in zip(parts, [*blocks, ""], strict=True))
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Points the links of a notebook, which MkDocs does not read, to pages."""
+    if not page.file.src_uri.startswith("notebooks/"):
+        return html
+
+    def point(match: re.Match) -> str:
+        target = posixpath.normpath(posixpath.join("notebooks", match[1]))
+        file = files.get_file_from_path(target)
+        if file is None:
+            LOG.warning("%s links to %s, which is no page", page.file.src_uri, target)
+            return match[0]
+        return f'href="{file.url_relative_to(page.file)}{match[2] or ""}"'
+
+    return re.sub(r'href="([\w./-]+\.md)(#[^"]*)?"', point, html)
 
 
 def _rewrite(match: re.Match, here: str) -> str:

@@ -16,7 +16,7 @@ from absl import flags
 from nwm_jax.config import presets
 from nwm_jax.errors import UserError
 from nwm_jax.models import ForecastModel
-from nwm_jax.runs import opened, report
+from nwm_jax.runs import opened
 from nwm_jax.shell import cli, screen
 from nwm_jax.training import mesh
 
@@ -101,6 +101,8 @@ def main(argv: list[str]) -> int:
         )
         screen.say(screen.scores(run.task, scores))
         if mesh.is_primary():
+            from nwm_jax.runs import report  # loads Pillow
+
             screen.say(f"report: {report.write(run.workdir)}")
     return 0
 

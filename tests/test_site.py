@@ -38,8 +38,9 @@ def test_the_navigation_leads_to_pages(pages):
     for path in leaves(config["nav"]):
         assert path in pages or (ROOT / "docs" / path).exists(), path
     shown = set(leaves(config["nav"]))
-    for page in (ROOT / "docs").glob("*.md"):
-        assert page.name in shown, f"{page.name} is not in mkdocs.yml"
+    for page in (*ROOT.glob("docs/*.md"), *ROOT.glob("docs/notebooks/*.py")):
+        path = page.relative_to(ROOT / "docs").as_posix()
+        assert path in shown, f"{path} is not in mkdocs.yml"
 
 
 def test_every_public_name_is_in_the_reference(pages):

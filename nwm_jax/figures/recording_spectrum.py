@@ -4,7 +4,6 @@ import os
 import pathlib
 
 import numpy as np
-from matplotlib.ticker import NullFormatter
 
 from nwm_jax.figures import style
 from nwm_jax.waves.describe import Units
@@ -99,7 +98,7 @@ def draw_spectrum(
         # Four decades at the most, and not so few that the scatter of noise looks
         # like structure.
         axes.set_ylim(np.clip(low, high / 1e4, high / 10), 4 * high)
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        style.log_ticks(axes.yaxis)
     words = f"peak: {best_frequency:.3g} {units.frequency}"
     if spectrum.at_least():
         words += f", wavelength at least {spectrum.longest * cell:.3g} {units.lengths}"

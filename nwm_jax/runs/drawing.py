@@ -1,5 +1,6 @@
 """The figures of a run, from its checkpoint, its metrics and its evaluation."""
 
+import copy
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -29,8 +30,9 @@ def draw(
     """
     folder = run.workdir / "figures"
     folder.mkdir(exist_ok=True)
-    paths = run.task.figures(run.model, folder)
-    title = run.config.name
+    task, title = copy.copy(run.task), run.title
+    task.title = title
+    paths = task.figures(run.model, folder)
     scored = scores.read_scores(run.workdir)
     if "per_frame" in scored and scored["step"] != run.step:
         if say:

@@ -27,7 +27,7 @@ from nwm_jax.errors import UserError, reason
 from nwm_jax.models.compiled import check_shape
 from nwm_jax.modules import functional
 from nwm_jax.modules.cells import OscillatorCell
-from nwm_jax.runs import scores
+from nwm_jax.runs import scores, workdirs
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
 from nwm_jax.training.registry import build
@@ -50,6 +50,14 @@ class Run(NamedTuple):
     task: Task
     model: nnx.Module
     step: int
+
+    @property
+    def title(self) -> str:
+        """What stands above its pictures: config, preset, step."""
+        preset = self.config.get("preset") or "paper"
+        name = self.config.name + (f":{preset}" if preset != "paper" else "")
+        bare = self.step == 0 or workdirs.untrained(self.config)
+        return f"{name}, step {self.step:,}{' (not trained)' if bare else ''}"
 
 
 def open_run(

@@ -4,7 +4,7 @@ import contextlib
 import glob
 import os
 import pathlib
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from nwm_jax import files
@@ -48,6 +48,11 @@ def scores(folder: pathlib.Path) -> dict[str, Any]:
         raise UserError("not evaluated (it has no eval.json)")
     found = files.read_json(folder / "eval.json")
     return files.check_fields(found, {}, "its eval.json is not that of a run")
+
+
+def untrained(config: Mapping[str, Any]) -> bool:
+    """Whether a run's preset only shows that everything runs; of config or eval.json."""
+    return str(config.get("protocol", "")).startswith("smoke")
 
 
 def task(folder: pathlib.Path) -> str:

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from nwm_jax import native
 from nwm_jax.config import presets
 from nwm_jax.modules import functional
+from nwm_jax.runs import workdirs
 from nwm_jax.shell import machine
 from nwm_jax.shell.progress import duration
 from nwm_jax.training import mesh
@@ -117,7 +118,7 @@ def scores(task: Task | type[Task], report: Mapping[str, Any]) -> str:
         if name not in _HEAD and not name.startswith("num_")
     }
     lines = [head, *task.headline(shown)]
-    if report["protocol"].startswith("smoke"):
+    if workdirs.untrained(report):
         lines.append("  not trained: this preset shows that everything runs")
     return "\n".join(lines)
 

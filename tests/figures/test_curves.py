@@ -37,6 +37,20 @@ def test_error_curve_rises_to_the_right(tmp_path):
     assert left[:, 0].min() > right[:, 0].max() + 100  # the axis is logarithmic
 
 
+def test_no_words_lie_upon_the_curves(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        curves.style, "save_png", lambda figure, path: seen.append(figure)
+    )
+    errors = {"forecast": np.geomspace(0.01, 1, 40), "last_frame": np.full(40, 0.02)}
+    options = {"first_frame": 1, "num_observed": 5, "threshold": 0.1}
+    curves.draw_error(tmp_path / "a.png", errors, **options)
+    (axes,) = seen[0].axes
+    assert not axes.texts
+    words = [text.get_text() for text in axes.get_legend().texts]
+    assert "observed, to frame 4" in words and "0.1: no longer valid" in words
+
+
 @pytest.mark.parametrize("num_observed", [0, 31, 500])
 def test_zeros_gaps_and_single_frames(tmp_path, num_observed):
     options = {"first_frame": 1, "num_observed": num_observed}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nwm_jax.data import RecordsSource, Source, open_source, suite
+from nwm_jax.data import Source, open_source, suite
 from nwm_jax.data.folder import expand
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.forecasting.vpt import ValidPredictionTime
@@ -66,6 +66,8 @@ def _open(windows: Windows, data: str) -> tuple[Source, str]:
     """The data, and what it is called."""
     folder = expand(data)
     if os.path.isdir(folder):
+        from nwm_jax.data.records import RecordsSource  # loads protobuf and Pillow
+
         return RecordsSource(folder), str(folder.resolve())
     try:
         name = suite.get(data).name

@@ -30,7 +30,6 @@ from nwm_jax.experiments.forecasting.long_clips import LongPredictionTime
 from nwm_jax.experiments.forecasting.vpt import ValidPredictionTime
 from nwm_jax.experiments.forecasting.windows import Windows
 from nwm_jax.experiments.wave_statistics import LEAST_FRAMES, WaveStatistics
-from nwm_jax.figures import animation, strip, waves
 from nwm_jax.models import ForecastModel
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.models.forecasting import build
@@ -265,6 +264,8 @@ class Forecasting(Task):
           strip.png and forecast.webp; for a model whose oscillators have a place, also
           wave.png (snapshots with phase and velocity) and space_time.png.
         """
+        from nwm_jax.figures import animation, strip, waves  # loads matplotlib
+
         trajectories, starts = (chosen[:1] for chosen in self.windows.chosen)
         window = self.source.windows(
             self.windows.split, trajectories, starts, self.windows.window
@@ -282,7 +283,7 @@ class Forecasting(Task):
         first = self.windows.window - len(means)
         origin = {"origin": self.source.origin}
         times = {"first_frame": first, "num_observed": model.num_observed} | origin
-        title = self.config.name
+        title = self.title
         paths = [strip.draw(folder / "strip.png", truth, means, title=title, **times)]
         animated = folder / "forecast.webp"
         paths.append(animation.save(animated, truth, means, sheet, **times))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.segmentation import figures, published
+from nwm_jax.experiments.segmentation import boxes, published
 from nwm_jax.runs import tables, workdirs
 from nwm_jax.runs.tables import Grid
 
@@ -171,7 +171,10 @@ def draw_boxes(
         does not end in ".png".
     """
     scores = by_model(folders)
-    return figures.draw_seeds(path, scores, label="foreground accuracy, test")
+    first = collect(folders)[0][0]
+    title = f"{first.dataset}, {first.protocol}"
+    label = "foreground accuracy, test"
+    return boxes.draw_seeds(path, scores, label=label, title=title)
 
 
 def by_model(

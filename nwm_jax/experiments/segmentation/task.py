@@ -14,7 +14,6 @@ from nwm_jax import files
 from nwm_jax.core import segmentation as pixels
 from nwm_jax.data.segmentation.source import open_source
 from nwm_jax.data.windows import train_windows
-from nwm_jax.experiments.segmentation import figures as shapes
 from nwm_jax.experiments.segmentation import scores as segmentation
 from nwm_jax.models import segmentation as models
 from nwm_jax.models.segmenter import RecurrentSegmenter, Segmenter
@@ -250,12 +249,14 @@ class Segmentation(Task):
           spectra.png, the Fourier spectra of the pixels of every class;
           receptive_field.png, what the answer in the middle depends on.
         """
+        from nwm_jax.experiments.segmentation import figures as shapes
+
         indices = np.arange(min(32, self.source.size("test"))) + self._num_valid
         batch = self.eval_batch(indices)
         images = np.asarray(self.source.images(batch))
         labels = np.asarray(self.source.labels(batch))
         answers = np.asarray(jax.jit(lambda m, x: m(x).argmax(-1))(model, images))
-        names, title = self.source.class_names, self.config.name
+        names, title = self.source.class_names, self.title
         paths = [
             shapes.draw_answers(
                 folder / "segmentation.png", images, labels, answers, names, title=title
