@@ -14,6 +14,7 @@ _NEWTON_STEPS = 5
 _CANDIDATES = 17
 _PLANE = 0.8  # of the variance of the phases, from which one wave is enough,
 _ALIKE = 5  # as the mean over so many cycles
+_APART = 2  # cycles whose noise is independent
 
 
 class Cycles(NamedTuple):
@@ -151,9 +152,10 @@ def _less_noise(
 ) -> dict[str, np.ndarray]:
     """One wave of the whole array without what noise adds to its |k|.
 
-    An error of k across the waves makes |k| longer, by its variance / 2 |k|. The
-    variance is that of the fits to four quarters of the array, over the cycles in which
-    one wave is enough.
+    An error of k across the waves makes |k| longer, by its variance / 2 |k|. It is the
+    smaller one of two variances, over the cycles in which one wave is enough: a quarter
+    of that of the fits to the four quarters of the array, which bent waves and long
+    ones make too large, and that from cycle to cycle, to which waves that turn add.
     """
     step, kind, turned = _kinds(sites)
     middle = sites.position[sites.edges[:, 0]] + sites.step / 2
@@ -169,13 +171,21 @@ def _less_noise(
     quarters = _newton(z, np.repeat(k[:, None], 4, axis=1), step, sites.spacing)
     across = np.stack([-k[:, 1], k[:, 0]], axis=-1)[:, None]
     across = across / np.maximum(np.hypot(*k.T), 1e-12)[:, None, None]
-    error = np.sum((quarters - k[:, None]) * across, axis=-1)
+    quarters = np.sum((quarters - k[:, None]) * across, axis=-1).var(axis=1, ddof=1) / 4
+    later = np.sum((k[_APART:] - k[:-_APART]) * across[:-_APART, 0], axis=-1) ** 2 / 2
     power = np.where(plane, whole["weight"], 0)
-    variance = error.var(axis=1, ddof=1) / 4
-    # A median, because the hill of a quarter may be missed; of chi^2_3 / 3 it is 0.79.
-    typical = _median(variance[None], power[None])[0] / 0.79 if plane.any() else 0.0
+    both = np.minimum(power[_APART:], power[:-_APART])
+    if not both.any():
+        return whole
+    # Medians, because the hill of a quarter may be missed; those of chi^2 with 3 and 1
+    # degrees of freedom, over these, are 0.79 and 0.45.
+    variance = min(
+        _median(quarters[None], power[None])[0] / 0.79,
+        _median(later[None], both[None])[0] / 0.45,
+    )
     number = whole["wave_number"]
-    less = np.sqrt(np.maximum(number**2 - typical, 0)) / np.where(number > 0, number, 1)
+    less = np.sqrt(np.maximum(number**2 - variance, 0))
+    less = less / np.where(number > 0, number, 1)
     names = ("wave_number", "slowness")
     return whole | {name: whole[name] * less for name in names}
 
