@@ -168,6 +168,7 @@ def fields_page() -> str:
     """Returns the page of the fields that configs have, from their definitions."""
     import nwm_jax.experiments  # noqa: F401 (registers them)
     from nwm_jax.config import base
+    from nwm_jax.config.fields import Field
     from nwm_jax.training import registry
 
     lines = [
@@ -177,15 +178,21 @@ def fields_page() -> str:
             "`--config=pendulum_nwm2d:laptop,batch_size=16`. `--help` of `python -m "
             "nwm_jax.train` lists those of one config with their values."
         ),
-        *("", "## Every config", "", *_table(base.FIELDS)),
+        *("", "## Every config", "", *_table(base.Config().meanings())),
     ]
     for experiment in registry.experiments():
-        lines += ["", f"## {experiment.name}", ""]
-        lines += [f"Tasks: {', '.join(f'`{task}`' for task in experiment.tasks)}."]
-        if experiment.presets:
-            names = ", ".join(f"`{preset}`" for preset in experiment.presets)
-            lines += ["", f"Presets: {names}."]
-        lines += ["", *_table(experiment.fields())]
+        known = experiment.configs().values()
+        names = dict.fromkeys(preset for one in known for preset in one.presets())
+        fields: dict[str, Field] = {}
+        for one in known:
+            fields = one.plain.meanings() | fields
+        own = {n: f for n, f in fields.items() if base.Config().meanings().get(n) != f}
+        lines += [
+            *("", f"## {experiment.name}", ""),
+            f"Tasks: {', '.join(f'`{task}`' for task in experiment.tasks)}.",
+            *("", f"Presets: {', '.join(f'`{name}`' for name in names)}.", ""),
+            *_table(own),
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Evaluates a trained model, or forecasts one's own clips with it.
+"""Evaluates a trained model, or forecasts your own clips with it.
 
 Without --input: scores fixed sets of test examples, writes eval.json in the workdir.
 What eval.json holds of the same step already is kept, so --metrics=symetric adds it.
@@ -36,7 +36,7 @@ METRICS = flags.DEFINE_list(
     [],
     "of forecasts: mse, vpt (valid prediction time), energy (drift of the forecast's "
     "energy), waves (statistics of the hidden state) and symetric (takes minutes); if "
-    "not given, all but the last that data and model can give. Other tasks have their "
+    "not given, all except the last that data and model have. Other tasks have their "
     "own scores, and waves",
     flag_values=FLAGS,
 )

@@ -180,7 +180,7 @@ distance = np.hypot(away[0][:, None], away[1][None]).round().astype(int)
 
 fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True)
 shown = {"movie": truth[0], "model": predicted, "a channel of x": field}
-for axis, (name, movie) in zip(axes, shown.items()):
+for axis, (name, movie) in zip(axes, shown.items(), strict=False):
     circles = np.stack([movie[:, distance == d].mean(1) for d in range(8)])
     axis.imshow(circles, cmap="RdBu_r", origin="lower", aspect="auto")
     axis.set(title=name, xlabel="frame")

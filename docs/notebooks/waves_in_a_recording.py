@@ -40,7 +40,7 @@ movie = np.where(t < 3, plane, spiral) + rng.normal(size=(600, 24, 24))
 def show(fields, names, **look):
     """Draws [H, W] fields beside each other."""
     _, axes = plt.subplots(1, len(fields), figsize=(9, 2.1))
-    for axis, field, name in zip(axes, fields, names):
+    for axis, field, name in zip(axes, fields, names, strict=False):
         axis.imshow(field, **look)
         axis.set(xticks=[], yticks=[])
         axis.set_title(name, size=9)
@@ -68,7 +68,7 @@ axes = show(
     vmax=np.pi,
 )
 sites = np.arange(1.5, 24, 4)
-for axis, k in zip(axes, shown):
+for axis, k in zip(axes, shown, strict=False):
     some = velocity[k - 50 : k + 50].mean(0)  # means over a second and 4 x 4 sites
     arrows = some.reshape(6, 4, 6, 4, 2).mean((1, 3))
     look = {"angles": "xy", "scale_units": "xy", "scale": 0.15, "width": 0.015}
@@ -128,7 +128,9 @@ plt.show()
 # %%
 turns = waves.winding_number(signal, boundary="open")
 fig, axes = plt.subplots(1, 2, figsize=(6, 2.6))
-for axis, part, name in zip(axes, (turns[50:250], turns[350:550]), ("plane", "spiral")):
+for axis, part, name in zip(
+    axes, (turns[50:250], turns[350:550]), ("plane", "spiral"), strict=False
+):
     picture = axis.imshow(part.mean(0), cmap="RdBu_r", vmin=-1, vmax=1)
     axis.set(title=f"{name}: mean winding", xticks=[], yticks=[])
 fig.colorbar(picture, ax=axes)

@@ -51,7 +51,9 @@ def draw_spectrum(
     names = ("columns", "frequency"), ("rows", "frequency"), ("columns", "rows")
     sides = (columns, frequency), (rows, frequency), (columns, rows)
     marks = (best[1], best_frequency), (best[0], best_frequency), (best[1], best[0])
-    for k, (along, (x, y), mark) in enumerate(zip((1, 2, 0), sides, marks)):
+    for k, (along, (x, y), mark) in enumerate(
+        zip((1, 2, 0), sides, marks, strict=False)
+    ):
         axes = style.add_axes_inches(figure, 0.55 + 2.3 * k, 0.45, 1.7, 1.75)
         total = power.sum(axis=along)
         level = (

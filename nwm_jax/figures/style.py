@@ -228,7 +228,7 @@ def as_images(images: np.ndarray, name: str) -> np.ndarray:
         )
     images = images.astype(np.float32)
     images = np.where(np.isfinite(images), np.clip(images, 0, 1), np.nan)
-    return np.broadcast_to(images, images.shape[:-1] + (3,))
+    return np.broadcast_to(images, (*images.shape[:-1], 3))
 
 
 def paint_missing(images: np.ndarray) -> np.ndarray:

@@ -86,7 +86,7 @@ def draw_snapshots(
         style.title(figure, _LEFT, 0.18, title)
     limit = style.symmetric_limit(field)
     rows = [top, top + height + _GAP]
-    for row, words in zip(rows, ("x", "phase,\nvelocity")):
+    for row, words in zip(rows, ("x", "phase,\nvelocity"), strict=False):
         place = (_LEFT - 0.1, row + height / 2)
         style.text_inches(figure, *place, words, style.LABEL, ha="right")
     for column, k in enumerate(indices):

@@ -74,7 +74,7 @@ def open_run(
         none), the step of a checkpoint (0: the weights before the first step), or None:
         what the task has evaluated, `Task.scored`.
       task: the run's task where it is already open.
-      counter: called with what is being done, gives the progress(done, total) that is
+      counter: called with what is being done, returns the progress(done, total) that is
         called while data is made.
 
     Returns:
@@ -96,7 +96,7 @@ def open_run(
 
 
 def which(text: str | None) -> str | int | None:
-    """Reads "last", "best" or the number of a step, as a flag gives it."""
+    """Reads "last", "best" or the number of a step, as a flag spells it."""
     return int(text) if text and checkpoint.is_step(text) else text
 
 
@@ -224,7 +224,7 @@ def evaluate(
     Args:
       run: an opened run.
       metrics: which, for example ("mse", "vpt"); none: the usual ones of the task.
-      counter: called with the name of each metric, gives its progress(done, total).
+      counter: called with the name of each metric, returns its progress(done, total).
       data: other data than the run's own, whose metrics are computed instead of
         `metrics`; see `Task.evaluation_on`.
       split: "test", or "valid", which training was followed on: its scores go to
@@ -236,7 +236,7 @@ def evaluate(
       error of frames that are black in all windows, there is None, null in the file.
 
     Raises:
-      UserError: an unknown metric, or one that the data cannot give.
+      UserError: an unknown metric, or one that the data do not have.
     """
     path = run.workdir / scores.EVALUATION
     if split == "valid":

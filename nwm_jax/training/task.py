@@ -97,7 +97,7 @@ class Task(Evaluation):
         """Returns what the named metrics (none: the usual ones) are computed by.
 
         Raises:
-          UserError: an unknown metric, or one that the data cannot give.
+          UserError: an unknown metric, or one that these data do not have.
         """
         made: dict[str, Evaluation] = {self.metric: self}
         for name in metrics:

@@ -219,7 +219,7 @@ def _centres(sites: Sites, scale: float) -> np.ndarray:
     """The middles [c, 2] of neighbourhoods, at most 6 x 6; of infinite ones 1."""
     low, high = sites.position.min(axis=0), sites.position.max(axis=0)
     centres = []
-    for a, b in zip(low, high):
+    for a, b in zip(low, high, strict=False):
         n = (
             1
             if np.isinf(scale)

@@ -215,7 +215,7 @@ def _fill(
 def _mean_rate(series: np.ndarray, start: np.ndarray, stop: np.ndarray) -> float:
     """The mean step of the phase of a series [T] over what is outside of its epochs."""
     valid = np.ones(len(series), bool)
-    for a, b in zip(start, stop):
+    for a, b in zip(start, stop, strict=True):
         valid[a:b] = False
     time, kept = np.flatnonzero(valid), series[valid]
     steps = turn(kept[1:], kept[:-1]).sum(dtype=np.float64)

@@ -127,7 +127,7 @@ def piecewise_signal(
     bounds = [0, *bounds, length]
     squares = np.zeros(out.shape[1])
     parts = list(itertools.pairwise(bounds))
-    for (_, stop), more in zip(parts, in_threads(make, parts)):
+    for (_, stop), more in zip(parts, in_threads(make, parts), strict=True):
         squares += more
         if progress is not None:
             progress(stop, length)

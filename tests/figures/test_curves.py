@@ -70,7 +70,7 @@ def test_error_mistakes_are_named(tmp_path):
     ]:
         with pytest.raises(UserError, match=words):
             curves.draw_error(tmp_path / "a.png", errors, first_frame=0, num_observed=1)
-    with pytest.raises(UserError, match="must end in .png"):
+    with pytest.raises(UserError, match=r"must end in .png"):
         curves.draw_error(
             tmp_path / "a.gif", {"a": np.ones(3)}, first_frame=0, num_observed=1
         )
@@ -116,7 +116,7 @@ def test_training_mistakes_are_named(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         curves.draw_training(tmp_path / "a.png", tmp_path / "none.jsonl")
     file = write_metrics(tmp_path / "m.jsonl", [{"step": 1, "mse": 2}])
-    with pytest.raises(UserError, match="no finite 'loss' .* holds: mse"):
+    with pytest.raises(UserError, match=r"no finite 'loss' .* holds: mse"):
         curves.draw_training(tmp_path / "a.png", file)
     file.write_text('{"step": 1}\nwhat\n{"step": 2, "loss": 1}\n')
     with pytest.raises(UserError, match="line 2 of"):

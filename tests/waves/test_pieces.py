@@ -64,7 +64,9 @@ def test_surrogates_of_pieces_are_those_of_the_whole(record, tmp_path, monkeypat
         record, prepare.plan(record, prepare.Steps()), fs=1.0, band=(0.02, 0.1)
     )
     for a, b in zip(
-        surrogates.surrogates(plain, 2), surrogates.surrogates(np.array(plain), 2)
+        surrogates.surrogates(plain, 2),
+        surrogates.surrogates(np.array(plain), 2),
+        strict=True,
     ):
         assert isinstance(a, np.memmap) and not isinstance(b, np.memmap)
         np.testing.assert_allclose(a, b, atol=1e-5)

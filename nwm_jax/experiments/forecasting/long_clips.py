@@ -2,7 +2,7 @@
 
 Of a few datasets the suite has test sets of about a thousand frames
 (`<name>_long_trajectory`): a forecast that holds to the end of an ordinary clip is only
-told there how long it holds.
+shown there how long it holds.
 """
 
 import os
@@ -38,7 +38,7 @@ class LongPredictionTime(ValidPredictionTime):
     part = "vpt_long"
 
     def __init__(self, windows: Windows, data: str) -> None:
-        source, self._told = _open(windows, data)
+        source, self._name = _open(windows, data)
         if source.image_shape != windows.source.image_shape:
             raise UserError(
                 f"{data} has images {source.image_shape}, the run's data "
@@ -58,8 +58,8 @@ class LongPredictionTime(ValidPredictionTime):
           {"vpt_long": ...} with "data": which; "num_frames" of its clips; and all that
           there is in "vpt".
         """
-        told = {"data": self._told, "num_frames": self.length}
-        return {"vpt_long": told | super().summarise(scores)["vpt"]}
+        header = {"data": self._name, "num_frames": self.length}
+        return {"vpt_long": header | super().summarise(scores)["vpt"]}
 
 
 def _open(windows: Windows, data: str) -> tuple[Source, str]:

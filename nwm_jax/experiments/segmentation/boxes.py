@@ -51,7 +51,7 @@ def draw_seeds(
         whiskerprops={"linewidth": 0.8},
         capprops={"linewidth": 0.8},
     )
-    for place, each in zip(places, values):
+    for place, each in zip(places, values, strict=False):
         shift = np.linspace(-0.13, 0.13, len(each)) if len(each) > 1 else [0.0]
         axes.plot(
             place + np.asarray(shift),

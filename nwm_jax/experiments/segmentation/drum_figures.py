@@ -74,7 +74,7 @@ def draw(
     traces = style.add_axes_inches(figure, 0.6, 2.5, 2.7, 1.35)
     spectra = style.add_axes_inches(figure, 4.0, 2.5, 2.2, 1.35)
     shown = min(len(series), int(6 / (low * dt)))
-    for (name, (i, j)), color in zip(pixels.items(), style.CYCLE):
+    for (name, (i, j)), color in zip(pixels.items(), style.CYCLE, strict=False):
         traces.plot(
             dt * np.arange(1, shown + 1), series[:shown, i, j], color=color, lw=1.0
         )
@@ -104,11 +104,11 @@ def draw(
 
 def _box(membrane: np.ndarray) -> tuple[slice, slice]:
     """The part of the canvas that holds the membrane, with a rim of two pixels."""
-    found = []
+    slices = []
     for axis in (1, 0):
         used = np.flatnonzero(membrane.any(axis=axis))
-        found.append(slice(max(used[0] - 2, 0), used[-1] + 3))
-    return found[0], found[1]
+        slices.append(slice(max(used[0] - 2, 0), used[-1] + 3))
+    return slices[0], slices[1]
 
 
 def _snapshots(figure, membrane, series, frequencies, dt, box) -> None:
@@ -155,7 +155,7 @@ def _ladder(figure, ladder, shape: str, here: float) -> None:
     axes.plot(ends, ends, color=style.FAINT, lw=0.9)
     axes.plot(true, predicted, "o", ms=4, color=style.FORECAST)
     axes.axhline(here, color=style.ACCENT, lw=0.8, linestyle=(0, (4, 2)))
-    told = "(side + 1)²" if shape == "square" else "pixels of the drum"
-    axes.set_xlabel(f"area: {told}", size=style.LABEL)
+    unit = "(side + 1)²" if shape == "square" else "pixels of the drum"
+    axes.set_xlabel(f"area: {unit}", size=style.LABEL)
     axes.set_ylabel("area that is heard", size=style.LABEL)
     axes.set(xlim=ends, ylim=ends)

@@ -163,8 +163,8 @@ def draw_states(
             place = (x + _TILE / 2, top + _TILE + 0.12)
             style.text_inches(figure, *place, words, style.SMALL, ha="center")
         words = ("image", "truth", "answer")
-        told = words[i] if i < 3 else f"t = {times[i - 3] + 1}"
-        axes.set_title(told, size=style.SMALL, pad=3)
+        name = words[i] if i < 3 else f"t = {times[i - 3] + 1}"
+        axes.set_title(name, size=style.SMALL, pad=3)
     bar = style.add_axes_inches(
         figure, left + panels * (_TILE + _GAP) + 0.17, top, 0.08, _TILE
     )
@@ -182,8 +182,14 @@ def draw_states(
 
 
 def about_mean(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a field ``[T, H, W]`` without its mean over the sheet, every moment divided
-    by its own limit, and the limits ``[T]``."""
+    """Returns a field without its mean over the sheet, and its limits.
+
+    Args:
+      states: the field, ``[T, H, W]``.
+
+    Returns:
+      The field, every moment divided by its own limit; the limits ``[T]``.
+    """
     waves = states - states.mean(axis=(1, 2), keepdims=True)
     limits = np.array([style.symmetric_limit(wave) for wave in waves])
     return waves / limits[:, None, None], limits

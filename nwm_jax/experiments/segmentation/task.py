@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from nwm_jax import files
 from nwm_jax.core import segmentation as pixels
 from nwm_jax.data.segmentation.source import open_source
-from nwm_jax.data.windows import train_windows
+from nwm_jax.data.windows import train_indices
 from nwm_jax.experiments.segmentation import scores as segmentation
 from nwm_jax.models import segmentation as models
 from nwm_jax.models.segmenter import RecurrentSegmenter, Segmenter
@@ -102,14 +102,12 @@ class Segmentation(Task):
 
         Every image comes once in an epoch; a batch may straddle two.
         """
-        indices, _ = train_windows(
+        indices = train_indices(
             self.config.seed,
             step,
             rows,
             batch_size=self.config.batch_size,
-            num_trajectories=self.source.size("train"),
-            num_frames=1,
-            length=1,
+            size=self.source.size("train"),
         )
         return self.source.rows("train", indices)
 
@@ -184,7 +182,7 @@ class Segmentation(Task):
         return total
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Images `indices` of the evaluation set; "test" tells which part they are of."""
+        """Returns images of the evaluation set; "test" is whether they are test images."""
         test = indices >= self._num_valid
         parts = {
             "valid": (indices[~test], np.flatnonzero(~test)),
@@ -203,7 +201,7 @@ class Segmentation(Task):
     def score(
         self, model: Segmenter | UNet, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The sums of every image, see `core.pixels.all_sums`, and its part."""
+        """The sums of every image, see `core.segmentation.all_sums`, and its part."""
         images, labels = self.source.images(batch), self.source.labels(batch)
         _, sums = model.score(images, labels, pixels.all_sums)
         return sums | {"test": batch["test"]}
@@ -218,13 +216,13 @@ class Segmentation(Task):
           "num_parameters_original", counting what the original allocates unused.
         """
         summary: dict[str, Any] = {}
-        for part, where in zip(_PARTS, (~scores["test"], scores["test"])):
+        for part, where in zip(_PARTS, (~scores["test"], scores["test"]), strict=False):
             if not where.any():
                 continue
             sums = {k: v[where] for k, v in scores.items() if k != "test"}
-            found = segmentation.scores(sums, self._num_pixels)
+            means = segmentation.scores(sums, self._num_pixels)
             # An image without foreground says nothing of it.
-            summary[part] = {k: _mean(found[k]) for k in segmentation.SCORES}
+            summary[part] = {k: _mean(means[k]) for k in segmentation.SCORES}
             if part == "test":
                 summary["background"] = segmentation.background(sums["truth"])
                 share = summary["test"]["accuracy_foreground"]

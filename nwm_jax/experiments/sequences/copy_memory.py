@@ -112,7 +112,7 @@ class CopyMemory(SequenceTask):
 
         Returns:
           "cross_entropy" (all steps), "recall_cross_entropy" and "recall_accuracy" (the
-          last ten); "memoryless_cross_entropy" of who knows when, but not what;
+          last ten); "memoryless_cross_entropy" of a memoryless predictor that knows when to recall;
           "paper_loss", the cross-entropy over 50 that the paper calls MSE; "solved", 1
           or 0; "length" and "delay" in steps; "num_weights".
         """
@@ -148,6 +148,6 @@ class CopyMemory(SequenceTask):
     def stop(self, metrics: Mapping[str, float]) -> str | None:
         """Why training ends early: an evaluation found the task solved."""
         if self.config.stop_when_solved and metrics.get("solved"):
-            found = metrics["recall_cross_entropy"]
-            return f"solved: cross-entropy of the recalled symbols {found:.2g}"
+            error = metrics["recall_cross_entropy"]
+            return f"solved: cross-entropy of the recalled symbols {error:.2g}"
         return None

@@ -87,7 +87,7 @@ def draw_spectrum(
     style.check_suffix(path, ".png")
     states = _as_sheet(states)
     ratio = np.fft.fftshift(np.log10(line.over_shuffled(states)))
-    # A real state has the same power at (f, q) and (-f, -q): one half tells all.
+    # A real state has the same power at (f, q) and (-f, -q): one half is enough.
     start = states.shape[0] // 2
     figure, axes = _axes(title, 2.9)
     limit = float(np.quantile(np.abs(ratio), 0.999)) or 1.0

@@ -75,7 +75,7 @@ class SequenceTask(Task):
 
     @property
     def note(self) -> str:
-        """One line about the sequences, and the scores that they cannot give."""
+        """Describes the sequences, and the scores that they cannot have."""
         text = f"sequences of {self.units_per_example} steps"
         left_out = self._has_waves and self._too_short
         return f"{text}; left out: {left_out}" if left_out else text
@@ -158,7 +158,7 @@ class SequenceTask(Task):
             and sequences of fewer than 4 steps; none: all that there are.
 
         Raises:
-          UserError: another metric, or one that so short sequences cannot give.
+          UserError: another metric, or one that such short sequences cannot have.
         """
         made: dict[str, Evaluation] = {self.metric: self}
         if self.cell.speed is not None:

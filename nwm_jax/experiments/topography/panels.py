@@ -100,7 +100,7 @@ def draw(
     for number, name in enumerate(columns):
         middle = _LEFT + number * (cell + _GAP) + cell / 2
         style.text_inches(figure, middle, top - 0.13, name, style.SMALL, ha="center")
-    for row, height, above in zip(rows, heights, tops):
+    for row, height, above in zip(rows, heights, tops, strict=False):
         place = (_LEFT - 0.09, above + height / 2)
         style.text_inches(figure, *place, row.label, style.LABEL, ha="right")
         shown = _draw_row(figure, row, (_LEFT, above, cell, height))

@@ -63,10 +63,10 @@ def draw(
 
 
 def _pick(runs: Sequence[Run], number: int, fits: Callable[[Run], bool]) -> list[Run]:
-    found = [run for run in runs if fits(run)]
-    if not found:
+    fitting = [run for run in runs if fits(run)]
+    if not fitting:
         raise UserError(f"figure {number} needs a run of {FIGURES[number].needs}")
-    return found
+    return fitting
 
 
 def _is_sheet(run: Run) -> bool:
@@ -139,7 +139,7 @@ def _orientations(run: Run, path: pathlib.Path) -> pathlib.Path:
     _, params, state = functional.split(run.model)
     gather = evaluating.make_gather(asked, mesh.make_mesh(), asked.eval_batch_size)
     scores = gather(params, state)
-    found = orientation.read_map(scores)
+    preferred = orientation.read_map(scores)
     numbers = asked.summarise(scores)["orientation"]
     note = (
         f"same label as a neighbour {numbers['same_label']:.2f} (shuffled "
@@ -148,7 +148,7 @@ def _orientations(run: Run, path: pathlib.Path) -> pathlib.Path:
     )
     title = f"Preferred orientations: {run.title}"
     return maps.draw_orientation_map(
-        path, found.labels, found.selective, title=title, note=note
+        path, preferred.labels, preferred.selective, title=title, note=note
     )
 
 
