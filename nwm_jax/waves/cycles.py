@@ -329,7 +329,7 @@ def _climb(z: np.ndarray, step: np.ndarray, spacing: float) -> np.ndarray:
     for start in range(0, len(flat), size):
         height = (flat[start : start + size] @ waves).real
         k[start : start + size] = candidates[height.argmax(axis=1)]
-    return _newton(flat, k, step, spacing).reshape(z.shape[:-1] + (2,))
+    return _newton(flat, k, step, spacing).reshape((*z.shape[:-1], 2))
 
 
 def _newton(
