@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.typing import DTypeLike
 
 from nwm_jax.core.unroll import unroll, unroll_scan
 from nwm_jax.errors import UserError, unknown
@@ -26,7 +25,7 @@ from nwm_jax.models import Latents
 from nwm_jax.models.compiled import check_images, compiled
 from nwm_jax.models.likelihood import negative_log_likelihood
 from nwm_jax.modules.autoencoder import Decoder, Encoder
-from nwm_jax.modules.cells import OscillatorCell, RecurrentCell
+from nwm_jax.modules.cells import RecurrentCell
 from nwm_jax.modules.gated import GRUCell
 
 # A cell's state: a pytree of [B, ...] (`OscillatorState`, or a tuple of layers' states).
@@ -49,8 +48,6 @@ class Forecaster(nnx.Module):
       conv_channels: channels of the image networks' hidden convolutions.
       conv: implementation of the convolutions, see `modules.conv.conv`.
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
-      param_dtype: type of the weights beside those of the cell.
-      dtype: type of their arithmetic; None: that of the weights.
       rngs: draws the weights.
 
     Raises:
@@ -72,8 +69,6 @@ class Forecaster(nnx.Module):
         conv_channels: int = 64,
         conv: str = "auto",
         remat: int = 0,
-        param_dtype: DTypeLike = jnp.float32,
-        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         if not 0 <= num_ic <= num_observed or num_observed < 1:
@@ -95,14 +90,11 @@ class Forecaster(nnx.Module):
         self.decode = decode
         self.remat = remat
         features = math.prod(cell.input_shape)
-        types = {"param_dtype": param_dtype, "dtype": dtype}
         self.encoder = Encoder(
-            image_shape, features, channels=conv_channels, conv=conv, **types, rngs=rngs
+            image_shape, features, channels=conv_channels, conv=conv, rngs=rngs
         )
         self.cell = cell
-        self.initial = (
-            GRUCell(features, cell.state_size, **types, rngs=rngs) if num_ic else None
-        )
+        self.initial = GRUCell(features, cell.state_size, rngs=rngs) if num_ic else None
         seen = cell.state_size if decode == "state" else math.prod(cell.output_shape)
         self.decoder = Decoder(
             seen,
@@ -110,7 +102,6 @@ class Forecaster(nnx.Module):
             planes=min(seen, features // 2),
             channels=conv_channels,
             conv=conv,
-            **types,
             rngs=rngs,
         )
 
@@ -214,9 +205,8 @@ class Forecaster(nnx.Module):
         Raises:
           UserError: T <= num_observed.
         """
-        paired = self.decode == "state" and isinstance(self.cell, OscillatorCell)
-        seen = self._readout(self.roll_out(images)[1])
-        return Latents(seen, None, "interleaved" if paired else "")
+        pairing = getattr(self.cell, "pairing", "") if self.decode == "state" else ""
+        return Latents(self._readout(self.roll_out(images)[1]), None, pairing)
 
     def roll_out(self, images: jax.Array) -> tuple[jax.Array, State]:
         """What `reconstruct` and `states` are taken from, in one go.

@@ -4,9 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
 
 from nwm_jax.errors import unknown
 from nwm_jax.models import ForecastModel
@@ -19,14 +17,12 @@ from nwm_jax.modules.cells import (
     OscillatorCell,
     RecurrentCell,
 )
-from nwm_jax.modules.dtypes import asked_for
 from nwm_jax.modules.stacked import StackedCell
 
-# (settings, image_shape, *, conv, remat, rngs) -> model. Where somebody asks for another
-# type than float32 it also gets param_dtype and dtype, as below.
+# (settings, image_shape, *, conv, remat, rngs) -> model
 Builder = Callable[..., ForecastModel]
-# (settings, rngs, **types) -> cell
-MakeCell = Callable[..., RecurrentCell]
+# (settings, rngs) -> cell
+MakeCell = Callable[[Any, nnx.Rngs], RecurrentCell]
 
 
 def build(
@@ -35,8 +31,6 @@ def build(
     *,
     conv: str = "auto",
     remat: int = 0,
-    param_dtype: DTypeLike = jnp.float32,
-    dtype: DTypeLike | None = None,
     rngs: nnx.Rngs,
 ) -> ForecastModel:
     """Builds the model that a config describes.
@@ -49,8 +43,6 @@ def build(
       image_shape: (H, W, C) of the data.
       conv: implementation of the convolutions, see `modules.conv.conv`.
       remat: block length of rematerialisation in time; 0 = off.
-      param_dtype: type of the weights.
-      dtype: type of the arithmetic; None: that of the weights.
       rngs: draws the weights.
 
     Returns:
@@ -61,8 +53,8 @@ def build(
     """
     if model.name not in BUILDERS:
         raise unknown("model", model.name, BUILDERS)
-    builder, types = BUILDERS[model.name], asked_for(param_dtype, dtype)
-    return builder(model, image_shape, conv=conv, remat=remat, rngs=rngs, **types)
+    builder = BUILDERS[model.name]
+    return builder(model, image_shape, conv=conv, remat=remat, rngs=rngs)
 
 
 def from_cell(make_cell: MakeCell, decode: str | None = None) -> Builder:
@@ -85,13 +77,12 @@ def from_cell(make_cell: MakeCell, decode: str | None = None) -> Builder:
         conv: str,
         remat: int,
         rngs: nnx.Rngs,
-        **types: Any,
     ) -> ForecastModel:
         seen = decode or model.get("decode", "xv")
         if seen not in DECODE:
             raise unknown("model.decode", seen, DECODE)
         return Forecaster(
-            make_cell(model, rngs, **types),
+            make_cell(model, rngs),
             image_shape,
             num_observed=model.num_observed,
             num_ic=model.num_ic,
@@ -101,28 +92,26 @@ def from_cell(make_cell: MakeCell, decode: str | None = None) -> Builder:
             conv=conv,
             remat=remat,
             rngs=rngs,
-            **types,
         )
 
     return build_one
 
 
-def _oscillator(model: Any, rngs: nnx.Rngs, **types: Any) -> OscillatorCell:
+def _oscillator(model: Any, rngs: nnx.Rngs) -> OscillatorCell:
     if model.name == "cornn":
-        return CoRNNCell(math.prod(model.grid) * model.channels, rngs=rngs, **types)
+        return CoRNNCell(math.prod(model.grid) * model.channels, rngs=rngs)
     kind = NWM2DCell if model.name == "nwm2d" else NWM1DCell
     return kind(
         tuple(model.grid),
         channels=model.channels,
         kernel_size=model.kernel_size,
         rngs=rngs,
-        **types,
     )
 
 
-def _stack(model: Any, rngs: nnx.Rngs, **types: Any) -> StackedCell:
+def _stack(model: Any, rngs: nnx.Rngs) -> StackedCell:
     widths = [model.units] * (model.layers - 1) + [model.latent]
-    return StackedCell(GATED[model.name], model.latent, widths, rngs=rngs, **types)
+    return StackedCell(GATED[model.name], model.latent, widths, rngs=rngs)
 
 
 def _latent(

@@ -10,19 +10,16 @@ shown.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
 
 from nwm_jax.errors import UserError
 from nwm_jax.models.dynamics import Hamiltonian
 from nwm_jax.models.latent_model import LatentModel
 from nwm_jax.modules.autoencoder import PlanesDecoder, coarse_shape
-from nwm_jax.modules.layers import Conv
+from nwm_jax.modules.layers import ConvStack
 
 # Of the coarse image: the energies halve it twice.
 _SMALLEST_SIDE = 4
@@ -61,56 +58,6 @@ def _geco_backward(residuals, g):
 geco_product.defvjp(_geco_forward, _geco_backward)
 
 
-class ConvStack(nnx.Module):
-    """Convolutions with an activation between: ``[..., H, W, C] -> [..., H', W', O]``.
-
-    Args:
-      inputs: channels in.
-      layers: (outputs, size, stride, padding) of each, see `modules.layers.Conv`.
-      activation: between the convolutions; none after the last.
-      conv: implementation of the convolution, see `modules.conv.conv`.
-      rngs: draws the weights.
-      types: param_dtype and dtype of the convolutions, see `modules.layers.Conv`.
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        layers: Sequence[tuple[int, int, int, str]],
-        activation: Callable[[jax.Array], jax.Array],
-        *,
-        conv: str = "auto",
-        rngs: nnx.Rngs,
-        **types: Any,
-    ) -> None:
-        sizes = [inputs, *[outputs for outputs, *_ in layers]]
-        self.activation = activation
-        self.convs = nnx.List(
-            Conv(
-                before,
-                outputs,
-                size=size,
-                stride=stride,
-                padding=padding,
-                implementation=conv,
-                rngs=rngs,
-                **types,
-            )
-            for before, (outputs, size, stride, padding) in zip(
-                sizes, layers, strict=False
-            )
-        )
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps ``[..., H, W, C]`` to ``[..., H', W', O]``."""
-        leading = x.shape[:-3]
-        x = x.reshape(-1, *x.shape[-3:])
-        for conv in self.convs[:-1]:
-            x = self.activation(conv(x))
-        x = self.convs[-1](x)
-        return x.reshape(*leading, *x.shape[1:])
-
-
 class ConvEnergy(ConvStack):
     """An energy of coarse images: ``[..., h, w, c] -> [...]``, h and w >= 4.
 
@@ -119,17 +66,10 @@ class ConvEnergy(ConvStack):
       channels: channels of the widest convolutions.
       conv: implementation of the convolutions, see `modules.conv.conv`; "bf16" is "auto".
       rngs: draws the weights.
-      types: param_dtype and dtype of the convolutions, see `modules.layers.Conv`.
     """
 
     def __init__(
-        self,
-        inputs: int,
-        channels: int,
-        *,
-        conv: str = "auto",
-        rngs: nnx.Rngs,
-        **types: Any,
+        self, inputs: int, channels: int, *, conv: str = "auto", rngs: nnx.Rngs
     ) -> None:
         layers = [
             (channels // 2, 3, 1, "SAME"),
@@ -140,7 +80,7 @@ class ConvEnergy(ConvStack):
         ]
         # A force is a difference of energies: no energy of rounded products.
         conv = "auto" if conv == "bf16" else conv
-        super().__init__(inputs, layers, nnx.softplus, conv=conv, rngs=rngs, **types)
+        super().__init__(inputs, layers, nnx.softplus, implementation=conv, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[..., h, w, c]`` to ``[...]``."""
@@ -161,8 +101,6 @@ class ConvHGN(LatentModel):
       kappa: the squared error for each pixel that training aims at.
       conv: implementation of the convolutions, see `modules.conv.conv`.
       remat: block length of rematerialisation in time; 0 = off.
-      param_dtype: type of the weights.
-      dtype: type of the arithmetic; None: that of the weights.
       rngs: draws the weights.
 
     Attributes:
@@ -185,8 +123,6 @@ class ConvHGN(LatentModel):
         kappa: float,
         conv: str = "auto",
         remat: int = 0,
-        param_dtype: DTypeLike = jnp.float32,
-        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         self.coarse_shape = coarse_shape(image_shape)
@@ -201,23 +137,25 @@ class ConvHGN(LatentModel):
                 f"and conv_channels {channels}"
             )
         half = latent_channels // 2
-        networks = {"conv": conv, "param_dtype": param_dtype, "dtype": dtype}
-        networks["rngs"] = rngs
         hidden = [channels // 2, *[channels] * 4, 2 * latent_channels]
         shapes = [(2, 2, "VALID"), (4, 1, "SAME")] * 3
         encoder = ConvStack(
             image_shape[-1] * num_observed,
             [(outputs, *shape) for outputs, shape in zip(hidden, shapes, strict=False)],
             nnx.relu,
-            **networks,
+            implementation=conv,
+            rngs=rngs,
         )
-        kinetic, potential = (ConvEnergy(half, channels, **networks) for _ in range(2))
+        kinetic, potential = (
+            ConvEnergy(half, channels, conv=conv, rngs=rngs) for _ in range(2)
+        )
         decoder = PlanesDecoder(
             image_shape,
             planes=half,
             channels=channels,
             slope=0.2,
-            **networks,
+            conv=conv,
+            rngs=rngs,
         )
         super().__init__(
             encoder,
@@ -232,15 +170,15 @@ class ConvHGN(LatentModel):
         )
         self.transform = ConvStack(
             latent_channels,
-            [(outputs, 3, 1, "SAME") for outputs in [channels] * 4 + [latent_channels]],
+            [channels] * 4 + [latent_channels],
             nnx.relu,
-            **networks,
+            implementation=conv,
+            rngs=rngs,
         )
         # softplus(raw) = 1.
-        raw = jnp.asarray(math.log(math.expm1(1.0)), param_dtype)
-        self.raw_multiplier = nnx.Param(raw)
+        self.raw_multiplier = nnx.Param(jnp.float32(math.log(math.expm1(1.0))))
         self.kappa = kappa
-        self.average = nnx.Variable(jnp.zeros((), param_dtype))
+        self.average = nnx.Variable(jnp.zeros((), jnp.float32))
 
     def loss(
         self, images: jax.Array, key: jax.Array
@@ -261,10 +199,9 @@ class ConvHGN(LatentModel):
         """
         _, metrics = self.evidence(images, key)
         constraint = metrics["mse"] - self.kappa
-        raw = self.raw_multiplier[...].astype(constraint.dtype)
-        multiplier = jax.nn.softplus(raw)
+        multiplier = jax.nn.softplus(self.raw_multiplier[...])
         average = jax.lax.stop_gradient(constraint)
-        self.average.set_value(average.astype(self.average[...].dtype))
+        self.average.set_value(average)
         loss = geco_product(multiplier, average, constraint) + metrics["kl"]
         return loss, metrics | {"multiplier": multiplier}
 

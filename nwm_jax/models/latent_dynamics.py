@@ -16,17 +16,11 @@ from nwm_jax.models.hgn_conv import ConvHGN
 from nwm_jax.models.latent_model import LatentModel
 from nwm_jax.models.names import PAIRED
 from nwm_jax.modules.autoencoder import Decoder, Encoder
-from nwm_jax.modules.mlp import ScalarMLP
+from nwm_jax.modules.layers import MLP, ScalarMLP
 
 
 def build(
-    model: Any,
-    image_shape: tuple[int, ...],
-    *,
-    conv: str,
-    remat: int,
-    rngs: nnx.Rngs,
-    **types: Any,
+    model: Any, image_shape: tuple[int, ...], *, conv: str, remat: int, rngs: nnx.Rngs
 ) -> LatentModel:
     """Builds the latent model that a config describes, for `models.forecasting.build`.
 
@@ -53,14 +47,13 @@ def build(
             conv=conv,
             remat=remat,
             rngs=rngs,
-            **types,
         )
     if model.latent < 2 or (model.name in PAIRED and model.latent % 2):
         wanted = "even and at least 2" if model.name in PAIRED else "at least 2"
         raise UserError(f"model.latent={model.latent} must be {wanted}")
     height, width, channels = image_shape
-    dynamics = _dynamics(model, remat, rngs=rngs, **types)
-    networks = {"channels": model.conv_channels, "conv": conv, "rngs": rngs, **types}
+    dynamics = _dynamics(model, remat, rngs)
+    networks = {"channels": model.conv_channels, "conv": conv, "rngs": rngs}
     half = model.latent // 2
     map_only = model.name == "rgn"
     return LatentModel(
@@ -83,15 +76,23 @@ def build(
     )
 
 
-def _dynamics(model: Any, remat: int, **options: Any) -> Dynamics:
-    sizes = {"units": model.units, "layers": model.layers, **options}
+def _dynamics(model: Any, remat: int, rngs: nnx.Rngs) -> Dynamics:
+    hidden = [model.units] * (model.layers - 1)
+
+    def network(inputs: int, outputs: int) -> MLP:
+        return MLP([inputs, *hidden, outputs], rngs=rngs)
+
+    def scalar(inputs: int) -> ScalarMLP:
+        return ScalarMLP([inputs, *hidden], rngs=rngs)
+
     if model.name == "rgn":
-        return Recurrent(model.latent, residual=model.residual, remat=remat, **sizes)
+        net = network(model.latent, model.latent)
+        return Recurrent(net, residual=model.residual, remat=remat)
     solver = {"integrator": model.integrator, "remat": remat}
     half = model.latent // 2
     if model.name == "hgn":
-        kinetic, potential = (ScalarMLP(half, **sizes) for _ in range(2))
-        return Hamiltonian(kinetic, potential, **solver)
+        return Hamiltonian(scalar(half), scalar(half), **solver)
     if model.name == "lgn":
-        return Lagrangian(half, **solver, **sizes)
-    return NeuralODE(model.latent, **solver, **sizes)
+        entries = half * (half + 1) // 2
+        return Lagrangian(network(half, entries), scalar(half), **solver)
+    return NeuralODE(network(model.latent, model.latent), **solver)

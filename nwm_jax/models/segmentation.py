@@ -3,19 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
 
 from nwm_jax.core.readouts import READOUTS, num_bins
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.models.segmenter import ConvSegmenter, RecurrentSegmenter, Segmenter
 from nwm_jax.models.unet import SCALES, UNet
-from nwm_jax.modules.dtypes import asked_for
 from nwm_jax.modules.sheet_cells import ConvLSTM, WaveSheet
 
-# (settings, image_shape, classes, *, conv, remat, rngs) -> model. Where somebody asks for
-# another type than float32 it also gets param_dtype and dtype, as below.
+# (settings, image_shape, classes, *, conv, remat, rngs) -> model
 Builder = Callable[..., Segmenter | UNet]
 
 
@@ -26,8 +22,6 @@ def build(
     *,
     conv: str = "auto",
     remat: int = 0,
-    param_dtype: DTypeLike = jnp.float32,
-    dtype: DTypeLike | None = None,
     rngs: nnx.Rngs,
 ) -> Segmenter | UNet:
     """Builds the segmentation model that a config describes.
@@ -41,8 +35,6 @@ def build(
       conv: implementation of the convolutions, see `models.segmenter.Segmenter`.
       remat: time steps between two kept states, see
         `modules.time_readout.TimeReadout`.
-      param_dtype: type of the weights.
-      dtype: type of the arithmetic; None: that of the weights.
       rngs: draws the weights.
 
     Returns:
@@ -53,9 +45,8 @@ def build(
     """
     if model.name not in BUILDERS:
         raise unknown("model.name", model.name, BUILDERS)
-    options = {"conv": conv, "remat": remat, "rngs": rngs}
-    options |= asked_for(param_dtype, dtype)
-    return BUILDERS[model.name](model, image_shape, classes, **options)
+    builder = BUILDERS[model.name]
+    return builder(model, image_shape, classes, conv=conv, remat=remat, rngs=rngs)
 
 
 def _unet(
@@ -66,7 +57,6 @@ def _unet(
     conv: str,
     remat: int,
     rngs: nnx.Rngs,
-    **types: Any,
 ) -> UNet:
     del remat
     if image_shape[0] % 2**SCALES or image_shape[1] % 2**SCALES:
@@ -74,7 +64,7 @@ def _unet(
             f"a U-Net needs images whose sides are multiples of {2**SCALES}, not "
             f"{image_shape[0]} x {image_shape[1]}"
         )
-    return UNet(image_shape[-1], model.width, classes, conv=conv, rngs=rngs, **types)
+    return UNet(image_shape[-1], model.width, classes, conv=conv, rngs=rngs)
 
 
 def _convolutions(
@@ -85,7 +75,6 @@ def _convolutions(
     conv: str,
     remat: int,
     rngs: nnx.Rngs,
-    **types: Any,
 ) -> ConvSegmenter:
     del remat
     return ConvSegmenter(
@@ -99,7 +88,6 @@ def _convolutions(
         he=model.he,
         conv=conv,
         rngs=rngs,
-        **types,
     )
 
 
@@ -119,11 +107,10 @@ def recurrent(make_cell: Callable[..., Any]) -> Builder:
         conv: str,
         remat: int,
         rngs: nnx.Rngs,
-        **types: Any,
     ) -> RecurrentSegmenter:
         if model.readout not in READOUTS:
             raise unknown("model.readout", model.readout, READOUTS)
-        sizes = {"width": model.width, "conv": conv, "rngs": rngs, **types}
+        sizes = {"width": model.width, "conv": conv, "rngs": rngs}
         return RecurrentSegmenter(
             make_cell(model, image_shape[-1], **sizes),
             model.readout,
@@ -133,7 +120,6 @@ def recurrent(make_cell: Callable[..., Any]) -> Builder:
             conv=conv,
             remat=remat,
             rngs=rngs,
-            **types,
         )
 
     return build_one

@@ -7,13 +7,12 @@ depth of a convolutional network.
 """
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
 
 from nwm_jax.core import readouts
 from nwm_jax.core.layouts import IMAGES, PLANES, Layout, to_planes
@@ -22,8 +21,7 @@ from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
 from nwm_jax.modules.chunks import chunk_size, sum_over_chunks
 from nwm_jax.modules.devices import on_each_device
-from nwm_jax.modules.dtypes import cast
-from nwm_jax.modules.pixels import ConvStack, PixelConv, PixelMLP
+from nwm_jax.modules.layers import MLP, Conv, ConvStack
 from nwm_jax.modules.sheet_cells import ConvLSTM, WaveSheet
 from nwm_jax.modules.time_readout import TimeReadout
 
@@ -47,7 +45,7 @@ class Segmenter(nnx.Module):
         `modules.conv.conv`) goes through a few images and pixels at a time.
     """
 
-    def __init__(self, head: PixelMLP, conv: str) -> None:
+    def __init__(self, head: MLP, conv: str) -> None:
         self.head = head
         self.conv = conv
 
@@ -75,9 +73,9 @@ class Segmenter(nnx.Module):
         """
         fields = self.encode(images)
         if self.plain:
-            return self.head(IMAGES, self.features(IMAGES, fields))
+            return self.head(self.features(IMAGES, fields))
         features = self.features(PLANES, jax.tree.map(to_planes, fields))
-        return to_planes(self.head(PLANES, features))
+        return to_planes(self.head(features, PLANES))
 
     def score(
         self, images: jax.Array, labels: jax.Array, measure: Measure
@@ -87,14 +85,14 @@ class Segmenter(nnx.Module):
         Args:
           images: ``[N, H, W, C]`` in [0, 1].
           labels: int ``[N, H, W]``.
-          measure: `core.pixels.training_sums` or `all_sums`.
+          measure: `core.segmentation.training_sums` or `all_sums`.
 
         Returns:
           A scalar, and what `measure` gives.
         """
         fields = self.encode(images)
         if self.plain:
-            logits = self.head(IMAGES, self.features(IMAGES, fields))
+            logits = self.head(self.features(IMAGES, fields))
             sums = measure(IMAGES, logits, labels)
             return sums["cross_entropy"].sum() / labels.size, sums
         graphdef, params, rest = functional.split(self)
@@ -134,7 +132,7 @@ class Segmenter(nnx.Module):
 
 
 def _read_out(
-    head: PixelMLP, features: jax.Array, labels: jax.Array, measure: Measure
+    head: MLP, features: jax.Array, labels: jax.Array, measure: Measure
 ) -> tuple[jax.Array, Sums]:
     """The perceptron and its errors, some pixels of all examples at a time.
 
@@ -150,7 +148,7 @@ def _read_out(
     size = chunk_size(places, max(1, _PIXELS_AT_ONCE // examples))
 
     def some(weights: Any, features: jax.Array, labels: jax.Array) -> Any:
-        logits = functional.merge(graphdef, weights, rest)(PLANES, features)
+        logits = functional.merge(graphdef, weights, rest)(features, PLANES)
         sums = measure(PLANES, logits, labels)
         return sums["cross_entropy"].sum(), sums
 
@@ -158,6 +156,11 @@ def _read_out(
     labels = labels.reshape(-1, 1, size, examples)
     total, sums = sum_over_chunks(some, params, features, labels)
     return total, jax.tree.map(lambda s: s.sum(axis=0), sums)
+
+
+def pixel_perceptron(widths: Sequence[int], rngs: nnx.Rngs) -> MLP:
+    """Returns the perceptron with ReLU that reads the features of each pixel."""
+    return MLP(widths, activation=jax.nn.relu, init="torch", rngs=rngs)
 
 
 class RecurrentSegmenter(Segmenter):
@@ -171,8 +174,6 @@ class RecurrentSegmenter(Segmenter):
       classes: K.
       conv: see `Segmenter`.
       remat: see `TimeReadout.gather`; the plain formulation keeps all.
-      param_dtype: type of the weights beside those of the cell.
-      dtype: type of their arithmetic; None: that of the weights.
       rngs: draws the readout and the perceptron.
     """
 
@@ -186,18 +187,12 @@ class RecurrentSegmenter(Segmenter):
         *,
         conv: str = "auto",
         remat: int = 0,
-        param_dtype: DTypeLike = jnp.float32,
-        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         self.cell = cell
-        types = {"param_dtype": param_dtype, "dtype": dtype}
-        self.readout = TimeReadout(
-            readout, num_steps, param_dtype=param_dtype, rngs=rngs
-        )
+        self.readout = TimeReadout(readout, num_steps, rngs=rngs)
         features = readouts.num_features(readout, num_steps, cell.channels)
-        sizes = [features, *hidden, classes]
-        super().__init__(PixelMLP(sizes, **types, rngs=rngs), conv)
+        super().__init__(pixel_perceptron([features, *hidden, classes], rngs), conv)
         self.remat = remat
 
     def encode(self, images: jax.Array) -> Any:
@@ -254,8 +249,6 @@ class ConvSegmenter(Segmenter):
         draws them, deep networks begin with signals that vanish, some with both narrow
         channels dead.
       conv: see `Segmenter`.
-      param_dtype: type of the weights.
-      dtype: type of the arithmetic; None: that of the weights.
       rngs: draws the weights.
     """
 
@@ -271,22 +264,14 @@ class ConvSegmenter(Segmenter):
         classes: int,
         he: bool = False,
         conv: str = "auto",
-        param_dtype: DTypeLike = jnp.float32,
-        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
-        sizes = [inputs, *[width] * (depth - 1), channels]
-        types = {"param_dtype": param_dtype, "dtype": dtype}
-        self.convs = ConvStack(sizes, implementation=conv, **types, rngs=rngs)
+        options = {"init": "he" if he else "torch", "implementation": conv}
+        widths = [*[width] * (depth - 1), channels]
+        self.convs = ConvStack(inputs, widths, jax.nn.relu, **options, rngs=rngs)
         self.he = he
-        if he:
-            draw = nnx.initializers.he_normal()
-            for layer in self.convs.convs:
-                layer.kernel[...] = draw(rngs.params(), layer.kernel.shape, param_dtype)
-                layer.bias[...] = jnp.zeros(layer.bias.shape, param_dtype)
-        self.widen = PixelConv(channels, features, size=1, **types, rngs=rngs)
-        sizes = [features, *hidden, classes]
-        super().__init__(PixelMLP(sizes, **types, rngs=rngs), conv)
+        self.widen = Conv(channels, features, size=1, init="torch", rngs=rngs)
+        super().__init__(pixel_perceptron([features, *hidden, classes], rngs), conv)
 
     def encode(self, images: jax.Array) -> jax.Array:
         """The narrow place, ``[N, H, W, channels]``."""
@@ -295,8 +280,5 @@ class ConvSegmenter(Segmenter):
 
     def features(self, layout: Layout, fields: jax.Array) -> jax.Array:
         """The features, linear in the narrow place."""
-        layer = self.widen
-        fields, kernel, bias = cast(
-            layer.dtype, fields, layer.kernel[...][0, 0], layer.bias[...]
-        )
-        return layout.dense(fields, kernel) + layout.along_channels(bias)
+        y = layout.dense(fields, self.widen.kernel[...][0, 0])
+        return y + layout.along_channels(self.widen.bias[...])

@@ -5,57 +5,23 @@ et al., arXiv:2309.08045), the coRNN and Neural Wave Machines with fixed constan
 (Keller & Welling, ICML 2023, table 2).
 """
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
 
-from nwm_jax.core import wave
+from nwm_jax.core.oscillator_hparams import OscillatorHParams, check_stable
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import unknown
 from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
-from nwm_jax.modules.dtypes import asked_for, cast
-from nwm_jax.modules.sequence_cells import (
-    SequenceCell,
-    SequenceOscillatorCell,
-    WaveRNNCell,
-)
+from nwm_jax.modules.layers import chain, linears
+from nwm_jax.modules.oscillator_cell import OscillatorCell
+from nwm_jax.modules.sequence_cells import SequenceCell, WaveRNNCell
 
-
-class Affine(nnx.Module):
-    """``y = x kernel + bias`` on the last axis, drawn like a layer of PyTorch.
-
-    Args:
-      inputs: F.
-      outputs: G.
-      param_dtype: type of the weights.
-      dtype: type of inputs, arithmetic and result; None: that of the weights.
-      rngs: draws kernel and bias, both uniform in ±1/sqrt(F).
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        *,
-        param_dtype: DTypeLike = jnp.float32,
-        dtype: DTypeLike | None = None,
-        rngs: nnx.Rngs,
-    ) -> None:
-        for name, shape in (("kernel", (inputs, outputs)), ("bias", (outputs,))):
-            drawn = wave.uniform(rngs.params(), shape, inputs, param_dtype)
-            setattr(self, name, nnx.Param(drawn))
-        self.dtype = dtype
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps ``[..., F]`` to ``[..., G]``."""
-        x, kernel, bias = cast(self.dtype, x, self.kernel[...], self.bias[...])
-        return x @ kernel + bias
+# The topologies of oscillators with fixed constants, by the names of their models.
+KINDS = {"cornn": "dense", "nwm2d": "torus", "nwm1d": "ring", "uncoupled": "ring"}
 
 
 class SequenceClassifier(nnx.Module):
@@ -68,8 +34,6 @@ class SequenceClassifier(nnx.Module):
       every_step: answer after every step.
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
       implementation: "auto" or "xla", see `core.wave.run`.
-      param_dtype: type of the readout's weights.
-      dtype: type of its arithmetic; None: that of the weights.
       rngs: draws the readout.
     """
 
@@ -82,18 +46,13 @@ class SequenceClassifier(nnx.Module):
         every_step: bool = False,
         remat: int = 0,
         implementation: str = "auto",
-        param_dtype: DTypeLike = jnp.float32,
-        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         self.cell = cell
         self.every_step = every_step
         self._options = {"remat": remat, "implementation": implementation}
         widths = [cell.num_outputs, *([hidden] if hidden else []), outputs]
-        self.readout = nnx.List(
-            Affine(before, after, param_dtype=param_dtype, dtype=dtype, rngs=rngs)
-            for before, after in itertools.pairwise(widths)
-        )
+        self.readout = linears(widths, init="torch", rngs=rngs)
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Answers to sequences.
@@ -109,10 +68,7 @@ class SequenceClassifier(nnx.Module):
         """
         last, states = self._run(inputs)
         y = self.cell.readable(states if self.every_step else last)
-        *hidden, output = self.readout
-        for layer in hidden:
-            y = jax.nn.relu(layer(y))
-        return output(y)
+        return chain(self.readout, jax.nn.relu, y)
 
     @compiled
     def states(self, inputs: jax.Array) -> jax.Array:
@@ -143,8 +99,6 @@ def build(
     every_step: bool = False,
     remat: int = 0,
     implementation: str = "auto",
-    param_dtype: DTypeLike = jnp.float32,
-    dtype: DTypeLike | None = None,
     rngs: nnx.Rngs,
 ) -> SequenceClassifier:
     """Builds the sequence model that a config describes.
@@ -160,8 +114,6 @@ def build(
       every_step: answer after every step.
       remat: block length of rematerialisation in time; 0 = off.
       implementation: "auto" or "xla", see `core.wave.run`.
-      param_dtype: type of the weights.
-      dtype: type of the arithmetic; None: that of the weights.
       rngs: draws the weights.
 
     Returns:
@@ -172,8 +124,7 @@ def build(
     """
     if model.name not in CELLS:
         raise unknown("model", model.name, CELLS)
-    types = asked_for(param_dtype, dtype)
-    cell = CELLS[model.name](model, inputs, rngs, **types)
+    cell = CELLS[model.name](model, inputs, rngs)
     return SequenceClassifier(
         cell,
         outputs,
@@ -182,13 +133,10 @@ def build(
         remat=remat,
         implementation=implementation,
         rngs=rngs,
-        **types,
     )
 
 
-def _wave(
-    topology: str, model: Any, inputs: int, rngs: nnx.Rngs, **types: Any
-) -> WaveRNNCell:
+def _wave(topology: str, model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
     names = (
         "units channels activation coupling_init input_init speed "
         "zero_coupling_bias frozen"
@@ -196,48 +144,93 @@ def _wave(
     options = {name: model[name] for name in names.split()}
     if topology != "dense":
         options["kernel_size"] = model.kernel_size
-    hparams = WaveHParams(topology, inputs=inputs, **options)
-    return WaveRNNCell(hparams, rngs=rngs, **types)
+    return WaveRNNCell(WaveHParams(topology, inputs=inputs, **options), rngs=rngs)
 
 
-def _wrnn(model: Any, inputs: int, rngs: nnx.Rngs, **types: Any) -> WaveRNNCell:
-    return _wave("local" if model.local else "ring", model, inputs, rngs, **types)
+def _wrnn(model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
+    return _wave("local" if model.local else "ring", model, inputs, rngs)
 
 
-def _irnn(model: Any, inputs: int, rngs: nnx.Rngs, **types: Any) -> WaveRNNCell:
-    return _wave("dense", model, inputs, rngs, **types)
+def _irnn(model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
+    return _wave("dense", model, inputs, rngs)
+
+
+def oscillators(
+    kind: str,
+    size: tuple[int, ...],
+    inputs: int,
+    *,
+    dt: float,
+    gamma: float,
+    alpha: float,
+    channels: int = 1,
+    kernel_size: int = 3,
+    train_scalars: bool = False,
+    **options: Any,
+) -> OscillatorCell:
+    """Returns oscillators with fixed constants, driven by vectors.
+
+    Args:
+      kind: "cornn" (all to all), "nwm2d" (torus), "nwm1d" (rings) or "uncoupled", where
+        Wx and Wv are one number each.
+      size: (N,) for "cornn", (1, N) for "uncoupled", (H, W) or (rings, ring) else.
+      inputs: F, length of an input vector.
+      dt: step size.
+      gamma: stiffness.
+      alpha: damping (the coRNN papers' epsilon).
+      channels: C, oscillators at every place of a torus or ring.
+      kernel_size: odd width of the neighbourhood of "nwm2d" and "nwm1d".
+      train_scalars: whether the two numbers of "uncoupled" are trained; else they
+        stay 1, as they did in the reference program on GPUs.
+      options: further arguments of `OscillatorCell`.
+
+    Raises:
+      UserError: unknown kind, numbers that do not fit together, or constants with which
+        oscillators grow by themselves, see `core.oscillator_hparams.check_stable`.
+    """
+    if kind not in KINDS:
+        raise unknown("kind of cell", kind, KINDS)
+    check_stable(dt, gamma, alpha)
+    alone = kind == "uncoupled"
+    hparams = OscillatorHParams(
+        KINDS[kind],
+        size,
+        channels=channels,
+        input_channels=inputs,
+        kernel_size=1 if alone else kernel_size,
+        forcing="dense",
+        dt=dt,
+        gamma=gamma,
+        alpha=alpha,
+        learned=(),
+        taps="all" if not alone else "self" if train_scalars else "one",
+    )
+    return OscillatorCell(hparams, init="torch", **options)
 
 
 def _oscillators(
-    model: Any, inputs: int, rngs: nnx.Rngs, size: tuple[int, ...], **options: Any
-) -> SequenceOscillatorCell:
+    model: Any, inputs: int, size: tuple[int, ...], **options: Any
+) -> OscillatorCell:
     options |= {name: model[name] for name in ("dt", "gamma", "alpha")}
-    return SequenceOscillatorCell(model.name, size, inputs, **options, rngs=rngs)
+    return oscillators(model.name, size, inputs, **options)
 
 
-def _field(
-    model: Any, inputs: int, rngs: nnx.Rngs, **types: Any
-) -> SequenceOscillatorCell:
+def _field(model: Any, inputs: int, rngs: nnx.Rngs) -> OscillatorCell:
     grid = tuple(model.grid)
-    return _oscillators(model, inputs, rngs, grid, channels=model.channels, **types)
+    return _oscillators(model, inputs, grid, channels=model.channels, rngs=rngs)
 
 
-def _cornn(
-    model: Any, inputs: int, rngs: nnx.Rngs, **types: Any
-) -> SequenceOscillatorCell:
-    return _oscillators(model, inputs, rngs, (model.units,), **types)
+def _cornn(model: Any, inputs: int, rngs: nnx.Rngs) -> OscillatorCell:
+    return _oscillators(model, inputs, (model.units,), rngs=rngs)
 
 
-def _uncoupled(
-    model: Any, inputs: int, rngs: nnx.Rngs, **types: Any
-) -> SequenceOscillatorCell:
+def _uncoupled(model: Any, inputs: int, rngs: nnx.Rngs) -> OscillatorCell:
     size, trained = (1, model.units), model.train_scalars
-    return _oscillators(model, inputs, rngs, size, train_scalars=trained, **types)
+    return _oscillators(model, inputs, size, train_scalars=trained, rngs=rngs)
 
 
-#: What makes a cell, (settings, inputs, rngs, **types) -> cell, by the name that configs
-#: call it; types are param_dtype and dtype, where somebody asks for other ones.
-CELLS: dict[str, Callable[..., SequenceCell]] = {
+#: What makes a cell, (settings, inputs, rngs) -> cell, by the name that configs call it.
+CELLS: dict[str, Callable[[Any, int, nnx.Rngs], SequenceCell]] = {
     "wrnn": _wrnn,
     "irnn": _irnn,
     "cornn": _cornn,

@@ -4,20 +4,16 @@ Ronneberger et al., arXiv:1505.04597, with batch normalisation, zero padding and
 channels (arXiv:2502.06034, baseline).
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
 
+from nwm_jax.core.init import uniform
 from nwm_jax.core.layouts import IMAGES
 from nwm_jax.core.segmentation import Sums
-from nwm_jax.core.wave import uniform
 from nwm_jax.errors import UserError
 from nwm_jax.models.segmenter import Measure
-from nwm_jax.modules.dtypes import cast
-from nwm_jax.modules.pixels import PixelConv
+from nwm_jax.modules.layers import Conv
 
 SCALES = 4
 _EPSILON = 1e-5
@@ -32,41 +28,29 @@ class BatchNorm(nnx.Module):
 
     Args:
       channels: C of ``[N, H, W, C]``.
-      param_dtype: type of scale, shift and what is stored.
-      dtype: type of the arithmetic; None: that of the weights.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        *,
-        param_dtype: DTypeLike = jnp.float32,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        self.scale = nnx.Param(jnp.ones(channels, param_dtype))
-        self.shift = nnx.Param(jnp.zeros(channels, param_dtype))
-        self.mean = nnx.BatchStat(jnp.zeros(channels, param_dtype))
-        self.variance = nnx.BatchStat(jnp.ones(channels, param_dtype))
-        self.dtype = dtype
+    def __init__(self, channels: int) -> None:
+        self.scale = nnx.Param(jnp.ones(channels, jnp.float32))
+        self.shift = nnx.Param(jnp.zeros(channels, jnp.float32))
+        self.mean = nnx.BatchStat(jnp.zeros(channels, jnp.float32))
+        self.variance = nnx.BatchStat(jnp.ones(channels, jnp.float32))
 
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Normalises ``[N, H, W, C]``."""
-        x, scale, shift, mean, variance = cast(
-            self.dtype,
-            x,
-            *(v[...] for v in (self.scale, self.shift, self.mean, self.variance)),
-        )
+        mean, variance = self.mean[...], self.variance[...]
         if train:
             count = x.size // x.shape[-1]
-            stored = self.mean[...], self.variance[...]
+            stored = mean, variance
             mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
             batch = mean, variance * (count / max(count - 1, 1))
             for variable, old, new in zip(
                 (self.mean, self.variance), stored, batch, strict=False
             ):
-                moved = (1 - _MOMENTUM) * old + _MOMENTUM * new.astype(old.dtype)
+                moved = (1 - _MOMENTUM) * old + _MOMENTUM * new
                 variable[...] = jax.lax.stop_gradient(moved)
-        return (x - mean) * (scale * jax.lax.rsqrt(variance + _EPSILON)) + shift
+        scale = self.scale[...] * jax.lax.rsqrt(variance + _EPSILON)
+        return (x - mean) * scale + self.shift[...]
 
 
 class DoubleConv(nnx.Module):
@@ -76,18 +60,16 @@ class DoubleConv(nnx.Module):
       inputs: channels before.
       outputs: channels after each of the two.
       conv: see `modules.conv.conv`.
-      rngs: draws the kernels, see `modules.pixels.PixelConv`.
-      types: param_dtype and dtype, as for `UNet`.
+      rngs: draws the kernels, as PyTorch does.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, *, conv: str, rngs: nnx.Rngs, **types: Any
-    ) -> None:
-        options = {"bias": False, "implementation": conv, "rngs": rngs, **types}
+    def __init__(self, inputs: int, outputs: int, *, conv: str, rngs: nnx.Rngs) -> None:
+        torch = {"init": "torch", "rngs": rngs}
         self.convs = nnx.List(
-            PixelConv(before, outputs, **options) for before in (inputs, outputs)
+            Conv(before, outputs, bias=False, implementation=conv, **torch)
+            for before in (inputs, outputs)
         )
-        self.norms = nnx.List(BatchNorm(outputs, **types) for _ in range(2))
+        self.norms = nnx.List(BatchNorm(outputs) for _ in range(2))
 
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Maps ``[N, H, W, C]`` to ``[N, H, W, O]``."""
@@ -102,33 +84,20 @@ class Upsample(nnx.Module):
     Args:
       inputs: C.
       outputs: O.
-      param_dtype: type of the weights.
-      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws kernel and bias, uniform in ±1/sqrt(4 O).
     """
 
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        *,
-        param_dtype: DTypeLike = jnp.float32,
-        dtype: DTypeLike | None = None,
-        rngs: nnx.Rngs,
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> None:
         # PyTorch counts the fan-in on the axis of the outputs.
         shape, fan_in = (2, 2, inputs, outputs), 4 * outputs
-        for name, size in (("kernel", shape), ("bias", (outputs,))):
-            drawn = uniform(rngs.params(), size, fan_in, param_dtype)
-            setattr(self, name, nnx.Param(drawn))
-        self.dtype = dtype
+        self.kernel = nnx.Param(uniform(rngs.params(), shape, fan_in))
+        self.bias = nnx.Param(uniform(rngs.params(), (outputs,), fan_in))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[N, H, W, C]`` to ``[N, 2 H, 2 W, O]``."""
         n, height, width, _ = x.shape
-        x, kernel, bias = cast(self.dtype, x, self.kernel[...], self.bias[...])
-        y = jnp.einsum("nhwc,uvco->nhuwvo", x, kernel)
-        return y.reshape(n, 2 * height, 2 * width, -1) + bias
+        y = jnp.einsum("nhwc,uvco->nhuwvo", x, self.kernel[...])
+        return y.reshape(n, 2 * height, 2 * width, -1) + self.bias[...]
 
 
 class UNet(nnx.Module):
@@ -139,8 +108,6 @@ class UNet(nnx.Module):
       width: channels at the finest scale; they double with each of the four others.
       classes: K.
       conv: see `modules.conv.conv`.
-      param_dtype: type of the weights.
-      dtype: type of the arithmetic; None: that of the weights.
       rngs: draws the weights, all as PyTorch does.
     """
 
@@ -151,23 +118,20 @@ class UNet(nnx.Module):
         classes: int,
         *,
         conv: str = "auto",
-        param_dtype: DTypeLike = jnp.float32,
-        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
-        types = {"param_dtype": param_dtype, "dtype": dtype}
-        options = {"conv": conv, "rngs": rngs, **types}
         sizes = [width * 2**scale for scale in range(SCALES + 1)]
-        self.first = DoubleConv(inputs, width, **options)
+        self.first = DoubleConv(inputs, width, conv=conv, rngs=rngs)
         self.down = nnx.List(
-            DoubleConv(before, 2 * before, **options) for before in sizes[:-1]
+            DoubleConv(before, 2 * before, conv=conv, rngs=rngs)
+            for before in sizes[:-1]
         )
         coarse = sizes[:0:-1]
-        self.up = nnx.List(
-            Upsample(size, size // 2, rngs=rngs, **types) for size in coarse
+        self.up = nnx.List(Upsample(size, size // 2, rngs=rngs) for size in coarse)
+        self.merge = nnx.List(
+            DoubleConv(size, size // 2, conv=conv, rngs=rngs) for size in coarse
         )
-        self.merge = nnx.List(DoubleConv(size, size // 2, **options) for size in coarse)
-        self.head = PixelConv(width, classes, size=1, rngs=rngs, **types)
+        self.head = Conv(width, classes, size=1, init="torch", rngs=rngs)
 
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """Logits of every pixel.

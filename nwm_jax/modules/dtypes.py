@@ -5,8 +5,6 @@ Nothing here depends on JAX's switch `jax_enable_x64`: weights are float32 unles
 `dtype` says otherwise.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -27,16 +25,3 @@ def cast(
     """
     dtype = weights[0].dtype if dtype is None else dtype
     return tuple(a if a is None else jnp.asarray(a, dtype) for a in (x, *weights))
-
-
-def asked_for(param_dtype: DTypeLike, dtype: DTypeLike | None) -> dict[str, Any]:
-    """Returns the options of a layer without those that are the usual ones.
-
-    So a builder of your own needs no such options until somebody asks for them.
-    """
-    options: dict[str, Any] = {}
-    if jnp.dtype(param_dtype) != jnp.float32:
-        options["param_dtype"] = param_dtype
-    if dtype is not None:
-        options["dtype"] = dtype
-    return options
