@@ -16,12 +16,15 @@ LONGEST = 300  # characters of a message
 def answers(
     folder: pathlib.Path,
     cases: Sequence[tuple[str, Sequence[str]]],
+    seconds: float = forked.SECONDS,
     **environment: str,
 ) -> list[dict]:
     """Runs cases (verb, arguments), see `helpers/forked.py`; their results in order."""
     lines = [
-        json.dumps({"id": number, "verb": verb, "arguments": list(arguments)})
-        for number, (verb, arguments) in enumerate(cases)
+        json.dumps(case | {"id": number, "seconds": seconds})
+        for number, case in enumerate(
+            {"verb": verb, "arguments": list(arguments)} for verb, arguments in cases
+        )
     ]
     settings = {"JAX_PLATFORMS": "cpu", "PYTHONDONTWRITEBYTECODE": "1"} | environment
     done = subprocess.run(
