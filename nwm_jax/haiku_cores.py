@@ -1,7 +1,7 @@
 """The recurrent cells as Haiku cores, for models in DeepMind's style.
 
 They compute what `modules.cells` and `modules.sequence_cells` compute, by the same
-functions of `core.oscillator` and `core.wave`, and name their parameters the same:
+functions of `core.oscillator`, `core.linear_wave` and `core.wave`, and name their parameters the same:
 `functional.split(NWM2DCell(...))[1]` is what Haiku keeps under "nwm2d". `docs/haiku.md`
 puts one into a model.
 """
@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from nwm_jax.core import oscillator, wave
+from nwm_jax.core import linear_wave, oscillator, wave
+from nwm_jax.core.linear_wave import LinearWaveHParams
 from nwm_jax.core.oscillator import (
     OscillatorHParams,
     OscillatorState,
@@ -23,7 +24,7 @@ from nwm_jax.core.oscillator import (
 from nwm_jax.core.oscillator_hparams import DEFAULT_DT, LEARNABLE
 from nwm_jax.core.wave import WaveHParams, WaveParams
 
-__all__ = ["NWM1D", "NWM2D", "CoRNN", "IdentityRNN", "WaveRNN"]
+__all__ = ["NWM1D", "NWM2D", "CoRNN", "IdentityRNN", "LinearWave", "WaveRNN"]
 
 _Params = TypeVar("_Params", bound=NamedTuple)
 
@@ -31,9 +32,11 @@ _Params = TypeVar("_Params", bound=NamedTuple)
 class _Oscillators(hk.RNNCore):
     """A field of coupled oscillators (equations in `core.oscillator`)."""
 
+    _core: Any = oscillator
+
     def __init__(
         self,
-        hparams: OscillatorHParams,
+        hparams: OscillatorHParams | LinearWaveHParams,
         name: str,
         param_dtype: DTypeLike,
         dtype: DTypeLike | None,
@@ -56,10 +59,10 @@ class _Oscillators(hk.RNNCore):
         Returns:
           The new x, ``[B, *field]``, and the new state.
         """
-        params = _get_params(oscillator.init_params, self)
+        params = _get_params(self._core.init_params, self)
         inputs = jnp.asarray(inputs, self.dtype)
-        drive = oscillator.drive(self.hparams, params, inputs)
-        state = oscillator.step(self.hparams, params, prev_state, drive)
+        drive = self._core.drive(self.hparams, params, inputs)
+        state = self._core.step(self.hparams, params, prev_state, drive)
         return state.x, state
 
     def initial_state(self, batch_size: int | None) -> OscillatorState:
@@ -239,6 +242,29 @@ class CoRNN(_Oscillators):
             alpha=alpha,
             learned=learned,
         )
+        super().__init__(hparams, name, param_dtype, dtype)
+
+
+class LinearWave(_Oscillators):
+    """A field of linear oscillators whose waves are learned (`core.linear_wave`).
+
+    Args:
+      hparams: what the field is.
+      name: of the module.
+      param_dtype: type of the weights.
+      dtype: type of states and arithmetic; None: that of the weights.
+    """
+
+    _core = linear_wave
+
+    def __init__(
+        self,
+        hparams: LinearWaveHParams,
+        name: str = "linear_wave",
+        *,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+    ) -> None:
         super().__init__(hparams, name, param_dtype, dtype)
 
 

@@ -15,11 +15,13 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from nwm_jax.core import wave
+from nwm_jax.core.linear_wave import LinearWaveHParams
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import unknown
 from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
 from nwm_jax.modules.dtypes import cast
+from nwm_jax.modules.linear_wave_stack import LinearWaveStack
 from nwm_jax.modules.sequence_cells import (
     SequenceCell,
     SequenceOscillatorCell,
@@ -149,6 +151,9 @@ def build(
         zero_coupling_bias, frozen; "wrnn" also kernel_size, and local (a kernel for
         every place). Oscillators: dt, gamma, alpha, and units ("cornn", "uncoupled")
         or grid and channels ("nwm2d", "nwm1d"); "uncoupled" also train_scalars.
+        Linear waves: blocks, scheme, dt_range, gamma_range and alpha_range, and units
+        ("linoss") or grid, channels, kernel_size, gyroscopic and coupling ("lwm2d",
+        "lwm1d").
       inputs: n_in, length of an input vector.
       outputs: n_out, length of an answer.
       every_step: answer after every step.
@@ -216,6 +221,29 @@ def _uncoupled(model: Any, inputs: int, rngs: nnx.Rngs) -> SequenceOscillatorCel
     return _oscillators(model, inputs, rngs, size, train_scalars=trained)
 
 
+def _linear(
+    model: Any, inputs: int, rngs: nnx.Rngs, topology: str, **options: Any
+) -> LinearWaveStack:
+    for name in ("dt", "gamma", "alpha"):
+        options[name] = tuple(model[f"{name}_range"])
+    hparams = LinearWaveHParams(
+        topology, input_channels=inputs, scheme=model.scheme, **options
+    )
+    return LinearWaveStack(hparams, model.blocks, rngs=rngs)
+
+
+def _linear_field(model: Any, inputs: int, rngs: nnx.Rngs) -> LinearWaveStack:
+    names = ("channels", "kernel_size", "gyroscopic", "coupling")
+    options = {name: model[name] for name in names}
+    topology = "torus" if model.name == "lwm2d" else "ring"
+    return _linear(model, inputs, rngs, topology, size=tuple(model.grid), **options)
+
+
+def _linoss(model: Any, inputs: int, rngs: nnx.Rngs) -> LinearWaveStack:
+    options = {"channels": model.units, "gyroscopic": False}
+    return _linear(model, inputs, rngs, "point", **options)
+
+
 #: What makes a cell, (settings, inputs, rngs) -> cell, by the name that configs call it.
 CELLS: dict[str, Callable[[Any, int, nnx.Rngs], SequenceCell]] = {
     "wrnn": _wrnn,
@@ -224,6 +252,9 @@ CELLS: dict[str, Callable[[Any, int, nnx.Rngs], SequenceCell]] = {
     "nwm2d": _field,
     "nwm1d": _field,
     "uncoupled": _uncoupled,
+    "lwm2d": _linear_field,
+    "lwm1d": _linear_field,
+    "linoss": _linoss,
 }
 
 

@@ -48,6 +48,15 @@ _OSCILLATORS = {
 }
 # A kernel of 1 leaves every oscillator alone: a field without coupling.
 _FIELD = _OSCILLATORS | {"kernel_size": 3}
+# Linear waves: first step sizes, stiffnesses and dampings are uniform in these ranges.
+_LINEAR = _FIELD | {
+    "scheme": "exact",
+    "gyroscopic": True,
+    "dt_range": (0.05, 0.5),
+    "gamma_range": (0.05, 1.0),
+    "alpha_range": (0.001, 0.1),
+    "coupling": 0.5,
+}
 _LAYERS = {
     "latent": 32,
     "units": 250,
@@ -69,6 +78,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "cornn": _OSCILLATORS,
     "nwm2d": _FIELD,
     "nwm1d": _FIELD,
+    "lwm2d": _LINEAR,
+    "lwm1d": _LINEAR,
     "ar_gru": _GATED,
     "ar_vanilla": _GATED,
     "lgn": _LAYERS | _FORWARD | {"dt": 0.125, "integrator": "midpoint", "beta": 1.0},

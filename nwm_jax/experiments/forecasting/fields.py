@@ -5,6 +5,7 @@ from typing import Any
 
 from nwm_jax.config import checks
 from nwm_jax.config.checks import Field
+from nwm_jax.core import transition
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.experiments.forecasting import configs
 from nwm_jax.models import names, solvers, splits
@@ -21,6 +22,12 @@ FIELDS = {
     "model.grid": Field("oscillators, (height, width) or (rings, ring)"),
     "model.channels": Field("oscillators at every place", least=1),
     "model.kernel_size": Field("odd width of the coupling; 1: uncoupled", least=1),
+    "model.scheme": Field("a time step of linear waves", choices=transition.SCHEMES),
+    "model.gyroscopic": Field("waves may prefer a direction"),
+    "model.dt_range": Field("first step sizes (low, high), inside (0, 1)"),
+    "model.gamma_range": Field("first stiffnesses (low, high), above 0"),
+    "model.alpha_range": Field("first dampings (low, high), above 0"),
+    "model.coupling": Field("size of the first couplings", least=0),
     "model.conv_channels": Field("channels of the image networks", least=1),
     "model.units": Field("width of the hidden layers", least=1),
     "model.layers": Field("number of layers", least=1),

@@ -30,7 +30,7 @@ from nwm_jax.experiments.forecasting.long_clips import LongPredictionTime
 from nwm_jax.experiments.forecasting.vpt import ValidPredictionTime
 from nwm_jax.experiments.forecasting.windows import Windows
 from nwm_jax.experiments.wave_statistics import LEAST_FRAMES, WaveStatistics
-from nwm_jax.figures import animation, strip, waves
+from nwm_jax.figures import animation, dispersion, strip, waves
 from nwm_jax.models import ForecastModel
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.models.forecasting import build
@@ -263,7 +263,8 @@ class Forecasting(Task):
 
         Returns:
           strip.png and forecast.webp; for a model whose oscillators have a place, also
-          wave.png (snapshots with phase and velocity) and space_time.png.
+          wave.png (snapshots with phase and velocity) and space_time.png, and for
+          linear waves dispersion.png.
         """
         trajectories, starts = (chosen[:1] for chosen in self.windows.chosen)
         window = self.source.windows(
@@ -305,6 +306,16 @@ class Forecasting(Task):
             paths.append(
                 waves.draw_space_time(lines, sheet, first_frame=first, title=title)
             )
+            if linear := getattr(model.cell, "linear_waves", None):
+                paths.append(
+                    dispersion.draw(
+                        folder / "dispersion.png",
+                        linear.hparams,
+                        linear.params,
+                        np.asarray(states.x)[0],
+                        title=f"{self.config.name}: linear waves",
+                    )
+                )
         return paths
 
 

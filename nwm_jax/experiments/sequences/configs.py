@@ -32,6 +32,16 @@ _WAVE = {
     "readout_hidden": 0,
 }
 _OSCILLATORS = {"dt": 0.042, "gamma": 2.7, "alpha": 4.7, "readout_hidden": 0}
+# Linear waves: first step sizes, stiffnesses and dampings are uniform in these ranges.
+_LINEAR = {
+    "blocks": 2,
+    "scheme": "exact",
+    "dt_range": (0.05, 0.5),
+    "gamma_range": (0.05, 1.0),
+    "alpha_range": (0.001, 0.1),
+    "readout_hidden": 0,
+}
+_LINEAR_FIELD = _LINEAR | {"kernel_size": 3, "gyroscopic": True, "coupling": 0.5}
 
 #: Models by name: the fields of `config.model` beside it.
 MODELS: dict[str, dict[str, Any]] = {
@@ -41,6 +51,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "nwm2d": _OSCILLATORS | {"grid": (16, 16), "channels": 16},
     "nwm1d": _OSCILLATORS | {"grid": (16, 16), "channels": 1},
     "uncoupled": _OSCILLATORS | {"units": 256, "train_scalars": False},
+    "lwm2d": _LINEAR_FIELD | {"grid": (16, 16), "channels": 16},
+    "lwm1d": _LINEAR_FIELD | {"grid": (1, 16), "channels": 16},
+    "linoss": _LINEAR | {"units": 256, "scheme": "imex"},
 }
 
 _COPY = {
@@ -131,6 +144,26 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
 for _model in ("cornn", "nwm2d", "nwm1d", "uncoupled"):
     EXPERIMENTS[f"smnist_{_model}"] = _SMNIST | _COUPLED
     EXPERIMENTS[f"psmnist_{_model}"] = _PSMNIST | _COUPLED_PERMUTED
+# Images need no nonlinearity before their end: one block, which is read there.
+_LINEAR_WAVES = {
+    "optimizer.learning_rate": 1e-3,
+    "optimizer.schedule": "cosine",
+    "optimizer.clip": 1.0,
+}
+_ONE_BLOCK = _LINEAR_WAVES | {"model.blocks": 1, "num_steps": 20 * 446}
+_PLAIN_COPY = {k: v for k, v in _COPY.items() if k != "model.units"}
+_PLAIN_ADDING = {k: v for k, v in _ADDING.items() if k != "model.units"}
+EXPERIMENTS |= {
+    "smnist_lwm2d": _SMNIST | _ONE_BLOCK,
+    "smnist_linoss": _SMNIST | _ONE_BLOCK | {"model.units": 4_096},
+    "psmnist_lwm2d": _PSMNIST | _ONE_BLOCK,
+    "psmnist_linoss": _PSMNIST | _ONE_BLOCK | {"model.units": 4_096},
+    "nscifar10_lwm2d": _NSCIFAR10 | _ONE_BLOCK | {"num_steps": 20 * 183},
+    "copy_lwm1d": _PLAIN_COPY | _LINEAR_WAVES,
+    "adding_lwm1d": _PLAIN_ADDING | _LINEAR_WAVES,
+    "copy_linoss": _COPY | _LINEAR_WAVES,
+    "adding_linoss": _ADDING | _LINEAR_WAVES,
+}
 
 # The learning rate and the clip that the paper found best for copying, by T.
 _BEST = {
@@ -178,6 +211,9 @@ _SMALL = {
     "nwm2d": {"model.grid": (8, 8), "model.channels": 8},
     "nwm1d": {"model.grid": (8, 8)},
     "uncoupled": {"model.units": 128},
+    "lwm2d": {"model.grid": (8, 8), "model.channels": 8},
+    "lwm1d": {"model.channels": 8},
+    "linoss": {"model.units": 512},
 }
 
 _SMOKE = {
@@ -207,6 +243,9 @@ _TINY = {
     "irnn": {"model.units": 16},
     "cornn": {"model.units": 16},
     "uncoupled": {"model.units": 16},
+    "lwm2d": {"model.grid": (4, 4), "model.channels": 2},
+    "lwm1d": {"model.grid": (1, 4), "model.channels": 2},
+    "linoss": {"model.units": 16},
 }
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from nwm_jax.config.checks import Field
-from nwm_jax.core import coupling, scans, wave
+from nwm_jax.core import coupling, scans, transition, wave
 from nwm_jax.data.sequences import copy_memory
 
 FIELDS = {
@@ -33,6 +33,13 @@ FIELDS = {
     "model.gamma": Field("stiffness"),
     "model.alpha": Field("damping (the coRNN papers' epsilon)"),
     "model.train_scalars": Field("train the two coupling numbers"),
+    "model.blocks": Field("linear waves and pointwise networks in turn", least=1),
+    "model.scheme": Field("a time step of linear waves", choices=transition.SCHEMES),
+    "model.dt_range": Field("first step sizes (low, high), inside (0, 1)"),
+    "model.gamma_range": Field("first stiffnesses (low, high), above 0"),
+    "model.alpha_range": Field("first dampings (low, high), above 0"),
+    "model.gyroscopic": Field("waves may prefer a direction"),
+    "model.coupling": Field("size of the first couplings", least=0),
     "eval.num_examples": Field("sequences of the evaluation", least=1),
 }
 
