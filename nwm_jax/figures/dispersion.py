@@ -106,7 +106,6 @@ def _draw_branches(
         axes.plot(
             numbers,
             np.where(np.isfinite(curve[branch]), curve[branch], np.nan),
-            linewidth=1.3,
             label=_BRANCHES[branch],
             **look,
         )

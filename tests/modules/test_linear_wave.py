@@ -58,7 +58,7 @@ def test_linoss_is_the_uncoupled_case():
         waves(jnp.ones((1, 4, 3)))
 
 
-@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("blocks", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_stack_computes_the_same_in_all_ways(blocks):
     stack = filled(lambda: LinearWaveStack(DRIVEN, blocks, rngs=nnx.Rngs(0)))
     inputs = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)
