@@ -245,7 +245,7 @@ def symbol(
 
 
 def _phases(hparams: LinearWaveHParams, half: bool) -> np.ndarray:
-    """k . delta_j for every mode and offset: ``[*modes, J]``."""
+    """Returns k . delta_j for every mode and offset: ``[*modes, J]``."""
     around = hparams.size[len(hparams.size) - hparams.rank :]
     numbers = spectral.wave_numbers(around, half=half)
     return sum(
