@@ -10,7 +10,8 @@ from nwm_jax.core.linear_wave import LinearWaveHParams, LinearWaveParams
 from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.core.transition import Transition
 from nwm_jax.errors import UserError
-from nwm_jax.modules.cells import OscillatorCell
+from nwm_jax.modules.core_cell import check_inputs
+from nwm_jax.modules.oscillator_cell import OscillatorCell
 
 
 class LinearWaveCell(OscillatorCell):
@@ -20,7 +21,7 @@ class LinearWaveCell(OscillatorCell):
 
     `cell(carry, inputs) -> (carry, x)`; the carry is `OscillatorState(x, v)` with the
     batch axes of the inputs. It runs in `nnx.RNN` step by step; `LinearWave` computes
-    whole sequences at once. `scan` does so for drives that are known.
+    whole sequences at once. `solve` does so for drives that are known.
 
     Args:
       hparams: what the field is.
@@ -55,6 +56,11 @@ class LinearWaveCell(OscillatorCell):
         return self._load(LinearWaveParams)
 
     @property
+    def has_neighbours(self) -> bool:
+        """Whether oscillators feel those beside them."""
+        return len(self.hparams.offsets) > 0
+
+    @property
     def linear_waves(self) -> "LinearWaveCell":
         """The field whose dispersion relation a figure shows: itself."""
         return self
@@ -68,11 +74,35 @@ class LinearWaveCell(OscillatorCell):
         """Returns the state after one time step, see `core.linear_wave.step`."""
         return linear_wave.step(self.hparams, self.params, state, drive)
 
-    def scan(
+    def solve(
         self, state: OscillatorState, drives: jax.Array
     ) -> tuple[OscillatorState, OscillatorState]:
         """Returns the last state and all of them, of drives ``[B, T, *field]``."""
         return linear_scan.scan_drives(self.hparams, self.params, state, drives)
+
+    def unroll(
+        self,
+        state: OscillatorState,
+        inputs: jax.Array,
+        *,
+        remat: int = 0,
+        implementation: str = "auto",
+    ) -> tuple[OscillatorState, OscillatorState]:
+        """Returns the last state and all of them, of inputs ``[B, T, *input_shape]``.
+
+        Args:
+          state: the state before the first step.
+          inputs: one per step.
+          remat: not used: chunks are always computed again for the gradient.
+          implementation: "xla" computes one step after the other, see `core.wave.run`.
+
+        Raises:
+          UserError: inputs of another shape.
+        """
+        del remat
+        method = "sequential" if implementation == "xla" else "auto"
+        inputs = check_inputs(self, inputs)
+        return linear_scan.scan(self.hparams, self.params, state, inputs, method=method)
 
 
 class LinearWave(nnx.Module):

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from nwm_jax.core import linear_wave
 from nwm_jax.core.linear_wave import LinearWaveHParams
 from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.core.transition import Transition
@@ -225,12 +226,25 @@ class LinearWaveStack(nnx.Module):
             remat = 1
         elif remat == 0 and len(self.blocks) > 1:
             remat = _CHUNK
-        steps = [block.waves.transitions() for block in self.blocks]
+        steps = self._transitions()
         every = functools.partial(self._every, steps)
         to_end = functools.partial(self._to_end, steps)
         _, states = unroll_scan(every, state, inputs, remat=remat)
         last, _ = unroll_scan(to_end, state, inputs, remat=remat)
         return last, states
+
+    def _transitions(self) -> list[Transition]:
+        """One step of every block, by one program: it takes XLA long to compile."""
+        fields = [
+            block.waves.cell.params._replace(forcing=None) for block in self.blocks
+        ]
+        stacked = jax.tree.map(lambda *a: jnp.stack(a), *fields)
+        steps = jax.vmap(functools.partial(linear_wave.transitions, self.hparams))(
+            stacked
+        )
+        return [
+            jax.tree.map(lambda a, n=n: a[n], steps) for n in range(len(self.blocks))
+        ]
 
     def _every(
         self, steps: list[Transition], state: StackState, inputs: jax.Array

@@ -30,7 +30,7 @@ def test_a_cell_runs_in_nnx_rnn_as_a_whole_sequence_does():
     def run(cell, waves, x):
         last, stepped = nnx.RNN(cell, return_carry=True)(x)
         start = cell.initialize_carry((2, *cell.input_shape))
-        return last, stepped, waves(x), waves.last(x), cell.scan(start, cell.drive(x))
+        return last, stepped, waves(x), waves.last(x), cell.solve(start, cell.drive(x))
 
     last, stepped, (end, states), alone, (_, driven) = run(cell, waves, inputs)
     for found in (states.x, driven.x):

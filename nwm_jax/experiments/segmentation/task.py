@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from nwm_jax import files
 from nwm_jax.core import segmentation as pixels
 from nwm_jax.data.segmentation.source import open_source
-from nwm_jax.data.windows import train_windows
+from nwm_jax.data.windows import train_indices
 from nwm_jax.experiments.segmentation import scores as segmentation
 from nwm_jax.models import segmentation as models
 from nwm_jax.models.segmenter import RecurrentSegmenter, Segmenter
@@ -102,14 +102,12 @@ class Segmentation(Task):
 
         Every image comes once in an epoch; a batch may straddle two.
         """
-        indices, _ = train_windows(
+        indices = train_indices(
             self.config.seed,
             step,
             rows,
             batch_size=self.config.batch_size,
-            num_trajectories=self.source.size("train"),
-            num_frames=1,
-            length=1,
+            size=self.source.size("train"),
         )
         return self.source.rows("train", indices)
 
@@ -203,7 +201,7 @@ class Segmentation(Task):
     def score(
         self, model: Segmenter | UNet, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The sums of every image, see `core.pixels.all_sums`, and its part."""
+        """The sums of every image, see `core.segmentation.all_sums`, and its part."""
         images, labels = self.source.images(batch), self.source.labels(batch)
         _, sums = model.score(images, labels, pixels.all_sums)
         return sums | {"test": batch["test"]}

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from nwm_jax import files
 from nwm_jax.data.sequences import cifar, digits, images, mnist
 from nwm_jax.data.sequences.images import LabelledImages
-from nwm_jax.data.windows import train_windows
+from nwm_jax.data.windows import train_indices
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.experiments.sequences.task import SequenceTask
 from nwm_jax.models.sequences import SequenceClassifier
@@ -84,14 +84,12 @@ class Classification(SequenceTask):
         Every image comes once in an epoch; a batch may straddle two.
         """
         pixels, labels = self._train
-        indices, _ = train_windows(
+        indices = train_indices(
             self.config.seed,
             step,
             rows,
             batch_size=self.config.batch_size,
-            num_trajectories=len(labels),
-            num_frames=1,
-            length=1,
+            size=len(labels),
         )
         return {"pixels": pixels[indices], "labels": labels[indices]}
 
