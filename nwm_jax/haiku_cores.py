@@ -83,8 +83,8 @@ def _get_params(init: Callable[..., _Params], core: Any) -> _Params:
         return jnp.asarray(array, core.dtype)
 
     shapes = _shapes(init, hparams, jnp.dtype(kind))
-    found = {name: get(name, leaf) for name, leaf in shapes._asdict().items()}
-    return type(shapes)(**found)
+    leaves = {name: get(name, leaf) for name, leaf in shapes._asdict().items()}
+    return type(shapes)(**leaves)
 
 
 @functools.cache

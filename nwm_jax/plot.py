@@ -80,11 +80,11 @@ def main(argv: list[str]) -> int:
         from nwm_jax.experiments.topography import paper_figures
 
         step = opened.which(WHICH.value)
-        found = [
+        runs = [
             opened.open_run(folder, step, counter=screen.counter)
             for folder in workdirs.find(RUNS.value)
         ]
-        drawn = paper_figures.draw(FIGURE.value, found, OUT.value)
+        drawn = paper_figures.draw(FIGURE.value, runs, OUT.value)
         screen.say(screen.pictures(drawn))
         return 0
     if RUNS.value:

@@ -51,16 +51,15 @@ def flags_as_defined() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="module")
 def registered_as_defined() -> Iterator[None]:
     """No file of tests sees the models and datasets that another has registered."""
-    from nwm_jax.experiments.forecasting import budgets, configs, sources
+    from nwm_jax.experiments.forecasting import budgets, configs, datasets
     from nwm_jax.models import forecasting
     from nwm_jax.training import registry
 
     tables = (
         configs.MODELS,
-        configs.OWN_DATASETS,
-        sources.OWN,
+        datasets.OWN,
         forecasting.BUILDERS,
-        budgets._TABLES,
+        budgets.BY_MODEL,
         registry._EXPERIMENTS,
     )
     before = [dict(table) for table in tables]

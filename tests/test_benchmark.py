@@ -28,7 +28,7 @@ def test_json_is_one_line_with_everything(capsys):
     assert report["unit"] == "ms per trajectory"
     assert set(report["machine"]) >= {"cpu", "cores", "jax", "load"}
     assert [row["dataset"] for row in report["datasets"]] == ["mass_spring", "pendulum"]
-    for row, original in zip(report["datasets"], (0.28, 0.36)):
+    for row, original in zip(report["datasets"], (0.28, 0.36), strict=False):
         for part in benchmark_data.PARTS:
             times = row[part]
             assert 0 < times["least"] <= times["median"] <= times["most"]

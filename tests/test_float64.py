@@ -154,8 +154,13 @@ def test_a_run_in_either_mode_is_the_same_run(tmp_path):
     for mode in ("0", "1"):
         folder = tmp_path / mode
         subprocess.run(
-            [sys.executable, "-m", "nwm_jax.train"]
-            + [f"--config={spec}", f"--workdir={folder}"],
+            [
+                sys.executable,
+                "-m",
+                "nwm_jax.train",
+                f"--config={spec}",
+                f"--workdir={folder}",
+            ],
             env={**os.environ, "JAX_ENABLE_X64": mode, "JAX_NUM_CPU_DEVICES": "1"},
             check=True,
             capture_output=True,

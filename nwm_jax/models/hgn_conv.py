@@ -91,7 +91,9 @@ class ConvStack(nnx.Module):
                 implementation=conv,
                 rngs=rngs,
             )
-            for before, (outputs, size, stride, padding) in zip(sizes, layers)
+            for before, (outputs, size, stride, padding) in zip(
+                sizes, layers, strict=False
+            )
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -187,7 +189,7 @@ class ConvHGN(LatentModel):
         shapes = [(2, 2, "VALID"), (4, 1, "SAME")] * 3
         encoder = ConvStack(
             image_shape[-1] * num_observed,
-            [(outputs, *shape) for outputs, shape in zip(hidden, shapes)],
+            [(outputs, *shape) for outputs, shape in zip(hidden, shapes, strict=False)],
             nnx.relu,
             conv=conv,
             rngs=rngs,

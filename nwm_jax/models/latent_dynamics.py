@@ -48,7 +48,7 @@ def build(
             remat=remat,
             rngs=rngs,
         )
-    if model.latent < 2 or model.name in PAIRED and model.latent % 2:
+    if model.latent < 2 or (model.name in PAIRED and model.latent % 2):
         wanted = "even and at least 2" if model.name in PAIRED else "at least 2"
         raise UserError(f"model.latent={model.latent} must be {wanted}")
     height, width, channels = image_shape

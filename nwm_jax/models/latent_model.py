@@ -85,14 +85,17 @@ class LatentModel(nnx.Module):
 
     @property
     def num_observed(self) -> int:
+        """Returns the frames of a clip that are observed."""
         return self.clip.num_observed
 
     @property
     def train_length(self) -> int:
+        """Returns the frames of a training clip."""
         return self.clip.train_length
 
     @property
     def reversible(self) -> bool:
+        """Returns whether the model runs backward."""
         return self.dynamics.reversible
 
     def posterior(self, observed: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -44,7 +44,9 @@ class BatchNorm(nnx.Module):
             stored = mean, variance
             mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
             batch = mean, variance * (count / max(count - 1, 1))
-            for variable, old, new in zip((self.mean, self.variance), stored, batch):
+            for variable, old, new in zip(
+                (self.mean, self.variance), stored, batch, strict=False
+            ):
                 moved = (1 - _MOMENTUM) * old + _MOMENTUM * new
                 variable[...] = jax.lax.stop_gradient(moved)
         scale = self.scale[...] * jax.lax.rsqrt(variance + _EPSILON)
@@ -70,7 +72,7 @@ class DoubleConv(nnx.Module):
 
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Maps ``[N, H, W, C]`` to ``[N, H, W, O]``."""
-        for layer, norm in zip(self.convs, self.norms):
+        for layer, norm in zip(self.convs, self.norms, strict=False):
             x = jax.nn.relu(norm(layer(x), train))
         return x
 
@@ -154,7 +156,7 @@ class UNet(nnx.Module):
         for block in self.down:
             levels.append(block(_halve(levels[-1]), train))
         x = levels.pop()
-        for upsample, block in zip(self.up, self.merge):
+        for upsample, block in zip(self.up, self.merge, strict=False):
             x = block(jnp.concatenate([levels.pop(), upsample(x)], axis=-1), train)
         return self.head(x)
 

@@ -37,13 +37,16 @@ class RecurrentCell(Protocol):
     """
 
     @property
-    def input_shape(self) -> tuple[int, ...]: ...
+    def input_shape(self) -> tuple[int, ...]:
+        """Returns the shape of one input without batch and time."""
 
     @property
-    def output_shape(self) -> tuple[int, ...]: ...
+    def output_shape(self) -> tuple[int, ...]:
+        """Returns the shape of one output without batch and time."""
 
     @property
-    def state_size(self) -> int: ...
+    def state_size(self) -> int:
+        """Returns how many numbers one state has."""
 
     def initialize_carry(self, input_shape: tuple[int, ...]) -> Any:
         """Returns the state at rest for inputs ``[B, *input_shape]``."""

@@ -35,13 +35,16 @@ class SequenceCell(Protocol):
     """
 
     @property
-    def num_outputs(self) -> int: ...
+    def num_outputs(self) -> int:
+        """Returns the length of one output."""
 
     @property
-    def speed(self) -> float | None: ...
+    def speed(self) -> float | None:
+        """Returns how many places a wave moves in a step; None: it does not."""
 
     @property
-    def has_neighbours(self) -> bool: ...
+    def has_neighbours(self) -> bool:
+        """Returns whether units feel those beside them, and not all or none."""
 
     def initialize_carry(self, input_shape: tuple[int, ...]) -> Any:
         """Returns the state at rest for inputs ``[B, F]``."""

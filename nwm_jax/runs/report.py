@@ -96,7 +96,7 @@ def _run(workdir: pathlib.Path, budget: int) -> tuple[str, str]:
     if "step" in scored:
         about.append(f"scored at step {scored['step']}")
     parts.append(page.note(", ".join(filter(None, about))))
-    if protocol.startswith("smoke"):
+    if workdirs.untrained(config):
         parts.append(
             page.note("This run is not trained: it shows that everything runs.")
         )

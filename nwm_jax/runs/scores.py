@@ -85,11 +85,11 @@ def read_scores(workdir: str | os.PathLike, name: str = EVALUATION) -> dict[str,
       What it holds; {} where it is missing, damaged or of something else.
     """
     try:
-        found = files.read_json(pathlib.Path(workdir) / name)
+        stored = files.read_json(pathlib.Path(workdir) / name)
     except UserError:
         return {}
-    whole = isinstance(found, dict) and {"protocol", "step"} <= found.keys()
-    return found if whole else {}
+    whole = isinstance(stored, dict) and {"protocol", "step"} <= stored.keys()
+    return stored if whole else {}
 
 
 def kept(path: pathlib.Path, report: dict[str, Any]) -> dict[str, Any]:

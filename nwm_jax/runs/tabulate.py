@@ -67,10 +67,10 @@ def _scores(
     del measure
 
     def read(folder: pathlib.Path) -> tuple[str, str, str, int, dict[str, float]]:
-        config, found = workdirs.read(folder), workdirs.scores(folder)
+        config, evaluation = workdirs.read(folder), workdirs.scores(folder)
         with workdirs.understood():
-            head = str(config["task"]), str(config["name"]), str(found["protocol"])
-            return (*head, int(found["seed"]), evaluating.flatten(found))
+            head = str(config["task"]), str(config["name"]), str(evaluation["protocol"])
+            return (*head, int(evaluation["seed"]), evaluating.flatten(evaluation))
 
     entries, notes = workdirs.collect(folders, read, lambda entry: entry[:4])
     if not entries:

@@ -1,7 +1,7 @@
 """Measures a training step of a config: real batches, the very program of training.
 
 With --compare also the plain formulation (XLA's convolution and its automatic
-gradient, everything else equal) in turn with it: both must give the same loss and
+gradient, everything else equal) in turn with it: both must return the same loss and
 gradients, to 1e-5 in the norm of every array or to what single precision costs the plain
 one, or the exit code is 1 and they are named. On CPUs a third one, the fallback, is what
 runs where the compiled convolutions are missing: the plain formulation with the options
@@ -90,7 +90,7 @@ def run(
       "batch_ms" (the host makes the batch of a step, while the device works),
       "frames_per_s", "gflop" of a step, "gflops", "matmul_gflops", "temp_mb" (memory
       of the compiled step beside its arguments and results, per device; None where
-      XLA does not tell), "compile_s" (nothing read from the cache), "device" and what the
+      XLA does not say), "compile_s" (nothing read from the cache), "device" and what the
       numbers depend on. With `compare` also "plain_step_ms", "plain_temp_mb",
       "plain_compile_s", on a CPU the same of "fallback", "ratio" (plain over ours),
       "errors" (of the loss and, in the norm, of every array of the gradient, relative,
@@ -284,7 +284,7 @@ def _changed(config: ConfigDict, **fields: Any) -> ConfigDict:
 
 
 def _gradient(config: ConfigDict, task: Task) -> tuple[Callable, tuple]:
-    """A function that gives loss and gradient, and its arguments: the first batch's."""
+    """Returns a function of loss and gradient, and its arguments: the first batch's."""
     key = states.init_key(states.key_data(config.seed))
 
     def gradient(params: Any, state: Any, batch: Any) -> tuple[jax.Array, Any]:

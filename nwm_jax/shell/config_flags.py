@@ -14,11 +14,13 @@ class ConfigParser(flags.ArgumentParser):
     """Reads ``path/to/file.py:argument`` or ``name:argument``."""
 
     def parse(self, argument: str | ConfigDict) -> ConfigDict:
+        """Returns the config."""
         if isinstance(argument, ConfigDict):
             return argument
         return presets.load(argument)
 
     def flag_type(self) -> str:
+        """Returns what the flag takes."""
         return "config"
 
 

@@ -99,7 +99,7 @@ def machine() -> dict[str, Any]:
 def huge_pages() -> str:
     """Whether large arrays of this program are in huge pages: yes, no or "if asked".
 
-    Linux gives them to every program, to none, or to those that ask for them
+    Linux hands them to every program, to none, or to those that ask for them
     (`ASK_FOR_HUGE_PAGES`). With small pages, looking up addresses takes a good part of
     a step on a CPU.
     """
@@ -126,5 +126,5 @@ def describe(machine: dict[str, Any]) -> str:
 def _cpu() -> str:
     with_names = pathlib.Path("/proc/cpuinfo")
     text = with_names.read_text() if with_names.exists() else ""
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found[1] if found else platform.processor() or platform.machine()
+    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return match[1] if match else platform.processor() or platform.machine()

@@ -1,4 +1,4 @@
-"""What a verb tells on the screen: what will run, what it costs, what came out."""
+"""What a verb shows on the screen: what will run, what it costs, what came out."""
 
 import pathlib
 import time
@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from nwm_jax import native
 from nwm_jax.config import presets
 from nwm_jax.modules import functional
+from nwm_jax.runs import workdirs
 from nwm_jax.shell import machine
 from nwm_jax.shell.progress import duration
 from nwm_jax.training import mesh
@@ -54,8 +55,8 @@ def forewarn(config: ConfigDict, task: Task) -> str | None:
     if not operations:
         return None
     seconds = _PASSES * operations / (_EFFICIENCY * machine.matmul_rate())
-    plain = presets.template(config)
-    named = plain.name if plain is not None else config.name
+    known = presets.definition(config)
+    named = known.plain.name if known else config.name
     return (
         f"note: a step of this config takes about {seconds:.2g} s on this CPU, "
         f"all {config.num_steps:,} about {duration(seconds * config.num_steps)}; "
@@ -64,7 +65,7 @@ def forewarn(config: ConfigDict, task: Task) -> str | None:
 
 
 def advice() -> list[str]:
-    """Lines that tell how to be faster on a CPU; none where nothing is missing."""
+    """Returns lines on how to be faster on a CPU; none where nothing is missing."""
     if jax.default_backend() != "cpu":
         return []
     notes = []
@@ -117,7 +118,7 @@ def scores(task: Task | type[Task], report: Mapping[str, Any]) -> str:
         if name not in _HEAD and not name.startswith("num_")
     }
     lines = [head, *task.headline(shown)]
-    if report["protocol"].startswith("smoke"):
+    if workdirs.untrained(report):
         lines.append("  not trained: this preset shows that everything runs")
     return "\n".join(lines)
 

@@ -45,6 +45,7 @@ class Task(Evaluation):
         in it would hide the rest.
       followed: flat key of the summary by which training is followed.
       tabulated: flat keys of the summary that stand in tables of many runs.
+      title: what stands above the pictures of `figures`.
       note: one line that a user should read before training; empty if there is none.
       preparation: what takes time when the data is made, for a progress bar; empty if
         nothing does, and then no `progress` is passed to the class.
@@ -65,6 +66,7 @@ class Task(Evaluation):
 
     def __init__(self, config: Any) -> None:
         self.config = config
+        self.title = config.name
         self.eval_batch_size = config.eval.batch_size
 
     @property
@@ -95,7 +97,7 @@ class Task(Evaluation):
         """Returns what the named metrics (none: the usual ones) are computed by.
 
         Raises:
-          UserError: an unknown metric, or one that the data cannot give.
+          UserError: an unknown metric, or one that these data do not have.
         """
         made: dict[str, Evaluation] = {self.metric: self}
         for name in metrics:

@@ -99,7 +99,7 @@ def boundary_pair(
             f"boundary {boundary!r} is not known: use 'periodic', 'open' or a pair of "
             "these for (rows, columns)"
         )
-    for size, kind, name in zip(shape, kinds, ("rows", "columns")):
+    for size, kind, name in zip(shape, kinds, ("rows", "columns"), strict=False):
         if size == 2 and kind == "periodic":
             raise UserError(
                 f"2 {name} cannot be periodic (both neighbours are the same cell): "

@@ -54,7 +54,7 @@ def spatial_autocorrelation(
     shape = field.shape[1:]
     kinds = boundary_pair(boundary, shape)
     sizes, lags = [], []
-    for size, kind in zip(shape, kinds):
+    for size, kind in zip(shape, kinds, strict=False):
         open_end = kind == "open"
         sizes.append(scipy.fft.next_fast_len(2 * size) if open_end else size)
         lags.append(size // 2 if open_end else (size - 1) // 2)

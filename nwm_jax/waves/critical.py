@@ -50,10 +50,12 @@ def find_critical_points(signal: np.ndarray, sites: Sites) -> CriticalPoints:
     """
     velocity = on_sheet_vectors(site_velocity(signal, sites) * sites.cell, sites)
     found = []
-    for frame, kind, row, column in zip(*_zeros(velocity)):
+    for frame, kind, row, column in zip(*_zeros(velocity), strict=False):
         found.append((frame, kind, row, column))
     spirals = find_singularities(on_sheet(signal, sites), boundary="open")
-    for (frame,), place, charge in zip(spirals.index, spirals.position, spirals.charge):
+    for (frame,), place, charge in zip(
+        spirals.index, spirals.position, spirals.charge, strict=False
+    ):
         found.append((frame, KINDS[3] if charge > 0 else KINDS[4], *place))
     return _follow(found)
 

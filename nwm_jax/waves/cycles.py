@@ -152,7 +152,7 @@ def _centres(sites: Sites, scale: float) -> np.ndarray:
     """The middles [c, 2] of neighbourhoods, at most 6 x 6; of infinite ones 1."""
     low, high = sites.position.min(axis=0), sites.position.max(axis=0)
     centres = []
-    for a, b in zip(low, high):
+    for a, b in zip(low, high, strict=False):
         n = (
             1
             if np.isinf(scale)
@@ -272,7 +272,7 @@ def _climb(z: np.ndarray, step: np.ndarray, spacing: float) -> np.ndarray:
         scale = np.abs(flat).sum(axis=1)[:, None, None]
         curvature += ridge * scale + np.eye(2) * (scale == 0) + _still(moves) * scale
         k += np.linalg.solve(curvature, gradient[..., None])[..., 0]
-    return k.reshape(z.shape[:-1] + (2,))
+    return k.reshape((*z.shape[:-1], 2))
 
 
 def _still(moves: np.ndarray) -> np.ndarray:

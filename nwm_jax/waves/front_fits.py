@@ -202,7 +202,10 @@ def _lattice(place, beyond):
     """Centres [c, 2] over the array and a part of it beyond, and their distances."""
     low, high = place.min(axis=0), place.max(axis=0)
     margin = beyond * (high - low).max()
-    sides = [np.linspace(a - margin, b + margin, _LATTICE) for a, b in zip(low, high)]
+    sides = [
+        np.linspace(a - margin, b + margin, _LATTICE)
+        for a, b in zip(low, high, strict=False)
+    ]
     centers = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2)
     return centers, np.array([side[1] - side[0] for side in sides])
 

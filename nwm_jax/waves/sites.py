@@ -87,7 +87,7 @@ def grid_sites(
     number[present] = np.arange(len(index))
     edges, steps = [], []
     for axis, kind in enumerate(kinds):
-        if rings and axis == 0 or present.shape[axis] == 1:
+        if (rings and axis == 0) or present.shape[axis] == 1:
             continue
         other = np.roll(number, -1, axis)
         if kind == "open":
@@ -133,7 +133,7 @@ def scattered_sites(position: np.ndarray) -> Sites:
     tree = scipy.sparse.csgraph.minimum_spanning_tree(
         scipy.sparse.coo_matrix((length, edges.T), (len(position),) * 2)
     ).tocoo()
-    needed = set(zip(tree.row.tolist(), tree.col.tolist()))
+    needed = set(zip(tree.row.tolist(), tree.col.tolist(), strict=False))
     kept = length <= _REACH * spacing * (1 + 1e-9)
     kept |= np.array([tuple(edge) in needed for edge in edges.tolist()])
     return Sites(
@@ -237,7 +237,7 @@ def smoothing(sites: Sites, scale: float):
 
 
 def _product(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """x @ kernel for a complex x and a real kernel, without a complex kernel."""
+    """Computes x @ kernel for a complex x and a real kernel, without a complex kernel."""
     if not np.iscomplexobj(x):
         return x @ kernel.astype(x.dtype, copy=False)
     kernel = kernel.astype(x.real.dtype, copy=False)

@@ -238,7 +238,7 @@ def _over_space(signal, sites, fs, boundary, rings) -> dict:
             charge = np.nan if rings else winding_number(sheets, boundary=boundary)
             plane = fit_plane_wave(sheets).goodness
             lags = spatial_autocorrelation(
-                sheets.real.reshape((-1,) + sheets.shape[-2:]), boundary=boundary
+                sheets.real.reshape((-1, *sheets.shape[-2:])), boundary=boundary
             )
             in_step = synchrony(sheets)
         start = (len(signal) - min(len(signal), _MOST_LAGS)) // 2

@@ -152,4 +152,6 @@ def _best_alike(duration: np.ndarray, others: Fronts) -> np.ndarray:
     length, fit = others.duration[order], np.nan_to_num(others.fit[order])
     low = np.searchsorted(length, duration / _ALIKE)
     high = np.searchsorted(length, duration * _ALIKE, side="right")
-    return np.array([fit[a:b].max(initial=-1.0) for a, b in zip(low, high)])
+    return np.array(
+        [fit[a:b].max(initial=-1.0) for a, b in zip(low, high, strict=False)]
+    )

@@ -221,9 +221,9 @@ def test_gradient_of_the_adaptive_solver(monkeypatch):
 
 
 def test_what_integrators_fit():
-    with pytest.raises(UserError, match="'leapfrog' does not fit .* dopri5, euler"):
+    with pytest.raises(UserError, match=r"'leapfrog' does not fit .* dopri5, euler"):
         NeuralODE(4, **SIZES, integrator="leapfrog", rngs=nnx.Rngs(0))
     with pytest.raises(UserError, match="'so4' does not fit"):
         Lagrangian(2, **SIZES, integrator="so4", rngs=nnx.Rngs(0))
-    with pytest.raises(UserError, match="'rk5' does not fit .* leapfrog"):
+    with pytest.raises(UserError, match=r"'rk5' does not fit .* leapfrog"):
         Hamiltonian(None, None, integrator="rk5")

@@ -208,9 +208,9 @@ def test_clear_errors(hgn):
         hgn.forecast(images, 0)
     with pytest.raises(UserError, match="has no energy"):
         shapes("rgn").energy(np.zeros(4))
-    with pytest.raises(UserError, match="model.latent=5 must be even"):
+    with pytest.raises(UserError, match=r"model.latent=5 must be even"):
         shapes("hgn", latent=5)
-    with pytest.raises(UserError, match="model.latent=1 must be at least 2"):
+    with pytest.raises(UserError, match=r"model.latent=1 must be at least 2"):
         shapes("rgn", latent=1)
 
 

@@ -136,7 +136,7 @@ def check_logits(logits, mean, norm, *probes):
     assert float(logits.mean()) == pytest.approx(mean, abs=1e-7)
     assert l2(logits) == pytest.approx(norm, abs=2e-6)
     places = ((0, 0, 0, 0), (1, 3, 5, 1), (1, 6, 2, 5))
-    for place, probe in zip(places, probes):
+    for place, probe in zip(places, probes, strict=False):
         if probe is not None:
             assert float(logits[place]) == pytest.approx(probe, abs=1e-7)
 

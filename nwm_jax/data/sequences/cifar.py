@@ -48,7 +48,7 @@ def read(path: str | os.PathLike) -> LabelledImages:
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         words = "no sound tar" if isinstance(error, tarfile.TarError) else reason(error)
         raise UserError(f"{path} is damaged ({words}): get {SOURCE} again") from None
-    for kind, suffix in _KINDS.items():
+    for kind, suffix in _KINDS.items():  # noqa: B007
         if f"{_TEST}{suffix}" in files:
             break
     else:
@@ -66,7 +66,9 @@ def read(path: str | os.PathLike) -> LabelledImages:
         return images, labels
 
     train = [get(name) for name in _TRAIN]
-    return LabelledImages(*(np.concatenate(part) for part in zip(*train)), *get(_TEST))
+    return LabelledImages(
+        *(np.concatenate(part) for part in zip(*train, strict=False)), *get(_TEST)
+    )
 
 
 def _from_folder(folder: pathlib.Path) -> dict[str, Callable[[], bytes]]:

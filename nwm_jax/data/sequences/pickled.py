@@ -26,8 +26,10 @@ class _Type:
 
 
 class _Array:
-    """Stands for a numpy.ndarray until its state, (version, shape, type, order, bytes),
-    is known."""
+    """Stands for a numpy.ndarray until its state is known.
+
+    The state is (version, shape, type, order, bytes).
+    """
 
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, fortran, data = state

@@ -42,7 +42,7 @@ def score(
     Returns:
       "forecast/mse", "forecast/relative_mse", "mean_image/mse", ...,
       "last_frame/mse", ... (the last frame that was seen): ``[n, T']`` for the last T'
-      frames, which are those that the model gives. For reversible models
+      frames, which are those that the model returns. For reversible models
       "backward/mse" and "backward/relative_mse" of the first frames. "lit", bool
       ``[n, T]``: which true frames are not black.
     """
@@ -57,8 +57,8 @@ def score(
         means = model.reconstruct_backward(images)
         pairs["backward"] = (means, images[:, : means.shape[1]])
     return {"lit": is_lit(images)} | {
-        f"{who}/{measure}": error
-        for who, (means, truth) in pairs.items()
+        f"{name}/{measure}": error
+        for name, (means, truth) in pairs.items()
         for measure, error in frame_errors(means, truth).items()
     }
 
@@ -89,12 +89,12 @@ def summarise(
     per_frame: dict[str, Any] = {"frame": list(range(window - length, window))}
     per_frame |= {"mse": {}, "relative_mse": {}}
     last = slice(-horizon, None)
-    for who in ("forecast", "mean_image", "last_frame"):
-        means, frames = _errors(scores, who, lit, last, image_shape)
+    for name in ("forecast", "mean_image", "last_frame"):
+        means, frames = _errors(scores, name, lit, last, image_shape)
         for measure, value in means.items():
-            summary[measure][who] = value
+            summary[measure][name] = value
         for measure, values in frames.items():
-            per_frame[measure][who] = values
+            per_frame[measure][name] = values
     lit = lit[:, last]
     windows = _mean(scores["forecast/relative_mse"][:, last], lit, axis=1)
     counted = windows[lit.any(axis=1)]
@@ -116,7 +116,7 @@ def summarise(
 
 def _errors(
     scores: dict[str, np.ndarray],
-    who: str,
+    name: str,
     lit: np.ndarray,
     where: slice,
     image_shape: tuple[int, ...],
@@ -124,7 +124,7 @@ def _errors(
     """One's errors by measure: means over the frames `where`, and of each frame."""
     means, frames = {}, {}
     for measure, counted in (("mse", np.ones_like(lit)), ("relative_mse", lit)):
-        errors = _mean(scores[f"{who}/{measure}"], counted, axis=0)
+        errors = _mean(scores[f"{name}/{measure}"], counted, axis=0)
         there = counted.any(axis=0)
         means[measure] = float(_mean(errors[where], there[where]))
         frames[measure] = _rounded(errors)

@@ -67,7 +67,7 @@ def symplecticity(jacobians: np.ndarray) -> float:
 
 
 def informative(variance: np.ndarray) -> np.ndarray:
-    """Which latent numbers tell something of the images.
+    """Returns which latent numbers depend on the images.
 
     Args:
       variance: of the posterior, ``[B, d]``, d even, positions before momenta.
@@ -170,7 +170,10 @@ def score_group(
     fit = Polynomial(rows, _standardise(states))
     rows = rows.reshape(latents.shape)
     sym = np.mean(
-        [symplecticity(fit.jacobian(z[chosen])) for z, chosen in zip(rows, points)]
+        [
+            symplecticity(fit.jacobian(z[chosen]))
+            for z, chosen in zip(rows, points, strict=False)
+        ]
     )
     sym = min(float(sym), MAX_SYM)
     passed = fit.rsq > RSQ_THRESHOLD and sym < SYM_THRESHOLD
@@ -280,11 +283,11 @@ class SyMetric(Evaluation):
         with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
             warnings.simplefilter("ignore")  # regressions that did not converge
             starts = range(0, max(count - GROUP, 0) + 1, GROUP)
-            found = list(pool.map(fit, starts))
-        means = {name: float(np.mean([f[name] for f in found])) for name in found[0]}
-        syms = [group["sym"] for group in found]
+            groups = list(pool.map(fit, starts))
+        means = {name: float(np.mean([f[name] for f in groups])) for name in groups[0]}
+        syms = [group["sym"] for group in groups]
         extremes = {"sym_min": min(syms), "sym_max": max(syms)}
-        return {"symetric": means | extremes | {"num_groups": len(found)}}
+        return {"symetric": means | extremes | {"num_groups": len(groups)}}
 
 
 def _standardise(values: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The verb `drum`: strikes a clamped membrane and hears its area at every cell.
 
 A fixed network of local waves is a membrane (arXiv:2502.06034). The lowest frequency that
-any of its cells oscillates with tells the area of the whole, though no cell sees more
+any of its cells oscillates with reveals the area of the whole, though no cell sees more
 than its neighbours.
 """
 
@@ -40,7 +40,7 @@ CANVAS = flags.DEFINE_integer(
 MASK = flags.DEFINE_string(
     "mask",
     None,
-    "a membrane of one's own in place of --shape: a .npy file [H, W], or a picture, "
+    "a membrane of your own instead of --shape: a .npy file [H, W], or a picture, "
     "where what is not zero is the membrane",
     flag_values=FLAGS,
 )
@@ -187,10 +187,10 @@ def _ladder(settings: dict) -> tuple[list[float], list[float]]:
     for size in _LADDERS[SHAPE.value]:
         canvas = max(CANVAS.value, 2 * size + 3)
         mask = membrane.mask(SHAPE.value, size, canvas)
-        found = hear(mask, membrane.KAPPA[SHAPE.value], **settings)
+        heard = hear(mask, membrane.KAPPA[SHAPE.value], **settings)
         square = SHAPE.value == "square"
         true.append(float((size + 1) ** 2 if square else mask.sum()))
-        predicted.append(float(np.median(found.areas)))
+        predicted.append(float(np.median(heard.areas)))
     return true, predicted
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-#: The names of the scores of `scores`, in the order in which they are told.
+#: The names of the scores of `scores`, in the order in which they are shown.
 SCORES = (
     "cross_entropy",
     "accuracy",
@@ -44,7 +44,7 @@ def scores(sums: Mapping[str, np.ndarray], num_pixels: int) -> dict[str, np.ndar
     sums = {name: np.asarray(value, np.float64) for name, value in sums.items()}
     right, foreground = sums["right"], sums["foreground"]
     seen = np.where(foreground > 0, foreground, np.nan)
-    found = sums["foreground_right"] / seen
+    recall = sums["foreground_right"] / seen
     both = sums["both"][:, 1:]
     union = sums["truth"][:, 1:] + sums["answers"][:, 1:] - both
     there = union > 0
@@ -53,9 +53,9 @@ def scores(sums: Mapping[str, np.ndarray], num_pixels: int) -> dict[str, np.ndar
     return {
         "cross_entropy": sums["cross_entropy"] / num_pixels,
         "accuracy": right / num_pixels,
-        "accuracy_foreground": found,
+        "accuracy_foreground": recall,
         "iou": right / (2 * num_pixels - right),
-        "iou_foreground": found / (2 - found),
+        "iou_foreground": recall / (2 - recall),
         "iou_classes": each / np.where(there.any(axis=1), there.sum(axis=1), np.nan),
         "iou_legacy": sums["bits_and"] / bits,
         "cross_entropy_foreground": sums["foreground_cross_entropy"] / seen,

@@ -14,7 +14,6 @@ from nwm_jax import files
 from nwm_jax.core import segmentation as pixels
 from nwm_jax.data.segmentation.source import open_source
 from nwm_jax.data.windows import train_windows
-from nwm_jax.experiments.segmentation import figures as shapes
 from nwm_jax.experiments.segmentation import scores as segmentation
 from nwm_jax.models import segmentation as models
 from nwm_jax.models.segmenter import RecurrentSegmenter, Segmenter
@@ -185,7 +184,7 @@ class Segmentation(Task):
         return total
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Images `indices` of the evaluation set; "test" tells which part they are of."""
+        """Returns images of the evaluation set; "test" is whether they are test images."""
         test = indices >= self._num_valid
         parts = {
             "valid": (indices[~test], np.flatnonzero(~test)),
@@ -219,13 +218,13 @@ class Segmentation(Task):
           "num_parameters_original", counting what the original allocates unused.
         """
         summary: dict[str, Any] = {}
-        for part, where in zip(_PARTS, (~scores["test"], scores["test"])):
+        for part, where in zip(_PARTS, (~scores["test"], scores["test"]), strict=False):
             if not where.any():
                 continue
             sums = {k: v[where] for k, v in scores.items() if k != "test"}
-            found = segmentation.scores(sums, self._num_pixels)
+            means = segmentation.scores(sums, self._num_pixels)
             # An image without foreground says nothing of it.
-            summary[part] = {k: _mean(found[k]) for k in segmentation.SCORES}
+            summary[part] = {k: _mean(means[k]) for k in segmentation.SCORES}
             if part == "test":
                 summary["background"] = segmentation.background(sums["truth"])
                 share = summary["test"]["accuracy_foreground"]
@@ -250,12 +249,14 @@ class Segmentation(Task):
           spectra.png, the Fourier spectra of the pixels of every class;
           receptive_field.png, what the answer in the middle depends on.
         """
+        from nwm_jax.experiments.segmentation import figures as shapes
+
         indices = np.arange(min(32, self.source.size("test"))) + self._num_valid
         batch = self.eval_batch(indices)
         images = np.asarray(self.source.images(batch))
         labels = np.asarray(self.source.labels(batch))
         answers = np.asarray(jax.jit(lambda m, x: m(x).argmax(-1))(model, images))
-        names, title = self.source.class_names, self.config.name
+        names, title = self.source.class_names, self.title
         paths = [
             shapes.draw_answers(
                 folder / "segmentation.png", images, labels, answers, names, title=title

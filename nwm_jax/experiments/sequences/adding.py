@@ -60,7 +60,7 @@ class Adding(SequenceTask):
     def errors(
         self, model: SequenceClassifier, batch: Mapping[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Squared errors, of the model and of who always answers 1."""
+        """Squared errors, of the model and of a constant answer of 1."""
         answers = model(self.inputs(batch))
         return {
             "mse": ((answers - batch["sums"]) ** 2)[:, 0],

@@ -53,17 +53,17 @@ class Classification(SequenceTask):
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         data = config.data
-        found = _read(data, progress)
+        labelled = _read(data, progress)
         train, valid = images.split(
-            data.seed, len(found.train), data.num_valid, data.num_train
+            data.seed, len(labelled.train), data.num_valid, data.num_train
         )
-        test = images.choose(data.seed, len(found.test), data.num_test)
-        before = _sequences(found.train, data)
+        test = images.choose(data.seed, len(labelled.test), data.num_test)
+        before = _sequences(labelled.train, data)
         steps, features = before.shape[1:]
-        self._train = before[train], found.train_labels[train]
+        self._train = before[train], labelled.train_labels[train]
         self._eval = (
-            np.concatenate([before[valid], _sequences(found.test[test], data)]),
-            np.concatenate([found.train_labels[valid], found.test_labels[test]]),
+            np.concatenate([before[valid], _sequences(labelled.test[test], data)]),
+            np.concatenate([labelled.train_labels[valid], labelled.test_labels[test]]),
         )
         self._noise = _noise(data, steps, features)
         super().__init__(
@@ -118,7 +118,7 @@ class Classification(SequenceTask):
         return errors["cross_entropy"].mean()
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Images `indices` of the evaluation set; "test" tells which part they are of."""
+        """Returns images of the evaluation set; "test" is whether they are test images."""
         pixels, labels = self._eval
         return {
             "pixels": pixels[indices],
@@ -133,7 +133,7 @@ class Classification(SequenceTask):
         return self.errors(model, batch) | {"test": batch["test"]}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means over the images.
+        """Returns means over the images.
 
         Returns:
           "valid" and "test", each {"cross_entropy", "accuracy"}, where images of that
@@ -160,16 +160,16 @@ def _read(data: Any, progress: Callable[[int, int], None] | None) -> LabelledIma
     raise unknown("data.name", data.name, DATASETS)
 
 
-def _sequences(found: np.ndarray, data: Any) -> np.ndarray:
-    """Images as sequences of pixels in 0-255, ``[N, T, F]``."""
-    sequences = images.scan(images.pool(found, data.pool))
+def _sequences(pictures: np.ndarray, data: Any) -> np.ndarray:
+    """Returns images as sequences of pixels in 0-255, ``[N, T, F]``."""
+    sequences = images.scan(images.pool(pictures, data.pool))
     if data.permute:
         sequences = sequences[:, images.permutation(sequences.shape[1])]
     return sequences
 
 
 def _noise(data: Any, steps: int, features: int) -> np.ndarray:
-    """The noise after the image, ``[length - steps, F]``."""
+    """Returns the noise after the image, ``[length - steps, F]``."""
     if data.length and data.length < steps:
         raise UserError(
             f"data.length={data.length} is shorter than the {steps} steps of an image"

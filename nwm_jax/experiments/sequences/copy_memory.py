@@ -12,7 +12,6 @@ from ml_collections import ConfigDict
 from nwm_jax import files
 from nwm_jax.data.sequences import copy_memory
 from nwm_jax.data.sequences.copy_memory import CLASSES, NUM_SYMBOLS
-from nwm_jax.experiments.sequences import figures as hidden
 from nwm_jax.experiments.sequences.task import SequenceTask
 from nwm_jax.models.sequences import SequenceClassifier
 
@@ -113,7 +112,7 @@ class CopyMemory(SequenceTask):
 
         Returns:
           "cross_entropy" (all steps), "recall_cross_entropy" and "recall_accuracy" (the
-          last ten); "memoryless_cross_entropy" of who knows when, but not what;
+          last ten); "memoryless_cross_entropy" of a memoryless predictor that knows when to recall;
           "paper_loss", the cross-entropy over 50 that the paper calls MSE; "solved", 1
           or 0; "length" and "delay" in steps; "num_weights".
         """
@@ -133,6 +132,8 @@ class CopyMemory(SequenceTask):
         self, model: SequenceClassifier, folder: pathlib.Path
     ) -> list[pathlib.Path]:
         """Draws the hidden state, and in recall.png what was recalled of a sequence."""
+        from nwm_jax.experiments.sequences import figures as hidden
+
         batch = self.eval_batch(np.array([self.num_eval - 1]))
         answer = jax.jit(lambda model, batch: jax.nn.softmax(model(self.inputs(batch))))
         recall = hidden.draw_recall(
@@ -140,13 +141,13 @@ class CopyMemory(SequenceTask):
             batch["inputs"][0],
             np.asarray(answer(model, batch))[0],
             batch["targets"][0],
-            title=f"{self.config.name}: symbols shown, answered, asked for",
+            title=f"{self.title}: symbols shown, answered, asked for",
         )
         return [*super().figures(model, folder), recall]
 
     def stop(self, metrics: Mapping[str, float]) -> str | None:
         """Why training ends early: an evaluation found the task solved."""
         if self.config.stop_when_solved and metrics.get("solved"):
-            found = metrics["recall_cross_entropy"]
-            return f"solved: cross-entropy of the recalled symbols {found:.2g}"
+            error = metrics["recall_cross_entropy"]
+            return f"solved: cross-entropy of the recalled symbols {error:.2g}"
         return None

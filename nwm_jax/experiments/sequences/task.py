@@ -12,7 +12,6 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from nwm_jax.errors import UserError, unknown
-from nwm_jax.experiments.sequences import figures as hidden
 from nwm_jax.experiments.sequences.wave_line import WaveLine
 from nwm_jax.experiments.wave_statistics import LEAST_FRAMES, WaveStatistics
 from nwm_jax.models import sequences
@@ -76,7 +75,7 @@ class SequenceTask(Task):
 
     @property
     def note(self) -> str:
-        """One line about the sequences, and the scores that they cannot give."""
+        """Describes the sequences, and the scores that they cannot have."""
         text = f"sequences of {self.units_per_example} steps"
         left_out = self._has_waves and self._too_short
         return f"{text}; left out: {left_out}" if left_out else text
@@ -159,7 +158,7 @@ class SequenceTask(Task):
             and sequences of fewer than 4 steps; none: all that there are.
 
         Raises:
-          UserError: another metric, or one that so short sequences cannot give.
+          UserError: another metric, or one that such short sequences cannot have.
         """
         made: dict[str, Evaluation] = {self.metric: self}
         if self.cell.speed is not None:
@@ -192,6 +191,8 @@ class SequenceTask(Task):
           varies most (of a torus: its middle row). Units without a place, which feel
           all others or none, stand in the order of the times of their maxima.
         """
+        from nwm_jax.experiments.sequences import figures as hidden
+
         batch = self.eval_batch(np.array([self.num_eval - 1]))
         states = jax.jit(lambda model, batch: model.states(self.inputs(batch)))
         states = np.asarray(states(model, batch))[0]
@@ -208,7 +209,7 @@ class SequenceTask(Task):
         if not self.cell.has_neighbours:
             sheet = sheet[:, np.argsort(sheet.argmax(axis=0), kind="stable")]
             place = "unit, in the order of maxima"
-        title = f"{self.config.name}: hidden state{channel}"
+        title = f"{self.title}: hidden state{channel}"
         waves = self.cell.has_neighbours
         return [
             hidden.draw_waterfall(

@@ -44,7 +44,7 @@ class WaveLine(Evaluation):
 
         Returns:
           "wave_line": {"fraction", "backward", "area"}; the area is what a state
-          without any order would have. NaN where sequences are too short to tell the
+          without any order would have. NaN where sequences are too short to show the
           directions apart.
         """
         states = np.moveaxis(scores["states"], -1, 1)

@@ -34,7 +34,7 @@ def induce(
 
     Args:
       model: whose positions lie on rings (or a torus: along its rows).
-      images: the sequences that give x_T, ``[B, T, h, w, 1]``.
+      images: the sequences that lead to x_T, ``[B, T, h, w, 1]``.
       indices: a number for every sequence, of its draws, ``[B]``.
       velocity: cells per step, of any sign; between whole cells it is blended.
       num_frames: how many pictures.
@@ -60,7 +60,7 @@ class InducedWave(Evaluation):
 
     Args:
       task: a `Variational` of rotating images.
-      velocity: cells per step. The slopes of half and of twice this velocity are told
+      velocity: cells per step. The slopes of half and of twice this velocity are returned
         too: a wave that turns the digit turns it in proportion.
     """
 

@@ -41,8 +41,8 @@ def watch(
     @jax.jit
     def run(batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         images = task.source.sequences(batch, num_frames)
-        found = posteriors.each(model.run, images, batch["index"])
-        return images, jax.nn.sigmoid(found.logits), found.states.x
+        posterior = posteriors.each(model.run, images, batch["index"])
+        return images, jax.nn.sigmoid(posterior.logits), posterior.states.x
 
     arrays = run(task.eval_batch(np.asarray(indices)))
     return Watched(*(np.asarray(array)[..., 0] for array in arrays))
@@ -53,12 +53,12 @@ def signal(states: np.ndarray) -> np.ndarray:
     return wave_signal(states, band=ORIGINAL_BAND, setting="original")
 
 
-def velocity(found: np.ndarray, boundary: Any) -> np.ndarray:
-    """nu of a signal, ``[T, H, W, 2]``, by one-sided differences.
+def velocity(states: np.ndarray, boundary: Any) -> np.ndarray:
+    """Computes the velocity nu of a signal, ``[T, H, W, 2]``, by one-sided differences.
 
     Learned waves may be shorter than 4 cells, where central ones turn their sign.
     """
-    return wave_velocity(found, boundary=boundary, difference="forward")
+    return wave_velocity(states, boundary=boundary, difference="forward")
 
 
 def favourites(
@@ -66,7 +66,7 @@ def favourites(
 ) -> np.ndarray:
     """The input that moves every cell most, of many digits at all angles.
 
-    The second turn of every digit gives 18 samples: the position of a cell after a step
+    The second turn of every digit has 18 samples: the position of a cell after a step
     and the frame that was its input.
 
     Args:
@@ -80,9 +80,11 @@ def favourites(
     """
     most = None
     for start in range(0, count, 50):
-        found = watch(task, model, np.arange(start, min(start + 50, count)), 2 * PERIOD)
-        images = found.images[:, PERIOD:].reshape(-1, *found.images.shape[2:])
-        states = found.states[:, PERIOD:].reshape(-1, *found.states.shape[2:])
+        rollout = watch(
+            task, model, np.arange(start, min(start + 50, count)), 2 * PERIOD
+        )
+        images = rollout.images[:, PERIOD:].reshape(-1, *rollout.images.shape[2:])
+        states = rollout.states[:, PERIOD:].reshape(-1, *rollout.states.shape[2:])
         best, value = maximum_activating(states, absolute=absolute)
         shown, rank = images[best], np.abs(value) if absolute else value
         if most is None:

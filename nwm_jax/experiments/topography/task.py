@@ -22,7 +22,6 @@ from nwm_jax.experiments.topography import posteriors, rollouts
 from nwm_jax.experiments.topography.induced import InducedWave
 from nwm_jax.experiments.topography.orientation import Orientation
 from nwm_jax.experiments.wave_statistics import WaveStatistics
-from nwm_jax.figures import animation, strip, waves
 from nwm_jax.models import topography
 from nwm_jax.models.topography import VariationalNWM
 from nwm_jax.modules import functional
@@ -179,12 +178,14 @@ class Variational(Task):
           the state as it is), filtered.webp (the same with the filtered state),
           wave.png (the filtered state with phase and velocity) and space_time.png.
         """
+        from nwm_jax.figures import animation, strip, waves  # loads matplotlib
+
         length = max(self.config.eval.num_frames, 2 * PERIOD)
         seen = rollouts.watch(self, model, np.array([0]), length)
         truth = np.roll(seen.images[0], -1, axis=0)[-len(seen.means[0]) :, ..., None]
         means, sheet = seen.means[0][..., None], seen.states[0]
         signal = rollouts.signal(sheet)
-        title, look = self.config.name, {"origin": "upper"}
+        title, look = self.title, {"origin": "upper"}
         first = length - len(means) + 1
         times = {"first_frame": first, "num_observed": first + length} | look
         rings = self._rings

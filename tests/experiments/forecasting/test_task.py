@@ -389,7 +389,7 @@ def test_scores_that_short_clips_cannot_give_are_left_out_with_a_line(tmp_path):
     assert "waves" not in task.evaluations()
     for word in ("waves", "model.num_observed=3", "eval.horizon=1"):
         assert word in task.note
-    with pytest.raises(UserError, match="waves needs 4 frames .* leave it away"):
+    with pytest.raises(UserError, match=r"waves needs 4 frames .* leave it away"):
         task.evaluations(["waves"])
     task = build(tiny_forecasting.config(path, **{"eval.horizon": 2}))
     assert "waves" in task.evaluations() and not task.note
