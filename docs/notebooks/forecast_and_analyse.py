@@ -16,7 +16,7 @@
 #
 # The package does not come with trained weights yet, so that this page trains a small
 # model first: a Neural Wave Machine with 12 x 12 oscillators that sees springs, for 300
-# steps, a thirteenth of the preset `:laptop`. It is the command of the README with other
+# of the 4,000 steps of the preset `:laptop`. It is the command of the README with other
 # fields.
 
 # %%
@@ -114,17 +114,19 @@ plt.show()
 # ## The hidden state and its phase
 #
 # `states` returns the positions of the oscillators during the same forecast,
-# `[movie, time, height, width, channel]`: a field like any recording.
+# `[movie, time, height, width, channel]`: a field like any recording. Drawn is what
+# moves: the mean over time is taken off.
 
 # %%
 states = np.asarray(model.states(clips))
 field = states[0, observed:, ..., 0]
 angles = waves.phase(field)
+moving = field - field.mean(0)
 
 fig, axes = plt.subplots(2, len(shown), figsize=(9, 3.2))
-limit = np.abs(field).max()
+limit = np.abs(moving).max()
 for column, frame in enumerate(shown):
-    axes[0, column].imshow(field[frame], cmap="RdBu_r", vmin=-limit, vmax=limit)
+    axes[0, column].imshow(moving[frame], cmap="RdBu_r", vmin=-limit, vmax=limit)
     axes[1, column].imshow(angles[frame], cmap="twilight", vmin=-np.pi, vmax=np.pi)
     axes[0, column].set_title(f"{frame + 1} ahead", size=9)
     for axis in axes[:, column]:
@@ -138,7 +140,9 @@ plt.show()
 #
 # Do the oscillators carry a wave, or do they move together? `evaluate` writes the means of
 # these numbers over test movies into eval.json
-# ([what they mean](../waves.md#what-the-numbers-mean)).
+# ([what they mean](../waves.md#what-the-numbers-mean)). After 300 steps expect no wave:
+# neighbours share little of their power (`speed_goodness`), and directions hardly agree
+# (`coherence`). [Waves that were learned](../results/waves/README.md) took thousands.
 
 # %%
 numbers = waves.statistics(field, boundary="periodic")

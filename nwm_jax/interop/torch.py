@@ -20,10 +20,11 @@ from nwm_jax.errors import UserError, unknown
 from nwm_jax.interop import segmentation
 from nwm_jax.interop.state_dicts import Arrays, read
 from nwm_jax.models.segmenter import Segmenter
-from nwm_jax.models.sequences import SequenceClassifier
+from nwm_jax.models.sequences import SequenceClassifier, oscillators
 from nwm_jax.models.unet import UNet
 from nwm_jax.modules import functional
-from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
+from nwm_jax.modules.oscillator_cell import OscillatorCell
+from nwm_jax.modules.sequence_cells import WaveRNNCell
 
 # The originals' words for activations, and ours.
 ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "ident": "identity"}
@@ -237,8 +238,8 @@ def _oscillators(
 ) -> _Part:
     constants = {"dt": hp["dt"], "gamma": hp["gamma"], "alpha": hp["epsilon"]}
 
-    def make(rngs: nnx.Rngs) -> SequenceOscillatorCell:
-        return SequenceOscillatorCell(
+    def make(rngs: nnx.Rngs) -> OscillatorCell:
+        return oscillators(
             model, size, weights["forcing"].shape[0], **constants, **options, rngs=rngs
         )
 

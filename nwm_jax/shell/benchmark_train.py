@@ -168,7 +168,7 @@ def run(
 
 
 def describe(result: dict[str, Any]) -> str:
-    """The numbers of `run`, some lines of text."""
+    """Returns the numbers of `run`, some lines of text."""
 
     def memory(name: str) -> str:
         value = result[name]
@@ -249,7 +249,7 @@ class _Step:
         self.temp_mb = analysis and analysis.temp_size_in_bytes / 1e6
 
     def prepare(self) -> Any:
-        """The batches of the next dispatch."""
+        """Returns the batches of the next dispatch."""
         start = len(self.taken) * self.group
         return dispatch.make_batches(
             self.task, start, self.group, self.group, self.rows, self.mesh
@@ -276,7 +276,7 @@ class _Step:
 
 
 def _changed(config: ConfigDict, **fields: Any) -> ConfigDict:
-    """The config with the fields changed that it has."""
+    """Returns the config with the fields changed that it has."""
     copy = config.copy_and_resolve_references()
     with copy.unlocked():
         copy.update({name: value for name, value in fields.items() if name in copy})
@@ -306,7 +306,7 @@ def _operations(config: ConfigDict) -> int:
 def _errors(
     config: ConfigDict, task: Task, plain: Task
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """How far loss and gradients are from the plain ones, and those from exact ones.
+    """Compares loss and gradients with the plain ones, and those with exact ones.
 
     The latter is empty where the former are within the tolerance, see `run`.
     """

@@ -119,17 +119,6 @@ def test_rematerialisation_changes_nothing(remat):
     assert_equal(oscillators("torus"), everything, remat)
 
 
-def test_parts_of_a_batch_add_up(monkeypatch):
-    """Where all examples do not fit into the cache they are taken in turn."""
-    whole = gradients(oscillators("torus"), everything, "auto")
-    monkeypatch.setattr(oscillator, "_CACHE_NUMBERS", 3 * 9 * 2 * 4 * 6 * 3)
-    model = oscillators("torus")
-    assert oscillator._examples_at_once(model[1], 4) == 2
-    parts = gradients(model, everything, "auto")
-    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=False):
-        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-13)
-
-
 def test_learned_constants_have_gradients():
     """The scan of fixed constants leaves those that learn theirs alone."""
     run, hparams, params, state = oscillators("torus", learned=("dt", "gamma", "alpha"))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nwm_jax.core import segmentation, sheet
-from nwm_jax.core.layouts import IMAGES, PLANES, laplacian, to_planes
+from nwm_jax.core.coupling import laplacian
+from nwm_jax.core.layouts import IMAGES, PLANES, to_planes
 from nwm_jax.core.sheet import SheetScene, SheetState
 from nwm_jax.interop.torch import load_state_dict
 from nwm_jax.modules import functional

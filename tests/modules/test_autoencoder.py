@@ -9,7 +9,7 @@ from flax import nnx
 from nwm_jax.errors import UserError
 from nwm_jax.modules import functional
 from nwm_jax.modules.autoencoder import Decoder, Encoder
-from nwm_jax.modules.conv import leaky_relu
+from nwm_jax.modules.conv_layers import leaky_relu
 from nwm_jax.modules.layers import Conv, Linear
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from nwm_jax.data.sequences import digits, draws, mnist
 from nwm_jax.data.topography import gratings, rotation
-from nwm_jax.data.windows import train_windows
+from nwm_jax.data.windows import train_indices
 from nwm_jax.errors import UserError, unknown
 
 NAMES = ("rotating_mnist", "rotating_digits", "sine", "noise")
@@ -86,14 +86,8 @@ class RotatingImages:
         self, seed: int, step: int, rows: slice | np.ndarray, batch_size: int
     ) -> dict[str, np.ndarray]:
         """Returns "pixels" uint8 ``[n, h, w]``; every image comes once in an epoch."""
-        indices, _ = train_windows(
-            seed,
-            step,
-            rows,
-            batch_size=batch_size,
-            num_trajectories=len(self.chosen),
-            num_frames=1,
-            length=1,
+        indices = train_indices(
+            seed, step, rows, batch_size=batch_size, size=len(self.chosen)
         )
         return {"pixels": self.found.train[self.chosen[indices]]}
 

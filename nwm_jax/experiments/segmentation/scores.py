@@ -1,4 +1,4 @@
-"""Scores of segmentations, of every image, from the sums of `core.pixels`.
+"""Scores of segmentations, of every image, from the sums of `core.segmentation`.
 
 An image has P pixels, F of them in the foreground (of another class than 0); m pixels
 have the right answer, m_F of the foreground.
@@ -22,10 +22,10 @@ SCORES = (
 
 
 def scores(sums: Mapping[str, np.ndarray], num_pixels: int) -> dict[str, np.ndarray]:
-    """Scores of every image; NaN where an image has no foreground to be right about.
+    """Returns scores of every image; NaN where an image has no foreground.
 
     Args:
-      sums: of `core.pixels.all_sums`, ``[N]`` and ``[N, K]``.
+      sums: of `core.segmentation.all_sums`, ``[N]`` and ``[N, K]``.
       num_pixels: P.
 
     Returns:
@@ -63,10 +63,10 @@ def scores(sums: Mapping[str, np.ndarray], num_pixels: int) -> dict[str, np.ndar
 
 
 def background(truth: np.ndarray) -> dict[str, float]:
-    """What a model without skill scores: one that answers "background" everywhere.
+    """Returns the scores of a constant answer of "background".
 
     Args:
-      truth: pixels of every class, ``[N, K]``, of `core.pixels.all_sums`.
+      truth: pixels of every class, ``[N, K]``, of `core.segmentation.all_sums`.
 
     Returns:
       accuracy and iou as `scores`, means over images, where the answer is class 0; and

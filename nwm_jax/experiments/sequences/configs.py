@@ -16,7 +16,7 @@ from nwm_jax.config.base import Config, Optimizer
 from nwm_jax.config.definition import Definition, Presets
 from nwm_jax.config.fields import field, grid, odd
 from nwm_jax.core import coupling
-from nwm_jax.core.scans import ACTIVATIONS
+from nwm_jax.core.equations import ACTIVATIONS
 from nwm_jax.core.wave import COUPLING_INITS, INPUT_INITS
 from nwm_jax.data.sequences.copy_memory import LAYOUTS
 
