@@ -46,7 +46,7 @@ class _Core(hk.RNNCore):
         self.dtype = param_dtype if dtype is None else dtype
 
     def __call__(self, inputs: jax.Array, prev_state: State) -> tuple[jax.Array, State]:
-        """One time step.
+        """Computes one time step.
 
         Args:
           inputs: ``[B, H, W, C_in]`` (NWM), ``[B, N C_in]`` (coRNN), or ``[B, F]`` of
