@@ -11,12 +11,14 @@ from typing import Any
 import jax
 from flax import nnx
 
+from nwm_jax.core.linear_wave import LinearWaveHParams
 from nwm_jax.core.oscillator_hparams import OscillatorHParams, check_stable
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import unknown
 from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
 from nwm_jax.modules.layers import chain, linears
+from nwm_jax.modules.linear_wave_stack import LinearWaveStack
 from nwm_jax.modules.oscillator_cell import OscillatorCell
 from nwm_jax.modules.sequence_cells import SequenceCell, WaveRNNCell
 
@@ -237,6 +239,38 @@ def _uncoupled(model: Any, inputs: int, rngs: nnx.Rngs, **types: Any) -> Oscilla
     return _oscillators(model, inputs, (1, model.units), **options)
 
 
+def _linear(
+    model: Any,
+    inputs: int,
+    topology: str,
+    *,
+    rngs: nnx.Rngs,
+    types: dict[str, Any],
+    **options: Any,
+) -> LinearWaveStack:
+    for name in ("dt", "gamma", "alpha"):
+        options[name] = tuple(model[f"{name}_range"])
+    hparams = LinearWaveHParams(
+        topology, input_channels=inputs, scheme=model.scheme, **options
+    )
+    return LinearWaveStack(hparams, model.blocks, rngs=rngs, **types)
+
+
+def _linear_field(
+    model: Any, inputs: int, rngs: nnx.Rngs, **types: Any
+) -> LinearWaveStack:
+    names = ("channels", "kernel_size", "gyroscopic", "coupling")
+    options = {name: model[name] for name in names}
+    topology = "torus" if model.name == "lwm2d" else "ring"
+    options |= {"size": tuple(model.grid), "rngs": rngs, "types": types}
+    return _linear(model, inputs, topology, **options)
+
+
+def _linoss(model: Any, inputs: int, rngs: nnx.Rngs, **types: Any) -> LinearWaveStack:
+    options = {"channels": model.units, "gyroscopic": False}
+    return _linear(model, inputs, "point", rngs=rngs, types=types, **options)
+
+
 #: What makes a cell, (settings, inputs, rngs, **types) -> cell, by the name that configs
 #: call it.
 CELLS: dict[str, Callable[..., SequenceCell]] = {
@@ -246,6 +280,9 @@ CELLS: dict[str, Callable[..., SequenceCell]] = {
     "nwm2d": _field,
     "nwm1d": _field,
     "uncoupled": _uncoupled,
+    "lwm2d": _linear_field,
+    "lwm1d": _linear_field,
+    "linoss": _linoss,
 }
 
 
