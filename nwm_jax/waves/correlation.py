@@ -152,7 +152,7 @@ def temporal_autocorrelation(field: np.ndarray) -> np.ndarray:
     power = np.zeros(size // 2 + 1)
     for part in blocks(series.shape[1], 2 * length):
         spectrum = scipy.fft.rfft(series[:, part] - mean[part], size, axis=0)
-        power += np.sum(np.abs(spectrum) ** 2, axis=1)
+        power += np.sum(spectrum.real**2 + spectrum.imag**2, axis=1, dtype=float)
     lags = np.arange(length // 2 + 1)
     covariance = scipy.fft.irfft(power, size)[lags] / (length - lags)
     return covariance / (covariance[0] if covariance[0] > 0 else np.nan)
