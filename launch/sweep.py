@@ -176,7 +176,7 @@ def plan(overrides: Sequence[str]) -> list[Job]:
 def _name_all(
     runs: Sequence[tuple[str, dict]], overrides: Sequence[str]
 ) -> tuple[list[str], list[pathlib.Path]]:
-    """Gives the config and the workdir of every run with every seed."""
+    """Returns the config and the workdir of every run with every seed."""
     specs, workdirs = [], []
     for experiment, fields in runs:
         settings = [f"{field}={value}" for field, value in fields.items()]

@@ -282,7 +282,7 @@ class _Progress:
 
 
 def _layout(source: lab_formats.Recording, units: describe.Units):
-    """The data with time first, positions, spacing, units, and lines to print."""
+    """Returns data with time first, positions, spacing, units, and lines to print."""
     data, notes = source.data, []
     if data.ndim == 3:
         if TIME_AXIS.value is not None or not source.ordered:

@@ -78,17 +78,17 @@ class WaveStatistics(Evaluation):
         self.eval_batch_size = min(num, task.eval_batch_size)
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The first examples of the task's set."""
+        """Returns the first examples of the task's set."""
         return self._task.eval_batch(indices)
 
     def score(
         self, model: nnx.Module, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The hidden states."""
+        """Returns the hidden states."""
         return {"states": self._states(model, batch)}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means over examples and channels (of many the four that vary most).
+        """Returns means over examples and channels (of many the four that vary most).
 
         Returns:
           {"waves": {"examples", "channels", "skip", "band", "setting", ...}} with the
@@ -121,7 +121,7 @@ class WaveStatistics(Evaluation):
 
 
 def _mean(examples: list[Mapping[str, Any]], name: str) -> Any:
-    """The mean of a number, or of the parts of a vector; None where none has it."""
+    """Returns the mean of a number or a vector; None where none has it."""
     known = [each[name] for each in examples if each[name] is not None]
     known = [each for each in known if np.ndim(each) == 0 or None not in each]
     if not known:

@@ -64,7 +64,7 @@ def draw(
 
 
 def _error_curves(scored: dict[str, Any]) -> tuple[int, dict[str, np.ndarray]]:
-    """The first frame, and from there on everyone's relative errors."""
+    """Returns the first frame, and from there on everyone's relative errors."""
     forward = scored["per_frame"]
     curves = {
         name: (forward["frame"], errors)

@@ -50,7 +50,7 @@ def write_divergence(
 
 
 def head(config: ConfigDict, task: Task, step: int, params: Any) -> dict[str, Any]:
-    """What eval.json says of the run itself."""
+    """Returns what eval.json says of the run itself."""
     head = {
         "protocol": config.protocol,
         "name": config.name,
@@ -68,7 +68,7 @@ def head(config: ConfigDict, task: Task, step: int, params: Any) -> dict[str, An
 
 
 def spent(workdir: str | os.PathLike, step: int) -> dict[str, float]:
-    """The processor seconds of the training up to a step, if they were logged."""
+    """Returns the processor seconds of training up to a step, if they were logged."""
     rows = [row for row in read_metrics(workdir) if row["step"] <= step]
     known = [row["cpu_seconds"] for row in rows if "cpu_seconds" in row]
     return {"cpu_seconds": known[-1]} if known else {}
@@ -93,7 +93,7 @@ def read_scores(workdir: str | os.PathLike, name: str = EVALUATION) -> dict[str,
 
 
 def kept(path: pathlib.Path, report: dict[str, Any]) -> dict[str, Any]:
-    """The scores in a file, if they are of the same weights and windows."""
+    """Returns the scores in a file, if they are of the same weights and windows."""
     stored = read_scores(path.parent, path.name)
     same = all(stored.get(name) == value for name, value in report.items())
     return {k: v for k, v in stored.items() if k not in report} if same else {}

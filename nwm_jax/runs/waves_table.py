@@ -95,7 +95,7 @@ def _model(model: Mapping[str, Any]) -> str:
 
 
 def build(entries: Sequence[Entry]) -> list[Grid]:
-    """A table for each dataset, a row for each model and protocol.
+    """Returns a table for each dataset, a row for each model and protocol.
 
     Numbers are means over seeds, with their sample standard deviation if there are
     several. Below stand Spearman's rank correlations of the error with the travelling

@@ -51,7 +51,7 @@ def scores(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def untrained(config: Mapping[str, Any]) -> bool:
-    """Whether a run's preset only shows that everything runs; of config or eval.json."""
+    """Returns whether a run's preset only shows that everything runs."""
     return str(config.get("protocol", "")).startswith("smoke")
 
 

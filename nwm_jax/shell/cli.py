@@ -129,7 +129,7 @@ def _check_exit_variable() -> None:
 
 
 def _line(error: Exception, flag_values: flags.FlagValues) -> str | None:
-    """What the user can mend, in one line; None for a bug."""
+    """Returns what the user can mend, in one line; None for a bug."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, flags.Error):

@@ -78,7 +78,7 @@ def define(path: str | None) -> None:
 
 
 def takes_config(flag_values: flags.FlagValues) -> bool:
-    """Whether ``--config`` is the experiment, with its overrides."""
+    """Returns whether ``--config`` is the experiment, with its overrides."""
     return "config" in flag_values and isinstance(
         flag_values["config"].parser, ConfigParser
     )

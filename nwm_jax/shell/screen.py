@@ -32,7 +32,7 @@ def say(text: str) -> None:
 
 
 def describe(config: ConfigDict, task: Task) -> str:
-    """One line: the experiment, its size and the devices; then the task's note."""
+    """Describes the experiment, its size and the devices in a line; then the note."""
     params = jax.eval_shape(lambda: functional.split(task.init(jax.random.key(0)))[1])
     devices = jax.devices()
     shown = (
@@ -45,7 +45,7 @@ def describe(config: ConfigDict, task: Task) -> str:
 
 
 def forewarn(config: ConfigDict, task: Task) -> str | None:
-    """One line about the cost of a paper preset on a CPU, None elsewhere.
+    """Returns one line about the cost of a paper preset on a CPU, None elsewhere.
 
     Nothing of the data is opened or simulated for it.
     """
@@ -124,5 +124,5 @@ def scores(task: Task | type[Task], report: Mapping[str, Any]) -> str:
 
 
 def pictures(paths: Sequence[pathlib.Path]) -> str:
-    """Where the figures are."""
+    """Returns where the figures are."""
     return f"figures: {', '.join(str(path) for path in paths)}"

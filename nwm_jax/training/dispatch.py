@@ -148,7 +148,7 @@ def make_dispatch(
 
 
 def _smallest(wishes: jax.Array, done: jax.Array) -> jax.Array:
-    """The smallest wish, asked for when the steps are done.
+    """Returns the smallest wish, asked for when the steps are done.
 
     XLA's CPU devices begin what does not depend on each other in any order: one that
     waited for the others' wishes before the step, while they wait for its gradient, would

@@ -27,17 +27,17 @@ class Evaluation(abc.ABC):
 
     @abc.abstractmethod
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Examples `indices` of the fixed set, host arrays ``[len(indices), ...]``."""
+        """Returns examples of the fixed set, host arrays ``[len(indices), ...]``."""
 
     @abc.abstractmethod
     def score(
         self, model: nnx.Module, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Scores of every example, ``[n, ...]``; compiled by the caller."""
+        """Returns scores of every example, ``[n, ...]``; compiled by the caller."""
 
     @abc.abstractmethod
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Scores of the whole set to a part of eval.json."""
+        """Returns scores of the whole set to a part of eval.json."""
 
     @classmethod
     def headline(cls, summary: Mapping[str, Any]) -> list[str]:

@@ -76,7 +76,7 @@ class Task(Evaluation):
 
     @functools.cached_property
     def graphdef(self) -> nnx.GraphDef:
-        """Structure of the model, from its shapes alone."""
+        """Returns structure of the model, from its shapes alone."""
         return functional.split(nnx.eval_shape(lambda: self.init(jax.random.key(0))))[0]
 
     @abc.abstractmethod
@@ -91,7 +91,7 @@ class Task(Evaluation):
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
-        """(mean loss, (scalar metrics, next state)); runs inside the compiled step."""
+        """Returns (mean loss, (scalar metrics, next state)); runs in the compiled step."""
 
     def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
         """Returns what the named metrics (none: the usual ones) are computed by.

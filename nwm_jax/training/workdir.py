@@ -186,7 +186,7 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
 
 
 def _has_steps(workdir: pathlib.Path) -> bool:
-    """Whether anything in a workdir depends on its config."""
+    """Returns whether anything in a workdir depends on its config."""
     saved = (workdir / "checkpoints").glob("[0-9]*")
     return any(saved) or (workdir / "eval.json").exists()
 

@@ -155,7 +155,7 @@ def dataset(data: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
 def _frames(
     config: Mapping[str, Any], evaluation: Mapping[str, Any]
 ) -> tuple[int, int] | None:
-    """The scored frames: the last `eval.horizon` that were forecast."""
+    """Returns the scored frames: the last `eval.horizon` that were forecast."""
     if "per_frame" not in evaluation:
         return None
     last = int(evaluation["per_frame"]["frame"][-1])

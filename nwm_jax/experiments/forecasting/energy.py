@@ -48,7 +48,7 @@ def has_energy(model: ForecastModel) -> bool:
 def read_centre(
     images: jax.Array, color_index: jax.Array, radius: jax.Array, spec: Spec
 ) -> jax.Array:
-    """The centre of the one particle in every image.
+    """Returns the centre of the one particle in every image.
 
     A pixel's coverage is the part of the way from the background's colour to the
     particle's that it has gone; the centre is the mean place of the coverage.
@@ -113,7 +113,7 @@ def read_states(
 
 
 def _angle(place: jax.Array) -> jax.Array:
-    """The pendulum's angle from hanging down, without jumps; NaN stays alone."""
+    """Returns the pendulum's angle from hanging down, without jumps; NaN stays."""
     angle = jnp.arctan2(place[..., 0], -place[..., 1])
     known = jnp.isfinite(angle)
     # What is not known must not spoil what comes after it.
@@ -154,7 +154,7 @@ class EnergyDrift(Evaluation):
             )
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The first windows whose errors are computed."""
+        """Returns the first windows whose errors are computed."""
         return self._windows.eval_batch(indices)
 
     def score(self, model: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
@@ -186,7 +186,7 @@ class EnergyDrift(Evaluation):
         return scores
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Relative differences to the true energy, medians over the windows.
+        """Returns relative differences to the true energy, medians over the windows.
 
         Returns:
           {"energy": ...} with "num_windows" and, where images can be read, "drift", the
@@ -225,7 +225,7 @@ class EnergyDrift(Evaluation):
 
 
 def _median_of_means(values: np.ndarray) -> float:
-    """The median over rows of the mean of what is finite; NaN if nothing is."""
+    """Returns the median over rows of the mean of what is finite; NaN if nothing is."""
     finite = np.isfinite(values)
     count = finite.sum(axis=1)
     means = np.sum(values, axis=1, where=finite)[count > 0] / count[count > 0]

@@ -63,7 +63,7 @@ class LongPredictionTime(ValidPredictionTime):
 
 
 def _open(windows: Windows, data: str) -> tuple[Source, str]:
-    """The data, and what it is called."""
+    """Returns the data, and what it is called."""
     folder = expand(data)
     if os.path.isdir(folder):
         from nwm_jax.data.records import RecordsSource  # loads protobuf and Pillow

@@ -16,7 +16,7 @@ from nwm_jax.models import ForecastModel
 
 
 def table_units(relative_mse: jax.Array, image_shape: tuple[int, ...]) -> jax.Array:
-    """A relative error in the units of the published table.
+    """Returns a relative error in the units of the published table.
 
     Args:
       relative_mse: mean over frames of the relative error of a frame.
@@ -32,7 +32,7 @@ def table_units(relative_mse: jax.Array, image_shape: tuple[int, ...]) -> jax.Ar
 def score(
     model: ForecastModel, images: jax.Array, mean_image: jax.Array
 ) -> dict[str, jax.Array]:
-    """Errors of a roll-out of every window, and of guesses without skill.
+    """Returns errors of a roll-out of every window, and of guesses without skill.
 
     Args:
       model: sees the first `num_observed` frames; the last ones if it runs backward.
@@ -66,7 +66,7 @@ def score(
 def summarise(
     scores: dict[str, np.ndarray], horizon: int, image_shape: tuple[int, ...]
 ) -> dict[str, Any]:
-    """Means over the windows, of the extrapolated frames and of each frame.
+    """Returns means over the windows, of the extrapolated frames and of each frame.
 
     Args:
       scores: of all windows, from `score`.
@@ -133,12 +133,12 @@ def _errors(
 
 
 def _rounded(errors: np.ndarray) -> list[float]:
-    """Errors of single precision, of which eight digits say all."""
+    """Returns errors of single precision, of which eight digits say all."""
     return [float(f"{error:.8g}") for error in errors]
 
 
 def _mean(values: np.ndarray, where: np.ndarray, axis: int | None = None) -> np.ndarray:
-    """The mean of the values that count; NaN, without a warning, where none does."""
+    """Returns the mean of the values that count; NaN where none does."""
     total = np.sum(values, axis=axis, where=where, dtype=np.float64)
     count = np.sum(where, axis=axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -187,14 +187,14 @@ def _cell(runs: Sequence[Entry]) -> Cell:
 
 
 def _seconds(runs: Sequence[Entry]) -> float:
-    """The mean processor seconds of the runs that came to their end."""
+    """Returns the mean processor seconds of the runs that came to their end."""
     known = [e.cpu_seconds for e in runs if not e.diverged]
     known = [seconds for seconds in known if math.isfinite(seconds)]
     return float(np.mean(known)) if known else math.nan
 
 
 def _scores(entries: Sequence[Entry]) -> dict[str, list[float]]:
-    """The scores of all seeds by model."""
+    """Returns the scores of all seeds by model."""
     return {
         model: [e.score for e in entries if e.model == model]
         for model in dict.fromkeys(e.model for e in entries)

@@ -113,7 +113,7 @@ class Forecasting(Task):
         )
 
     def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """Training clips of a step; the images are rendered inside the loss."""
+        """Returns training clips of a step; the images are rendered inside the loss."""
         length = self.train_length
         indices, starts = train_windows(
             self.config.seed,
@@ -129,7 +129,7 @@ class Forecasting(Task):
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
-        """The model's loss on the images of a batch.
+        """Returns the model's loss on the images of a batch.
 
         What the model changed in itself besides its parameters is the next state.
         """
@@ -157,7 +157,7 @@ class Forecasting(Task):
         return float(self.train_length * frame)
 
     def forward_flops(self) -> float:
-        """Floating-point operations of the loss of one batch, counted by XLA."""
+        """Returns the floating-point operations of a batch's loss, by XLA's count."""
         plain = self.config.copy_and_resolve_references()
         with plain.unlocked():
             plain.conv = "xla"  # XLA counts what is inside of a scan only once
@@ -177,22 +177,22 @@ class Forecasting(Task):
         return jax.jit(loss).lower(params, images).cost_analysis()["flops"]
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Windows `indices` of the fixed, seeded set of the split's windows."""
+        """Returns windows `indices` of the fixed, seeded set of the split's windows."""
         return self.windows.eval_batch(indices)
 
     def score(
         self, model: ForecastModel, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Errors of the frames of every window, see `mse.score`."""
+        """Returns errors of the frames of every window, see `mse.score`."""
         return mse.score(model, self.source.images(batch), batch["mean_image"])
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Errors of the extrapolated frames and of each frame, see `mse.summarise`."""
+        """Returns errors of the extrapolated and of each frame, see `mse.summarise`."""
         horizon = self.config.eval.horizon
         return mse.summarise(scores, horizon, self.source.image_shape)
 
     def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
-        """What metrics are computed by.
+        """Returns what metrics are computed by.
 
         Args:
           metrics: of `METRICS`; none: the usual ones, which are "mse" (the task
@@ -222,11 +222,11 @@ class Forecasting(Task):
         return {name: METRICS[name](self) for name in metrics}
 
     def evaluation_on(self, data: str) -> dict[str, Evaluation]:
-        """Valid prediction times on long trajectories, see `long_clips`."""
+        """Returns valid prediction times on long trajectories, see `long_clips`."""
         return {"vpt_long": LongPredictionTime(self.windows, data)}
 
     def threshold(self, summary: Mapping[str, Any]) -> float | None:
-        """The error above which a frame is no valid prediction, where it was used."""
+        """Returns the error above which a frame is no valid prediction, if it was used."""
         return vpt.THRESHOLD if "vpt" in summary else None
 
     @property
@@ -262,9 +262,11 @@ class Forecasting(Task):
 
         Returns:
           strip.png and forecast.webp; for a model whose oscillators have a place, also
-          wave.png (snapshots with phase and velocity) and space_time.png.
+          wave.png (snapshots with phase and velocity) and space_time.png, and for
+          linear waves dispersion.png.
         """
-        from nwm_jax.figures import animation, strip, waves  # loads matplotlib
+        # Loads matplotlib.
+        from nwm_jax.figures import animation, dispersion, strip, waves
 
         trajectories, starts = (chosen[:1] for chosen in self.windows.chosen)
         window = self.source.windows(
@@ -306,6 +308,16 @@ class Forecasting(Task):
             paths.append(
                 waves.draw_space_time(lines, sheet, first_frame=first, title=title)
             )
+            if linear := getattr(model.cell, "linear_waves", None):
+                paths.append(
+                    dispersion.draw(
+                        folder / "dispersion.png",
+                        linear.hparams,
+                        linear.params,
+                        np.asarray(states.x)[0],
+                        title=f"{self.title}: linear waves",
+                    )
+                )
         return paths
 
 

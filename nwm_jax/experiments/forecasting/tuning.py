@@ -68,7 +68,7 @@ def read(folder: pathlib.Path) -> Entry:
 
 
 def means(entries: Sequence[Entry]) -> dict[tuple[str, float], float]:
-    """Geometric means of the errors over all datasets, by (model, learning rate).
+    """Returns geometric means of the errors over datasets, by (model, learning rate).
 
     A rate that lacks one of the model's datasets is left out.
     """
@@ -83,14 +83,14 @@ def means(entries: Sequence[Entry]) -> dict[tuple[str, float], float]:
 
 
 def winner(means: dict[tuple[str, float], float], model: str) -> tuple[float, bool]:
-    """The best learning rate of a model, and whether it is the least or largest one."""
+    """Returns a model's best learning rate, and whether it is the least or largest."""
     rates = {rate: mean for (name, rate), mean in means.items() if name == model}
     best = min(rates, key=rates.__getitem__)
     return best, best in (min(rates), max(rates))
 
 
 def build(entries: Sequence[Entry]) -> list[Grid]:
-    """One table: models and datasets down, learning rates across, then the winner."""
+    """Returns one table: models and datasets down, learning rates and winner across."""
     rates = sorted({entry.rate for entry in entries})
     errors = {(e.model, e.dataset, e.rate): e.error for e in entries}
     mean = means(entries)

@@ -26,7 +26,7 @@ GROUP = 5
 
 
 def valid_frames(forecast: jax.Array, truth: jax.Array) -> jax.Array:
-    """The number of frames before the first whose relative error is above 0.025.
+    """Counts the frames before the first whose relative error is above 0.025.
 
         mean over pixels of (forecast - truth)² > 0.025 · mean of truth²
 
@@ -79,7 +79,7 @@ class ValidPredictionTime(Evaluation):
         )
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Whole trajectories, and the mean image of the training set."""
+        """Returns whole trajectories, and the mean image of the training set."""
         chosen = self._trajectories[indices], self._starts[indices]
         batch = self._source.windows(self._split, *chosen, self.length)
         return self._windows.with_mean_image(batch)
@@ -87,7 +87,7 @@ class ValidPredictionTime(Evaluation):
     def score(
         self, model: ForecastModel, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Valid frames of every trajectory.
+        """Returns valid frames of every trajectory.
 
         Returns:
           "forward", for reversible models "backward", and without skill "mean_image"
@@ -109,7 +109,7 @@ class ValidPredictionTime(Evaluation):
         return scores
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means of the medians of five trajectories, and plain medians and means.
+        """Returns means of the medians of five trajectories, medians and means.
 
         Trajectories that are left over, fewer than five, have no median of their own,
         unless there are no others.

@@ -126,7 +126,7 @@ def legend(block: Block, measure: str) -> list[str]:
 
 
 def _rows(block: Block) -> list[list[str]]:
-    """The rows of a block below its head, as texts."""
+    """Returns the rows of a block below its head, as texts."""
     rows = []
     for dataset in block.datasets:
         for row in ROWS:

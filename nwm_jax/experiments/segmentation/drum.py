@@ -122,7 +122,7 @@ def hear(
 
 
 def sound(series: np.ndarray) -> bytes:
-    """A .wav file of a time series, one step a sample, dying away.
+    """Returns a .wav file of a time series, one step a sample, dying away.
 
     Args:
       series: ``[T]``.
@@ -143,7 +143,7 @@ def sound(series: np.ndarray) -> bytes:
 
 
 def _chosen() -> tuple[np.ndarray, float, str]:
-    """The membrane that the flags ask for, its kappa and what to call it."""
+    """Returns the membrane that the flags ask for, its kappa and what to call it."""
     if MASK.value:
         if FLAGS["shape"].present or FLAGS["size"].present:
             raise UserError("--mask goes without --shape and --size")
@@ -182,7 +182,7 @@ def _report(heard: Heard, name: str) -> list[str]:
 
 
 def _ladder(settings: dict) -> tuple[list[float], list[float]]:
-    """Pixels' and predicted areas of other sizes of the same shape."""
+    """Returns pixels' and predicted areas of other sizes of the same shape."""
     true, predicted = [], []
     for size in _LADDERS[SHAPE.value]:
         canvas = max(CANVAS.value, 2 * size + 3)

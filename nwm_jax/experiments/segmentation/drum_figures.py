@@ -17,7 +17,7 @@ def check(path: str | os.PathLike) -> pathlib.Path:
 
 
 def listening_pixel(membrane: np.ndarray) -> tuple[int, int]:
-    """The pixel of a membrane nearest to its centroid, row and column."""
+    """Returns the pixel of a membrane nearest to its centroid, row and column."""
     places = np.argwhere(membrane)
     distance = ((places - places.mean(axis=0)) ** 2).sum(axis=1)
     row, column = places[int(distance.argmin())]
@@ -103,7 +103,7 @@ def draw(
 
 
 def _box(membrane: np.ndarray) -> tuple[slice, slice]:
-    """The part of the canvas that holds the membrane, with a rim of two pixels."""
+    """Returns the part of the canvas with the membrane and a rim of two pixels."""
     slices = []
     for axis in (1, 0):
         used = np.flatnonzero(membrane.any(axis=axis))

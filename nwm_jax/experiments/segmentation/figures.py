@@ -18,7 +18,7 @@ _PALETTE = ("#111111", *style.CYCLE, "#f0e442", "#999999", "#7b3294", "#a6611a")
 
 
 def class_colors(count: int) -> ListedColormap:
-    """One colour for each class; the background is dark."""
+    """Returns one colour for each class; the background is dark."""
     repeated = [_PALETTE[0]] + [
         _PALETTE[1 + i % (len(_PALETTE) - 1)] for i in range(count - 1)
     ]
@@ -26,7 +26,7 @@ def class_colors(count: int) -> ListedColormap:
 
 
 def show_image(axes: Axes, image: np.ndarray) -> None:
-    """An image ``[H, W, C]`` in [0, 1], row 0 at the top."""
+    """Draws an image ``[H, W, C]`` in [0, 1], row 0 at the top."""
     grey = image.shape[-1] == 1
     axes.imshow(
         image[..., 0] if grey else image,
@@ -39,7 +39,7 @@ def show_image(axes: Axes, image: np.ndarray) -> None:
 
 
 def show_classes(axes: Axes, labels: np.ndarray, count: int) -> None:
-    """Classes of pixels ``[H, W]``, row 0 at the top."""
+    """Draws classes of pixels ``[H, W]``, row 0 at the top."""
     axes.imshow(
         labels,
         cmap=class_colors(count),
@@ -328,7 +328,7 @@ def draw_receptive_field(
 
 
 def cumulative_field(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The share of a field within a distance of its middle.
+    """Returns the share of a field within a distance of its middle.
 
     Args:
       field: ``[H, W]`` >= 0.

@@ -22,7 +22,7 @@ SCORES = (
 
 
 def scores(sums: Mapping[str, np.ndarray], num_pixels: int) -> dict[str, np.ndarray]:
-    """Scores of every image; NaN where an image has no foreground to be right about.
+    """Returns scores of every image; NaN where an image has no foreground.
 
     Args:
       sums: of `core.segmentation.all_sums`, ``[N]`` and ``[N, K]``.
@@ -63,7 +63,7 @@ def scores(sums: Mapping[str, np.ndarray], num_pixels: int) -> dict[str, np.ndar
 
 
 def background(truth: np.ndarray) -> dict[str, float]:
-    """What a model without skill scores: one that answers "background" everywhere.
+    """Returns the scores of a constant answer of "background".
 
     Args:
       truth: pixels of every class, ``[N, K]``, of `core.segmentation.all_sums`.

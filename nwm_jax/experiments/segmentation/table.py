@@ -180,7 +180,7 @@ def draw_boxes(
 def by_model(
     folders: Sequence[pathlib.Path], score: str = _MAIN
 ) -> dict[str, list[float]]:
-    """A score of every run, by model.
+    """Returns a score of every run, by model.
 
     Args:
       folders: workdirs of one dataset and protocol.
@@ -240,13 +240,13 @@ def _legend(rows: Sequence[list[str]]) -> list[str]:
 
 
 def _order(entry: Entry) -> tuple[Any, ...]:
-    """By model, where depths and widths are numbers; else as they were found."""
+    """Sorts by model, where depths and widths are numbers; else as they stand."""
     name, _, varied = entry.model.partition(" ")
     return name, int(varied) if varied.isdigit() else 0
 
 
 def _split(protocol: str, known: str) -> tuple[str, str]:
-    """What a protocol says of the run, and of the model beside its field `known`."""
+    """Splits a protocol into the run's part and the model's, without `known`."""
     parts = protocol.split(" + ")
     own = [part for part in parts if part.startswith("model.")]
     shared = " + ".join(part for part in parts if part not in own)

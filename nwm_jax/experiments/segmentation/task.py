@@ -98,7 +98,7 @@ class Segmentation(Task):
         )
 
     def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """Training images, see `data.segmentation.source`.
+        """Returns training images, see `data.segmentation.source`.
 
         Every image comes once in an epoch; a batch may straddle two.
         """
@@ -114,7 +114,7 @@ class Segmentation(Task):
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
-        """Mean cross-entropy of all pixels; the accuracies are followed too."""
+        """Returns mean cross-entropy of all pixels; the accuracies are followed too."""
         model = functional.merge(self.graphdef, params, state)
         images, labels = self.source.images(batch), self.source.labels(batch)
         options = {"train": True} if isinstance(model, UNet) else {}
@@ -144,7 +144,7 @@ class Segmentation(Task):
         return 4.0 * height * width * (channels + 1)
 
     def forward_flops(self) -> float:
-        """Floating-point operations of the loss of one batch, counted by XLA.
+        """Returns floating-point operations of the loss of one batch, counted by XLA.
 
         Of a recurrence, whose body XLA counts once, all steps are counted.
         """
@@ -201,13 +201,13 @@ class Segmentation(Task):
     def score(
         self, model: Segmenter | UNet, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The sums of every image, see `core.segmentation.all_sums`, and its part."""
+        """Returns sums of every image, see `core.segmentation.all_sums`, and its part."""
         images, labels = self.source.images(batch), self.source.labels(batch)
         _, sums = model.score(images, labels, pixels.all_sums)
         return sums | {"test": batch["test"]}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means over images.
+        """Returns means over images.
 
         Returns:
           "valid" and "test", each the scores of `scores.scores`, where
@@ -286,7 +286,7 @@ class Segmentation(Task):
     def receptive_field(
         self, model: Segmenter | UNet, images: np.ndarray
     ) -> np.ndarray:
-        """What the answer in the middle of an image depends on.
+        """Returns what the answer in the middle of an image depends on.
 
         Args:
           model: any model.

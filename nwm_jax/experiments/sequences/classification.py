@@ -79,7 +79,7 @@ class Classification(SequenceTask):
             self.num_periodic = len(valid)
 
     def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """Training images: "pixels" ``[n, T, F]`` in 0-255 and "labels" ``[n]``.
+        """Returns images: "pixels" ``[n, T, F]`` in 0-255 and "labels" ``[n]``.
 
         Every image comes once in an epoch; a batch may straddle two.
         """
@@ -94,7 +94,7 @@ class Classification(SequenceTask):
         return {"pixels": pixels[indices], "labels": labels[indices]}
 
     def inputs(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """Pixels in [0, 1], then the noise."""
+        """Returns pixels in [0, 1], then the noise."""
         pixels = jnp.asarray(batch["pixels"], jnp.float32) / 255.0
         noise = jnp.broadcast_to(self._noise, (len(pixels), *self._noise.shape))
         return jnp.concatenate([pixels, noise], axis=1)
@@ -102,7 +102,7 @@ class Classification(SequenceTask):
     def errors(
         self, model: SequenceClassifier, batch: Mapping[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Cross-entropy of every image, and 1 where the class is right."""
+        """Returns cross-entropy of every image, and 1 where the class is right."""
         logits = model(self.inputs(batch))
         labels = jnp.asarray(batch["labels"], jnp.int32)
         chosen = jnp.take_along_axis(
@@ -112,7 +112,7 @@ class Classification(SequenceTask):
         return {"cross_entropy": -chosen[:, 0], "accuracy": right.astype(jnp.float32)}
 
     def objective(self, errors: Mapping[str, jax.Array]) -> jax.Array:
-        """Mean cross-entropy."""
+        """Returns mean cross-entropy."""
         return errors["cross_entropy"].mean()
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
@@ -127,7 +127,7 @@ class Classification(SequenceTask):
     def score(
         self, model: SequenceClassifier, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The errors of every image, and whether it is of the test."""
+        """Returns the errors of every image, and whether it is of the test."""
         return self.errors(model, batch) | {"test": batch["test"]}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:

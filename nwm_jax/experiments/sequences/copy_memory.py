@@ -70,7 +70,7 @@ class CopyMemory(SequenceTask):
         )
 
     def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """New sequences: "inputs" and "targets", uint8 ``[n, T]``."""
+        """Draws sequences: "inputs" and "targets", uint8 ``[n, T]``."""
         config = self.config
         symbols = copy_memory.train_symbols(config.seed, step, config.batch_size)
         inputs, targets = copy_memory.lay_out(
@@ -79,13 +79,13 @@ class CopyMemory(SequenceTask):
         return {"inputs": inputs, "targets": targets}
 
     def inputs(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """One-hot symbols, ``[n, T, 10]``."""
+        """Returns one-hot symbols, ``[n, T, 10]``."""
         return jax.nn.one_hot(batch["inputs"], CLASSES)
 
     def errors(
         self, model: SequenceClassifier, batch: Mapping[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Cross-entropy of all steps, and of the recalled symbols with their accuracy."""
+        """Returns cross-entropies of all steps and recalled symbols, and the accuracy."""
         logits = model(self.inputs(batch))
         targets = batch["targets"].astype(jnp.int32)
         chosen = jnp.take_along_axis(
@@ -99,16 +99,16 @@ class CopyMemory(SequenceTask):
         }
 
     def objective(self, errors: Mapping[str, jax.Array]) -> jax.Array:
-        """Mean cross-entropy over the batch size."""
+        """Returns mean cross-entropy over the batch size."""
         return errors["cross_entropy"].mean() / errors["cross_entropy"].size
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Sequences `indices` of the fixed set."""
+        """Returns sequences `indices` of the fixed set."""
         inputs, targets = self._eval_set
         return {"inputs": inputs[indices], "targets": targets[indices]}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means over the sequences, beside what takes no memory.
+        """Returns means over the sequences, beside what takes no memory.
 
         Returns:
           "cross_entropy" (all steps), "recall_cross_entropy" and "recall_accuracy" (the
@@ -146,7 +146,7 @@ class CopyMemory(SequenceTask):
         return [*super().figures(model, folder), recall]
 
     def stop(self, metrics: Mapping[str, float]) -> str | None:
-        """Why training ends early: an evaluation found the task solved."""
+        """Returns why training ends early: an evaluation found the task solved."""
         if self.config.stop_when_solved and metrics.get("solved"):
             error = metrics["recall_cross_entropy"]
             return f"solved: cross-entropy of the recalled symbols {error:.2g}"

@@ -119,7 +119,7 @@ def draw_spectrum(
 def _mark_line(
     axes: Axes, states: np.ndarray, speed: float, end: tuple[float, float]
 ) -> None:
-    """The borders of what counts as a wave of this speed, and how much power does."""
+    """Draws the borders of waves of this speed, and the share of their power."""
     top = min(end[0], abs(speed) * end[1])
     half = (line.WIDTH + 0.5) / len(states)  # in frequency, to the edge of the last bin
     for side in (-half, half):
@@ -227,7 +227,7 @@ def _axes(title: str, height: float) -> tuple[Figure, Axes]:
 
 
 def _scale(figure: Figure, axes: Axes, picture: AxesImage, title: str) -> None:
-    """A colour bar at the right of the axes."""
+    """Draws a colour bar at the right of the axes."""
     place = axes.get_position()
     width = figure.get_size_inches()[0]
     bar_axes = figure.add_axes(

@@ -94,15 +94,15 @@ class SequenceTask(Task):
         return f"the metric waves needs {LEAST_FRAMES} steps, sequences have {steps}"
 
     def bytes_per_example(self) -> float:
-        """Bytes of a sequence, and of the states that its gradient needs."""
+        """Bytes of a sequence, and of the states that its gradient needs, if any."""
         step = 4 * self._sizes["inputs"]
-        if not self.config.remat:
+        if not self.config.remat and getattr(self.cell, "keeps_states", True):
             shape = (1, self._sizes["inputs"])
             step += room.size(jax.eval_shape(lambda: self.cell.initialize_carry(shape)))
         return float(self.units_per_example * step)
 
     def forward_flops(self) -> float:
-        """Floating-point operations of all steps of a batch, one counted by XLA."""
+        """Returns the floating-point operations of a batch, from XLA's count of one step."""
         batch, length = self.config.batch_size, self.units_per_example
 
         def once(inputs: jax.Array) -> jax.Array:
@@ -114,22 +114,22 @@ class SequenceTask(Task):
 
     @abc.abstractmethod
     def inputs(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """What the classifier sees of a batch, float32 ``[n, T, F]``; jittable."""
+        """Returns the classifier's inputs of a batch, float32 ``[n, T, F]``; jittable."""
 
     @abc.abstractmethod
     def errors(
         self, model: SequenceClassifier, batch: Mapping[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Errors and accuracies of every example, ``[n]`` each."""
+        """Returns errors and accuracies of every example, ``[n]`` each."""
 
     @abc.abstractmethod
     def objective(self, errors: Mapping[str, jax.Array]) -> jax.Array:
-        """The loss, from the errors of a batch."""
+        """Returns the loss, from the errors of a batch."""
 
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
-        """The task's loss, and the batch means of its errors as metrics."""
+        """Returns the task's loss, and the batch means of its errors as metrics."""
         model = functional.merge(self.graphdef, params, state)
         errors = self.errors(model, batch)
         metrics = {name: jnp.mean(values) for name, values in errors.items()}
@@ -138,11 +138,11 @@ class SequenceTask(Task):
     def score(
         self, model: SequenceClassifier, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The errors of every example, ``[n]`` each."""
+        """Returns the errors of every example, ``[n]`` each."""
         return self.errors(model, batch)
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means over the examples, and "num_weights": the parameters without biases."""
+        """Returns means over the examples and "num_weights", the weights but no biases."""
         means = {
             name: float(np.mean(values, dtype=np.float64))
             for name, values in scores.items()
@@ -150,7 +150,7 @@ class SequenceTask(Task):
         return means | {"num_weights": self._num_weights}
 
     def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
-        """What metrics are computed by.
+        """Returns what metrics are computed by.
 
         Args:
           metrics: of the task's own, "wave_line", which only states on rings have, and
@@ -189,13 +189,23 @@ class SequenceTask(Task):
           hidden_state.png, the state over time and place, and hidden_spectrum.png, its
           power over that of the same state shuffled. They are of the channel that
           varies most (of a torus: its middle row). Units without a place, which feel
-          all others or none, stand in the order of the times of their maxima.
+          all others or none, stand in the order of the times of their maxima. Linear
+          waves also have dispersion.png: what they learned, beside the spectrum of
+          their state.
         """
         from nwm_jax.experiments.sequences import figures as hidden
+        from nwm_jax.figures import dispersion
 
         batch = self.eval_batch(np.array([self.num_eval - 1]))
         states = jax.jit(lambda model, batch: model.states(self.inputs(batch)))
         states = np.asarray(states(model, batch))[0]
+        linear, more = getattr(model.cell, "linear_waves", None), []
+        if linear is not None:
+            path = folder / "dispersion.png"
+            name = f"{self.title}: linear waves"
+            more = [
+                dispersion.draw(path, linear.hparams, linear.params, states, title=name)
+            ]
         place, channel = "place on the ring", ""
         if states.ndim == 2:  # places without channels
             states = states[..., None]
@@ -212,6 +222,7 @@ class SequenceTask(Task):
         title = f"{self.title}: hidden state{channel}"
         waves = self.cell.has_neighbours
         return [
+            *more,
             hidden.draw_waterfall(
                 folder / "hidden_state.png", sheet, title=title, place=place
             ),

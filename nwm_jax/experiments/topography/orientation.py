@@ -56,7 +56,7 @@ class Orientation(Evaluation):
         self.eval_batch_size = min(32, task.eval_batch_size)
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The gratings, one orientation after the other, again and again."""
+        """Returns the gratings, one orientation after the other, again and again."""
         label = np.asarray(indices) % ORIENTATIONS
         angle = evenly_spaced(ORIENTATIONS)[label].astype(np.float32)
         return {
@@ -69,13 +69,13 @@ class Orientation(Evaluation):
     def score(
         self, model: VariationalNWM, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The responses ``[n, H, W]`` and their labels."""
+        """Returns the responses ``[n, H, W]`` and their labels."""
         images = self._task.source.standing(batch, FRAMES)
         states = posteriors.each(model.states, images, batch["index"])
         return {"responses": states[..., 0].mean(axis=1), "label": batch["label"]}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """How smooth and how clear the map is.
+        """Returns how smooth and how clear the map is.
 
         Returns:
           {"orientation": {"same_label" (part of the neighbours that prefer the same),

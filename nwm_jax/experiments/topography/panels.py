@@ -112,7 +112,7 @@ def draw(
 
 
 def _aspect(pictures: np.ndarray) -> float:
-    """Height over width; long rings are stretched rather than drawn as a thread."""
+    """Returns height over width; long rings are stretched."""
     return float(np.clip(pictures.shape[1] / pictures.shape[2], 0.4, 2.0))
 
 

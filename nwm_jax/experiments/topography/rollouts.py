@@ -49,7 +49,7 @@ def watch(
 
 
 def signal(states: np.ndarray) -> np.ndarray:
-    """The complex signal of a state ``[T, H, W]`` as the paper filters it."""
+    """Returns the complex signal of a state ``[T, H, W]`` as the paper filters it."""
     return wave_signal(states, band=ORIGINAL_BAND, setting="original")
 
 
@@ -64,7 +64,7 @@ def velocity(states: np.ndarray, boundary: Any) -> np.ndarray:
 def favourites(
     task: Any, model: VariationalNWM, count: int, absolute: bool = False
 ) -> np.ndarray:
-    """The input that moves every cell most, of many digits at all angles.
+    """Returns the input that moves every cell most, of many digits at all angles.
 
     The second turn of every digit has 18 samples: the position of a cell after a step
     and the frame that was its input.
@@ -102,7 +102,7 @@ def turned_back(
     num_frames: int,
     velocity: float = 1.0,
 ) -> np.ndarray:
-    """Induced waves of test digits, ``[n, num_frames, h, w]``; see `induced`."""
+    """Returns induced waves of test digits, ``[n, num_frames, h, w]``, see `induced`."""
 
     @jax.jit
     def run(batch: dict[str, jax.Array]) -> jax.Array:
