@@ -89,10 +89,10 @@ def main(argv: list[str]) -> int:
         return 0
     if RUNS.value:
         if chosen:
-            drawn = curves.draw_by(chosen[0], RUNS.value, OUT.value)
+            curve = curves.draw_by(chosen[0], RUNS.value, OUT.value)
         else:
-            drawn = curves.draw(RUNS.value, OUT.value)
-        screen.say(screen.pictures([drawn]))
+            curve = curves.draw(RUNS.value, OUT.value)
+        screen.say(screen.pictures([curve]))
         return 0
     run = opened.open_run(
         WORKDIR.value, opened.which(WHICH.value), counter=screen.counter

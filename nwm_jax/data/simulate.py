@@ -87,7 +87,9 @@ WEIGHTS: dict[int, float] = {
 Field = Callable[..., jax.Array]
 
 
-def step(field: Callable[[jax.Array], jax.Array], y: jax.Array, h: ArrayLike):
+def step(
+    field: Callable[[jax.Array], jax.Array], y: jax.Array, h: ArrayLike
+) -> jax.Array:
     """One step of the method: y(t + h) from y(t) for y' = field(y).
 
     Args:
@@ -102,7 +104,9 @@ def step(field: Callable[[jax.Array], jax.Array], y: jax.Array, h: ArrayLike):
     for row in STAGES:
         inner = _combine(row, slopes)
         slopes.append(field(y if inner is None else y + h * inner))
-    return y + h * _combine(WEIGHTS, slopes)
+    outer = _combine(WEIGHTS, slopes)
+    assert outer is not None
+    return y + h * outer
 
 
 def _combine(row: Mapping[int, float], slopes: list[jax.Array]) -> jax.Array | None:

@@ -205,7 +205,7 @@ def as_images(images: np.ndarray, name: str) -> np.ndarray:
 def paint_missing(images: np.ndarray) -> np.ndarray:
     """Returns pixels with a NaN a colour that no dataset uses (magenta)."""
     missing = np.isnan(images).any(axis=-1, keepdims=True)
-    return np.where(missing, np.float32([1, 0, 1]), images)
+    return np.where(missing, np.array([1, 0, 1], np.float32), images)
 
 
 def as_field(field: np.ndarray, name: str = "field") -> np.ndarray:

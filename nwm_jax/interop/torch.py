@@ -73,8 +73,8 @@ def load_state_dict(
     if model in _MODELS:
         optional = optional | {"every_step"}
     _check_hp(model, hp, needed, optional)
-    is_path = isinstance(source, (str, os.PathLike))
-    arrays = Arrays(read(source) if is_path else source, model)
+    held = read(source) if isinstance(source, (str, os.PathLike)) else source
+    arrays = Arrays(held, model)
     if model in segmentation.MODELS:
         return segmentation.load(arrays, model, hp)
     cell = part(arrays, model, hp)
@@ -250,7 +250,7 @@ def _readout(arrays: Arrays, width: int, channels: int) -> list[dict[str, jax.Ar
     names = ["readout"]
     if "readout.0.weight" in arrays:
         names = ["readout.0", "readout.2"]
-    layers = []
+    layers: list[dict[str, jax.Array]] = []
     for name in names:
         weight = arrays.take(f"{name}.weight", None, width)
         bias = arrays.take(f"{name}.bias", weight.shape[0])

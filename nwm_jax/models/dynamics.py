@@ -6,6 +6,7 @@ apart, ``[B, T, ..., D]``.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -157,7 +158,7 @@ class Lagrangian(Dynamics):
     ) -> None:
         solvers.check(integrator, separable=False)
         entries = positions * (positions + 1) // 2
-        sizes = {"units": units, "layers": layers, "rngs": rngs}
+        sizes: dict[str, Any] = {"units": units, "layers": layers, "rngs": rngs}
         self.kinetic = MLP(positions, entries, **sizes)
         self.potential = ScalarMLP(positions, **sizes)
         self.integrator = integrator

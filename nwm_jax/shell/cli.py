@@ -165,7 +165,7 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
       UserError: a mistake in the config.
       flags.Error: a mistake in another flag.
     """
-    overrides = []
+    overrides: list[tuple[str, str]] = []
     if takes_config(flag_values):
         argv, overrides = take_overrides(argv)
     _check_flag_files(argv)

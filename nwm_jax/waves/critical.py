@@ -1,6 +1,6 @@
 """Critical points of phase maps: sources, sinks, saddles and spirals, and their lives."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -96,7 +96,8 @@ def _zeros(v: np.ndarray):
 
 def _follow(found: list) -> CriticalPoints:
     """Joins the points of frames that follow one another into lives."""
-    lives, alive = [], []
+    lives: list[dict[str, Any]] = []
+    alive: list[dict[str, Any]] = []
     by_frame: dict[int, list] = {}
     for frame, kind, row, column in found:
         by_frame.setdefault(int(frame), []).append((str(kind), row, column))

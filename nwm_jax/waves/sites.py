@@ -85,7 +85,7 @@ def grid_sites(
         return scattered._replace(index=index, shape=present.shape)
     number = np.full(present.shape, -1)
     number[present] = np.arange(len(index))
-    edges, steps = [], []
+    pairs, steps = [], []
     for axis, kind in enumerate(kinds):
         if rings and axis == 0 or present.shape[axis] == 1:
             continue
@@ -93,11 +93,11 @@ def grid_sites(
         if kind == "open":
             other[(-1, slice(None)) if axis == 0 else (slice(None), -1)] = -1
         both = (number >= 0) & (other >= 0)
-        edges.append(np.stack([number[both], other[both]], axis=1))
+        pairs.append(np.stack([number[both], other[both]], axis=1))
         steps.append(np.tile(np.eye(2)[axis], (both.sum(), 1)))
-    edges = np.concatenate(edges) if edges else np.empty((0, 2), int)
-    steps = np.concatenate(steps) if steps else np.empty((0, 2))
-    return Sites(position, edges, steps, 1.0, index, present.shape)
+    edges = np.concatenate(pairs) if pairs else np.empty((0, 2), int)
+    step = np.concatenate(steps) if steps else np.empty((0, 2))
+    return Sites(position, edges, step, 1.0, index, present.shape)
 
 
 def scattered_sites(position: np.ndarray) -> Sites:
@@ -190,6 +190,7 @@ def site_velocity(signal: np.ndarray, sites: Sites) -> np.ndarray:
 
 def on_sheet(signal: np.ndarray, sites: Sites) -> np.ndarray:
     """Returns [T, H, W] with the values [T, N] of sites of a grid, NaN elsewhere."""
+    assert sites.shape is not None
     height, width = sites.shape
     if len(sites.index) == height * width:
         return signal.reshape(-1, height, width)

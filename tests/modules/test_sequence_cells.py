@@ -9,7 +9,7 @@ from flax import nnx
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import UserError
 from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
-from tests.helpers.models import filled
+from tests.helpers.filled_models import filled
 
 # A generator that compiles quickly.
 KEY = jax.random.key(0, impl="rbg")
