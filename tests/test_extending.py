@@ -14,8 +14,8 @@ from nwm_jax.config.validate import validate
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.forecasting import budgets, configs, sources
 from nwm_jax.models import forecasting
-from nwm_jax.shell import cli
 from nwm_jax.training import registry
+from tests.helpers.verbs import run
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
@@ -39,14 +39,6 @@ def registered_anew():
     for known, was in zip(tables, before, strict=True):
         known.clear()
         known.update(was)
-
-
-def run(verb, *arguments):
-    """Runs a verb in this process; its exit code."""
-    with pytest.raises(SystemExit) as end:
-        cli.run(verb.main, verb.FLAGS, argv=[verb.__name__, *arguments])
-    verb.FLAGS.unparse_flags()
-    return end.value.code
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
