@@ -21,7 +21,7 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 # Folders whose tests compute equations.
-_NUMERICS = ("core", "modules")
+_NUMERICS: tuple[str, ...] = ()
 
 
 def pytest_configure(config: pytest.Config) -> None:
