@@ -1,6 +1,7 @@
 """Packaging of nwm_jax; the settings of the tools are in pyproject.toml."""
 
 import importlib.util
+import os
 import pathlib
 import re
 
@@ -13,6 +14,13 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(
     r'^__version__ = "(.+)"$', (HERE / "nwm_jax/_version.py").read_text(), re.MULTILINE
 )[1]
+
+URLS = {"Paper": "https://proceedings.mlr.press/v202/keller23a.html"}
+# A workflow knows the address of its repository; packages that it builds name it.
+if repository := os.environ.get("GITHUB_REPOSITORY"):
+    home = f"https://github.com/{repository}"
+    URLS |= {"Source": home, "Issues": f"{home}/issues"}
+    URLS |= {"Changelog": f"{home}/blob/main/CHANGELOG.md"}
 
 spec = importlib.util.spec_from_file_location("build", HERE / "nwm_jax/native/build.py")
 native = importlib.util.module_from_spec(spec)
@@ -59,6 +67,7 @@ setuptools.setup(
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",
     author="The nwm_jax authors",
+    project_urls=URLS,
     license="Apache-2.0",
     license_files=["LICENSE"],
     keywords="jax flax recurrent-neural-networks oscillators travelling-waves",
@@ -109,10 +118,11 @@ setuptools.setup(
             *("hypothesis", "pytest", "pytest-xdist", "pyyaml", "ruff"),
             "setuptools>=77",
         ],
-        # The site: `mkdocs build --strict`; ipykernel runs the notebooks.
+        # The site: `mkdocs build --strict`; ipykernel runs the notebooks. MkDocs 2 has no
+        # plugins.
         "docs": [
-            *("ipykernel", "mkdocs>=1.6,<2", "mkdocs-gen-files", "mkdocs-jupyter"),
-            *("mkdocs-material", "mkdocstrings[python]"),
+            *("ipykernel", "mkdocs>=1.6,<2", "mkdocs-jupyter", "mkdocs-material"),
+            "mkdocstrings[python]",
         ],
         # MATLAB v7.3, TIFF, NWB and what neo reads; xarray's and neo's objects.
         "recordings": ["h5py", "neo", "pynwb", "tifffile", "xarray"],

@@ -81,7 +81,6 @@ PRESETS = {
         "checkpoint_every": 500,
     },
     "night": {
-        "protocol": "night",
         "batch_size": 8,
         "num_steps": 40_000,
         "optimizer.clip": 0.1,
@@ -129,7 +128,7 @@ def get_config(argument: str = "") -> ConfigDict:
                 "num_frames": 256,  # frames of a trajectory
                 "num_test": 20_000,  # trajectories to test on
                 "num_train": 50_000,  # trajectories to train on
-                "num_valid": 512,  # trajectories that training is followed on
+                "num_valid": 512,  # trajectories that training is followed on; of files at most a tenth
                 "path": "",  # files of your own; empty: made or downloaded
             },
             "model": {

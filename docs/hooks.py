@@ -8,6 +8,7 @@ their definitions, the examples are shown.
 from __future__ import annotations
 
 import ast
+import logging
 import pathlib
 import posixpath
 import re
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
 
+LOG = logging.getLogger("mkdocs.hooks")  # a warning fails a strict build
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "nwm_jax"
 # Rooms and modules with public functions; the others are how commands work.
@@ -68,6 +70,22 @@ def on_page_markdown(
     blocks = _CODE.findall(markdown)
     parts = [_LINK.sub(lambda m: _rewrite(m, here), part) for part in parts]
     return "".join(a + b for a, b in zip(parts, [*blocks, ""], strict=True))
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Points the links of a notebook, which MkDocs does not read, to pages."""
+    if not page.file.src_uri.startswith("notebooks/"):
+        return html
+
+    def point(match: re.Match) -> str:
+        target = posixpath.normpath(posixpath.join("notebooks", match[1]))
+        file = files.get_file_from_path(target)
+        if file is None:
+            LOG.warning("%s links to %s, which is no page", page.file.src_uri, target)
+            return match[0]
+        return f'href="{file.url_relative_to(page.file)}{match[2] or ""}"'
+
+    return re.sub(r'href="([\w./-]+\.md)(#[^"]*)?"', point, html)
 
 
 def _rewrite(match: re.Match, here: str) -> str:
@@ -150,6 +168,7 @@ def fields_page() -> str:
     """Returns the page of the fields that configs have, from their definitions."""
     import nwm_jax.experiments  # noqa: F401 (registers them)
     from nwm_jax.config import base
+    from nwm_jax.config.fields import Field
     from nwm_jax.training import registry
 
     lines = [
@@ -159,15 +178,21 @@ def fields_page() -> str:
             "`--config=pendulum_nwm2d:laptop,batch_size=16`. `--help` of `python -m "
             "nwm_jax.train` lists those of one config with their values."
         ),
-        *("", "## Every config", "", *_table(base.FIELDS)),
+        *("", "## Every config", "", *_table(base.Config().meanings())),
     ]
     for experiment in registry.experiments():
-        lines += ["", f"## {experiment.name}", ""]
-        lines += [f"Tasks: {', '.join(f'`{task}`' for task in experiment.tasks)}."]
-        if experiment.presets:
-            names = ", ".join(f"`{preset}`" for preset in experiment.presets)
-            lines += ["", f"Presets: {names}."]
-        lines += ["", *_table(experiment.fields())]
+        known = experiment.configs().values()
+        names = dict.fromkeys(preset for one in known for preset in one.presets())
+        fields: dict[str, Field] = {}
+        for one in known:
+            fields = one.plain.meanings() | fields
+        own = {n: f for n, f in fields.items() if base.Config().meanings().get(n) != f}
+        lines += [
+            *("", f"## {experiment.name}", ""),
+            f"Tasks: {', '.join(f'`{task}`' for task in experiment.tasks)}.",
+            *("", f"Presets: {', '.join(f'`{name}`' for name in names)}.", ""),
+            *_table(own),
+        ]
     return "\n".join(lines) + "\n"
 
 

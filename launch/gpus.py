@@ -41,12 +41,12 @@ def environments(at_a_time: int) -> list[dict[str, str]]:
     gpus = visible()
     if at_a_time == 1 or not gpus:
         return [{}] * at_a_time
-    found = []
+    shares = []
     for slot in range(at_a_time):
         gpu = slot % len(gpus)
-        found.append({"CUDA_VISIBLE_DEVICES": gpus[gpu]})
+        shares.append({"CUDA_VISIBLE_DEVICES": gpus[gpu]})
         sharing = len(range(gpu, at_a_time, len(gpus)))
         if sharing > 1 and not any(name in os.environ for name in _MEMORY):
             # Rounded down.
-            found[-1][_FRACTION] = f"{int(100 * _MOST / sharing) / 100:.2f}"
-    return found
+            shares[-1][_FRACTION] = f"{int(100 * _MOST / sharing) / 100:.2f}"
+    return shares

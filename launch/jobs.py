@@ -63,7 +63,7 @@ class Outcome(NamedTuple):
 
 
 def is_finished(job: Job, folder: pathlib.Path | None = None) -> bool:
-    """Whether all scores of a run's end, or its divergence, are there.
+    """Returns whether all scores of a run's end, or its divergence, are there.
 
     Args:
       job: the run.
@@ -78,19 +78,19 @@ def is_finished(job: Job, folder: pathlib.Path | None = None) -> bool:
 def is_scored(
     job: Job, folder: pathlib.Path | None = None, file: str = "eval.json"
 ) -> bool:
-    """Whether a file has the scores of a run's last step, or of a solution."""
+    """Returns whether a file has the scores of a run's last step, or of a solution."""
     report = _read(job, folder, file)
     solved = job.stops and report.get("solved") == 1
     return report.get("step") == job.num_steps or solved
 
 
 def has_diverged(job: Job, folder: pathlib.Path | None = None) -> bool:
-    """Whether a run ended because a step was not finite."""
+    """Returns whether a run ended because a step was not finite."""
     return "diverged" in _read(job, folder, "eval.json")
 
 
 def _read(job: Job, folder: pathlib.Path | None, file: str) -> dict:
-    """What a file says of a run; {} if it is missing, or of another run."""
+    """Returns what a file says of a run; {} if it is missing, or of another run."""
     try:
         report = files.read_json((folder or job.workdir) / file)
         mine = (("protocol", job.protocol), ("name", job.name), ("seed", job.seed))
@@ -260,7 +260,7 @@ class Runner:
 
 
 def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
-    """Tells what became of all runs: their times, the failures and their logs."""
+    """Describes what became of all runs: their times, the failures and their logs."""
     width = max(len(outcome.job.workdir.name) for outcome in outcomes)
     lines = ["", f"{'run':{width}}  {'status':8}  time"]
     for job, status, took, reason in outcomes:

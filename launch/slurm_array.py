@@ -53,7 +53,7 @@ rm -f "$began"
 
 
 def script(jobs: Sequence[Job]) -> str:
-    """Gives an array script with one task for each run.
+    """Returns an array script with one task for each run.
 
     Args:
       jobs: one or more, all in one folder.

@@ -80,7 +80,7 @@ def resolve(specs: Sequence[str], workdirs: Sequence[str]) -> list[dict]:
     from nwm_jax.errors import UserError
     from nwm_jax.training import workdir as workdirs_
 
-    found = []
+    resolved = []
     for spec, workdir in zip(specs, workdirs, strict=True):
         try:
             config = validate(presets.load(spec))
@@ -92,7 +92,7 @@ def resolve(specs: Sequence[str], workdirs: Sequence[str]) -> list[dict]:
                         f"{workdir} holds a run with another config "
                         f"({'; '.join(changed)}); take another --out or the old values"
                     )
-            found.append(
+            resolved.append(
                 {
                     "num_steps": config.num_steps,
                     "protocol": config.protocol,
@@ -102,8 +102,8 @@ def resolve(specs: Sequence[str], workdirs: Sequence[str]) -> list[dict]:
                 }
             )
         except UserError as error:
-            found.append({"error": str(error)})
-    return found
+            resolved.append({"error": str(error)})
+    return resolved
 
 
 def combinations(name: str) -> list[dict] | str:
@@ -153,8 +153,10 @@ def plan(overrides: Sequence[str]) -> list[Job]:
         specs, workdirs = _name_all(runs, overrides)
         if not specs:
             raise ValueError("nothing to run: --datasets, --models or --seeds is empty")
-        found = pool.submit(resolve, specs, [str(path) for path in workdirs]).result()
-    errors = [known["error"] for known in found if "error" in known]
+        resolved = pool.submit(
+            resolve, specs, [str(path) for path in workdirs]
+        ).result()
+    errors = [known["error"] for known in resolved if "error" in known]
     if errors:
         raise ValueError(errors[0])
     train = [sys.executable, "-m", "nwm_jax.train"]
@@ -167,14 +169,14 @@ def plan(overrides: Sequence[str]) -> list[Job]:
             **known,
             validate=[*validate, f"--workdir={path}"] if VALIDATE.value else [],
         )
-        for spec, path, known in zip(specs, workdirs, found, strict=True)
+        for spec, path, known in zip(specs, workdirs, resolved, strict=True)
     ]
 
 
 def _name_all(
     runs: Sequence[tuple[str, dict]], overrides: Sequence[str]
 ) -> tuple[list[str], list[pathlib.Path]]:
-    """Gives the config and the workdir of every run with every seed."""
+    """Returns the config and the workdir of every run with every seed."""
     specs, workdirs = [], []
     for experiment, fields in runs:
         settings = [f"{field}={value}" for field, value in fields.items()]

@@ -20,7 +20,7 @@ def summary(verb: str) -> str:
     """Returns the first line of a verb's documentation, without importing it."""
     source = (pathlib.Path(__file__).parent / f"{verb}.py").read_text()
     documentation = ast.get_docstring(ast.parse(source))
-    return (documentation or "").partition("\n")[0]
+    return documentation.splitlines()[0]
 
 
 if __name__ == "__main__":

@@ -201,7 +201,7 @@ def main(argv: list[str]) -> None:
     )
     shape = " x ".join(map(str, data.shape[1:]))
     print(f"{path.name}: {len(data):,} frames of {shape} channels", flush=True)
-    found = analysis.analyse(
+    analysed = analysis.analyse(
         data,
         fs=fs,
         band=band,
@@ -218,31 +218,33 @@ def main(argv: list[str]) -> None:
         folder=next(place for place in folder.absolute().parents if place.is_dir()),
         progress=_Progress(),
     )
-    found.result["notes"] = notes + found.result["notes"]
+    analysed.result["notes"] = notes + analysed.result["notes"]
     settings = {name: FLAGS[name].value for name in FLAGS if name in _SETTINGS} | {
         "fs": fs,
         "band": band,
         "nwm_jax": __version__,
     }
     size = {"path": str(path), "shape": list(data.shape)}
-    result = {"recording": size, "settings": settings} | found.result
-    missing = found.result["statistics"]["missing"]
-    print(f"{len(found.sites.index)} channels are analysed, {missing} missing")
-    for line in found.result["notes"]:
+    result = {"recording": size, "settings": settings} | analysed.result
+    missing = analysed.result["statistics"]["missing"]
+    print(f"{len(analysed.sites.index)} channels are analysed, {missing} missing")
+    for line in analysed.result["notes"]:
         print(f"  {line}")
-    drawn = pictures.draw(folder, found, fs=fs, boundary=BOUNDARY.value, units=units)
+    drawn = pictures.draw(folder, analysed, fs=fs, boundary=BOUNDARY.value, units=units)
     written = files.write_json(folder / "waves.json", result)
     tables = [
         files.write_atomic(
             folder / "waves.csv",
-            describe.waves_table(found.fronts, found.p_value, found.q_value, units),
+            describe.waves_table(
+                analysed.fronts, analysed.p_value, analysed.q_value, units
+            ),
         )
     ]
-    if found.points is not None:
+    if analysed.points is not None:
         tables.append(
             files.write_atomic(
                 folder / "critical_points.csv",
-                describe.points_table(found.points, fs, found.sites.cell, units),
+                describe.points_table(analysed.points, fs, analysed.sites.cell, units),
             )
         )
     page = recording_report.write(folder / "report.html", result, drawn, tables[0])
@@ -280,7 +282,7 @@ class _Progress:
 
 
 def _layout(source: lab_formats.Recording, units: describe.Units):
-    """The data with time first, positions, spacing, units, and lines to print."""
+    """Returns data with time first, positions, spacing, units, and lines to print."""
     data, notes = source.data, []
     if data.ndim == 3:
         if TIME_AXIS.value is not None or not source.ordered:

@@ -3,6 +3,7 @@
 Commands:
   data    simulating and drawing trajectories of the suite
   train   a training step of a config
+  waves   the analysis of waves in a long recording
 
 COMMAND --help lists the flags of a command.
 """
@@ -21,7 +22,7 @@ from absl import flags
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.shell import cli
 
-COMMANDS = ("data", "train")
+COMMANDS = ("data", "train", "waves")
 
 
 def main(argv: list[str]) -> None:

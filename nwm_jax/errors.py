@@ -52,7 +52,7 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
       known: the names that there are.
 
     Returns:
-      The error to raise: it tells the nearest of `known`, or all of them.
+      The error to raise: it names the nearest of `known`, or all of them.
     """
     return UserError(f"unknown {kind} {name!r}; {nearest(str(name), known)}")
 

@@ -1,4 +1,4 @@
-"""Evaluates a trained model, or forecasts one's own clips with it.
+"""Evaluates a trained model, or forecasts your own clips with it.
 
 Without --input: scores fixed sets of test examples, writes eval.json in the workdir.
 What eval.json holds of the same step already is kept, so --metrics=symetric adds it.
@@ -16,7 +16,7 @@ from absl import flags
 from nwm_jax.config import presets
 from nwm_jax.errors import UserError
 from nwm_jax.models import ForecastModel
-from nwm_jax.runs import opened, report
+from nwm_jax.runs import opened
 from nwm_jax.shell import cli, screen
 from nwm_jax.training import mesh
 
@@ -36,7 +36,7 @@ METRICS = flags.DEFINE_list(
     [],
     "of forecasts: mse, vpt (valid prediction time), energy (drift of the forecast's "
     "energy), waves (statistics of the hidden state) and symetric (takes minutes); if "
-    "not given, all but the last that data and model can give. Other tasks have their "
+    "not given, all except the last that data and model have. Other tasks have their "
     "own scores, and waves",
     flag_values=FLAGS,
 )
@@ -101,6 +101,8 @@ def main(argv: list[str]) -> int:
         )
         screen.say(screen.scores(run.task, scores))
         if mesh.is_primary():
+            from nwm_jax.runs import report  # loads Pillow
+
             screen.say(f"report: {report.write(run.workdir)}")
     return 0
 

@@ -217,9 +217,9 @@ def check_fields(
             raise UserError(f"{what} (it has no {field})")
         kinds = kind if isinstance(kind, tuple) else (kind,)
         kinds += (int,) if float in kinds else ()
-        found = value[field]
-        if not isinstance(found, kinds) or (
-            isinstance(found, bool) and bool not in kinds
+        item = value[field]
+        if not isinstance(item, kinds) or (
+            isinstance(item, bool) and bool not in kinds
         ):
             raise UserError(f"{what} ({field} has a wrong type)")
     return value

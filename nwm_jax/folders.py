@@ -224,7 +224,7 @@ def remove(path: pathlib.Path) -> None:
 
 
 def sweep(folder: pathlib.Path, *patterns: str) -> None:
-    """Deletes what killed processes left unfinished; for who holds the lock.
+    """Deletes what killed processes left unfinished; for the holder of the lock.
 
     Args:
       folder: where they worked.

@@ -215,14 +215,14 @@ class Bar:
             self._first, self._began = done, now
         rate = (done - self._first) / max(now - self._began, 1e-9)
         left = duration((total - done) / rate if rate else float("inf"))
-        told = f"{number(rate)} trajectories/s  ETA {left}" if rate else ""
+        speed = f"{number(rate)} trajectories/s  ETA {left}" if rate else ""
         if self._bar:
             counted = f"trajectory {done}/{total}"
             self._bar.update(
-                self._task, description=counted, completed=done, total=total, rate=told
+                self._task, description=counted, completed=done, total=total, rate=speed
             )
         elif done == total or now - self._last >= _LINE_SECONDS:
-            line = f"trajectory {done}/{total}  {told}".rstrip()
+            line = f"trajectory {done}/{total}  {speed}".rstrip()
             print(line, file=self._stream, flush=True)
             self._last = now
 

@@ -6,9 +6,12 @@ functions of `core.oscillator` and `core.wave`, and name their parameters the sa
 puts one into a model.
 """
 
+import dataclasses
 import functools
+import inspect
+import types
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import haiku as hk
 import jax
@@ -16,24 +19,22 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from nwm_jax.core import oscillator, wave
-from nwm_jax.core.oscillator import (
-    OscillatorHParams,
-    OscillatorState,
-)
-from nwm_jax.core.oscillator_hparams import DEFAULT_DT, LEARNABLE
-from nwm_jax.core.wave import WaveHParams, WaveParams
+from nwm_jax.core.oscillator import OscillatorHParams, OscillatorState
+from nwm_jax.core.wave import WaveHParams
 
 __all__ = ["NWM1D", "NWM2D", "CoRNN", "IdentityRNN", "WaveRNN"]
 
-_Params = TypeVar("_Params", bound=NamedTuple)
+State = jax.Array | OscillatorState
 
 
-class _Oscillators(hk.RNNCore):
-    """A field of coupled oscillators (equations in `core.oscillator`)."""
+class _Core(hk.RNNCore):
+    """A recurrence of `core`: a module with the four functions of a cell."""
+
+    functions: ClassVar[types.ModuleType]
 
     def __init__(
         self,
-        hparams: OscillatorHParams,
+        hparams: OscillatorHParams | WaveHParams,
         name: str,
         param_dtype: DTypeLike,
         dtype: DTypeLike | None,
@@ -43,245 +44,155 @@ class _Oscillators(hk.RNNCore):
         self.param_dtype = param_dtype
         self.dtype = param_dtype if dtype is None else dtype
 
-    def __call__(
-        self, inputs: jax.Array, prev_state: OscillatorState
-    ) -> tuple[jax.Array, OscillatorState]:
-        """One time step.
+    def __call__(self, inputs: jax.Array, prev_state: State) -> tuple[jax.Array, State]:
+        """Computes one time step.
 
         Args:
-          inputs: ``[B, H, W, C_in]`` (NWM), ``[B, N C_in]`` (coRNN), or ``[B, F]``
-            where `forcing` is "dense".
-          prev_state: x and v, ``[B, *field]`` each.
+          inputs: ``[B, H, W, C_in]`` (NWM), ``[B, N C_in]`` (coRNN), or ``[B, F]`` of
+            wave RNNs and where `forcing` is "dense".
+          prev_state: x and v, ``[B, *field]`` each; of wave RNNs h, ``[B, n, C]`` or
+            ``[B, N]``.
 
         Returns:
-          The new x, ``[B, *field]``, and the new state.
+          The new x or h, and the new state.
         """
-        params = _get_params(oscillator.init_params, self)
-        inputs = jnp.asarray(inputs, self.dtype)
-        drive = oscillator.drive(self.hparams, params, inputs)
-        state = oscillator.step(self.hparams, params, prev_state, drive)
-        return state.x, state
-
-    def initial_state(self, batch_size: int | None) -> OscillatorState:
-        """A field at rest, without an axis of the batch if `batch_size` is None."""
-        batch = () if batch_size is None else (batch_size,)
-        zeros = jnp.zeros((*batch, *self.hparams.field_shape), self.dtype)
-        return OscillatorState(zeros, zeros)
-
-
-def _get_params(init: Callable[..., _Params], core: Any) -> _Params:
-    """The parameters of the core that calls, drawn by `init` at first, as it computes."""
-    hparams, kind = core.hparams, core.param_dtype
-    drawn = init(hk.next_rng_key(), hparams, kind) if hk.running_init() else None
-
-    def get(name: str, leaf: jax.ShapeDtypeStruct | None) -> jax.Array | None:
-        if leaf is None:
-            return None
-        array = hk.get_parameter(
-            name, leaf.shape, leaf.dtype, init=lambda *_: getattr(drawn, name)
+        params = self._params()
+        drive = self.functions.drive(
+            self.hparams, params, jnp.asarray(inputs, self.dtype)
         )
-        return jnp.asarray(array, core.dtype)
+        state = self.functions.step(self.hparams, params, prev_state, drive)
+        return state.x if isinstance(state, OscillatorState) else state, state
 
-    shapes = _shapes(init, hparams, jnp.dtype(kind))
-    found = {name: get(name, leaf) for name, leaf in shapes._asdict().items()}
-    return type(shapes)(**found)
+    def initial_state(self, batch_size: int | None) -> State:
+        """Zeros, without an axis of the batch if `batch_size` is None."""
+        batch = 1 if batch_size is None else batch_size
+        state = self.functions.initial_state(self.hparams, batch, self.dtype)
+        return jax.tree.map(lambda s: s[0], state) if batch_size is None else state
+
+    def _params(self) -> NamedTuple:
+        """The parameters, drawn by the first call, as the core computes with them."""
+        init, kind = self.functions.init_params, jnp.dtype(self.param_dtype)
+        drawn = None
+        if hk.running_init():
+            drawn = init(hk.next_rng_key(), self.hparams, kind)
+
+        def get(name: str, leaf: jax.ShapeDtypeStruct | None) -> jax.Array | None:
+            if leaf is None:
+                return None
+            array = hk.get_parameter(
+                name, leaf.shape, leaf.dtype, init=lambda *_: getattr(drawn, name)
+            )
+            return jnp.asarray(array, self.dtype)
+
+        shapes = _shapes(init, self.hparams, kind)
+        return type(shapes)(*map(get, shapes._fields, shapes))
 
 
 @functools.cache
-def _shapes(init: Callable[..., _Params], hparams: Any, kind: jnp.dtype) -> _Params:
+def _shapes(
+    init: Callable[..., NamedTuple], hparams: Any, kind: jnp.dtype
+) -> NamedTuple:
     return jax.eval_shape(lambda key: init(key, hparams, kind), jax.random.key(0))
 
 
-class _Periodic(_Oscillators):
-    """What the cores of both Neural Wave Machines share: their arguments."""
+class _Oscillators(_Core):
+    """A field of coupled oscillators (equations in `core.oscillator`)."""
 
-    _topology: str
-    _name: str
+    functions = oscillator
 
     def __init__(
         self,
-        grid: tuple[int, int],
-        name: str | None = None,
+        topology: str,
+        size: tuple[int, ...],
+        name: str,
         *,
-        channels: int = 1,
-        input_channels: int = 1,
-        kernel_size: int = 3,
-        kernel_fill: float = 1.0 / 9.0,
-        forcing: str = "coupling",
-        activation: str = "tanh",
-        dt: float = DEFAULT_DT,
-        gamma: float = 1.0,
-        alpha: float = 0.5,
-        learned: tuple[str, ...] = LEARNABLE,
         param_dtype: DTypeLike = jnp.float32,
         dtype: DTypeLike | None = None,
+        **options: Any,
     ) -> None:
-        hparams = OscillatorHParams(
-            self._topology,
-            grid,
-            channels=channels,
-            input_channels=input_channels,
-            kernel_size=kernel_size,
-            kernel_fill=kernel_fill,
-            forcing=forcing,
-            activation=activation,
-            dt=dt,
-            gamma=gamma,
-            alpha=alpha,
-            learned=learned,
+        hparams = OscillatorHParams(topology, size, **options)
+        super().__init__(hparams, name, param_dtype, dtype)
+
+
+def _with_signature(*hidden: str) -> Callable[[type], type]:
+    """Shows the options of a core in `help`: fields of `OscillatorHParams`."""
+    kept = inspect.signature(_Oscillators.__init__).parameters
+    options = [kept["param_dtype"], kept["dtype"]]
+    options += [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default
         )
-        super().__init__(hparams, name or self._name, param_dtype, dtype)
+        for field in dataclasses.fields(OscillatorHParams)
+        if field.name not in ("topology", "size", "taps", *hidden)
+    ]
+
+    def decorate(core: type) -> type:
+        *given, _ = inspect.signature(core.__init__).parameters.values()
+        core.__init__.__signature__ = inspect.Signature([*given, *options])
+        return core
+
+    return decorate
 
 
-class NWM2D(_Periodic):
+@_with_signature()
+class NWM2D(_Oscillators):
     """The Neural Wave Machine on a torus: every cell feels its neighbours.
 
     Args:
       grid: (H, W) of the sheet.
       name: of the module.
-      channels: oscillators at every cell, coupled with each other too.
-      input_channels: numbers of the input at every cell; length of the input vector
-        where `forcing` is "dense".
-      kernel_size: odd width of the neighbourhood.
-      kernel_fill: mean of the initial kernels, finite.
-      forcing: how inputs enter: "coupling" (through a kernel like the couplings),
-        "identity" (as they are) or "dense" (a full matrix from a vector).
-      activation: "tanh", "relu" or "identity".
-      dt: first step size; in (0, 1) if it is learned.
-      gamma: first stiffness, >= 0 if it is learned.
-      alpha: first damping, >= 0 if it is learned.
-      learned: which of "dt", "gamma", "alpha" are trained; the others are fixed.
-      param_dtype: type of the weights, the raw dt, gamma and alpha included.
-      dtype: type of states and arithmetic; None: that of the weights.
+      options: as for `modules.cells.NWM2DCell`: channels, input_channels, kernel_size,
+        kernel_fill, forcing, activation, dt, gamma, alpha, learned, param_dtype and
+        dtype.
 
     Raises:
       UserError: an unknown name, or numbers that do not fit together.
     """
 
-    _topology = "torus"
-    _name = "nwm2d"
+    def __init__(
+        self, grid: tuple[int, int], name: str = "nwm2d", **options: Any
+    ) -> None:
+        super().__init__("torus", grid, name, **options)
 
 
-class NWM1D(_Periodic):
+@_with_signature()
+class NWM1D(_Oscillators):
     """The Neural Wave Machine on rings: every cell feels its neighbours on its ring.
 
     Args:
       grid: (number of rings, cells of a ring).
       name: of the module.
-      channels: oscillators at every cell, coupled with each other too.
-      input_channels: numbers of the input at every cell; length of the input vector
-        where `forcing` is "dense".
-      kernel_size: odd width of the neighbourhood.
-      kernel_fill: mean of the initial kernels, finite.
-      forcing: how inputs enter: "coupling" (through a kernel like the couplings),
-        "identity" (as they are) or "dense" (a full matrix from a vector).
-      activation: "tanh", "relu" or "identity".
-      dt: first step size; in (0, 1) if it is learned.
-      gamma: first stiffness, >= 0 if it is learned.
-      alpha: first damping, >= 0 if it is learned.
-      learned: which of "dt", "gamma", "alpha" are trained; the others are fixed.
-      param_dtype: type of the weights, the raw dt, gamma and alpha included.
-      dtype: type of states and arithmetic; None: that of the weights.
+      options: as for `NWM2D`.
 
     Raises:
       UserError: an unknown name, or numbers that do not fit together.
     """
 
-    _topology = "ring"
-    _name = "nwm1d"
+    def __init__(
+        self, grid: tuple[int, int], name: str = "nwm1d", **options: Any
+    ) -> None:
+        super().__init__("ring", grid, name, **options)
 
 
+@_with_signature("channels", "kernel_size", "kernel_fill")
 class CoRNN(_Oscillators):
     """The coupled oscillatory RNN: every unit feels every other (arXiv:2010.00951).
 
     Args:
       units: N.
       name: of the module.
-      input_channels: numbers of the input for every unit; length of the input vector
-        where `forcing` is "dense".
-      forcing: how inputs enter: "coupling" (through a kernel like the couplings),
-        "identity" (as they are) or "dense" (a full matrix from a vector).
-      activation: "tanh", "relu" or "identity".
-      dt: first step size; in (0, 1) if it is learned.
-      gamma: first stiffness, >= 0 if it is learned.
-      alpha: first damping, >= 0 if it is learned.
-      learned: which of "dt", "gamma", "alpha" are trained; the others are fixed.
-      param_dtype: type of the weights, the raw dt, gamma and alpha included.
-      dtype: type of states and arithmetic; None: that of the weights.
+      options: as for `modules.cells.CoRNNCell`: those of `NWM2D` without channels and
+        those of kernels.
 
     Raises:
       UserError: an unknown name, or numbers that do not fit together.
     """
 
-    def __init__(
-        self,
-        units: int,
-        name: str = "cornn",
-        *,
-        input_channels: int = 1,
-        forcing: str = "coupling",
-        activation: str = "tanh",
-        dt: float = DEFAULT_DT,
-        gamma: float = 1.0,
-        alpha: float = 0.5,
-        learned: tuple[str, ...] = LEARNABLE,
-        param_dtype: DTypeLike = jnp.float32,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        hparams = OscillatorHParams(
-            "dense",
-            (units,),
-            input_channels=input_channels,
-            forcing=forcing,
-            activation=activation,
-            dt=dt,
-            gamma=gamma,
-            alpha=alpha,
-            learned=learned,
-        )
-        super().__init__(hparams, name, param_dtype, dtype)
+    def __init__(self, units: int, name: str = "cornn", **options: Any) -> None:
+        super().__init__("dense", (units,), name, **options)
 
 
-class _Waves(hk.RNNCore):
-    """A wave RNN or an identity RNN (equations in `core.wave`)."""
-
-    def __init__(
-        self,
-        hparams: WaveHParams,
-        name: str,
-        param_dtype: DTypeLike,
-        dtype: DTypeLike | None,
-    ) -> None:
-        super().__init__(name=name)
-        self.hparams = hparams
-        self.param_dtype = param_dtype
-        self.dtype = param_dtype if dtype is None else dtype
-
-    def __call__(
-        self, inputs: jax.Array, prev_state: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """One time step.
-
-        Args:
-          inputs: ``[B, F]``.
-          prev_state: h, ``[B, n, C]``, or ``[B, N]`` of an identity RNN.
-
-        Returns:
-          The next h, twice.
-        """
-        params: WaveParams = _get_params(wave.init_params, self)
-        inputs = jnp.asarray(inputs, self.dtype)
-        drive = wave.drive(self.hparams, params, inputs)
-        state = wave.step(self.hparams, params, prev_state, drive)
-        return state, state
-
-    def initial_state(self, batch_size: int | None) -> jax.Array:
-        """Zeros, without an axis of the batch if `batch_size` is None."""
-        batch = () if batch_size is None else (batch_size,)
-        return jnp.zeros((*batch, *self.hparams.field_shape), self.dtype)
-
-
-class WaveRNN(_Waves):
+class WaveRNN(_Core):
     """The wave RNN: a state that moves along rings (arXiv:2309.08045).
 
     Args:
@@ -297,6 +208,8 @@ class WaveRNN(_Waves):
     Raises:
       UserError: options that do not fit together.
     """
+
+    functions = wave
 
     def __init__(
         self,
@@ -314,7 +227,7 @@ class WaveRNN(_Waves):
         super().__init__(hparams, name, param_dtype, dtype)
 
 
-class IdentityRNN(_Waves):
+class IdentityRNN(_Core):
     """The identity RNN: every unit feels every other (arXiv:1504.00941).
 
     Args:
@@ -329,6 +242,8 @@ class IdentityRNN(_Waves):
     Raises:
       UserError: options that do not fit together.
     """
+
+    functions = wave
 
     def __init__(
         self,

@@ -80,19 +80,19 @@ def main(argv: list[str]) -> int:
         from nwm_jax.experiments.topography import paper_figures
 
         step = opened.which(WHICH.value)
-        found = [
+        runs = [
             opened.open_run(folder, step, counter=screen.counter)
             for folder in workdirs.find(RUNS.value)
         ]
-        drawn = paper_figures.draw(FIGURE.value, found, OUT.value)
+        drawn = paper_figures.draw(FIGURE.value, runs, OUT.value)
         screen.say(screen.pictures(drawn))
         return 0
     if RUNS.value:
         if chosen:
-            curve = curves.draw_by(chosen[0], RUNS.value, OUT.value)
+            drawn = curves.draw_by(chosen[0], RUNS.value, OUT.value)
         else:
-            curve = curves.draw(RUNS.value, OUT.value)
-        screen.say(screen.pictures([curve]))
+            drawn = curves.draw(RUNS.value, OUT.value)
+        screen.say(screen.pictures([drawn]))
         return 0
     run = opened.open_run(
         WORKDIR.value, opened.which(WHICH.value), counter=screen.counter

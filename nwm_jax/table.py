@@ -2,7 +2,7 @@
 
 Reads the config.json and eval.json of every workdir that --runs matches; what cannot
 be read is named and left out. Every experiment has tables of its own: forecasts one for
-each protocol, sequences one for each task (where metrics.jsonl tells when it was
+each protocol, sequences one for each task (where metrics.jsonl says when it was
 solved), segmentations one for each dataset.
 """
 

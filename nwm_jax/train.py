@@ -13,7 +13,7 @@ import os
 from absl import flags
 
 from nwm_jax.config import grammar
-from nwm_jax.runs import drawing, opened, report, scores
+from nwm_jax.runs import opened, scores
 from nwm_jax.shell import cli, memory, progress, screen
 from nwm_jax.training import loop, mesh, non_finite, peers
 from nwm_jax.training.registry import build
@@ -53,6 +53,8 @@ def main(argv: list[str]) -> int:
         run = opened.open_run(workdir, task.scored, task=task)
         screen.say(screen.scores(task, opened.evaluate(run, counter=screen.scoring)))
         if mesh.is_primary():
+            from nwm_jax.runs import drawing, report  # loads matplotlib
+
             screen.say(screen.pictures(drawing.draw(run, screen.say)))
             screen.say(f"report: {report.write(run.workdir)}")
     return 0

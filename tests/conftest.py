@@ -20,27 +20,11 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
-# Folders whose tests compute equations.
-_NUMERICS: tuple[str, ...] = ()
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compiles the fast tests' programs, which run once, in half of the time."""
     if "not slow" in config.option.markexpr:
         os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ranks_are_explicit(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Equations broadcast along axes of size one only: none is put in front."""
-    import jax
-
-    folder = request.path.relative_to(pathlib.Path(__file__).parent).parts[0]
-    if folder not in _NUMERICS:
-        yield
-        return
-    with jax.numpy_rank_promotion("raise"):
-        yield
 
 
 @pytest.fixture(autouse=True)
@@ -59,16 +43,15 @@ def flags_as_defined() -> Iterator[None]:
 def registered_as_defined() -> Iterator[None]:
     """No file of tests sees the models and datasets that another has registered."""
     import nwm_jax.experiments  # noqa: F401 (registers its own)
-    from nwm_jax.experiments.forecasting import budgets, configs, sources
+    from nwm_jax.experiments.forecasting import budgets, configs, datasets
     from nwm_jax.models import forecasting
     from nwm_jax.training import registry
 
     tables = (
         configs.MODELS,
-        configs.OWN_DATASETS,
-        sources.OWN,
+        datasets.OWN,
         forecasting.BUILDERS,
-        budgets._TABLES,
+        budgets.BY_MODEL,
         registry._EXPERIMENTS,
     )
     before = [dict(table) for table in tables]

@@ -80,7 +80,8 @@ def _words(tree):
 def test_the_framework_names_no_experiment_task_or_model():
     names = set(registry.task_names()) - ORDINARY
     for experiment in registry.experiments():
-        names |= {experiment.name, *experiment.models()}
+        known = experiment.configs().values()
+        names |= {experiment.name, *(one.plain.model.name for one in known)}
     for module, tree in _trees(*FRAMEWORK):
         for word, node in _words(tree):
             line = getattr(node, "lineno", "?")

@@ -10,7 +10,7 @@ import pytest
 from nwm_jax import analyse as waves
 from nwm_jax import evaluate, folders, generate, plot, table, train
 from nwm_jax.config import presets
-from nwm_jax.shell import benchmark_data, benchmark_train, cli
+from nwm_jax.shell import benchmark_data, benchmark_train, benchmark_waves, cli
 from nwm_jax.training import workdir
 from tests.helpers import malicious_files
 
@@ -22,6 +22,7 @@ VERBS = {
     "generate": generate,
     "benchmark data": benchmark_data,
     "benchmark train": benchmark_train,
+    "benchmark waves": benchmark_waves,
     "waves": waves,
 }
 

@@ -5,14 +5,15 @@ import json
 import pytest
 
 from nwm_jax import benchmark
-from nwm_jax.shell import benchmark_data
+from nwm_jax.shell import benchmark_data, benchmark_waves
 from nwm_jax.shell import machine as measure
 
 
 def run(*arguments):
     """Runs the verb in this process; its exit code."""
-    for name in benchmark_data.FLAGS:
-        benchmark_data.FLAGS[name].unparse()
+    for flags in (benchmark_data.FLAGS, benchmark_waves.FLAGS):
+        for name in flags:
+            flags[name].unparse()
     with pytest.raises(SystemExit) as end:
         benchmark.run(["benchmark", *arguments])
     return end.value.code
@@ -28,7 +29,7 @@ def test_json_is_one_line_with_everything(capsys):
     assert report["unit"] == "ms per trajectory"
     assert set(report["machine"]) >= {"cpu", "cores", "jax", "load"}
     assert [row["dataset"] for row in report["datasets"]] == ["mass_spring", "pendulum"]
-    for row, original in zip(report["datasets"], (0.28, 0.36)):
+    for row, original in zip(report["datasets"], (0.28, 0.36), strict=False):
         for part in benchmark_data.PARTS:
             times = row[part]
             assert 0 < times["least"] <= times["median"] <= times["most"]
@@ -86,3 +87,19 @@ def test_help(capsys):
     assert not run("data", "--help")
     out = capsys.readouterr().out
     assert "--num_steps" in out and "Measures how fast" in out
+
+
+def test_waves(capsys):
+    arguments = ("waves", "--frames=8000", "--repeats=1")
+    assert not run(*arguments, "--json")
+    (line,) = capsys.readouterr().out.splitlines()
+    report = json.loads(line)
+    assert report["benchmark"] == "waves" and report["samples"] == 800_000
+    for clock in ("clock", "processor"):
+        assert set(report[clock]) == set(benchmark_waves.PARTS)
+        parts = [report[clock][part]["median"] for part in benchmark_waves.PARTS]
+        assert sum(parts[:-1]) == pytest.approx(parts[-1]) and min(parts) > 0
+    assert not run(*arguments)
+    machine, sizes, header, *rows = capsys.readouterr().out.splitlines()
+    assert "cores" in machine and "800,000" in sizes and "clock" in header
+    assert [row.split()[0] for row in rows] == list(benchmark_waves.PARTS)

@@ -36,6 +36,10 @@ def test_each_has_its_reason():
     ("program", "missing"),
     [
         ("from nwm_jax import NWM2DCell, NWM1DCell, CoRNNCell, GRUCell", LATE),
+        (
+            "import nwm_jax.train",
+            tuple({*LATE} - {"ml_collections", "scipy.signal", "google.protobuf"}),
+        ),
         ("import nwm_jax", ("jax", "flax", "numpy", *LATE)),
         ("from nwm_jax import waves", ("jax", "flax", "matplotlib", "sklearn", "PIL")),
     ],

@@ -13,7 +13,10 @@ from nwm_jax.config import grammar, presets
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/results/**/*.md")]
+    [
+        *(*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")),
+        *(*ROOT.glob("docs/results/**/*.md"), *ROOT.glob("docs/notebooks/*.py")),
+    ]
 )
 _CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
@@ -22,9 +25,18 @@ def page_id(page):
     return str(page.relative_to(ROOT))
 
 
+def read(page):
+    """The text of a page; of a notebook that of its cells of text."""
+    text = page.read_text()
+    if page.suffix == ".py":
+        lines = re.findall(r"^# (?!%%)(.*)$", text, re.MULTILINE)
+        text = "\n".join(lines)
+    return text
+
+
 def anchors(page):
     """The anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", _CODE.sub("", page.read_text()), re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", _CODE.sub("", read(page)), re.MULTILINE)
     words = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
     return {text.replace(" ", "-") for text in words}
 
@@ -32,7 +44,7 @@ def anchors(page):
 def commands():
     """Every command of this package that a page shows: (page, words)."""
     for page in PAGES:
-        text = page.read_text().replace("\\\n", " ")  # continued lines
+        text = read(page).replace("\\\n", " ")  # continued lines
         for line in text.splitlines():
             for part in line.split("&&") if line.startswith("    ") else []:
                 if part.strip().startswith("python -m nwm_jax.") and not re.search(
@@ -43,7 +55,7 @@ def commands():
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_links(page):
-    for link in re.findall(r"\]\(((?!http)[^)\s]+)\)", _CODE.sub("", page.read_text())):
+    for link in re.findall(r"\]\(((?!http)[^)\s]+)\)", _CODE.sub("", read(page))):
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
         assert target.exists(), link

@@ -10,9 +10,10 @@ import pytest
 
 from nwm_jax import evaluate, load, plot, table, train
 from nwm_jax.config import presets
+from nwm_jax.config.fields import field
 from nwm_jax.config.validate import validate
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.forecasting import budgets, configs, sources
+from nwm_jax.experiments.forecasting import budgets, configs, datasets, own
 from nwm_jax.models import forecasting
 from nwm_jax.training import registry
 from tests.helpers.verbs import run
@@ -31,8 +32,8 @@ TINY = (
 def registered_anew():
     """Forgets what an example has registered."""
     tables = [
-        *(configs.MODELS, configs.OWN_DATASETS, sources.OWN, forecasting.BUILDERS),
-        *(budgets._TABLES, registry._EXPERIMENTS),
+        *(configs.MODELS, datasets.OWN, forecasting.BUILDERS),
+        *(budgets.BY_MODEL, registry._EXPERIMENTS),
     ]
     before = [dict(table) for table in tables]
     yield
@@ -88,7 +89,7 @@ def test_a_workdir_without_its_file_is_one_line(
     if name != "own_task":
         configs.MODELS.pop("minimal_gated", None)
         configs.MODELS.pop("extrapolator", None)
-        configs.OWN_DATASETS.clear()
+        datasets.OWN.clear()
     else:
         del registry._EXPERIMENTS["denoising"]
     assert run(evaluate, f"--workdir={tmp_path}") == 2
@@ -97,6 +98,25 @@ def test_a_workdir_without_its_file_is_one_line(
     assert "--config=FILE" in err
     with pytest.raises(UserError, match="config=FILE"):
         load(tmp_path)
+
+
+def test_fields_of_your_own_model_have_meanings_and_ranges(registered_anew):
+    fields = {
+        "num_observed": 3,
+        "num_target": 6,
+        "units": 8,
+        "mine": 1,
+        "rate": field(0.5, "how fast it forgets", above=0),
+    }
+    own.register_model("forgetful", fields, lambda *_, **__: None)
+    config = presets.load("spring_forgetful")
+    assert validate(config).model.rate == 0.5
+    meanings = presets.definition(config).plain.meanings()
+    assert meanings["model.rate"].meaning == "how fast it forgets"
+    assert meanings["model.units"].meaning == "width of the hidden layers"
+    for wrong in ("rate=0", "units=0", "num_observed=0"):
+        with pytest.raises(UserError, match=f"model.{wrong}"):
+            validate(presets.load(f"spring_forgetful:model.{wrong}"))
 
 
 def test_names_of_the_package_are_not_taken():

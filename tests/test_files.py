@@ -38,7 +38,7 @@ def test_arrays_come_back(tmp_path):
         for name, array in arrays.items():
             np.testing.assert_array_equal(found[name], array)
             assert found[name].dtype == array.dtype
-    with pytest.raises(UserError, match="a.npz unpacks to .* at most 1e-08 GB"):
+    with pytest.raises(UserError, match=r"a.npz unpacks to .* at most 1e-08 GB"):
         files.read_npz(tmp_path / "a.npz", most=10)
 
 
@@ -94,7 +94,7 @@ def test_what_a_killed_writer_left_goes_with_a_later_write(tmp_path):
 def test_what_the_memory_does_not_hold_is_refused_with_the_number(monkeypatch):
     monkeypatch.setattr(files, "machine_memory", lambda: 2e9)
     files.check_memory(10**9, "a")
-    with pytest.raises(UserError, match="^a: this needs 3 GB .* has 2 GB; fewer$"):
+    with pytest.raises(UserError, match=r"^a: this needs 3 GB .* has 2 GB; fewer$"):
         files.check_memory(3 * 10**9, "a", "fewer")
     with pytest.raises(UserError, match="GB of memory"):
         files.check_memory(10**400, "a")
@@ -110,7 +110,7 @@ def test_a_horizon_that_the_memory_does_not_hold_is_refused(tmp_path):
         config=types.SimpleNamespace(eval=types.SimpleNamespace(batch_size=8)),
     )
     target = tmp_path / "out.npy"
-    with pytest.raises(UserError, match="--horizon=100000000 .* GB of memory"):
+    with pytest.raises(UserError, match=r"--horizon=100000000 .* GB of memory"):
         opened.forecast(run, tmp_path / "clips.npy", target, 100_000_000)
     assert not target.exists()
 

@@ -14,11 +14,11 @@ from flax import nnx
 from nwm_jax import haiku_cores
 from nwm_jax.config import presets
 from nwm_jax.core.wave import WaveHParams
-from nwm_jax.modules import autoencoder, functional, gated, layers, mlp, pixels
+from nwm_jax.models import sequences, topography
+from nwm_jax.modules import autoencoder, functional, gated, layers
 from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell
-from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
+from nwm_jax.modules.sequence_cells import WaveRNNCell
 from nwm_jax.modules.stacked import StackedCell
-from nwm_jax.modules.topographic_cell import TopographicCell
 from nwm_jax.runs import opened, scores
 from nwm_jax.training import mesh, optimizer, registry
 from nwm_jax.training import state as states
@@ -39,21 +39,23 @@ CELLS = {
     "gru": (lambda **o: gated.GRUCell(3, 4, **o), (3,)),
     "stack": (lambda **o: StackedCell("lstm", 3, (4, 2), **o), (3,)),
     "uncoupled": (
-        lambda **o: SequenceOscillatorCell(
+        lambda **o: sequences.oscillators(
             "uncoupled", (1, 4), 2, dt=0.1, gamma=1.0, alpha=0.5, **o
         ),
         (2,),
     ),
     "topographic": (
-        lambda rngs, **o: TopographicCell("nwm1d", (2, 5), state_norm=True, **o),
+        lambda rngs, **o: topography.topographic_cell(
+            "nwm1d", (2, 5), state_norm=True, **o
+        ),
         (2, 5, 1),
     ),
 }
 LAYERS = {
     "linear": (lambda **o: layers.Linear(3, 4, **o), (3,)),
     "conv": (lambda **o: layers.Conv(2, 4, **o), (8, 8, 2)),
-    "mlp": (lambda **o: mlp.MLP(3, 4, units=5, layers=2, **o), (3,)),
-    "pixels": (lambda **o: pixels.PixelConv(2, 4, **o), (8, 8, 2)),
+    "mlp": (lambda **o: layers.MLP([3, 5, 4], **o), (3,)),
+    "torch": (lambda **o: layers.Conv(2, 4, init="torch", **o), (8, 8, 2)),
     "encoder": (
         lambda **o: autoencoder.Encoder((8, 8, 1), 4, channels=2, **o),
         (8, 8, 1),
@@ -154,8 +156,13 @@ def test_a_run_in_either_mode_is_the_same_run(tmp_path):
     for mode in ("0", "1"):
         folder = tmp_path / mode
         subprocess.run(
-            [sys.executable, "-m", "nwm_jax.train"]
-            + [f"--config={spec}", f"--workdir={folder}"],
+            [
+                sys.executable,
+                "-m",
+                "nwm_jax.train",
+                f"--config={spec}",
+                f"--workdir={folder}",
+            ],
             env={**os.environ, "JAX_ENABLE_X64": mode, "JAX_NUM_CPU_DEVICES": "1"},
             check=True,
             capture_output=True,

@@ -88,9 +88,9 @@ def test_a_file_that_is_not_as_listed(entry, tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     listed = folders.survey(tmp_path)
     folders.check(tmp_path, listed)
-    with pytest.raises(folders.DamagedError, match="^a "):
+    with pytest.raises(folders.DamagedError, match=r"^a "):
         folders.check(tmp_path, {"a": entry})
-    with pytest.raises(folders.DamagedError, match="^b is missing"):
+    with pytest.raises(folders.DamagedError, match=r"^b is missing"):
         folders.check(tmp_path, {"b": listed["a"]})
 
 

@@ -77,7 +77,9 @@ def site(tmp_path_factory):
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
     options = ["--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run(
-        [*pip, "wheel", *options, "-w", str(folder), str(source)], check=True
+        [*pip, "wheel", *options, "-w", str(folder), str(source)],
+        env=os.environ | {"GITHUB_REPOSITORY": "owner/nwm_jax"},
+        check=True,
     )
     (wheel,) = folder.glob("*.whl")
     site = folder / "site"
@@ -102,6 +104,11 @@ def test_wheel_is_complete(site):
     assert ours - packed == set()
     assert {name for name in packed if not name.startswith("nwm_jax")} == set()
     assert any(name.endswith("licenses/LICENSE") for name in packed)
+    (metadata,) = [name for name in packed if name.endswith("dist-info/METADATA")]
+    text = zipfile.ZipFile(wheel).read(metadata).decode()
+    for name in ("Paper", "Source", "Issues", "Changelog"):
+        assert f"\nProject-URL: {name}, https://" in text
+    assert f"\nVersion: {nwm_jax.__version__}\n" in text
 
 
 @pytest.mark.slow

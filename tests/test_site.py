@@ -8,8 +8,7 @@ import yaml
 
 import nwm_jax.experiments
 from nwm_jax import waves
-from nwm_jax.config import base
-from nwm_jax.training import registry
+from nwm_jax.config import presets
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -38,8 +37,9 @@ def test_the_navigation_leads_to_pages(pages):
     for path in leaves(config["nav"]):
         assert path in pages or (ROOT / "docs" / path).exists(), path
     shown = set(leaves(config["nav"]))
-    for page in (ROOT / "docs").glob("*.md"):
-        assert page.name in shown, f"{page.name} is not in mkdocs.yml"
+    for page in (*ROOT.glob("docs/*.md"), *ROOT.glob("docs/notebooks/*.py")):
+        path = page.relative_to(ROOT / "docs").as_posix()
+        assert path in shown, f"{path} is not in mkdocs.yml"
 
 
 def test_every_public_name_is_in_the_reference(pages):
@@ -60,10 +60,8 @@ def test_the_reference_covers_the_public_rooms(hooks, pages):
 
 
 def test_every_field_is_listed(pages):
-    fields = set(base.FIELDS)
-    for experiment in registry.experiments():
-        fields |= set(experiment.fields())
-    for field in fields:
+    known = presets.definitions().values()
+    for field in {field for one in known for field in one.plain.meanings()}:
         assert f"| `{field}` |" in pages["config-fields.md"]
 
 

@@ -10,6 +10,17 @@ import yaml
 ROOT = pathlib.Path(__file__).parents[1]
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
 SETUP = (ROOT / "setup.py").read_text()
+# Versions of actions that exist, as of November 2026; add one only after looking it up.
+ACTIONS = {
+    "actions/checkout@v4",
+    "actions/deploy-pages@v4",
+    "actions/download-artifact@v4",
+    "actions/setup-python@v5",
+    "actions/upload-artifact@v4",
+    "actions/upload-pages-artifact@v3",
+    "pypa/cibuildwheel@v3.4.1",
+    "pypa/gh-action-pypi-publish@release/v1",
+}
 
 
 def read(name):
@@ -44,7 +55,7 @@ def test_a_workflow_is_well_formed(file):
     for step in steps(workflow):
         assert ("uses" in step) != ("run" in step)
         if "uses" in step:
-            assert re.search(r"@(v\d|release/v\d)", step["uses"]), "of no version"
+            assert step["uses"] in ACTIONS
         else:
             script = re.sub(r"\$\{\{.*?\}\}", "value", step["run"])
             subprocess.run(["bash", "-n"], input=script, text=True, check=True)

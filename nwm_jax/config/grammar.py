@@ -6,7 +6,7 @@ the type that the field already has: ``laptop,seed=3,model.grid=(5,5)``.
 
 import ast
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -114,7 +114,8 @@ def override_all(
 ) -> None:
     """Sets several fields, see `override`.
 
-    The dataset's name comes first, so that a `data.dt` that was given holds.
+    Those from which others follow come first, so that what is given for the others
+    holds.
 
     Args:
       config: the config, changed in place.
@@ -123,7 +124,8 @@ def override_all(
     Raises:
       UserError: see `override`.
     """
-    for field, text in sorted(overrides, key=lambda pair: pair[0] != "data.name"):
+    rules = _rules(config)
+    for field, text in sorted(overrides, key=lambda pair: pair[0] not in rules):
         override(config, field, text)
 
 
@@ -132,8 +134,8 @@ def override(config: ConfigDict, field: str, text: str | None) -> None:
 
     A field that decides what a number means also leaves its mark in
     ``config.protocol``, so that a changed paper run is not reported as the paper's.
-    What follows from the field, such as ``data.dt`` from ``data.name``, is set by the
-    config's experiment.
+    What follows from the field is set by the rule of the config's experiment, see
+    `training.registry.Experiment`.
 
     Args:
       config: the config, changed in place.
@@ -146,13 +148,18 @@ def override(config: ConfigDict, field: str, text: str | None) -> None:
     """
     group, key = _locate(config, field)
     old, value = group[key], coerce(text, group[key], field)
-    # Convolutions agree to rounding, but for those in bfloat16.
+    # Convolutions agree to rounding, except those in bfloat16.
     if value != old and (field not in _NOT_PROTOCOL or value == "bf16"):
         _mark(config, field, value)
     group[key] = value
+    rules = _rules(config)
+    if field in rules:
+        rules[field](config, old)
+
+
+def _rules(config: ConfigDict) -> Mapping[str, Callable[[ConfigDict, Any], None]]:
     experiment = registry.find(config.get("task"))
-    if experiment:
-        experiment.follow(config, field, old)
+    return experiment.follow if experiment else {}
 
 
 def coerce(text: str | None, like: Any, field: str) -> Any:
@@ -202,8 +209,8 @@ def nearest_field(config: ConfigDict, field: str) -> str:
     close = difflib.get_close_matches(last, by_last, n=1, cutoff=0.7)
     if close:
         same = [other for other in fields if other.rpartition(".")[2] == close[0]]
-        found = by_last[close[0]] if known_group else nearest_of(field, same)
-        return f"did you mean {found!r}?"
+        near = by_last[close[0]] if known_group else nearest_of(field, same)
+        return f"did you mean {near!r}?"
     if not known_group:
         close = difflib.get_close_matches(field, fields, n=1, cutoff=0.7)
         if close:

@@ -1,5 +1,6 @@
 """Experiments by name or by file: ``load("pendulum_nwm2d:laptop")``."""
 
+import dataclasses
 import inspect
 import os
 import pathlib
@@ -12,6 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from nwm_jax.config import grammar
+from nwm_jax.config.definition import Definition
 from nwm_jax.errors import UserError, nearest
 from nwm_jax.training import registry
 from nwm_jax.training.fields import preset_changed
@@ -19,11 +21,11 @@ from nwm_jax.training.fields import preset_changed
 __all__ = [
     "changed",
     "define",
+    "definition",
     "definitions",
     "from_dict",
     "load",
     "summary",
-    "template",
 ]
 
 
@@ -38,24 +40,45 @@ def definitions() -> dict[str, Callable[[str], ConfigDict]]:
 
 def summary() -> str:
     """Describes in one line how the names of `definitions` are made."""
-    phrases = [experiment.summary() for experiment in registry.experiments()]
-    return "; or ".join(phrase for phrase in phrases if phrase)
+    return "; or ".join(
+        experiment.summary() or f"one of {', '.join(experiment.configs())}"
+        for experiment in registry.experiments()
+    )
 
 
-def template(config: Mapping[str, Any]) -> ConfigDict | None:
-    """Returns the plain config whose fields `config` should have.
+def definition(config: Mapping[str, Any]) -> Definition | None:
+    """Returns the definition whose fields `config` should have.
 
     Args:
       config: a config of any task, perhaps with mistakes.
 
     Returns:
-      The plain config; None if the task or the model is unknown, or if nothing is
-      known of the fields of its experiment.
+      The one of its task and model that is closest: of its dataset, then of its name,
+      then with the most fields of its data. None if there is none, or if the task
+      belongs to an experiment whose configs have no `Definition`.
     """
     experiment = registry.find(config.get("task"))
-    if experiment is None or experiment.template is None:
+    data, model = config.get("data"), config.get("model")
+    named = (isinstance(g, Mapping | ConfigDict) and "name" in g for g in (data, model))
+    if experiment is None or not all(named):
         return None
-    return experiment.template(config)
+
+    def closeness(known: Definition) -> tuple[bool, bool, int]:
+        fields = {part.name for part in dataclasses.fields(known.plain.data)}
+        return (
+            known.plain.data.name == data["name"],
+            known.plain.name == config.get("name"),
+            len(fields & set(data)) - len(fields - set(data)),
+        )
+
+    candidates = [
+        known
+        for known in experiment.configs().values()
+        if isinstance(known, Definition)
+        and known.plain.task == config["task"]
+        and known.plain.model.name == model["name"]
+    ]
+    return max(candidates, key=closeness, default=None)
 
 
 def define(path: str | os.PathLike) -> None:
@@ -80,14 +103,10 @@ def changed(config: Mapping[str, Any]) -> str:
     Args:
       config: a config that was stored with a run.
     """
-    plain = template(config)
-    if plain is None:
+    known = definition(config)
+    if known is None or config.get("preset") not in known.presets():
         return ""
-    try:
-        now = load(f"{plain.name}:{config['preset']}")
-    except (UserError, KeyError):
-        return ""
-    return preset_changed(config, now)
+    return preset_changed(config, known(config["preset"]))
 
 
 def load(spec: str) -> ConfigDict:
@@ -142,11 +161,13 @@ def from_dict(fields: Mapping[str, Any]) -> ConfigDict:
         return value
 
     config = ConfigDict(restore(fields))
-    for field, value in grammar.flatten(template(config) or {}).items():
-        group, _, key = field.rpartition(".")
-        holder = config[group] if group else config
-        if key not in holder:
-            holder[key] = value
+    known = definition(config)
+    if known:
+        for field, value in grammar.flatten(dataclasses.asdict(known.plain)).items():
+            group, _, key = field.rpartition(".")
+            holder = config[group] if group else config
+            if key not in holder:
+                holder[key] = value
     return config.lock()
 
 
@@ -163,7 +184,7 @@ def _from_file(path: pathlib.Path, argument: str) -> ConfigDict:
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        raise UserError(_told(path, error)) from error
+        raise UserError(_message(path, error)) from error
     if not isinstance(config, ConfigDict):
         kind = type(config).__name__
         raise UserError(
@@ -190,7 +211,7 @@ def _run(path: pathlib.Path) -> dict[str, Any]:
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        raise UserError(_told(path, error)) from error
+        raise UserError(_message(path, error)) from error
 
 
 def _missing(path: pathlib.Path) -> str:
@@ -211,8 +232,8 @@ def _nearest(name: str) -> str:
     return nearest(name, definitions(), summary())
 
 
-def _told(path: pathlib.Path, error: Exception) -> str:
-    """One line for what went wrong inside a config file, with its line number."""
+def _message(path: pathlib.Path, error: Exception) -> str:
+    """Returns one line for what went wrong inside a config file, with its line number."""
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)

@@ -1,15 +1,16 @@
 """Range checks of a config, made before anything expensive starts."""
 
-import math
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from nwm_jax.config import base, checks, grammar, presets
+from nwm_jax.config import base, grammar, presets
+from nwm_jax.config.definition import Definition
+from nwm_jax.config.fields import Field
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.training import registry
-
-_SEEDS = ("seed", "data.seed")
 
 
 def validate(config: ConfigDict) -> ConfigDict:
@@ -28,40 +29,31 @@ def validate(config: ConfigDict) -> ConfigDict:
     flat = grammar.flatten(config)
     if "task" in flat and flat["task"] not in registry.task_names():
         raise unknown("task", flat["task"], registry.task_names())
-    experiment = registry.find(flat.get("task"))
-    known = base.FIELDS | (experiment.fields() if experiment else {})
-    fields = {name: field for name, field in known.items() if name in flat}
-    for name, field in fields.items():
-        field.check_choice(name, flat[name])
-    if experiment:
-        template = presets.template(config)
-        if template is not None:
-            _check_fields(flat, grammar.flatten(template))
-        elif experiment.models():
-            _check_names(flat, experiment.models())
-    checks.countable(flat, but=_SEEDS)
-    for name, field in fields.items():
-        field.check_range(name, flat[name])
-    for name in _SEEDS:
-        if name in flat and flat[name] >= 2**32:
-            checks.refuse(name, flat[name], "below 2**32")
-    if "optimizer.warmup_steps" in flat:
-        checks.order(flat, "optimizer.warmup_steps", "num_steps")
-    if experiment:
-        experiment.check(flat)
-    for field, value in flat.items():
-        numbers = value if isinstance(value, tuple) else (value,)
-        if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
-            checks.refuse(field, value, "finite")
+    known = presets.definition(config)
+    if known:
+        _check_fields(flat, known.plain)
+    else:
+        _check_names(flat)
+    plain = known.plain if known else base.Config()
+    fields = plain.meanings()
+    for name, value in flat.items():
+        fields.get(name, Field()).refuse_wrong(name, value)
+    plain.filled(config).check_all()
     return config
 
 
-def _check_names(flat: dict[str, Any], models: Any) -> None:
+def _check_names(flat: Mapping[str, Any]) -> None:
     """Raises why the experiment has no config of this task, model and dataset."""
+    experiment = registry.find(flat.get("task"))
+    known = experiment.configs().values() if experiment else ()
+    plain = [one.plain for one in known if isinstance(one, Definition)]
+    if not plain:
+        return
+    models = dict.fromkeys(config.model.name for config in plain)
     if "model.name" not in flat:
         raise UserError("the config has no field model.name")
     if flat["model.name"] not in models:
-        raise unknown("model.name", flat["model.name"], models)
+        raise unknown("model.name", flat["model.name"], list(models))
     if "data.name" not in flat:
         raise UserError("the config has no field data.name")
     raise UserError(
@@ -69,18 +61,18 @@ def _check_names(flat: dict[str, Any], models: Any) -> None:
     )
 
 
-def _check_fields(flat: dict[str, Any], template: dict[str, Any]) -> None:
-    model = template["model.name"]
+def _check_fields(flat: Mapping[str, Any], plain: base.Config) -> None:
+    values = grammar.flatten(dataclasses.asdict(plain))
     for field in flat:
-        if field in template:
+        if field in values:
             continue
         if field.startswith("model."):
             raise UserError(
-                f"{field} is not a field of the model {model}: start from "
-                f"--config={template['name']}, not from another model's config"
+                f"{field} is not a field of the model {plain.model.name}: start from "
+                f"--config={plain.name}, not from another model's config"
             )
         raise UserError(f"unknown config field {field!r}")
-    for field, like in template.items():
+    for field, like in values.items():
         if field not in flat:
             raise UserError(f"the config has no field {field}")
         value, kind = flat[field], type(like)

@@ -1,12 +1,13 @@
 """How the cells of a field feel their neighbours: all-to-all, on rings, on a torus.
 
-Three topologies share one function, `couple`:
+The topologies share one function, `couple`:
 
 =======  ========================  =======================  ==========================
 name     field                     weights                  neighbourhood
 =======  ========================  =======================  ==========================
 dense    ``[..., N]``              ``[N, M]``               every cell with every cell
 ring     ``[..., rings, ring, C]`` ``[k, C, D]``            k cells along the last ring
+local    ``[..., ring, C]``        ``[ring, k, C, D]``      the same, a kernel a place
 torus    ``[..., H, W, C]``        ``[k, k, C, D]``         k x k cells, periodic
 =======  ========================  =======================  ==========================
 
@@ -16,7 +17,11 @@ one matrix ``[k (q + k - 1) C, q D]`` holds the kernel once for each of the q ce
 windows overlap less than those of single cells, so that less memory is moved, and a product
 with some dozens of columns is one that CPUs are good at; XLA's own convolution is many
 times slower inside of a scan there.
+
+`couple_planes` is the coupling of tori that lie in memory channel by channel.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +31,10 @@ from nwm_jax.errors import UserError, unknown
 
 TOPOLOGIES = ("dense", "ring", "torus")
 IMPLEMENTATIONS = ("auto", "xla")
+
+# Up to this many products C D of a kernel, sums of shifted planes are faster on a CPU
+# than a matrix product over patches.
+_SHIFTED_PRODUCTS = 16
 
 # The numbers of a block for which a scan and its gradient were fastest on two cores, but
 # two cells at least: rings with 1 to 27 channels, tori of 8x8 to 16x16 cells with 1, 8 and
@@ -43,7 +52,7 @@ def couple(
     middle tap of an odd kernel is the cell itself.
 
     Args:
-      topology: "dense", "ring" or "torus".
+      topology: "dense", "ring", "local" or "torus".
       field: see the table above; leading axes are free.
       weights: see the table above; kernel sizes are odd and not larger than the field.
       implementation: "auto", or "xla" for XLA's convolution, the plain formulation that
@@ -58,6 +67,8 @@ def couple(
     check_implementation(implementation)
     if topology == "dense":
         return product(field, weights)
+    if topology == "local":
+        return _couple_places(field, weights)
     if topology not in TOPOLOGIES:
         raise UserError(f"unknown topology {topology!r}; choose one of {TOPOLOGIES}")
     sizes = weights.shape[:-2]
@@ -174,3 +185,102 @@ def _convolve(field: jax.Array, kernel: jax.Array) -> jax.Array:
         precision=jax.lax.Precision.HIGHEST,
     )
     return sums.reshape(*field.shape[:-1], kernel.shape[-1])
+
+
+def _couple_places(field: jax.Array, kernels: jax.Array) -> jax.Array:
+    """A ring's coupling by a kernel of its own for every place."""
+    size = kernels.shape[1]
+    near = [jnp.roll(field, size // 2 - j, axis=-2) for j in range(size)]
+    return jnp.einsum(
+        "...pjc,pjcd->...pd",
+        jnp.stack(near, axis=-2),
+        kernels,
+        precision=jax.lax.Precision.HIGHEST,
+    )
+
+
+def laplacian(channels: int) -> np.ndarray:
+    """Returns the five-point Laplacian as a kernel of a torus, float32.
+
+    Args:
+      channels: C.
+
+    Returns:
+      ``[3, 3, C, C]``; channels do not mix.
+    """
+    stencil = np.float32([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
+    return stencil[:, :, None, None] * np.eye(channels, dtype=np.float32)
+
+
+@jax.custom_vjp
+def couple_planes(planes: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Computes the coupling of a torus that lies in memory as planes.
+
+    Args:
+      planes: ``[C, H, W, N]``, see `core.layouts`.
+      kernel: ``[k, k, C, D]``, k odd and at most H and W.
+
+    Returns:
+      ``[D, H, W, N]``: what `couple` computes for each of the N fields.
+    """
+    windows = _plane_windows(planes, kernel)
+    channels, outputs = kernel.shape[2:]
+    taps = kernel.reshape(-1, channels, outputs)
+    if channels * outputs > _SHIFTED_PRODUCTS:
+        return dense_planes(jnp.concatenate(windows), taps.reshape(-1, outputs))
+    # A Laplacian is what is left of numbers that nearly cancel. Their differences from
+    # the middle lose nothing, their sums would lose two digits.
+    near = [window - planes for window in windows]
+    whole = taps.sum(axis=0)
+    return jnp.stack(
+        [
+            sum(
+                whole[c, d] * planes[c]
+                + sum(taps[i, c, d] * step[c] for i, step in enumerate(near))
+                for c in range(channels)
+            )
+            for d in range(outputs)
+        ]
+    )
+
+
+def _couple_forward(planes, kernel):
+    return couple_planes(planes, kernel), (planes, kernel)
+
+
+def _couple_backward(residuals, gradient):
+    planes, kernel = residuals
+    windows = _plane_windows(planes, kernel)
+    if math.prod(kernel.shape[2:]) <= _SHIFTED_PRODUCTS:
+        # Summed over examples last: what is left of a vector is added once.
+        products = [
+            [[(plane * g).sum(axis=(0, 1)) for g in gradient] for plane in window]
+            for window in windows
+        ]
+        dkernel = jnp.stack([jnp.stack([jnp.stack(r) for r in p]) for p in products])
+        dkernel = dkernel.sum(axis=-1)
+    else:
+        dkernel = jnp.einsum("phwn,dhwn->pd", jnp.concatenate(windows), gradient)
+    return couple_planes(gradient, turned(kernel)), dkernel.reshape(kernel.shape)
+
+
+couple_planes.defvjp(_couple_forward, _couple_backward)
+
+
+def dense_planes(planes: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Multiplies the channels by a matrix ``[C, D]``: ``[C, ...] -> [D, ...]``."""
+    # In this order the product comes out as planes, without a transposition.
+    flat = jnp.einsum("cd,cp->dp", kernel, planes.reshape(planes.shape[0], -1))
+    return flat.reshape(-1, *planes.shape[1:])
+
+
+def _plane_windows(planes: jax.Array, kernel: jax.Array) -> list[jax.Array]:
+    """The field as each tap of the kernel sees it, k k of ``[C, H, W, N]``."""
+    rows, columns = planes.shape[1:3]
+    pads = [(size // 2, size // 2) for size in kernel.shape[:2]]
+    wide = jnp.pad(planes, ((0, 0), *pads, (0, 0)), mode="wrap")
+    return [
+        wide[:, u : u + rows, v : v + columns]
+        for u in range(kernel.shape[0])
+        for v in range(kernel.shape[1])
+    ]

@@ -108,7 +108,7 @@ def _gru_step(w_h, h, drive):
 
 
 def _gru_gates(w_h, h, drive):
-    """z and r, side by side."""
+    """Returns z and r, side by side."""
     units = h.shape[-1]
     return jax.nn.sigmoid(drive[..., : 2 * units] + h @ w_h[:, : 2 * units])
 

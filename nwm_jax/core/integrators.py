@@ -122,7 +122,7 @@ def _interleave(outer: Sequence[float], inner: Sequence[float]) -> tuple[float, 
 def _leapfrogs(half: Sequence[float]) -> tuple[float, ...]:
     """Leapfrogs of the given lengths, mirrored; neighbouring half steps become one."""
     lengths = _mirror_odd(half)
-    pairs = zip([0.0, *lengths], [*lengths, 0.0])
+    pairs = zip([0.0, *lengths], [*lengths, 0.0], strict=False)
     return _interleave([(a + b) / 2 for a, b in pairs], lengths)
 
 

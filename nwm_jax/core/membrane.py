@@ -3,7 +3,7 @@ r"""A drum: waves on a clamped membrane, whose area can be heard at every point.
     v' = v + dt c² M (Laplacian of u),   u' = M (u + dt v')
 
 on a grid of unit spacing, with M one on the membrane and zero outside: the sheet of
-`core.spatial` with fixed weights and without tanh, stiffness and damping. The lowest
+`core.sheet` with fixed weights and without tanh, stiffness and damping. The lowest
 frequency f of a membrane of area A is that of its shape: ``A = kappa c² / f²`` with kappa
 1/2 for a square, j² / (4 pi) for a disc (j the first zero of the Bessel function J0) and
 1/sqrt(3) for an equilateral triangle. Of all shapes the disc has the least kappa.
@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nwm_jax.core.coupling import couple_planes, laplacian
+from nwm_jax.core.equations import oscillate
 from nwm_jax.errors import UserError, unknown
 
 #: kappa of the shapes that there are.
@@ -54,9 +56,9 @@ def mask(shape: str, size: int, canvas: int, angle: float = 0.3) -> np.ndarray:
         )
     if shape == "square":
         start = (canvas - size) // 2
-        found = np.zeros((canvas, canvas), bool)
-        found[start : start + size, start : start + size] = True
-        return found
+        square = np.zeros((canvas, canvas), bool)
+        square[start : start + size, start : start + size] = True
+        return square
     place = np.arange(canvas) - (canvas - 1) / 2
     row, column = place[:, None], place[None, :]
     if shape == "disc":
@@ -89,13 +91,6 @@ def strike(membrane: np.ndarray, width: float = 0.0) -> np.ndarray:
     return membrane * np.exp(-(row**2 + column**2) / (2 * width**2))
 
 
-def laplacian(u: jax.Array) -> jax.Array:
-    """The sum of the four neighbours less four times the cell, zeros around: ``[H, W]``."""
-    wide = jnp.pad(u, 1)
-    vertical = wide[:-2, 1:-1] + wide[2:, 1:-1]
-    return vertical + wide[1:-1, :-2] + wide[1:-1, 2:] - 4 * u
-
-
 def vibrate(
     membrane: np.ndarray,
     displacement: np.ndarray,
@@ -124,15 +119,19 @@ def vibrate(
             f"speed * dt = {speed * dt:g} must be above 0 and below 1/sqrt(2) = 0.707: "
             "larger steps are unstable"
         )
-    m = jnp.asarray(membrane, jnp.result_type(float))
+    dtype = jnp.result_type(float)
+    # One plane with a rim of zeros, so that nothing is felt across the edges.
+    m, u = (
+        jnp.pad(jnp.asarray(array, dtype), 1)[None, ..., None]
+        for array in (membrane, membrane * displacement)
+    )
+    kernel = jnp.asarray(speed**2 * laplacian(1), dtype)
 
     def step(state: tuple, _: None) -> tuple:
-        u, v = state
-        v = v + dt * speed**2 * m * laplacian(u)
-        u = m * (u + dt * v)
-        return (u, v), u
+        force = m * couple_planes(state[0], kernel)
+        state = oscillate(*state, force, dt, 0.0, 0.0)
+        return state, state[0][0, 1:-1, 1:-1, 0]
 
-    u = m * jnp.asarray(displacement, m.dtype)
     return jax.lax.scan(step, (u, jnp.zeros_like(u)), None, length=num_steps)[1]
 
 
@@ -168,11 +167,11 @@ def fundamental(series: np.ndarray, dt: float, threshold: float = 0.05) -> np.nd
     Returns:
       Frequencies in cycles per unit of time, ``[N]``; NaN of what does not move.
     """
-    found = np.empty(series.shape[1])
-    for start in range(0, len(found), 256):
+    bins = np.empty(series.shape[1])
+    for start in range(0, len(bins), 256):
         part = slice(start, start + 256)
-        found[part] = _lowest_peak(spectrum(series[:, part]), threshold)
-    return found / (_PAD * len(series) * dt)
+        bins[part] = _lowest_peak(spectrum(series[:, part]), threshold)
+    return bins / (_PAD * len(series) * dt)
 
 
 def _lowest_peak(magnitude: np.ndarray, threshold: float) -> np.ndarray:

@@ -21,12 +21,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from nwm_jax.core import coupling, init, scans
+from nwm_jax.core.equations import ACTIVATIONS, oscillate
 from nwm_jax.core.oscillator_hparams import OscillatorHParams
-from nwm_jax.core.unroll import unroll, unroll_scan
-
-# Numbers of all neighbourhoods that are multiplied at once: of a torus of 16x16 cells
-# with 16 channels, 120 examples in parts of 12 take a quarter of the time of all at once.
-_CACHE_NUMBERS = 900_000
 
 
 class OscillatorParams(NamedTuple):
@@ -88,23 +84,26 @@ def init_params(
         # A dense field gets C_in numbers for each of its N cells.
         copies = field_inputs if hparams.topology == "dense" else 1
         forcing = couplings(key_forcing, hparams.input_channels * copies)
-    raw = {
-        "dt": math.log(hparams.dt / (1.0 - hparams.dt))
-        if "dt" in hparams.learned
-        else None,
-        "gamma": hparams.gamma,
-        "alpha": hparams.alpha,
-    }
     return OscillatorParams(
         coupling_x=couplings(key_x, field_inputs),
         coupling_v=couplings(key_v, field_inputs),
         forcing=forcing,
         bias=jnp.zeros(hparams.field_shape, dtype),
-        **{
-            name: jnp.asarray(value, dtype) if name in hparams.learned else None
-            for name, value in raw.items()
-        },
+        **first_constants(hparams, dtype),
     )
+
+
+def first_constants(
+    hparams: OscillatorHParams, dtype: DTypeLike = jnp.float32
+) -> dict[str, jax.Array | None]:
+    """Returns the raw dt, gamma and alpha of a new field, None where not learned."""
+    raw = {"dt": hparams.dt, "gamma": hparams.gamma, "alpha": hparams.alpha}
+    if "dt" in hparams.learned:
+        raw["dt"] = math.log(hparams.dt / (1.0 - hparams.dt))
+    return {
+        name: jnp.asarray(value, dtype) if name in hparams.learned else None
+        for name, value in raw.items()
+    }
 
 
 def initial_state(
@@ -136,7 +135,10 @@ def constants(
 
 
 def drive(
-    hparams: OscillatorHParams, params: OscillatorParams, inputs: jax.Array
+    hparams: OscillatorHParams,
+    params: OscillatorParams,
+    inputs: jax.Array,
+    implementation: str = "auto",
 ) -> jax.Array:
     """What the inputs put into the tanh: ``V * u + b``, for any number of times at once.
 
@@ -145,6 +147,7 @@ def drive(
       params: its weights.
       inputs: ``[..., H, W, C_in]`` (ring, torus), ``[..., N C_in]`` (dense topology),
         ``[..., F]`` (dense forcing); any leading axes, such as batch and time.
+      implementation: of a forcing by a kernel, see `coupling.couple`.
 
     Returns:
       A field ``[..., *field_shape]``.
@@ -156,7 +159,9 @@ def drive(
             *inputs.shape[:-1], *hparams.field_shape
         )
     else:
-        forced = coupling.couple(hparams.topology, inputs, params.forcing)
+        forced = coupling.couple(
+            hparams.topology, inputs, params.forcing, implementation
+        )
     return forced + params.bias
 
 
@@ -187,10 +192,8 @@ def step(
         + coupling.couple(topology, v, params.coupling_v, implementation)
         + drive
     )
-    pull = value["gamma"] * x + value["alpha"] * v
-    v = v + value["dt"] * (scans.ACTIVATIONS[hparams.activation](force) - pull)
-    x = x + value["dt"] * v
-    return OscillatorState(x, v)
+    moved = oscillate(x, v, ACTIVATIONS[hparams.activation](force), **value)
+    return OscillatorState(*moved)
 
 
 def run(
@@ -221,69 +224,28 @@ def run(
     Raises:
       UserError: unknown implementation, or a negative `remat`.
     """
-    coupling.check_implementation(implementation)
-    if implementation == "xla":
-        drives = drive(hparams, params, inputs)
-        advance = functools.partial(
-            step, hparams, params, implementation=implementation
-        )
-        return unroll(advance, state, drives, remat=remat)
     value = constants(hparams, params)
-    fixed = all(isinstance(number, int | float) for number in value.values())
-    if hparams.topology != "dense" and fixed:
-        return _run_scan(hparams, params, state, inputs, remat, value)
+    scan = None
+    if hparams.topology != "dense" and all(
+        isinstance(number, int | float) for number in value.values()
+    ):
+        weights = scans.Weights(
+            params.forcing.reshape(-1, *hparams.field_shape),
+            params.bias,
+            jnp.concatenate([params.coupling_x, params.coupling_v], axis=-2),
+        )
+        fixed = scans.Constants(hparams.activation, **value)
 
-    # The drive is computed inside the loop: an input is shorter than the field that it
-    # drives, and drives of all times would be written and read again as whole fields.
-    def advance(state: OscillatorState, inputs: jax.Array) -> OscillatorState:
-        driven = drive(hparams, params, inputs)
-        return step(hparams, params, state, driven, implementation)
+        def scan(state: OscillatorState, inputs: jax.Array) -> tuple:
+            both = scans.scan_oscillators(fixed, weights, tuple(state), inputs)
+            return tuple(OscillatorState(*each) for each in both)
 
-    return unroll(advance, state, inputs, remat=remat)
-
-
-def _run_scan(hparams, params, state, inputs, remat, value):
-    """`run` by `scans.scan_oscillators`, for so many examples at a time as are fast."""
-    weights = scans.Weights(
-        params.forcing.reshape(-1, *hparams.field_shape),
-        params.bias,
-        jnp.concatenate([params.coupling_x, params.coupling_v], axis=-2),
+    return scans.run(
+        functools.partial(drive, hparams, params),
+        functools.partial(step, hparams, params),
+        scan,
+        state,
+        inputs,
+        remat=remat,
+        implementation=implementation,
     )
-    scan = functools.partial(
-        scans.scan_oscillators,
-        scans.Constants(hparams.activation, **value),
-        weights,
-    )
-
-    def run_part(part):
-        state, inputs = part
-        return unroll_scan(scan, tuple(state), inputs, remat=remat)
-
-    def run_all(state, inputs):
-        return run_part((state, inputs))
-
-    def run_parts(state, inputs):
-        parts = jax.tree.map(
-            lambda a: a.reshape(-1, size, *a.shape[1:]), (state, inputs)
-        )
-        return jax.tree.map(
-            lambda a: a.reshape(-1, *a.shape[2:]), jax.lax.map(run_part, parts)
-        )
-
-    size = _examples_at_once(hparams, len(inputs))
-    if size == len(inputs):
-        last, states = run_all(state, inputs)
-    else:
-        last, states = jax.lax.platform_dependent(
-            state, inputs, cpu=run_parts, default=run_all
-        )
-    return OscillatorState(*last), OscillatorState(*states)
-
-
-def _examples_at_once(hparams: OscillatorHParams, batch: int) -> int:
-    """How many examples a CPU's cache holds: a divisor of the batch."""
-    if jax.sharding.get_abstract_mesh().size > 1:
-        return batch
-    near = math.prod(hparams.kernel_shape) * 2 * math.prod(hparams.field_shape)
-    wanted = max(1, _CACHE_NUMBERS // near)
-    return max(n for n in range(1, min(wanted, batch) + 1) if batch % n == 0)

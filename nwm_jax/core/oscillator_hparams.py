@@ -8,13 +8,15 @@ import math
 import operator
 from collections.abc import Sequence
 
-from nwm_jax.core import coupling, scans
+from nwm_jax.core import coupling
+from nwm_jax.core.equations import ACTIVATIONS
 from nwm_jax.errors import UserError
 
 # sigmoid(-1.95), the reference program's first step size; the paper rounds it to 0.125.
 DEFAULT_DT = 1.0 / (1.0 + math.exp(1.95))
 FORCINGS = ("coupling", "identity", "dense")
 LEARNABLE = ("dt", "gamma", "alpha")
+TAPS = ("all", "next", "self", "one")
 # Of constants and first weights: beyond it float32 does not hold their products.
 _LARGEST = 1e6
 
@@ -31,6 +33,9 @@ class OscillatorHParams:
       kernel_size: odd width of the neighbourhood on rings and tori.
       kernel_fill: mean of the initial ring and torus kernels; 1/9 for both, as in the
         reference program, which puts 1D and 2D into different regimes.
+      taps: what of a kernel there is: "all"; one number for the "next" cell on a ring,
+        of a kernel_size of 3, or for the cell it"self"; "one": the cell itself, with a
+        weight of 1 that is not learned. All but "all" are for one channel on rings.
       forcing: how inputs enter: through a kernel like the couplings ("coupling"), as
         they are ("identity"), or through a full matrix from a vector ("dense").
       activation: "tanh", "relu" or "identity", applied to the total force.
@@ -57,6 +62,7 @@ class OscillatorHParams:
     gamma: float = 1.0
     alpha: float = 0.5
     learned: tuple[str, ...] = ("dt", "gamma", "alpha")
+    taps: str = "all"
 
     def __post_init__(self) -> None:
         # Lists, as a config holds them, would make the description unhashable; NumPy's
@@ -131,7 +137,8 @@ def _check(hparams: OscillatorHParams) -> None:
     h = hparams
     for word, value, known in [
         ("forcing", h.forcing, FORCINGS),
-        ("activation", h.activation, tuple(scans.ACTIVATIONS)),
+        ("activation", h.activation, tuple(ACTIVATIONS)),
+        ("taps", h.taps, TAPS),
         *(("learned constant", name, LEARNABLE) for name in h.learned),
     ]:
         if value not in known:
@@ -149,6 +156,13 @@ def _check(hparams: OscillatorHParams) -> None:
             f"kernel_size must be odd and at most {min(periodic)}, the size of the "
             f"field, got {h.kernel_size}"
         )
+    if h.taps == "next" and h.kernel_size != 3:
+        raise UserError(
+            f"kernel_size={h.kernel_size}: oscillators on rings hear one neighbour, which "
+            "is a kernel of 3"
+        )
+    if h.taps != "all" and (h.topology != "ring" or h.channels > 1):
+        raise UserError(f"taps {h.taps!r} are for one channel on rings")
     if h.forcing == "identity" and h.input_channels not in (1, h.channels):
         raise UserError(
             "forcing 'identity' needs one input channel, felt by all, or as many as "

@@ -19,10 +19,8 @@ linear      ``sum over t of V_kt y_t``, V learned, shared by all cells  (T//2 + 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
 
 from nwm_jax.core.layouts import Layout
-from nwm_jax.core.wave import uniform
 
 READOUTS = ("last", "mean_time", "max_time", "fft", "linear")
 _EPSILON = 1e-12
@@ -121,10 +119,3 @@ def finish(name: str, layout: Layout, gathered: jax.Array) -> jax.Array:
     if name == "fft":
         gathered = magnitude(*jnp.split(gathered, 2))
     return layout.gather(gathered)
-
-
-def uniform_basis(
-    key: jax.Array, num_steps: int, dtype: DTypeLike = jnp.float32
-) -> jax.Array:
-    """V of "linear" as it is drawn at first: uniform in ±1/sqrt(T), ``[K, T]``."""
-    return uniform(key, (num_bins(num_steps), num_steps), num_steps, dtype)

@@ -10,6 +10,7 @@ Reverse-mode derivatives only: forward mode raises a TypeError.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,15 +19,49 @@ from jax.custom_derivatives import SymbolicZero
 
 from nwm_jax.core import coupling
 from nwm_jax.core.coupling import banded, product, turned, windows
+from nwm_jax.core.equations import ACTIVATIONS, SLOPES, oscillate
+from nwm_jax.core.unroll import unroll, unroll_scan
 
-ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "identity": lambda z: z}
 
-# The derivative of an activation, from its value.
-_SLOPES = {
-    "relu": lambda y: (y > 0).astype(y.dtype),
-    "tanh": lambda y: 1 - y * y,
-    "identity": jnp.ones_like,
-}
+def run(
+    drive: Callable[[jax.Array], jax.Array],
+    step: Callable[[Any, jax.Array, str], Any],
+    scan: Callable[[Any, jax.Array], tuple[Any, Any]] | None,
+    state: Any,
+    inputs: jax.Array,
+    *,
+    remat: int,
+    implementation: str,
+) -> tuple[Any, Any]:
+    """Computes all steps of a sequence of vectors.
+
+    Args:
+      drive: ``inputs -> drives`` for any number of times.
+      step: ``(state, drive, implementation) -> state``.
+      scan: many steps, ``(state, inputs [t, B, F]) -> last state, states``, as `step`
+        makes them; None where there is none.
+      state: before the first step, a pytree of ``[B, ...]``.
+      inputs: ``[B, T, F]``.
+      remat: as in `core.unroll.unroll`.
+      implementation: "auto", or "xla" for the plain formulation to compare with: all
+        drives before the loop, and every step by `step`.
+
+    Returns:
+      The last state, and the states after every step, ``[B, T, ...]``.
+
+    Raises:
+      UserError: unknown implementation, or a negative `remat`.
+    """
+    coupling.check_implementation(implementation)
+    if implementation == "xla":
+        plain = lambda state, drive: step(state, drive, implementation)
+        return unroll(plain, state, drive(inputs), remat=remat)
+    if scan is not None:
+        return unroll_scan(scan, state, inputs, remat=remat)
+    # The drive is computed inside the loop: an input is shorter than the field that it
+    # drives, and drives of all times would be written and read again as whole fields.
+    driven = lambda state, inputs: step(state, drive(inputs), implementation)
+    return unroll(driven, state, inputs, remat=remat)
 
 
 class Weights(NamedTuple):
@@ -82,7 +117,7 @@ def _wave_backward(activation, residuals, cotangents):
         # `near` are the windows of the step that started from the state h.
         g, near, sums = carry
         h, u, g_state = at
-        g = _add(g, g_state) * _SLOPES[activation](h)
+        g = _add(g, g_state) * SLOPES[activation](h)
         sums = back.add_kernel(sums, near, h)
         near, g_h, sums, g_u = back.pull(g, u, sums)
         return (g_h, near, sums), g_u
@@ -133,11 +168,9 @@ def _oscillate(constants, weights, state, inputs):
     couple = _coupling(jnp.concatenate(state, axis=-1), weights.kernel)
 
     def step(state, u):
-        x, v = state
         force = _drive(weights, u) + couple(jnp.concatenate(state, axis=-1))
         y = ACTIVATIONS[activation](force)
-        v = v + dt * (y - gamma * x - alpha * v)
-        state = (x + dt * v, v)
+        state = oscillate(*state, y, dt, gamma, alpha)
         return state, (state, y)
 
     last, (states, values) = jax.lax.scan(step, state, inputs)
@@ -163,7 +196,7 @@ def _oscillators_backward(constants, residuals, cotangents):
         g_x = _add(g_x, g_state[0])
         g_v = _add(g_v, g_state[1]) + dt * g_x  # the new velocity moved the position
         sums = back.add_kernel(sums, near, both(state))
-        near, g_both, sums, g_u = back.pull(dt * g_v * _SLOPES[activation](y), u, sums)
+        near, g_both, sums, g_u = back.pull(dt * g_v * SLOPES[activation](y), u, sums)
         more_x, more_v = jnp.split(g_both, 2, axis=-1)
         g = (g_x - dt * gamma * g_v + more_x, (1 - dt * alpha) * g_v + more_v)
         return (g, near, sums), g_u

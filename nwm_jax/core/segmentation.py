@@ -74,8 +74,8 @@ def all_sums(layout: Layout, logits: jax.Array, labels: jax.Array) -> Sums:
     by_class = {"truth": [], "answers": [], "both": []}
     for k in range(logits.shape[axis]):
         truth, answer = labels == k, answers == k
-        found = {"truth": truth, "answers": answer, "both": truth & answer}
-        for name, value in _over_pixels(layout, found, logits.dtype).items():
+        pixels = {"truth": truth, "answers": answer, "both": truth & answer}
+        for name, value in _over_pixels(layout, pixels, logits.dtype).items():
             by_class[name].append(value)
     stacked = {name: jnp.stack(values, axis=-1) for name, values in by_class.items()}
     return training_sums(layout, logits, labels) | sums | stacked

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from nwm_jax.core.equations import oscillate
 from nwm_jax.core.layouts import Layout
 
 
@@ -77,8 +78,7 @@ def sheet_step(
       The next state.
     """
     force = jnp.tanh(layout.couple(state.x, coupling))
-    v = state.v + dt * (force - scene.gamma * state.x - scene.alpha * state.v)
-    return SheetState(state.x + dt * v, v)
+    return SheetState(*oscillate(*state, force, dt, *scene))
 
 
 def gated_step(layout: Layout, weights: GatedWeights, state: GatedState) -> GatedState:

@@ -31,7 +31,8 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from nwm_jax.core import coupling, scans
-from nwm_jax.core.unroll import unroll, unroll_scan
+from nwm_jax.core.equations import ACTIVATIONS
+from nwm_jax.core.init import uniform
 from nwm_jax.errors import UserError
 
 TOPOLOGIES = ("ring", "local", "dense")
@@ -83,7 +84,7 @@ class WaveHParams:
         object.__setattr__(self, "frozen", tuple(self.frozen))
         for word, value, known in [
             ("topology", self.topology, TOPOLOGIES),
-            ("activation", self.activation, tuple(scans.ACTIVATIONS)),
+            ("activation", self.activation, tuple(ACTIVATIONS)),
             ("coupling_init", self.coupling_init, COUPLING_INITS),
             ("input_init", self.input_init, INPUT_INITS),
             *(("part to freeze", part, FREEZABLE) for part in self.frozen),
@@ -129,17 +130,6 @@ class WaveParams(NamedTuple):
     bias: jax.Array
     coupling: jax.Array
     coupling_bias: jax.Array
-
-
-def uniform(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    fan_in: int,
-    dtype: DTypeLike = jnp.float32,
-) -> jax.Array:
-    """Draws like a layer of PyTorch: uniform in ±1/sqrt(fan_in), `shape` of `dtype`."""
-    bound = 1.0 / math.sqrt(fan_in)
-    return jax.random.uniform(key, shape, dtype, minval=-bound, maxval=bound)
 
 
 def init_params(
@@ -260,11 +250,8 @@ def step(
       The next state.
     """
     weights, bias = _thaw(hparams, "coupling", (params.coupling, params.coupling_bias))
-    if hparams.topology == "local":
-        moved = _couple_local(state, weights)
-    else:
-        moved = coupling.couple(hparams.topology, state, weights, implementation)
-    return scans.ACTIVATIONS[hparams.activation](drive + moved + bias)
+    moved = coupling.couple(hparams.topology, state, weights, implementation)
+    return ACTIVATIONS[hparams.activation](drive + moved + bias)
 
 
 def run(
@@ -294,13 +281,7 @@ def run(
     Raises:
       UserError: unknown implementation, or a negative `remat`.
     """
-    coupling.check_implementation(implementation)
-    if implementation == "xla":
-        drives = drive(hparams, params, inputs)
-        advance = functools.partial(
-            step, hparams, params, implementation=implementation
-        )
-        return unroll(advance, state, drives, remat=remat)
+    scan = None
     if hparams.topology == "ring":
         forcing, bias = _thaw(hparams, "input", (params.forcing, params.bias))
         kernel, more = _thaw(
@@ -308,15 +289,15 @@ def run(
         )
         weights = scans.Weights(forcing, bias + more, kernel)
         scan = functools.partial(scans.scan_wave, hparams.activation, weights)
-        return unroll_scan(scan, state, inputs, remat=remat)
-
-    # The drive is computed inside the loop: an input is shorter than the state that it
-    # drives, and drives of all times would be written and read again as whole fields.
-    def advance(state: jax.Array, inputs: jax.Array) -> jax.Array:
-        driven = drive(hparams, params, inputs)
-        return step(hparams, params, state, driven, implementation)
-
-    return unroll(advance, state, inputs, remat=remat)
+    return scans.run(
+        functools.partial(drive, hparams, params),
+        functools.partial(step, hparams, params),
+        scan,
+        state,
+        inputs,
+        remat=remat,
+        implementation=implementation,
+    )
 
 
 def _thaw(
@@ -324,15 +305,3 @@ def _thaw(
 ) -> tuple[jax.Array, ...]:
     """The weights of a part, without gradients if it is frozen."""
     return jax.lax.stop_gradient(weights) if part in hparams.frozen else weights
-
-
-def _couple_local(state: jax.Array, kernels: jax.Array) -> jax.Array:
-    """As `coupling.couple`, with the kernel ``[k, C, C]`` of every place."""
-    size = kernels.shape[1]
-    near = [jnp.roll(state, size // 2 - j, axis=-2) for j in range(size)]
-    return jnp.einsum(
-        "...pjc,pjcd->...pd",
-        jnp.stack(near, axis=-2),
-        kernels,
-        precision=jax.lax.Precision.HIGHEST,
-    )

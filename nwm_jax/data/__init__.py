@@ -5,9 +5,13 @@ made of. It rests on JAX and NumPy, and for published files on Pillow, protobuf 
 google-crc32c: on nothing else of this package that knows of models or training.
 """
 
-from nwm_jax.data.records import RecordsSource
+from typing import TYPE_CHECKING, Any
+
 from nwm_jax.data.source import FramesSource, SimulatedSource, Source, open_source
 from nwm_jax.data.windows import eval_windows, train_windows
+
+if TYPE_CHECKING:
+    from nwm_jax.data.records import RecordsSource
 
 __all__ = [
     "FramesSource",
@@ -18,3 +22,12 @@ __all__ = [
     "open_source",
     "train_windows",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports `RecordsSource` at its first use: other runs need no protobuf."""
+    if name != "RecordsSource":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from nwm_jax.data.records import RecordsSource
+
+    return RecordsSource

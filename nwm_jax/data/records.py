@@ -167,7 +167,9 @@ class RecordsSource:
         records = self._records(split)
         known = {i: self._kept[split, i] for i in indices if (split, i) in self._kept}
         new = [i for i in indices if i not in known]
-        for i, record in zip(new, self._threads.map(records.__getitem__, new)):
+        for i, record in zip(
+            new, self._threads.map(records.__getitem__, new), strict=False
+        ):
             known[i] = {"frames": record["image"]}
             if "x" in record:
                 known[i]["states"] = record["x"].astype(np.float32)

@@ -136,7 +136,7 @@ def records(
             images = itertools.repeat(None)
             if with_images:
                 images = _images(request, arrays, aligned, last)
-            for i, image in zip(range(aligned, last), images):
+            for i, image in zip(range(aligned, last), images, strict=False):
                 if i >= first:
                     one = {key: value[i] for key, value in arrays.items()}
                     record = request.spec.records(one)

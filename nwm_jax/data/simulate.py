@@ -87,9 +87,7 @@ WEIGHTS: dict[int, float] = {
 Field = Callable[..., jax.Array]
 
 
-def step(
-    field: Callable[[jax.Array], jax.Array], y: jax.Array, h: ArrayLike
-) -> jax.Array:
+def step(field: Callable[[jax.Array], jax.Array], y: jax.Array, h: ArrayLike):
     """One step of the method: y(t + h) from y(t) for y' = field(y).
 
     Args:
@@ -104,9 +102,7 @@ def step(
     for row in STAGES:
         inner = _combine(row, slopes)
         slopes.append(field(y if inner is None else y + h * inner))
-    outer = _combine(WEIGHTS, slopes)
-    assert outer is not None
-    return y + h * outer
+    return y + h * _combine(WEIGHTS, slopes)
 
 
 def _combine(row: Mapping[int, float], slopes: list[jax.Array]) -> jax.Array | None:

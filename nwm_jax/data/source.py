@@ -14,7 +14,6 @@ import numpy as np
 from nwm_jax import files
 from nwm_jax.data import cache, render, suite, systems, trajectories
 from nwm_jax.data.folder import expand
-from nwm_jax.data.records import RecordsSource
 from nwm_jax.data.simulate import count_substeps
 from nwm_jax.data.windows import NUM_VALID, check_length, num_held_out
 from nwm_jax.errors import UserError
@@ -299,6 +298,8 @@ def _open_path(path: str, num_valid: int) -> Source:
             "it takes a folder with features.txt or a .npy file of frames"
         ) from None
     if place.is_dir():
+        from nwm_jax.data.records import RecordsSource  # loads protobuf and Pillow
+
         source = RecordsSource(place, num_valid)
         for split in ("train", "test"):
             source.size(split)  # told now, not after the model was compiled

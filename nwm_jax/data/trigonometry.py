@@ -50,7 +50,7 @@ def sin_cos(xp: Any, angle: Array) -> tuple[Array, Array]:
     if xp is not jnp or angle.dtype != jnp.float64:
         return xp.sin(angle), xp.cos(angle)
     quarter = jnp.round(angle * (2 / jnp.pi))
-    rest = jnp.asarray(angle)
+    rest = angle
     for part in _HALF_PI:
         rest = rest - quarter * part
     square = rest * rest

@@ -45,13 +45,32 @@ def train_windows(
       UserError: `length` is longer than the trajectories.
     """
     check_length(length, num_frames)
-    rows = np.arange(batch_size)[rows]
-    position = int(step) * batch_size + rows
-    indices = _in_order(seed, _ORDER, position, num_trajectories)
+    indices = train_indices(
+        seed, step, rows, batch_size=batch_size, size=num_trajectories
+    )
     starts = _generator(seed, _TRAIN_STARTS, step).integers(
         num_frames - length + 1, size=batch_size
     )
-    return indices, starts[rows]
+    return indices, starts[np.arange(batch_size)[rows]]
+
+
+def train_indices(
+    seed: int, step: int, rows: slice | np.ndarray, *, batch_size: int, size: int
+) -> np.ndarray:
+    """Examples of the training batch of one step; every one comes once per epoch.
+
+    Args:
+      seed: any integer.
+      step: number of the step, from 0.
+      rows: as for `train_windows`.
+      batch_size: size of the whole batch; a batch may straddle two epochs.
+      size: of the training set.
+
+    Returns:
+      int64 `[len(rows)]`.
+    """
+    position = int(step) * batch_size + np.arange(batch_size)[rows]
+    return _in_order(seed, _ORDER, position, size)
 
 
 def eval_windows(

@@ -78,17 +78,17 @@ class WaveStatistics(Evaluation):
         self.eval_batch_size = min(num, task.eval_batch_size)
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The first examples of the task's set."""
+        """Returns the first examples of the task's set."""
         return self._task.eval_batch(indices)
 
     def score(
         self, model: nnx.Module, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The hidden states."""
+        """Returns the hidden states."""
         return {"states": self._states(model, batch)}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means over examples and channels (of many the four that vary most).
+        """Returns means over examples and channels (of many the four that vary most).
 
         Returns:
           {"waves": {"examples", "channels", "skip", "band", "setting", ...}} with the
@@ -103,14 +103,14 @@ class WaveStatistics(Evaluation):
             states, rings = states[:, :, None], True
         spread = states.var(axis=1).mean(axis=(0, 1, 2))
         chosen = np.argsort(-spread, kind="stable")[:_CHANNELS]
-        found = [
+        examples = [
             numbers.statistics(example[..., channel], rings=rings, **self._options)
             for example in states
             for channel in chosen
         ]
         names = PLACELESS if placeless else NUMBERS
-        told = {"examples": len(states), "channels": len(chosen), **self._options}
-        return {"waves": told | {name: _mean(found, name) for name in names}}
+        header = {"examples": len(states), "channels": len(chosen), **self._options}
+        return {"waves": header | {name: _mean(examples, name) for name in names}}
 
     @classmethod
     def headline(cls, summary: Mapping[str, Any]) -> list[str]:
@@ -120,9 +120,9 @@ class WaveStatistics(Evaluation):
         return [line(cls.part, shown, f"  ({', '.join(units)})" if units else "")]
 
 
-def _mean(found: list[Mapping[str, Any]], name: str) -> Any:
-    """The mean of a number, or of the parts of a vector; None where none has it."""
-    known = [each[name] for each in found if each[name] is not None]
+def _mean(examples: list[Mapping[str, Any]], name: str) -> Any:
+    """Returns the mean of a number or a vector; None where none has it."""
+    known = [each[name] for each in examples if each[name] is not None]
     known = [each for each in known if np.ndim(each) == 0 or None not in each]
     if not known:
         return None

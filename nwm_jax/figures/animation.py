@@ -199,7 +199,7 @@ def _draw_frames(
     frames = []
     for k in range(length):
         frame = backdrop.copy()
-        for panel, left, width in zip(panels, lefts, widths):
+        for panel, left, width in zip(panels, lefts, widths, strict=False):
             picture = Image.fromarray(np.ascontiguousarray(panel.pixels[k]))
             picture = picture.resize((width, side), Image.Resampling.NEAREST)
             frame.paste(picture, (left, _TOP))
@@ -218,7 +218,7 @@ def _backdrop(
     """What does not move: names, colour bars and the time line."""
     image = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(image)
-    for panel, left, width in zip(panels, lefts, widths):
+    for panel, left, width in zip(panels, lefts, widths, strict=False):
         middle = left + width / 2
         draw.text((middle, _TOP / 2 + 1), panel.name, style.INK, _font(13), "mm")
         if panel.bar is None:
@@ -226,7 +226,9 @@ def _backdrop(
         bar = Image.fromarray(panel.bar).resize((width, 6), Image.Resampling.NEAREST)
         top = size[1] - _FOOT - _SCALE + 5
         image.paste(bar, (left, top))
-        for place, anchor, words in zip((0, 0.5, 1), ("la", "ma", "ra"), panel.ends):
+        for place, anchor, words in zip(
+            (0, 0.5, 1), ("la", "ma", "ra"), panel.ends, strict=False
+        ):
             spot = (left + place * (width - 1), top + 8)
             draw.text(spot, words, style.INK, _font(10), anchor)
     left, right, line = _time_line(image)

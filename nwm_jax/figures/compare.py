@@ -55,7 +55,7 @@ def draw_comparison(
     top = 0.14 + 0.26 * bool(title) + 0.2 * rows
     figure = style.new_figure(5.6, top + 2.65 * len(found))
     if title:
-        style.text_inches(figure, _LEFT, 0.2, title, style.TITLE, weight="bold")
+        style.title(figure, _LEFT, 0.2, title)
     few = all(len(s) < 20 for lines in found.values() for s, _ in lines.values())
     looks = dict(zip(runs, style.looks(len(runs), marked=few), strict=True))
     for number, (kind, lines) in enumerate(found.items()):

@@ -18,7 +18,8 @@ _BASELINES = {
     "last_frame": ("last observed frame (no skill)", (0, (1, 1.5))),
 }
 _NAMES = {"backward": "backward (from the end)"}
-_LEFT = 0.82  # inches of the figure; enough for labels such as 6 x 10^-2
+_LEFT = 0.82  # inches of the figure; enough for labels such as 0.00005
+_SHADE = "#ececec"  # behind observed frames
 _SMOOTH = 0.02  # part of the curve that one point of the bold line averages
 
 
@@ -68,7 +69,7 @@ def draw_error(
     if not positive.size:
         raise UserError("no error is positive and finite: there is nothing to draw")
 
-    figure, axes = _axes(title)
+    figure, axes = _axes(title, legend=True)
     length = len(next(iter(curves.values())))
     frames = first_frame + np.arange(length)
     colors = iter(style.CYCLE * (1 + len(curves)))
@@ -91,49 +92,26 @@ def draw_error(
     rest = np.concatenate(rest)
     low = np.min(rest, where=np.isfinite(rest) & (rest > 0), initial=positive.max())
     high = positive.max()
-    # Room below for the words, and for a curve that is flat.
-    bottom, top = low / (high / low) ** 0.13 / 1.2, high * (high / low) ** 0.05 * 1.2
+    # Room for a curve that is flat.
+    bottom, top = low / (high / low) ** 0.05 / 1.2, high * (high / low) ** 0.05 * 1.2
     axes.set(yscale="log", ylim=(bottom, top))
     axes.set(xlim=(frames[0] - 0.5, frames[-1] + 0.5))
     axes.set_xlabel("frame", size=style.LABEL)
     axes.set_ylabel(label, size=style.LABEL)
-    axes.tick_params(axis="y", which="minor", labelsize=style.SMALL)
+    style.log_ticks(axes.yaxis)
     if threshold is not None and bottom < threshold < top:
-        axes.axhline(threshold, color=style.FAINT, linewidth=0.8, zorder=1.5)
-        axes.annotate(
-            f"{threshold:g}: no longer valid",
-            (1.0, threshold),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(0, -3),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            size=style.SMALL,
-            color=style.OBSERVED,
-        )
+        words = f"{threshold:g}: no longer valid"
+        axes.axhline(threshold, color=style.FAINT, lw=0.8, zorder=1.5, label=words)
     edge = num_observed - 0.5
     if frames[0] < edge:
-        axes.axvspan(
-            frames[0] - 0.5, min(edge, frames[-1] + 0.5), color="#f1f1f1", lw=0
-        )
+        begin, end = frames[0] - 0.5, min(edge, frames[-1] + 0.5)
+        words = f"observed, to frame {num_observed - 1}"
+        axes.axvspan(begin, end, color=_SHADE, lw=0, label=words)
     if "backward" in curves:
         last = frames[-1] + 0.5
-        axes.axvspan(last - num_observed, last, color="#f1f1f1", lw=0)
+        axes.axvspan(last - num_observed, last, color=_SHADE, lw=0)
     if frames[0] < edge < frames[-1]:
         axes.axvline(edge, color=style.INK, linewidth=0.8)
-        # On the side that has more room.
-        left = edge - frames[0] > frames[-1] - edge
-        axes.annotate(
-            f"last observed frame: {num_observed - 1}",
-            (edge, 0.03),
-            xycoords=axes.get_xaxis_transform(),
-            xytext=(-4 if left else 4, 0),
-            textcoords="offset points",
-            ha="right" if left else "left",
-            va="bottom",
-            size=style.SMALL,
-            color=style.INK,
-        )
     _legend(figure, axes)
     return style.save_png(figure, path)
 
@@ -167,7 +145,7 @@ def draw_training(
     """
     style.check_suffix(path, ".png")
     steps, values = read_metric(metrics_file, key)
-    figure, axes = _axes(title, legend=False)
+    figure, axes = _axes(title)
     color = style.FORECAST
     width = max(1, round(_SMOOTH * len(values)))
     if width > 1:
@@ -180,6 +158,7 @@ def draw_training(
     finite = values[np.isfinite(values)]
     if finite.min() > 0 and finite.max() > 10 * finite.min():
         axes.set_yscale("log")
+        style.log_ticks(axes.yaxis)
     axes.set_xlabel("step", size=style.LABEL)
     axes.set_ylabel(key.replace("_", " "), size=style.LABEL)
     axes.margins(x=0.01)
@@ -240,12 +219,12 @@ def _running_median(values: np.ndarray, width: int) -> np.ndarray:
     return np.where(empty, np.nan, result)
 
 
-def _axes(title: str, legend: bool = True) -> tuple[Figure, Axes]:
-    top = 0.14 + 0.26 * bool(title) + 0.24 * legend
+def _axes(title: str, legend: bool = False) -> tuple[Figure, Axes]:
+    top = 0.14 + 0.26 * bool(title) + 0.4 * legend  # two lines of words above
     figure = style.new_figure(5.6, top + 2.65)
     axes = with_grid(style.add_axes_inches(figure, _LEFT, top, 5.38 - _LEFT, 2.18))
     if title:
-        style.text_inches(figure, _LEFT, 0.2, title, style.TITLE, weight="bold")
+        style.title(figure, _LEFT, 0.2, title)
     return figure, axes
 
 
@@ -264,7 +243,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
         handles=handles,
         loc="lower left",
         bbox_to_anchor=(-0.01, 1.0),
-        ncols=2 if len(handles) == 4 else 3,
+        ncols=2 if len(handles) <= 4 else 3,
         fontsize=style.SMALL,
         frameon=False,
         handlelength=2.2,

@@ -10,7 +10,6 @@ import scipy.spatial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.ticker import NullFormatter
 
 from nwm_jax.figures import recording_movie, recording_spectrum, style, waves
 from nwm_jax.waves.analysis import Analysis
@@ -245,8 +244,7 @@ def draw_directions(
         middle = float(np.median(speeds)) if speed is None else speed
         axes.axvline(middle, color=style.ACCENT, linewidth=1)
         axes.set_xscale("log")
-        # Of a narrow range all ticks are minor ones, whose names would overlap.
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        style.log_ticks(axes.xaxis)
         _title(figure, 6.5, f"phase speed; headline {middle:.3g}")
     axes.set_yticks([])
     axes.set_xlabel(units.speed, size=style.LABEL)

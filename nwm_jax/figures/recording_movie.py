@@ -76,7 +76,7 @@ def save(
         canvas = Image.new("RGB", (max(box[1], 260), box[0] + _TOP), "white")
         canvas.paste(picture, (0, _TOP))
         pen = ImageDraw.Draw(canvas)
-        for row, column, way in zip(*places, arrows[k]):
+        for row, column, way in zip(*places, arrows[k], strict=False):
             if np.isfinite(way).all():
                 at = (np.array([row, column]) + 0.5) * zoom + [_TOP, 0]
                 way = way / max(longest, np.hypot(*way)) * block * zoom * 0.8
@@ -86,7 +86,7 @@ def save(
         for center in found.fronts.center[now]:
             at = (center - low + margin) / cell * zoom
             if np.isfinite(at).all() and (at >= 0).all() and (at < box).all():
-                y, x = at + [_TOP, 0]
+                y, x = [*at, _TOP, 0]
                 pen.ellipse((x - 7, y - 7, x + 7, y + 7), outline="black", width=2)
         kinds = ", ".join(found.fronts.kind[now]) or "no wave"
         moment = time + found.result["statistics"]["skipped"] / fs

@@ -4,7 +4,6 @@ import os
 import pathlib
 
 import numpy as np
-from matplotlib.ticker import NullFormatter
 
 from nwm_jax.figures import style
 from nwm_jax.waves.describe import Units
@@ -52,7 +51,9 @@ def draw_spectrum(
     names = ("columns", "frequency"), ("rows", "frequency"), ("columns", "rows")
     sides = (columns, frequency), (rows, frequency), (columns, rows)
     marks = (best[1], best_frequency), (best[0], best_frequency), (best[1], best[0])
-    for k, (along, (x, y), mark) in enumerate(zip((1, 2, 0), sides, marks)):
+    for k, (along, (x, y), mark) in enumerate(
+        zip((1, 2, 0), sides, marks, strict=False)
+    ):
         axes = style.add_axes_inches(figure, 0.55 + 2.3 * k, 0.45, 1.7, 1.75)
         total = power.sum(axis=along)
         level = (
@@ -99,7 +100,7 @@ def draw_spectrum(
         # Four decades at the most, and not so few that the scatter of noise looks
         # like structure.
         axes.set_ylim(np.clip(low, high / 1e4, high / 10), 4 * high)
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        style.log_ticks(axes.yaxis)
     words = f"peak: {best_frequency:.3g} {units.frequency}"
     if spectrum.at_least():
         words += f", wavelength at least {spectrum.longest * cell:.3g} {units.lengths}"

@@ -63,7 +63,7 @@ def draw(
     figure = style.new_figure(bar + 0.55, rows[-1] + height + 0.1)
 
     if title:
-        style.text_inches(figure, _LEFT, 0.17, title, style.TITLE, weight="bold")
+        style.title(figure, _LEFT, 0.17, title)
     groups = [(observed, 0, "observed", style.OBSERVED)]
     groups.append((later, len(observed), "forecast", style.FORECAST))
     for group, start, words, color in groups:

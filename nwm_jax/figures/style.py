@@ -14,9 +14,16 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from nwm_jax.errors import UserError
 from nwm_jax.files import write_atomic
@@ -97,6 +104,17 @@ def text_inches(
     figure.text(left / width, 1 - top / height, words, size=size, **kwargs)
 
 
+def title(figure: Figure, left: float, top: float, words: str) -> None:
+    """Writes the title of a picture in inches, smaller where it would be cut."""
+    width, height = figure.get_size_inches()
+    text = figure.text(left / width, 1 - top / height, words, size=TITLE)
+    text.set(color=INK, va="center", family=FONT, weight="bold")
+    needed = text.get_window_extent(FigureCanvasAgg(figure).get_renderer()).width
+    room = (width - left - 0.1) * figure.dpi
+    if needed > room:
+        text.set_size(TITLE * room / needed)
+
+
 def remove_ticks(axes: Axes) -> None:
     """Leaves a thin frame without ticks, for axes that hold an image."""
     axes.set(xticks=[], yticks=[])
@@ -130,11 +148,22 @@ def looks(count: int, *, marked: bool = False) -> list[dict[str, Any]]:
 
 
 def log_ticks(axis: Axis) -> None:
-    """Labels a logarithmic axis at 1, 2 and 5 of every decade, or, where it spans more
-    than two, at its decades alone, in plain numbers and without overlap."""
+    """Labels a logarithmic axis in plain numbers and without overlap.
+
+    At powers of ten where it spans three or more, else at 1, 2 and 5 of every decade, or
+    3 and 7 too; at a few even steps where there are not three of these. Call it when the
+    limits are final.
+    """
     low, high = axis.get_view_interval()
-    parts = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
-    axis.set_major_locator(LogLocator(subs=parts, numticks=12))
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for parts in ((1.0,), (1.0, 2.0, 5.0), (1.0, 2.0, 3.0, 5.0, 7.0)):
+        ticks = np.outer(decades, parts)
+        if np.sum((low <= ticks) & (ticks <= high)) >= 3:
+            axis.set_major_locator(LogLocator(subs=parts, numticks=12))
+            break
+    else:
+        axis.set_major_locator(MaxNLocator(4))
+        axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
     axis.set_minor_formatter(NullFormatter())
 
@@ -199,13 +228,13 @@ def as_images(images: np.ndarray, name: str) -> np.ndarray:
         )
     images = images.astype(np.float32)
     images = np.where(np.isfinite(images), np.clip(images, 0, 1), np.nan)
-    return np.broadcast_to(images, images.shape[:-1] + (3,))
+    return np.broadcast_to(images, (*images.shape[:-1], 3))
 
 
 def paint_missing(images: np.ndarray) -> np.ndarray:
     """Returns pixels with a NaN a colour that no dataset uses (magenta)."""
     missing = np.isnan(images).any(axis=-1, keepdims=True)
-    return np.where(missing, np.array([1, 0, 1], np.float32), images)
+    return np.where(missing, np.float32([1, 0, 1]), images)
 
 
 def as_field(field: np.ndarray, name: str = "field") -> np.ndarray:

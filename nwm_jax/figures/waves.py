@@ -83,10 +83,10 @@ def draw_snapshots(
     bar = _LEFT + len(indices) * (width + _GAP) + 0.04
     figure = style.new_figure(bar + 0.62, top + 2 * height + _GAP + 0.34)
     if title:
-        style.text_inches(figure, _LEFT, 0.18, title, style.TITLE, weight="bold")
+        style.title(figure, _LEFT, 0.18, title)
     limit = style.symmetric_limit(field)
     rows = [top, top + height + _GAP]
-    for row, words in zip(rows, ("x", "phase,\nvelocity")):
+    for row, words in zip(rows, ("x", "phase,\nvelocity"), strict=False):
         place = (_LEFT - 0.1, row + height / 2)
         style.text_inches(figure, *place, words, style.LABEL, ha="right")
     for column, k in enumerate(indices):
@@ -168,7 +168,7 @@ def draw_space_time(
     top = 0.5 if title else 0.2
     figure = style.new_figure(6.2, top + 2.9)
     if title:
-        style.text_inches(figure, 0.6, 0.22, title, style.TITLE, weight="bold")
+        style.title(figure, 0.6, 0.22, title)
     axes = style.add_axes_inches(figure, 0.6, top, 4.85, 2.4)
     limit = style.symmetric_limit(field[:, row])
     picture = axes.imshow(

@@ -111,7 +111,8 @@ class Arrays:
         """
         array = self._get(name)
         fits = len(shape) == array.ndim and all(
-            wanted in (None, size) for wanted, size in zip(shape, array.shape)
+            wanted in (None, size)
+            for wanted, size in zip(shape, array.shape, strict=False)
         )
         if not fits:
             shown = ("any" if size is None else str(size) for size in shape)

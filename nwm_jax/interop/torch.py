@@ -20,10 +20,11 @@ from nwm_jax.errors import UserError, unknown
 from nwm_jax.interop import segmentation
 from nwm_jax.interop.state_dicts import Arrays, read
 from nwm_jax.models.segmenter import Segmenter
-from nwm_jax.models.sequences import SequenceClassifier
+from nwm_jax.models.sequences import SequenceClassifier, oscillators
 from nwm_jax.models.unet import UNet
 from nwm_jax.modules import functional
-from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
+from nwm_jax.modules.oscillator_cell import OscillatorCell
+from nwm_jax.modules.sequence_cells import WaveRNNCell
 
 # The originals' words for activations, and ours.
 ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "ident": "identity"}
@@ -73,8 +74,8 @@ def load_state_dict(
     if model in _MODELS:
         optional = optional | {"every_step"}
     _check_hp(model, hp, needed, optional)
-    held = read(source) if isinstance(source, (str, os.PathLike)) else source
-    arrays = Arrays(held, model)
+    is_path = isinstance(source, (str, os.PathLike))
+    arrays = Arrays(read(source) if is_path else source, model)
     if model in segmentation.MODELS:
         return segmentation.load(arrays, model, hp)
     cell = part(arrays, model, hp)
@@ -237,8 +238,8 @@ def _oscillators(
 ) -> _Part:
     constants = {"dt": hp["dt"], "gamma": hp["gamma"], "alpha": hp["epsilon"]}
 
-    def make(rngs: nnx.Rngs) -> SequenceOscillatorCell:
-        return SequenceOscillatorCell(
+    def make(rngs: nnx.Rngs) -> OscillatorCell:
+        return oscillators(
             model, size, weights["forcing"].shape[0], **constants, **options, rngs=rngs
         )
 
@@ -250,7 +251,7 @@ def _readout(arrays: Arrays, width: int, channels: int) -> list[dict[str, jax.Ar
     names = ["readout"]
     if "readout.0.weight" in arrays:
         names = ["readout.0", "readout.2"]
-    layers: list[dict[str, jax.Array]] = []
+    layers = []
     for name in names:
         weight = arrays.take(f"{name}.weight", None, width)
         bias = arrays.take(f"{name}.bias", weight.shape[0])

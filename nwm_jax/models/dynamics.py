@@ -6,7 +6,6 @@ apart, ``[B, T, ..., D]``.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,8 @@ from flax import nnx
 from nwm_jax.core import integrators
 from nwm_jax.errors import UserError
 from nwm_jax.models import solvers
-from nwm_jax.modules.mlp import MLP, ScalarMLP
+
+Network = Callable[[jax.Array], jax.Array]
 
 
 class Dynamics(nnx.Module):
@@ -82,8 +82,8 @@ class Hamiltonian(Dynamics):
 
     def __init__(
         self,
-        kinetic: Callable[[jax.Array], jax.Array],
-        potential: Callable[[jax.Array], jax.Array],
+        kinetic: Network,
+        potential: Network,
         *,
         integrator: str = "leapfrog",
         remat: int = 0,
@@ -133,12 +133,10 @@ class Lagrangian(Dynamics):
     is (q, v). Lagrangian neural networks (arXiv:2003.04630) as in arXiv:2111.05458.
 
     Args:
-      positions: n, length of q.
-      units: width of the hidden layers of both networks.
-      layers: number of their linear layers.
+      kinetic: the entries of A, ``[..., n] -> [..., n (n + 1) / 2]``.
+      potential: U, ``[..., n] -> [...]``.
       integrator: "dopri5" or a general method of `core.integrators`.
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
-      rngs: draws the weights.
 
     Raises:
       UserError: unknown or symplectic integrator.
@@ -148,19 +146,15 @@ class Lagrangian(Dynamics):
 
     def __init__(
         self,
-        positions: int,
+        kinetic: Network,
+        potential: Network,
         *,
-        units: int,
-        layers: int,
         integrator: str = "midpoint",
         remat: int = 0,
-        rngs: nnx.Rngs,
     ) -> None:
         solvers.check(integrator, separable=False)
-        entries = positions * (positions + 1) // 2
-        sizes: dict[str, Any] = {"units": units, "layers": layers, "rngs": rngs}
-        self.kinetic = MLP(positions, entries, **sizes)
-        self.potential = ScalarMLP(positions, **sizes)
+        self.kinetic = kinetic
+        self.potential = potential
         self.integrator = integrator
         self.remat = remat
 
@@ -210,12 +204,9 @@ class NeuralODE(Dynamics):
     """Any vector field, ``dz/dt = f(z)`` (arXiv:1806.07366).
 
     Args:
-      features: D, length of z.
-      units: width of the hidden layers of f.
-      layers: number of its linear layers.
+      net: f, ``[..., D] -> [..., D]``.
       integrator: "dopri5" or a general method of `core.integrators`.
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
-      rngs: draws the weights.
 
     Raises:
       UserError: unknown or symplectic integrator.
@@ -223,16 +214,13 @@ class NeuralODE(Dynamics):
 
     def __init__(
         self,
-        features: int,
+        net: Network,
         *,
-        units: int,
-        layers: int,
         integrator: str = solvers.ADAPTIVE,
         remat: int = 0,
-        rngs: nnx.Rngs,
     ) -> None:
         solvers.check(integrator, separable=False)
-        self.net = MLP(features, features, units=units, layers=layers, rngs=rngs)
+        self.net = net
         self.integrator = integrator
         self.remat = remat
 
@@ -256,27 +244,15 @@ class Recurrent(Dynamics):
     The benchmark's RGN. It knows no dt, and does not run backward.
 
     Args:
-      features: D, length of z.
-      units: width of the hidden layers of f.
-      layers: number of its linear layers.
+      net: f, ``[..., D] -> [..., D]``.
       residual: whether z is added to f(z).
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
-      rngs: draws the weights.
     """
 
     reversible = False
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        units: int,
-        layers: int,
-        residual: bool = True,
-        remat: int = 0,
-        rngs: nnx.Rngs,
-    ) -> None:
-        self.net = MLP(features, features, units=units, layers=layers, rngs=rngs)
+    def __init__(self, net: Network, *, residual: bool = True, remat: int = 0) -> None:
+        self.net = net
         self.residual = residual
         self.remat = remat
 

@@ -25,7 +25,7 @@ from nwm_jax.models import Latents
 from nwm_jax.models.compiled import check_images, compiled
 from nwm_jax.models.likelihood import negative_log_likelihood
 from nwm_jax.modules.autoencoder import Decoder, Encoder
-from nwm_jax.modules.cells import OscillatorCell, RecurrentCell
+from nwm_jax.modules.cells import RecurrentCell
 from nwm_jax.modules.gated import GRUCell
 
 # A cell's state: a pytree of [B, ...] (`OscillatorState`, or a tuple of layers' states).
@@ -205,9 +205,8 @@ class Forecaster(nnx.Module):
         Raises:
           UserError: T <= num_observed.
         """
-        paired = self.decode == "state" and isinstance(self.cell, OscillatorCell)
-        seen = self._readout(self.roll_out(images)[1])
-        return Latents(seen, None, "interleaved" if paired else "")
+        pairing = getattr(self.cell, "pairing", "") if self.decode == "state" else ""
+        return Latents(self._readout(self.roll_out(images)[1]), None, pairing)
 
     def roll_out(self, images: jax.Array) -> tuple[jax.Array, State]:
         """What `reconstruct` and `states` are taken from, in one go.

@@ -110,7 +110,7 @@ def _oscillator(model: Any, rngs: nnx.Rngs) -> OscillatorCell:
 
 
 def _stack(model: Any, rngs: nnx.Rngs) -> StackedCell:
-    widths = (model.units,) * (model.layers - 1) + (model.latent,)
+    widths = [model.units] * (model.layers - 1) + [model.latent]
     return StackedCell(GATED[model.name], model.latent, widths, rngs=rngs)
 
 

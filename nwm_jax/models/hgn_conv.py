@@ -10,7 +10,6 @@ shown.
 """
 
 import math
-from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +19,7 @@ from nwm_jax.errors import UserError
 from nwm_jax.models.dynamics import Hamiltonian
 from nwm_jax.models.latent_model import LatentModel
 from nwm_jax.modules.autoencoder import PlanesDecoder, coarse_shape
-from nwm_jax.modules.layers import Conv
+from nwm_jax.modules.layers import ConvStack
 
 # Of the coarse image: the energies halve it twice.
 _SMALLEST_SIDE = 4
@@ -59,51 +58,6 @@ def _geco_backward(residuals, g):
 geco_product.defvjp(_geco_forward, _geco_backward)
 
 
-class ConvStack(nnx.Module):
-    """Convolutions with an activation between: ``[..., H, W, C] -> [..., H', W', O]``.
-
-    Args:
-      inputs: channels in.
-      layers: (outputs, size, stride, padding) of each, see `modules.layers.Conv`.
-      activation: between the convolutions; none after the last.
-      conv: implementation of the convolution, see `modules.conv.conv`.
-      rngs: draws the weights.
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        layers: Sequence[tuple[int, int, int, str]],
-        activation: Callable[[jax.Array], jax.Array],
-        *,
-        conv: str = "auto",
-        rngs: nnx.Rngs,
-    ) -> None:
-        sizes = [inputs, *[outputs for outputs, *_ in layers]]
-        self.activation = activation
-        self.convs = nnx.List(
-            Conv(
-                before,
-                outputs,
-                size=size,
-                stride=stride,
-                padding=padding,
-                implementation=conv,
-                rngs=rngs,
-            )
-            for before, (outputs, size, stride, padding) in zip(sizes, layers)
-        )
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps ``[..., H, W, C]`` to ``[..., H', W', O]``."""
-        leading = x.shape[:-3]
-        x = x.reshape(-1, *x.shape[-3:])
-        for conv in self.convs[:-1]:
-            x = self.activation(conv(x))
-        x = self.convs[-1](x)
-        return x.reshape(*leading, *x.shape[1:])
-
-
 class ConvEnergy(ConvStack):
     """An energy of coarse images: ``[..., h, w, c] -> [...]``, h and w >= 4.
 
@@ -126,7 +80,7 @@ class ConvEnergy(ConvStack):
         ]
         # A force is a difference of energies: no energy of rounded products.
         conv = "auto" if conv == "bf16" else conv
-        super().__init__(inputs, layers, nnx.softplus, conv=conv, rngs=rngs)
+        super().__init__(inputs, layers, nnx.softplus, implementation=conv, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[..., h, w, c]`` to ``[...]``."""
@@ -187,9 +141,9 @@ class ConvHGN(LatentModel):
         shapes = [(2, 2, "VALID"), (4, 1, "SAME")] * 3
         encoder = ConvStack(
             image_shape[-1] * num_observed,
-            [(outputs, *shape) for outputs, shape in zip(hidden, shapes)],
+            [(outputs, *shape) for outputs, shape in zip(hidden, shapes, strict=False)],
             nnx.relu,
-            conv=conv,
+            implementation=conv,
             rngs=rngs,
         )
         kinetic, potential = (
@@ -216,9 +170,9 @@ class ConvHGN(LatentModel):
         )
         self.transform = ConvStack(
             latent_channels,
-            [(outputs, 3, 1, "SAME") for outputs in [channels] * 4 + [latent_channels]],
+            [channels] * 4 + [latent_channels],
             nnx.relu,
-            conv=conv,
+            implementation=conv,
             rngs=rngs,
         )
         # softplus(raw) = 1.

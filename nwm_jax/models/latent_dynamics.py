@@ -16,7 +16,7 @@ from nwm_jax.models.hgn_conv import ConvHGN
 from nwm_jax.models.latent_model import LatentModel
 from nwm_jax.models.names import PAIRED
 from nwm_jax.modules.autoencoder import Decoder, Encoder
-from nwm_jax.modules.mlp import ScalarMLP
+from nwm_jax.modules.layers import MLP, ScalarMLP
 
 
 def build(
@@ -48,7 +48,7 @@ def build(
             remat=remat,
             rngs=rngs,
         )
-    if model.latent < 2 or model.name in PAIRED and model.latent % 2:
+    if model.latent < 2 or (model.name in PAIRED and model.latent % 2):
         wanted = "even and at least 2" if model.name in PAIRED else "at least 2"
         raise UserError(f"model.latent={model.latent} must be {wanted}")
     height, width, channels = image_shape
@@ -77,14 +77,22 @@ def build(
 
 
 def _dynamics(model: Any, remat: int, rngs: nnx.Rngs) -> Dynamics:
-    sizes = {"units": model.units, "layers": model.layers, "rngs": rngs}
+    hidden = [model.units] * (model.layers - 1)
+
+    def network(inputs: int, outputs: int) -> MLP:
+        return MLP([inputs, *hidden, outputs], rngs=rngs)
+
+    def scalar(inputs: int) -> ScalarMLP:
+        return ScalarMLP([inputs, *hidden], rngs=rngs)
+
     if model.name == "rgn":
-        return Recurrent(model.latent, residual=model.residual, remat=remat, **sizes)
+        net = network(model.latent, model.latent)
+        return Recurrent(net, residual=model.residual, remat=remat)
     solver = {"integrator": model.integrator, "remat": remat}
     half = model.latent // 2
     if model.name == "hgn":
-        kinetic, potential = (ScalarMLP(half, **sizes) for _ in range(2))
-        return Hamiltonian(kinetic, potential, **solver)
+        return Hamiltonian(scalar(half), scalar(half), **solver)
     if model.name == "lgn":
-        return Lagrangian(half, **solver, **sizes)
-    return NeuralODE(model.latent, **solver, **sizes)
+        entries = half * (half + 1) // 2
+        return Lagrangian(network(half, entries), scalar(half), **solver)
+    return NeuralODE(network(model.latent, model.latent), **solver)

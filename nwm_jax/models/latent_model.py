@@ -9,7 +9,6 @@ Botev et al., Which priors matter? (arXiv:2111.05458). With o the observed frame
 Training draws one z; everything else takes the mean.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from nwm_jax.core import elbo
 from nwm_jax.errors import UserError
 from nwm_jax.models import Latents, splits
 from nwm_jax.models.compiled import check_images, compiled
@@ -85,14 +85,17 @@ class LatentModel(nnx.Module):
 
     @property
     def num_observed(self) -> int:
+        """Returns the frames of a clip that are observed."""
         return self.clip.num_observed
 
     @property
     def train_length(self) -> int:
+        """Returns the frames of a training clip."""
         return self.clip.train_length
 
     @property
     def reversible(self) -> bool:
+        """Returns whether the model runs backward."""
         return self.dynamics.reversible
 
     def posterior(self, observed: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -154,9 +157,10 @@ class LatentModel(nnx.Module):
             )
         )
         likelihood, metrics = negative_log_likelihood(means, targets)
+        divergence = elbo.kl_to_standard_normal(mean, 2 * jnp.log(stddev))
         informative = (jnp.square(stddev) < 0.5) & (jnp.abs(mean) > 0.1)
         return likelihood, metrics | {
-            "kl": jnp.mean(divergence(mean, stddev)) / math.prod(targets.shape[1:]),
+            "kl": jnp.sum(divergence) / targets.size,
             "small_latents": jnp.sum(informative) / mean.shape[0],
         }
 
@@ -274,19 +278,3 @@ class LatentModel(nnx.Module):
     def _unflatten(self, z: jax.Array) -> jax.Array:
         """The inverse of `_flatten`."""
         return z
-
-
-def divergence(mean: jax.Array, stddev: jax.Array) -> jax.Array:
-    """Kullback-Leibler divergence of Normal(mean, stddev) from Normal(0, 1).
-
-        sum of (stddev² + mean² - 1) / 2 - log(stddev)
-
-    Args:
-      mean: ``[B, ...]``.
-      stddev: the same shape, positive.
-
-    Returns:
-      ``[B]``, summed over everything else.
-    """
-    each = (jnp.square(stddev) + jnp.square(mean) - 1) / 2 - jnp.log(stddev)
-    return jnp.sum(each.reshape(each.shape[0], -1), axis=1)

@@ -11,7 +11,7 @@ from nwm_jax.core import image_errors
 def negative_log_likelihood(
     means: jax.Array, images: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The mean over everything of
+    """Computes the mean negative log-likelihood of images.
 
         -log Normal(image; mean, 1/sqrt(2)) = error² + log(pi) / 2
 

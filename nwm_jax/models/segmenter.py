@@ -7,7 +7,7 @@ depth of a convolutional network.
 """
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
 from nwm_jax.modules.chunks import chunk_size, sum_over_chunks
 from nwm_jax.modules.devices import on_each_device
-from nwm_jax.modules.pixels import ConvStack, PixelConv, PixelMLP
+from nwm_jax.modules.layers import MLP, Conv, ConvStack
 from nwm_jax.modules.sheet_cells import ConvLSTM, WaveSheet
 from nwm_jax.modules.time_readout import TimeReadout
 
@@ -45,7 +45,7 @@ class Segmenter(nnx.Module):
         `modules.conv.conv`) goes through a few images and pixels at a time.
     """
 
-    def __init__(self, head: PixelMLP, conv: str) -> None:
+    def __init__(self, head: MLP, conv: str) -> None:
         self.head = head
         self.conv = conv
 
@@ -73,9 +73,9 @@ class Segmenter(nnx.Module):
         """
         fields = self.encode(images)
         if self.plain:
-            return self.head(IMAGES, self.features(IMAGES, fields))
+            return self.head(self.features(IMAGES, fields))
         features = self.features(PLANES, jax.tree.map(to_planes, fields))
-        return to_planes(self.head(PLANES, features))
+        return to_planes(self.head(features, PLANES))
 
     def score(
         self, images: jax.Array, labels: jax.Array, measure: Measure
@@ -85,14 +85,14 @@ class Segmenter(nnx.Module):
         Args:
           images: ``[N, H, W, C]`` in [0, 1].
           labels: int ``[N, H, W]``.
-          measure: `core.pixels.training_sums` or `all_sums`.
+          measure: `core.segmentation.training_sums` or `all_sums`.
 
         Returns:
           A scalar, and what `measure` gives.
         """
         fields = self.encode(images)
         if self.plain:
-            logits = self.head(IMAGES, self.features(IMAGES, fields))
+            logits = self.head(self.features(IMAGES, fields))
             sums = measure(IMAGES, logits, labels)
             return sums["cross_entropy"].sum() / labels.size, sums
         graphdef, params, rest = functional.split(self)
@@ -132,7 +132,7 @@ class Segmenter(nnx.Module):
 
 
 def _read_out(
-    head: PixelMLP, features: jax.Array, labels: jax.Array, measure: Measure
+    head: MLP, features: jax.Array, labels: jax.Array, measure: Measure
 ) -> tuple[jax.Array, Sums]:
     """The perceptron and its errors, some pixels of all examples at a time.
 
@@ -148,7 +148,7 @@ def _read_out(
     size = chunk_size(places, max(1, _PIXELS_AT_ONCE // examples))
 
     def some(weights: Any, features: jax.Array, labels: jax.Array) -> Any:
-        logits = functional.merge(graphdef, weights, rest)(PLANES, features)
+        logits = functional.merge(graphdef, weights, rest)(features, PLANES)
         sums = measure(PLANES, logits, labels)
         return sums["cross_entropy"].sum(), sums
 
@@ -156,6 +156,11 @@ def _read_out(
     labels = labels.reshape(-1, 1, size, examples)
     total, sums = sum_over_chunks(some, params, features, labels)
     return total, jax.tree.map(lambda s: s.sum(axis=0), sums)
+
+
+def pixel_perceptron(widths: Sequence[int], rngs: nnx.Rngs) -> MLP:
+    """Returns the perceptron with ReLU that reads the features of each pixel."""
+    return MLP(widths, activation=jax.nn.relu, init="torch", rngs=rngs)
 
 
 class RecurrentSegmenter(Segmenter):
@@ -187,7 +192,7 @@ class RecurrentSegmenter(Segmenter):
         self.cell = cell
         self.readout = TimeReadout(readout, num_steps, rngs=rngs)
         features = readouts.num_features(readout, num_steps, cell.channels)
-        super().__init__(PixelMLP([features, *hidden, classes], rngs=rngs), conv)
+        super().__init__(pixel_perceptron([features, *hidden, classes], rngs), conv)
         self.remat = remat
 
     def encode(self, images: jax.Array) -> Any:
@@ -261,16 +266,12 @@ class ConvSegmenter(Segmenter):
         conv: str = "auto",
         rngs: nnx.Rngs,
     ) -> None:
-        sizes = [inputs, *[width] * (depth - 1), channels]
-        self.convs = ConvStack(sizes, implementation=conv, rngs=rngs)
+        options = {"init": "he" if he else "torch", "implementation": conv}
+        widths = [*[width] * (depth - 1), channels]
+        self.convs = ConvStack(inputs, widths, jax.nn.relu, **options, rngs=rngs)
         self.he = he
-        if he:
-            draw = nnx.initializers.he_normal()
-            for layer in self.convs.convs:
-                layer.kernel[...] = draw(rngs.params(), layer.kernel.shape, jnp.float32)
-                layer.bias[...] = jnp.zeros(layer.bias.shape, jnp.float32)
-        self.widen = PixelConv(channels, features, size=1, rngs=rngs)
-        super().__init__(PixelMLP([features, *hidden, classes], rngs=rngs), conv)
+        self.widen = Conv(channels, features, size=1, init="torch", rngs=rngs)
+        super().__init__(pixel_perceptron([features, *hidden, classes], rngs), conv)
 
     def encode(self, images: jax.Array) -> jax.Array:
         """The narrow place, ``[N, H, W, channels]``."""

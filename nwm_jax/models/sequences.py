@@ -5,57 +5,23 @@ et al., arXiv:2309.08045), the coRNN and Neural Wave Machines with fixed constan
 (Keller & Welling, ICML 2023, table 2).
 """
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
 
-from nwm_jax.core import wave
+from nwm_jax.core.oscillator_hparams import OscillatorHParams, check_stable
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import unknown
 from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
-from nwm_jax.modules.dtypes import cast
-from nwm_jax.modules.sequence_cells import (
-    SequenceCell,
-    SequenceOscillatorCell,
-    WaveRNNCell,
-)
+from nwm_jax.modules.layers import chain, linears
+from nwm_jax.modules.oscillator_cell import OscillatorCell
+from nwm_jax.modules.sequence_cells import SequenceCell, WaveRNNCell
 
-
-class Affine(nnx.Module):
-    """``y = x kernel + bias`` on the last axis, drawn like a layer of PyTorch.
-
-    Args:
-      inputs: F.
-      outputs: G.
-      param_dtype: type of the weights.
-      dtype: type of inputs, arithmetic and result; None: that of the weights.
-      rngs: draws kernel and bias, both uniform in ±1/sqrt(F).
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        *,
-        param_dtype: DTypeLike = jnp.float32,
-        dtype: DTypeLike | None = None,
-        rngs: nnx.Rngs,
-    ) -> None:
-        for name, shape in (("kernel", (inputs, outputs)), ("bias", (outputs,))):
-            drawn = wave.uniform(rngs.params(), shape, inputs, param_dtype)
-            setattr(self, name, nnx.Param(drawn))
-        self.dtype = dtype
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps ``[..., F]`` to ``[..., G]``."""
-        x, kernel, bias = cast(self.dtype, x, self.kernel[...], self.bias[...])
-        return x @ kernel + bias
+# The topologies of oscillators with fixed constants, by the names of their models.
+KINDS = {"cornn": "dense", "nwm2d": "torus", "nwm1d": "ring", "uncoupled": "ring"}
 
 
 class SequenceClassifier(nnx.Module):
@@ -86,10 +52,7 @@ class SequenceClassifier(nnx.Module):
         self.every_step = every_step
         self._options = {"remat": remat, "implementation": implementation}
         widths = [cell.num_outputs, *([hidden] if hidden else []), outputs]
-        self.readout = nnx.List(
-            Affine(before, after, rngs=rngs)
-            for before, after in itertools.pairwise(widths)
-        )
+        self.readout = linears(widths, init="torch", rngs=rngs)
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Answers to sequences.
@@ -105,10 +68,7 @@ class SequenceClassifier(nnx.Module):
         """
         last, states = self._run(inputs)
         y = self.cell.readable(states if self.every_step else last)
-        *hidden, output = self.readout
-        for layer in hidden:
-            y = jax.nn.relu(layer(y))
-        return output(y)
+        return chain(self.readout, jax.nn.relu, y)
 
     @compiled
     def states(self, inputs: jax.Array) -> jax.Array:
@@ -195,25 +155,78 @@ def _irnn(model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
     return _wave("dense", model, inputs, rngs)
 
 
+def oscillators(
+    kind: str,
+    size: tuple[int, ...],
+    inputs: int,
+    *,
+    dt: float,
+    gamma: float,
+    alpha: float,
+    channels: int = 1,
+    kernel_size: int = 3,
+    train_scalars: bool = False,
+    **options: Any,
+) -> OscillatorCell:
+    """Returns oscillators with fixed constants, driven by vectors.
+
+    Args:
+      kind: "cornn" (all to all), "nwm2d" (torus), "nwm1d" (rings) or "uncoupled", where
+        Wx and Wv are one number each.
+      size: (N,) for "cornn", (1, N) for "uncoupled", (H, W) or (rings, ring) else.
+      inputs: F, length of an input vector.
+      dt: step size.
+      gamma: stiffness.
+      alpha: damping (the coRNN papers' epsilon).
+      channels: C, oscillators at every place of a torus or ring.
+      kernel_size: odd width of the neighbourhood of "nwm2d" and "nwm1d".
+      train_scalars: whether the two numbers of "uncoupled" are trained; else they
+        stay 1, as they did in the reference program on GPUs.
+      options: further arguments of `OscillatorCell`.
+
+    Raises:
+      UserError: unknown kind, numbers that do not fit together, or constants with which
+        oscillators grow by themselves, see `core.oscillator_hparams.check_stable`.
+    """
+    if kind not in KINDS:
+        raise unknown("kind of cell", kind, KINDS)
+    check_stable(dt, gamma, alpha)
+    alone = kind == "uncoupled"
+    hparams = OscillatorHParams(
+        KINDS[kind],
+        size,
+        channels=channels,
+        input_channels=inputs,
+        kernel_size=1 if alone else kernel_size,
+        forcing="dense",
+        dt=dt,
+        gamma=gamma,
+        alpha=alpha,
+        learned=(),
+        taps="all" if not alone else "self" if train_scalars else "one",
+    )
+    return OscillatorCell(hparams, init="torch", **options)
+
+
 def _oscillators(
-    model: Any, inputs: int, rngs: nnx.Rngs, size: tuple[int, ...], **options: Any
-) -> SequenceOscillatorCell:
+    model: Any, inputs: int, size: tuple[int, ...], **options: Any
+) -> OscillatorCell:
     options |= {name: model[name] for name in ("dt", "gamma", "alpha")}
-    return SequenceOscillatorCell(model.name, size, inputs, **options, rngs=rngs)
+    return oscillators(model.name, size, inputs, **options)
 
 
-def _field(model: Any, inputs: int, rngs: nnx.Rngs) -> SequenceOscillatorCell:
+def _field(model: Any, inputs: int, rngs: nnx.Rngs) -> OscillatorCell:
     grid = tuple(model.grid)
-    return _oscillators(model, inputs, rngs, grid, channels=model.channels)
+    return _oscillators(model, inputs, grid, channels=model.channels, rngs=rngs)
 
 
-def _cornn(model: Any, inputs: int, rngs: nnx.Rngs) -> SequenceOscillatorCell:
-    return _oscillators(model, inputs, rngs, (model.units,))
+def _cornn(model: Any, inputs: int, rngs: nnx.Rngs) -> OscillatorCell:
+    return _oscillators(model, inputs, (model.units,), rngs=rngs)
 
 
-def _uncoupled(model: Any, inputs: int, rngs: nnx.Rngs) -> SequenceOscillatorCell:
+def _uncoupled(model: Any, inputs: int, rngs: nnx.Rngs) -> OscillatorCell:
     size, trained = (1, model.units), model.train_scalars
-    return _oscillators(model, inputs, rngs, size, train_scalars=trained)
+    return _oscillators(model, inputs, size, train_scalars=trained, rngs=rngs)
 
 
 #: What makes a cell, (settings, inputs, rngs) -> cell, by the name that configs call it.

@@ -79,14 +79,14 @@ def get(
         )
     if both_ways and not inclusive:
         raise UserError(f"training {training} needs split include_inference")
-    if num_observed < 1 or both_ways and num_observed % 2 == 0:
+    if num_observed < 1 or (both_ways and num_observed % 2 == 0):
         raise UserError(
             f"num_observed is {num_observed}, but training {training} needs "
             f"{'an odd number' if both_ways else 'at least 1'}"
         )
     length = num_observed + num_target - (split == "overlap_by_one")
     anchor = num_observed // 2 if both_ways else num_observed - 1
-    if length <= anchor or split == "no_overlap" and num_target < 1:
+    if length <= anchor or (split == "no_overlap" and num_target < 1):
         raise UserError(f"num_target is {num_target}, but must be at least 1")
     first = {"overlap_by_one": anchor, "no_overlap": anchor + 1}.get(split, 0)
     return Split(

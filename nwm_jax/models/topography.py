@@ -11,7 +11,6 @@ and the loss of a sequence is minus the bound on its likelihood, per frame. Kell
 Welling, "Neural Wave Machines", ICML 2023 (PMLR 202), section 3 and appendix A.2.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -22,12 +21,15 @@ from flax import nnx
 
 from nwm_jax.core import elbo
 from nwm_jax.core.oscillator import OscillatorState
+from nwm_jax.core.oscillator_hparams import DEFAULT_DT, OscillatorHParams
 from nwm_jax.core.unroll import unroll
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.models.compiled import compiled
 from nwm_jax.models.names import STARTS
-from nwm_jax.models.sequences import Affine
-from nwm_jax.modules.topographic_cell import TopographicCell
+from nwm_jax.modules.layers import chain, linears
+from nwm_jax.modules.oscillator_cell import OscillatorCell
+
+KINDS = {"nwm2d": "torus", "nwm1d": "ring"}
 
 
 class Run(NamedTuple):
@@ -70,7 +72,7 @@ class VariationalNWM(nnx.Module):
 
     def __init__(
         self,
-        cell: TopographicCell,
+        cell: OscillatorCell,
         image_shape: tuple[int, int, int],
         *,
         encoder: Sequence[int] = (),
@@ -86,13 +88,14 @@ class VariationalNWM(nnx.Module):
         self.start = start
         self.remat = remat
         pixels, units = math.prod(image_shape), math.prod(cell.output_shape)
-        self.encoder = _layers([pixels, *encoder, 2 * units], rngs)
-        self.decoder = _layers([units, *decoder, pixels], rngs)
+        torch = {"init": "torch", "rngs": rngs}
+        self.encoder = linears([pixels, *encoder, 2 * units], **torch)
+        self.decoder = linears([units, *decoder, pixels], **torch)
 
     def encode(self, images: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The posterior of every image: mean and log-variance, ``[..., H, W, 1]``."""
         flat = images.reshape(*images.shape[:-3], -1)
-        both = _apply(self.encoder, flat)
+        both = chain(self.encoder, jax.nn.relu, flat)
         shape = (*flat.shape[:-1], *self.cell.output_shape)
         mean, logvar = jnp.split(both, 2, axis=-1)
         return mean.reshape(shape), logvar.reshape(shape)
@@ -100,7 +103,8 @@ class VariationalNWM(nnx.Module):
     def decode(self, x: jax.Array) -> jax.Array:
         """Logits of the image that positions ``[..., H, W, 1]`` stand for."""
         flat = x.reshape(*x.shape[:-3], -1)
-        return _apply(self.decoder, flat).reshape(*x.shape[:-3], *self.image_shape)
+        logits = chain(self.decoder, jax.nn.relu, flat)
+        return logits.reshape(*x.shape[:-3], *self.image_shape)
 
     def run(self, images: jax.Array, key: jax.Array | None = None) -> Run:
         """Infers, oscillates and predicts.
@@ -132,7 +136,8 @@ class VariationalNWM(nnx.Module):
                 now, first.shape, first.dtype
             )
             z = z + deviation * jax.random.normal(later, z.shape, z.dtype)
-        targets, kl = jnp.roll(images, -1, axis=1), self._divergence(mean, logvar)
+        targets = jnp.roll(images, -1, axis=1)
+        kl = jnp.sum(elbo.kl_to_standard_normal(mean, logvar), axis=(-3, -2, -1))
         if self.start == "next":
             z, targets, kl = z[:, 1:], targets[:, 1:], kl[:, 1:]
         inputs = elbo.standardise(z, 3)
@@ -172,9 +177,51 @@ class VariationalNWM(nnx.Module):
         """The positions of `run`, ``[B, n, H, W, 1]``, for the analysis."""
         return self.run(images, key).states.x
 
-    def _divergence(self, mean: jax.Array, logvar: jax.Array) -> jax.Array:
-        divergence = elbo.kl_to_standard_normal(mean, logvar)
-        return jnp.sum(divergence, axis=(-3, -2, -1))
+
+def topographic_cell(
+    kind: str,
+    grid: tuple[int, int],
+    *,
+    kernel_size: int = 3,
+    kernel_fill: float = 0.0,
+    dt: float = DEFAULT_DT,
+    **options: Any,
+) -> OscillatorCell:
+    """Returns one channel of oscillators whose input is a field of their own shape.
+
+    "nwm2d": a torus; the three kernels are k x k, and b is a number per oscillator.
+    "nwm1d": rings on which every oscillator hears its next neighbour alone, never itself:
+    the kernels are (0, 0, m) with one number m each, 1 at first, and b is one profile
+    along the ring, the same on all rings. So activity travels towards lower indices.
+    With `state_norm` positions are normalised after every step, velocities are not.
+
+    Args:
+      kind: "nwm2d" or "nwm1d".
+      grid: (H, W), or (number of rings, oscillators of a ring).
+      kernel_size: k, odd; 3 of "nwm1d".
+      kernel_fill: first taps of "nwm2d"; 0: 1/(H W).
+      dt: first step size, in (0, 1).
+      options: further arguments of `OscillatorCell`; nothing is drawn.
+
+    Raises:
+      UserError: an unknown kind, or sizes that do not fit together.
+
+    Source: Keller & Welling, "Neural Wave Machines", ICML 2023 (PMLR 202), section 3
+    and appendix A.2.
+    """
+    if kind not in KINDS:
+        raise unknown("kind of cell", kind, KINDS)
+    rings = kind == "nwm1d"
+    fill = 1.0 if rings else kernel_fill or 1.0 / max(1, math.prod(grid))
+    hparams = OscillatorHParams(
+        KINDS[kind],
+        grid,
+        kernel_size=kernel_size,
+        kernel_fill=fill,
+        dt=dt,
+        taps="next" if rings else "all",
+    )
+    return OscillatorCell(hparams, init="constant", rngs=nnx.Rngs(0), **options)
 
 
 def build(
@@ -201,14 +248,14 @@ def build(
     Raises:
       UserError: unknown names, or sizes that do not fit together.
     """
-    cell = TopographicCell(
+    cell = topographic_cell(
         model.name,
         tuple(model.grid),
         kernel_size=model.kernel_size,
         state_norm=model.state_norm,
         dt=model.dt,
         kernel_fill=model.kernel_fill,
-        conv=conv,
+        implementation=conv,
     )
     return VariationalNWM(
         cell,
@@ -219,15 +266,3 @@ def build(
         remat=remat,
         rngs=rngs,
     )
-
-
-def _layers(widths: Sequence[int], rngs: nnx.Rngs) -> nnx.List:
-    pairs = itertools.pairwise(widths)
-    return nnx.List(Affine(before, after, rngs=rngs) for before, after in pairs)
-
-
-def _apply(layers: Sequence[Affine], x: jax.Array) -> jax.Array:
-    *hidden, last = layers
-    for layer in hidden:
-        x = jax.nn.relu(layer(x))
-    return last(x)

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from nwm_jax.core.init import uniform
 from nwm_jax.core.layouts import IMAGES
 from nwm_jax.core.segmentation import Sums
-from nwm_jax.core.wave import uniform
 from nwm_jax.errors import UserError
 from nwm_jax.models.segmenter import Measure
-from nwm_jax.modules.pixels import PixelConv
+from nwm_jax.modules.layers import Conv
 
 SCALES = 4
 _EPSILON = 1e-5
@@ -44,7 +44,9 @@ class BatchNorm(nnx.Module):
             stored = mean, variance
             mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
             batch = mean, variance * (count / max(count - 1, 1))
-            for variable, old, new in zip((self.mean, self.variance), stored, batch):
+            for variable, old, new in zip(
+                (self.mean, self.variance), stored, batch, strict=False
+            ):
                 moved = (1 - _MOMENTUM) * old + _MOMENTUM * new
                 variable[...] = jax.lax.stop_gradient(moved)
         scale = self.scale[...] * jax.lax.rsqrt(variance + _EPSILON)
@@ -58,19 +60,20 @@ class DoubleConv(nnx.Module):
       inputs: channels before.
       outputs: channels after each of the two.
       conv: see `modules.conv.conv`.
-      rngs: draws the kernels, see `modules.pixels.PixelConv`.
+      rngs: draws the kernels, as PyTorch does.
     """
 
     def __init__(self, inputs: int, outputs: int, *, conv: str, rngs: nnx.Rngs) -> None:
+        torch = {"init": "torch", "rngs": rngs}
         self.convs = nnx.List(
-            PixelConv(before, outputs, bias=False, implementation=conv, rngs=rngs)
+            Conv(before, outputs, bias=False, implementation=conv, **torch)
             for before in (inputs, outputs)
         )
         self.norms = nnx.List(BatchNorm(outputs) for _ in range(2))
 
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Maps ``[N, H, W, C]`` to ``[N, H, W, O]``."""
-        for layer, norm in zip(self.convs, self.norms):
+        for layer, norm in zip(self.convs, self.norms, strict=False):
             x = jax.nn.relu(norm(layer(x), train))
         return x
 
@@ -128,7 +131,7 @@ class UNet(nnx.Module):
         self.merge = nnx.List(
             DoubleConv(size, size // 2, conv=conv, rngs=rngs) for size in coarse
         )
-        self.head = PixelConv(width, classes, size=1, rngs=rngs)
+        self.head = Conv(width, classes, size=1, init="torch", rngs=rngs)
 
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """Logits of every pixel.
@@ -154,7 +157,7 @@ class UNet(nnx.Module):
         for block in self.down:
             levels.append(block(_halve(levels[-1]), train))
         x = levels.pop()
-        for upsample, block in zip(self.up, self.merge):
+        for upsample, block in zip(self.up, self.merge, strict=False):
             x = block(jnp.concatenate([levels.pop(), upsample(x)], axis=-1), train)
         return self.head(x)
 

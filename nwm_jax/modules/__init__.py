@@ -1,0 +1,1 @@
+"""Flax NNX cells and layers on top of `core`."""

@@ -5,7 +5,6 @@ Each is a thin class over the four functions of `core`. Beside the interface of
 loop: `drive(inputs)` for all times at once, `step(state, drive)` inside the scan.
 """
 
-import math
 from typing import Any, Protocol
 
 import jax
@@ -13,15 +12,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from nwm_jax.core import oscillator
-from nwm_jax.core.oscillator import (
-    OscillatorHParams,
-    OscillatorParams,
-    OscillatorState,
-)
-from nwm_jax.core.oscillator_hparams import DEFAULT_DT, LEARNABLE
-from nwm_jax.errors import UserError
-from nwm_jax.modules.core_cell import CoreCell, draw_carry
+from nwm_jax.core.oscillator_hparams import DEFAULT_DT, LEARNABLE, OscillatorHParams
+from nwm_jax.modules.oscillator_cell import OscillatorCell
 
 
 class RecurrentCell(Protocol):
@@ -34,16 +26,21 @@ class RecurrentCell(Protocol):
       input_shape: shape of one input without batch and time.
       output_shape: shape of one output without batch and time.
       state_size: numbers in one state.
+
+    A cell may also have a `pairing`, see `models.Latents`.
     """
 
     @property
-    def input_shape(self) -> tuple[int, ...]: ...
+    def input_shape(self) -> tuple[int, ...]:
+        """Returns the shape of one input without batch and time."""
 
     @property
-    def output_shape(self) -> tuple[int, ...]: ...
+    def output_shape(self) -> tuple[int, ...]:
+        """Returns the shape of one output without batch and time."""
 
     @property
-    def state_size(self) -> int: ...
+    def state_size(self) -> int:
+        """Returns how many numbers one state has."""
 
     def initialize_carry(self, input_shape: tuple[int, ...]) -> Any:
         """Returns the state at rest for inputs ``[B, *input_shape]``."""
@@ -62,133 +59,6 @@ class RecurrentCell(Protocol):
 
     def unflatten(self, flat: jax.Array) -> Any:
         """Returns the state of vectors ``[..., state_size]``."""
-
-
-class OscillatorCell(CoreCell):
-    """A field of coupled oscillators (equations in `core.oscillator`).
-
-    `cell(carry, inputs) -> (carry, x)`; the carry is `OscillatorState(x, v)` with the
-    batch axes of the inputs. `NWM2DCell`, `NWM1DCell` and `CoRNNCell` are its shapes.
-
-    Args:
-      hparams: what the field is.
-      param_dtype: type of the weights, the raw dt, gamma and alpha included.
-      dtype: type of states and arithmetic; None: that of the weights.
-      rngs: draws the weights from the stream `params`.
-    """
-
-    def __init__(
-        self,
-        hparams: OscillatorHParams,
-        *,
-        param_dtype: DTypeLike = jnp.float32,
-        dtype: DTypeLike | None = None,
-        rngs: nnx.Rngs,
-    ) -> None:
-        self.hparams = hparams
-        self.dtype = dtype
-        self._store(oscillator.init_params(rngs.params(), hparams, param_dtype))
-
-    @property
-    def params(self) -> OscillatorParams:
-        """The weights as the core takes them."""
-        return self._load(OscillatorParams)
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input without batch and time."""
-        hparams = self.hparams
-        if hparams.forcing == "dense":
-            return (hparams.input_channels,)
-        if hparams.topology == "dense":
-            return (hparams.size[0] * hparams.input_channels,)
-        return (*hparams.size, hparams.input_channels)
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """Shape of x without batch and time."""
-        return self.hparams.field_shape
-
-    @property
-    def state_size(self) -> int:
-        """Numbers in one state: x and v of every oscillator."""
-        return 2 * math.prod(self.hparams.field_shape)
-
-    @property
-    def num_feature_axes(self) -> int:
-        """Number of axes of one input after batch and time, as `nnx.RNN` asks."""
-        return len(self.input_shape)
-
-    def __call__(
-        self, carry: OscillatorState, inputs: jax.Array
-    ) -> tuple[OscillatorState, jax.Array]:
-        """One step on ``[..., *input_shape]``: the next state and its x.
-
-        Returns:
-          The state, and x ``[..., *field_shape]``.
-
-        Raises:
-          UserError: inputs of another shape.
-        """
-        self._check(inputs)
-        carry = self.step(carry, self.drive(inputs))
-        return carry, carry.x
-
-    def initialize_carry(
-        self,
-        input_shape: tuple[int, ...],
-        rngs: nnx.Rngs | nnx.RngStream | None = None,
-        carry_init: nnx.Initializer | None = None,
-    ) -> OscillatorState:
-        """A field at rest, or x and v drawn by `carry_init`.
-
-        Args:
-          input_shape: shape of one input with its batch axes.
-          rngs: its stream `carry` feeds `carry_init`.
-          carry_init: an initializer ``(key, shape, dtype) -> array``; zeros if None.
-        """
-        batch = input_shape[: len(input_shape) - len(self.input_shape)]
-        shape = (*batch, *self.hparams.field_shape)
-        drawn = (
-            draw_carry(shape, rngs, carry_init, self.state_dtype) for _ in range(2)
-        )
-        return OscillatorState(*drawn)
-
-    def drive(self, inputs: jax.Array) -> jax.Array:
-        """The inputs' part of the force: ``[..., *input_shape] -> [..., *field]``."""
-        inputs = jnp.asarray(inputs, self.state_dtype)
-        return oscillator.drive(self.hparams, self.params, inputs)
-
-    def step(self, state: OscillatorState, drive: jax.Array) -> OscillatorState:
-        """One time step, see `core.oscillator.step`."""
-        return oscillator.step(self.hparams, self.params, state, drive)
-
-    def output(self, state: OscillatorState) -> jax.Array:
-        """The positions x of a state, ``[..., *field_shape]``."""
-        return state.x
-
-    def flatten(self, state: OscillatorState) -> jax.Array:
-        """State to vector, x and v interleaved: ``[..., state_size]``.
-
-        This is the layout of the original program's states, kept at the
-        initial-condition network and the decoder so that its weights fit.
-        """
-        field = jnp.stack(state, axis=-1)
-        batch = field.ndim - len(self.hparams.field_shape) - 1
-        return field.reshape(*field.shape[:batch], -1)
-
-    def unflatten(self, flat: jax.Array) -> OscillatorState:
-        """Vector to state, the inverse of `flatten`."""
-        field = flat.reshape(*flat.shape[:-1], *self.hparams.field_shape, 2)
-        return OscillatorState(field[..., 0], field[..., 1])
-
-    def _check(self, inputs: jax.Array) -> None:
-        shape = self.input_shape
-        if inputs.shape[-len(shape) :] != shape:
-            raise UserError(
-                f"{type(self).__name__} takes inputs [..., "
-                f"{', '.join(map(str, shape))}], but got {inputs.shape}"
-            )
 
 
 class _PeriodicCell(OscillatorCell):

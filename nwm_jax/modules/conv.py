@@ -79,7 +79,7 @@ def conv(
     product = _bf16_conv if implementation == "bf16" else _xla_conv
     y = product(x, kernel, stride, padding)
     y = y if bias is None else y + bias
-    return y if slope == 1 else leaky_relu(y, slope)
+    return conv_layers.leaky_relu(y, slope)
 
 
 def upsample_conv(
@@ -119,28 +119,6 @@ def upsample_conv(
         layer, kernel = conv_layers.upsampling(x.shape[1:3], kernel, slope)
         return _fast(x, kernel, bias, layer)
     return conv(repeat(x), kernel, bias, slope=slope, implementation=implementation)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def leaky_relu(x: jax.Array, slope: float) -> jax.Array:
-    """``max(x, slope x)`` with 0 < slope < 1, any shape.
-
-    Its gradient is read off the result, which the next layer keeps anyway: keeping the
-    argument too, as the automatic gradient does, costs a third of a decoder's memory.
-    """
-    return jnp.maximum(x, slope * x)
-
-
-def _leaky_relu_forward(x, slope):
-    y = leaky_relu(x, slope)
-    return y, y
-
-
-def _leaky_relu_backward(slope, y, g):
-    return (conv_layers.before_slope(g, y, slope),)
-
-
-leaky_relu.defvjp(_leaky_relu_forward, _leaky_relu_backward)
 
 
 def _fast(x, kernel, bias, layer):

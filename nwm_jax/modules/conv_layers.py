@@ -1,5 +1,6 @@
 """What a convolution is besides its weights, for every formulation of it."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -91,9 +92,26 @@ def as_spread(kernel: jax.Array) -> jax.Array:
     return k[:, 1:] + k[:, :-1]
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def leaky_relu(z: jax.Array, slope: float) -> jax.Array:
-    """Returns ``max(z, slope z)``, any shape; a slope of 1 changes nothing."""
+    """Returns ``max(z, slope z)``, any shape; a slope of 1 changes nothing.
+
+    Its gradient is read off the result, which the next layer keeps anyway: keeping the
+    argument too, as the automatic gradient does, costs a third of a decoder's memory.
+    """
     return z if slope == 1 else jnp.maximum(z, slope * z)
+
+
+def _leaky_relu_forward(z, slope):
+    y = leaky_relu(z, slope)
+    return y, y
+
+
+def _leaky_relu_backward(slope, y, g):
+    return (before_slope(g, y, slope),)
+
+
+leaky_relu.defvjp(_leaky_relu_forward, _leaky_relu_backward)
 
 
 def before_slope(g: jax.Array, y: jax.Array, slope: float) -> jax.Array:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from nwm_jax.errors import UserError
+
 
 def draw_carry(
     shape: tuple[int, ...],
@@ -22,6 +24,21 @@ def draw_carry(
         raise ValueError("carry_init needs rngs")
     key = rngs() if isinstance(rngs, nnx.RngStream) else rngs.carry()
     return carry_init(key, shape, dtype)
+
+
+def check_inputs(cell: Any, inputs: jax.Array) -> jax.Array:
+    """Returns inputs in the type of a cell's arithmetic.
+
+    Raises:
+      UserError: they do not end with the cell's `input_shape`.
+    """
+    shape = cell.input_shape
+    if inputs.shape[-len(shape) :] != shape:
+        raise UserError(
+            f"{type(cell).__name__} takes inputs [..., "
+            f"{', '.join(map(str, shape))}], but got {inputs.shape}"
+        )
+    return jnp.asarray(inputs, cell.state_dtype)
 
 
 class _ClassSignature:
@@ -50,13 +67,12 @@ class CoreCell(nnx.RNNCellBase):
             setattr(self, name, None if value is None else nnx.Param(value))
 
     def _load(self, kind: type) -> Any:
-        arrays = {name: getattr(self, name) for name in kind._fields}
-        return kind(
-            **{
-                name: None if array is None else jnp.asarray(array[...], self.dtype)
-                for name, array in arrays.items()
-            }
-        )
+        return kind(*map(self._weight, kind._fields))
+
+    def _weight(self, name: str) -> jax.Array | None:
+        """A weight in the type of the arithmetic."""
+        weight = getattr(self, name)
+        return None if weight is None else jnp.asarray(weight[...], self.dtype)
 
     @property
     def state_dtype(self) -> jnp.dtype:

@@ -6,6 +6,12 @@ from typing import Any
 import jax
 from jax.sharding import AxisType, PartitionSpec
 
+from nwm_jax.modules.chunks import chunk_size
+
+# Numbers that a CPU's cache holds: of a torus of 16x16 cells with 16 channels, 120
+# examples in parts of 12 take a quarter of the time of all at once.
+_CACHE_NUMBERS = 900_000
+
 
 def on_each_device(
     function: Callable[[Any, Any], Any], examples: Any, weights: Any
@@ -13,8 +19,8 @@ def on_each_device(
     """Calls ``function(examples, weights)``, on every device with its own examples.
 
     Where a mesh is set (`jax.set_mesh`), a loop over examples, or a call of compiled code
-    with them, would else make XLA gather them all. Without one, or where the devices do not divide the examples, it is a
-    plain call.
+    with them, would else make XLA gather them all. Without one, or where the devices do
+    not divide the examples, it is a plain call.
 
     Args:
       function: its results have the examples, or anything that is one for each call,
@@ -37,3 +43,28 @@ def on_each_device(
         out_specs=along,
         check_vma=False,
     )(examples, weights)
+
+
+def in_cache(function: Callable[[Any], Any], examples: Any, numbers: int) -> Any:
+    """Calls ``function(examples)``, on CPUs for as many at a time as fit the cache.
+
+    Args:
+      function: its results have the examples on their first axes.
+      examples: a pytree of ``[N, ...]``.
+      numbers: that the function moves for one example, again and again.
+
+    Returns:
+      The results for all examples.
+    """
+    count = jax.tree.leaves(examples)[0].shape[0]
+    size = chunk_size(count, max(1, _CACHE_NUMBERS // numbers))
+    # A loop over parts that lie on several devices would gather them.
+    if size == count or jax.sharding.get_abstract_mesh().size > 1:
+        return function(examples)
+
+    def in_parts(examples: Any) -> Any:
+        parts = jax.tree.map(lambda a: a.reshape(-1, size, *a.shape[1:]), examples)
+        results = jax.lax.map(function, parts)
+        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), results)
+
+    return jax.lax.platform_dependent(examples, cpu=in_parts, default=function)

@@ -1,14 +1,12 @@
 """Models as plain pytrees: split once, train functionally, merge where needed."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 from flax import nnx
 
-Model = TypeVar("Model")
 
-
-def split(model: Model) -> tuple[nnx.GraphDef[Model], Any, Any]:
+def split(model: nnx.Module) -> tuple[nnx.GraphDef, Any, Any]:
     """Takes a model apart.
 
     Args:
@@ -22,7 +20,7 @@ def split(model: Model) -> tuple[nnx.GraphDef[Model], Any, Any]:
     return graphdef, nnx.to_pure_dict(params), nnx.to_pure_dict(state)
 
 
-def merge(graphdef: nnx.GraphDef[Model], params: Any, state: Any) -> Model:
+def merge(graphdef: nnx.GraphDef, params: Any, state: Any) -> nnx.Module:
     """Puts a model together again, the inverse of `split`."""
     return nnx.merge(graphdef, params, state)
 

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from nwm_jax.core import gated
 from nwm_jax.core.gated import LSTMState
-from nwm_jax.modules.cells import CoreCell, draw_carry
+from nwm_jax.modules.core_cell import CoreCell, draw_carry
 
 
 class VectorCell(nnx.RNNCellBase):

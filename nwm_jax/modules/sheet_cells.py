@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from nwm_jax.core import layouts, sheet
+from nwm_jax.core import sheet
+from nwm_jax.core.coupling import laplacian
 from nwm_jax.core.layouts import Layout
 from nwm_jax.core.sheet import (
     GatedState,
@@ -16,14 +17,14 @@ from nwm_jax.core.sheet import (
     SheetState,
 )
 from nwm_jax.errors import UserError
-from nwm_jax.modules.pixels import ConvStack, PixelConv, PixelMLP
+from nwm_jax.modules.layers import MLP, Conv, ConvStack
 
 
 class WaveSheet(nnx.Module):
     """Oscillators whose stiffness, damping and first position an image decides.
 
         gamma = relu(E_gamma(image)), alpha = relu(E_alpha(image)), x_0 = tanh(E_x(image)),
-        v_0 = 0, then `core.spatial.sheet_step` (arXiv:2502.06034)
+        v_0 = 0, then `core.sheet.sheet_step` (arXiv:2502.06034)
 
     E_gamma and E_alpha are stacks of three 3x3 convolutions, E_x one of four. The
     coupling starts as the Laplacian of every channel.
@@ -36,7 +37,7 @@ class WaveSheet(nnx.Module):
       conv: implementation of the convolutions, see `modules.conv.conv`.
       param_dtype: type of the weights.
       dtype: type of inputs, states and arithmetic; None: that of the weights.
-      rngs: draws the convolutions, see `modules.pixels.PixelConv`.
+      rngs: draws the convolutions as PyTorch does.
     """
 
     def __init__(
@@ -53,14 +54,19 @@ class WaveSheet(nnx.Module):
     ) -> None:
         if not 0.0 < dt < 1.0:
             raise UserError(f"dt={dt:g} of a wave sheet must be between 0 and 1")
-        types = {"param_dtype": param_dtype, "dtype": dtype}
+        torch = {
+            "init": "torch",
+            "param_dtype": param_dtype,
+            "dtype": dtype,
+            "rngs": rngs,
+        }
 
         def stack(layers: int) -> ConvStack:
-            sizes = [inputs, *[width] * (layers - 1), channels]
-            return ConvStack(sizes, implementation=conv, **types, rngs=rngs)
+            widths = [*[width] * (layers - 1), channels]
+            return ConvStack(inputs, widths, jax.nn.relu, implementation=conv, **torch)
 
         self.gamma, self.alpha, self.x = stack(3), stack(3), stack(4)
-        self.coupling = nnx.Param(jnp.asarray(layouts.laplacian(channels), param_dtype))
+        self.coupling = nnx.Param(jnp.asarray(laplacian(channels), param_dtype))
         self.channels = channels
         self.dt = dt
 
@@ -86,7 +92,7 @@ class ConvLSTM(nnx.Module):
     """A convolutional LSTM on a torus whose first state an image decides.
 
         u_0 = tanh(E_u(image)), h_0 = E_h(image), c_0 = E_c(image), then
-        `core.spatial.gated_step` (arXiv:2502.06034, baseline)
+        `core.sheet.gated_step` (arXiv:2502.06034, baseline)
 
     E_u is a stack of four 3x3 convolutions, E_h and E_c are stacks of three.
 
@@ -111,15 +117,21 @@ class ConvLSTM(nnx.Module):
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
-        types = {"param_dtype": param_dtype, "dtype": dtype}
+        torch = {
+            "init": "torch",
+            "param_dtype": param_dtype,
+            "dtype": dtype,
+            "rngs": rngs,
+        }
 
         def stack(layers: int) -> ConvStack:
-            sizes = [inputs, *[width] * (layers - 1), channels]
-            return ConvStack(sizes, implementation=conv, **types, rngs=rngs)
+            widths = [*[width] * (layers - 1), channels]
+            return ConvStack(inputs, widths, jax.nn.relu, implementation=conv, **torch)
 
         self.u, self.h, self.c = stack(4), stack(3), stack(3)
-        self.gates = PixelConv(2 * channels, 4 * channels, **types, rngs=rngs)
-        self.output = PixelMLP([channels, 2 * channels, channels], **types, rngs=rngs)
+        self.gates = Conv(2 * channels, 4 * channels, **torch)
+        widths = [channels, 2 * channels, channels]
+        self.output = MLP(widths, activation=jax.nn.relu, **torch)
         self.channels = channels
 
     def encode(self, images: jax.Array) -> tuple[tuple[()], GatedState]:

@@ -88,7 +88,9 @@ class StackedCell(VectorCell):
     def step(self, state: State, drive: jax.Array) -> State:
         """One time step of all layers."""
         states = [self.layers[0].step(state[0], drive)]
-        for below, layer, own in zip(self.layers, self.layers[1:], state[1:]):
+        for below, layer, own in zip(
+            self.layers, self.layers[1:], state[1:], strict=False
+        ):
             inputs = nnx.swish(below.output(states[-1]))
             states.append(layer.step(own, layer.drive(inputs)))
         return tuple(states)

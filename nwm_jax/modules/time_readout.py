@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from nwm_jax.core import readouts
+from nwm_jax.core import init, readouts
 from nwm_jax.core.layouts import Layout
 
 
@@ -33,9 +33,9 @@ class TimeReadout(nnx.Module):
         self.name = name
         self.num_steps = num_steps
         if name == "linear":
-            self.basis = nnx.Param(
-                readouts.uniform_basis(rngs.params(), num_steps, param_dtype),
-            )
+            shape = readouts.num_bins(num_steps), num_steps
+            drawn = init.uniform(rngs.params(), shape, num_steps, param_dtype)
+            self.basis = nnx.Param(drawn)
 
     def gather(
         self,

@@ -47,18 +47,30 @@ struct Ending {
   }
 };
 
+constexpr Size kMostTogether = 4;
+
+// Few channels do not fill a vector: then it holds those of so many images.
+template <class T>
+Size images_together(Size images, Size channels) {
+  for (Size together : {kMostTogether, kMostTogether / 2})
+    if (together <= images && together * std::max<Size>(4, channels) <= cpu<T>.width)
+      return together;
+  return 1;
+}
+
 // Channels in panels of at most 64, the last one filled up with zeros, to a whole vector
 // where that is more than half full: what is multiplied with a part of a panel can stay
-// in the cache.
+// in the cache. Those of several images fill one vector.
 template <class T>
 struct Panels {
   static constexpr Size kMost = 64;
-  Size channels;
+  Size channels, together = 1;
   Size number() const { return ceil_div(channels, kMost); }
   Size first(Size panel) const { return panel * kMost; }
   Size used(Size panel) const { return std::min(kMost, channels - first(panel)); }
   Size width(Size panel) const {
     const Size all = used(panel), vector = cpu<T>.width;
+    if (together > 1) return vector;
     return round_up(all, 2 * (all % vector) > vector ? vector : 16 / sizeof(T));
   }
   Size total() const { return first(number() - 1) + width(number() - 1); }
@@ -77,25 +89,31 @@ void widen(const T* from, Size step, Size used, Size width, Size rows, T* to) {
     std::fill(std::copy(from, from + used, to), to + width, T(0));
 }
 
-// An image becomes one of height x width pixels, with low[0] rows and low[1] columns of
-// zeros before it. Returns whether no number of it is NaN or infinite.
+// Images n, n + 1, ... become one of height x width pixels, with low[0] rows and low[1]
+// columns of zeros before them: [height, width, c, together]. Beyond the last image there
+// is that one again.
 template <class T>
-bool pad(const Images<const T>& x, Size n, const Size low[2], Size height, Size width,
-         T* to) {
+void pad(const Images<const T>& x, Size n, Size together, const Size low[2],
+         Size height, Size width, T* to) {
   const Size from = std::clamp<Size>(low[1], 0, width);
   const Size end = std::clamp<Size>(low[1] + x.w, from, width);
-  bool finite = true;
-  for (Size r = 0; r < height; ++r, to += width * x.c) {
+  const Size pixel = x.c * together;
+  for (Size r = 0; r < height; ++r, to += width * pixel) {
     if (r < low[0] || r >= low[0] + x.h) {
-      std::fill(to, to + width * x.c, T(0));
+      std::fill(to, to + width * pixel, T(0));
       continue;
     }
-    const T* row = x.image(n) + ((r - low[0]) * x.w - low[1]) * x.c;
-    std::fill(to, to + from * x.c, T(0));
-    finite &= cpu<T>.copy(row + from * x.c, (end - from) * x.c, to + from * x.c);
-    std::fill(to + end * x.c, to + width * x.c, T(0));
+    const T* rows[kMostTogether];
+    for (Size i = 0; i < together; ++i)
+      rows[i] = x.image(std::min(n + i, x.n - 1)) +
+                ((r - low[0]) * x.w - low[1] + from) * x.c;
+    std::fill(to, to + from * pixel, T(0));
+    if (together == 1)
+      std::copy_n(rows[0], (end - from) * x.c, to + from * x.c);
+    else
+      cpu<T>.zip(rows, together, (end - from) * x.c, to + from * pixel);
+    std::fill(to + end * pixel, to + width * pixel, T(0));
   }
-  return finite;
 }
 
 // Images are summed in so many shares, each by itself: the same number on every

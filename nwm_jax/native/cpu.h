@@ -43,7 +43,9 @@ template <class T>
 struct Functions {
   Size width;  // numbers in a vector
   void (*product)(const T*, const T*, T*, const Steps&, Size, Size);
-  bool (*copy)(const T*, Size, T*);
+  void (*product_together)(const T*, const T*, T*, const Steps&, Size, Size);
+  void (*zip)(const T* const*, Size, Size, T*);
+  void (*unzip)(const T*, Size, Size, Size, T* const*, Size);
   void (*activate)(const T*, Size, Size, const T*, T, Size, T*, Size);
   void (*pull_back)(const T*, Size, Size, T, Size, T*, Size);
   void (*give_back)(const T*, const T*, const T*, const T*, const T*, Size, T*);
@@ -51,6 +53,8 @@ struct Functions {
 };
 
 #if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+
 namespace avx512 {
 #define TARGET __attribute__((target("avx512f,fma")))
 #define BYTES 64

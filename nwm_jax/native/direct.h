@@ -4,29 +4,11 @@
 #define NWM_JAX_NATIVE_DIRECT_H_
 
 #include <algorithm>
-#include <cstring>
+#include <numeric>
 #include <utility>
 #include <vector>
 
 #include "arrays.h"
-
-// Few channels do not fill a vector, but those of pixels side by side do: as many of
-// them as this many are one pixel, and the kernel has zeros where they do not meet. From
-// one of them to the next the kernel moves by `stride`. Four are left in a row at least:
-// fewer sums would wait for each other.
-template <class T>
-Size pixels_at_once(Size width, Size channels, Size window, Size stride) {
-  Size pixels = 1;
-  while (stride < window && 2 * pixels * channels <= cpu<T>.width &&
-         width % (2 * pixels) == 0 && width >= 8 * pixels)
-    pixels *= 2;
-  return pixels;
-}
-
-template <class T>
-Images<T> side_by_side(const Images<T>& y, Size pixels) {
-  return {y.data, y.n, y.h, y.w / pixels, y.c * pixels};
-}
 
 // Pixels `step` i + `first` of y: the sum over u of row `start` + `stride` i + u of the
 // padded images times row u of the kernel; columns alike.
@@ -37,6 +19,15 @@ struct Part {
   std::vector<const T*> kernels;  // of each panel: [taps, c, width]
 };
 
+template <class T>
+void multiply(const T* a, const T* b, T* c, const Steps& steps, Size rows, Size columns,
+              Size together) {
+  if (together == 1)
+    cpu<T>.product(a, b, c, steps, rows, columns);
+  else
+    cpu<T>.product_together(a, b, c, steps, rows, together);
+}
+
 // Rows of a part that have about so many pixels.
 template <class T>
 Size band_of(const Part<T>& part, Size pixels) {
@@ -44,32 +35,58 @@ Size band_of(const Part<T>& part, Size pixels) {
                           std::max<Size>(1, part.size[0]));
 }
 
-// Where `left_out` is given, images that are not finite are not computed, but named there.
+// The pixels of a part in one row become y, from their sums.
+template <class T>
+void end_row(T* sum, const Panels<T>& panels, Size panel, Size pixels,
+             const Ending<T>& ending, const T* bias, const Images<T>& y, Size n,
+             Size place, Size step, T* space) {
+  const Size wide = panels.width(panel), used = panels.used(panel);
+  if (panels.together == 1) {
+    ending(sum, wide, pixels, panels.first(panel), used,
+           y.image(n) + place + panels.first(panel), step);
+    return;
+  }
+  // What is beyond the last image, or has to meet the signs in y yet, goes to `space`.
+  T* to[kMostTogether];
+  for (Size i = 0; i < panels.together; ++i)
+    to[i] = ending.bias && n + i < y.n ? y.image(n + i) + place
+                                       : space + i * pixels * step;
+  if (ending.bias) cpu<T>.activate(sum, wide, pixels, bias, ending.slope, wide, sum, wide);
+  cpu<T>.unzip(sum, panels.together, pixels, used, to, step);
+  if (ending.bias) return;
+  const Size run = step == used ? pixels : 1;  // of pixels without anything between
+  for (Size i = 0; i < panels.together && n + i < y.n; ++i)
+    cpu<T>.pull_back(to[i], step, pixels / run, ending.slope, run * used,
+                     y.image(n + i) + place, step);
+}
+
 template <class T>
 void correlate_parts(xla::ffi::ThreadPool& pool, const Images<const T>& x,
                      const Size low[2], const Size padded[2],
-                     const std::vector<Part<T>>& parts, const Ending<T>& ending,
-                     const Images<T>& y, std::vector<char>* left_out) {
+                     const std::vector<Part<T>>& parts, const Panels<T>& panels,
+                     const Ending<T>& ending, const Images<T>& y) {
   constexpr Size kPixels = 32;  // are multiplied with what is in the cache
-  const Panels<T> panels{y.c};
-  const Size line = padded[1] * x.c, image = padded[0] * line;
+  const Size together = panels.together, pixel = x.c * together;
+  const Size line = padded[1] * pixel, image = padded[0] * line;
   const Size area = std::max<Size>(1, parts[0].size[0] * parts[0].size[1]);
-  const Size group = std::max<Size>(1, kPixels / area);
-  Size most_pixels = 0;  // of a part that are summed at a time
-  for (const Part<T>& part : parts)
+  const Size group = std::max<Size>(1, kPixels / (area * together)) * together;
+  Size most_pixels = 0, most_space = 0;  // of a part that are summed at a time
+  for (const Part<T>& part : parts) {
     most_pixels = std::max(most_pixels, band_of(part, kPixels) * part.size[1]);
-  const std::initializer_list<Size> sizes = {group * image,
-                                             group * most_pixels * panels.width(0)};
+    most_space = std::max(most_space, part.size[1] * part.step[1] * y.c);
+  }
+  Array<T> bias(panels.width(0));
+  for (Size i = 0; ending.bias && together > 1 && i < panels.width(0); ++i)
+    bias.data()[i] = i / together < y.c ? ending.bias[i / together] : T(0);
+  const std::initializer_list<Size> sizes = {
+      group / together * image, group / together * most_pixels * panels.width(0),
+      together * most_space};
   parallel<T>(pool, ceil_div(x.n, group), sizes, [&](Size task, T* const* arrays) {
     T *const p = arrays[0], *const sum = arrays[1];
-    const Size begin = task * group, images = std::min(group, x.n - begin);
-    bool finite = true;
-    for (Size n = 0; n < images; ++n)
-      finite &= pad(x, begin + n, low, padded[0], padded[1], p + n * image);
-    if (left_out && !finite) {
-      std::fill_n(left_out->begin() + begin, images, true);
-      return;
-    }
+    const Size begin = task * group;
+    const Size bundles = ceil_div(std::min(group, x.n - begin), together);
+    for (Size n = 0; n < bundles; ++n)
+      pad(x, begin + n * together, together, low, padded[0], padded[1], p + n * image);
     for (const Part<T>& part : parts) {
       const Size height = part.size[0], width = part.size[1];
       const Size depth = part.taps[1] * x.c;
@@ -79,82 +96,57 @@ void correlate_parts(xla::ffi::ThreadPool& pool, const Images<const T>& x,
         for (Size from = 0; from < height; from += band) {
           const Size rows = std::min(band, height - from), wide = panels.width(panel);
           if (!part.taps[0] || !depth)
-            std::fill(sum, sum + images * rows * width * wide, T(0));
+            std::fill(sum, sum + bundles * rows * width * wide, T(0));
           // What of the kernel stays in the cache: rows of taps, or parts of one.
           const Size most = most_rows<T>(wide), piece = std::min(depth, most);
           const Size taps = std::max<Size>(1, most / std::max<Size>(1, depth));
           for (Size u = 0; u < part.taps[0]; u += taps)
             for (Size k = 0; k < depth; k += piece)
-              for (Size n = 0; n < images; ++n)
+              for (Size n = 0; n < bundles; ++n)
                 for (Size r = 0; r < rows; ++r) {
                   const Size row = part.start[0] + (from + r) * part.stride[0] + u;
                   const Steps steps{u + k > 0,
                                     std::min(piece, depth - k),
-                                    part.stride[1] * x.c,
-                                    1,
+                                    part.stride[1] * pixel,
+                                    together,
                                     wide,
                                     wide,
                                     {std::min(taps, part.taps[0] - u), 1},
                                     {line, 0},
                                     {depth * wide, 0}};
-                  cpu<T>.product(p + n * image + row * line + part.start[1] * x.c + k,
-                                 part.kernels[panel] + (u * depth + k) * wide,
-                                 sum + (n * rows + r) * width * wide, steps, width,
-                                 wide);
+                  multiply(p + n * image + row * line + part.start[1] * pixel +
+                               k * together,
+                           part.kernels[panel] + (u * depth + k) * wide,
+                           sum + (n * rows + r) * width * wide, steps, width, wide,
+                           together);
                 }
-          for (Size n = 0; n < images; ++n)
+          for (Size n = 0; n < bundles; ++n)
             for (Size r = 0; r < rows; ++r) {
               const Size row = part.first[0] + (from + r) * part.step[0];
-              T* to = y.image(begin + n) + (row * y.w + part.first[1]) * y.c;
-              ending(sum + (n * rows + r) * width * wide, wide, width,
-                     panels.first(panel), panels.used(panel), to + panels.first(panel),
-                     part.step[1] * y.c);
+              end_row(sum + (n * rows + r) * width * wide, panels, panel, width, ending,
+                      bias.data(), y, begin + n * together,
+                      (row * y.w + part.first[1]) * y.c, part.step[1] * y.c, arrays[2]);
             }
         }
     }
   });
 }
 
-// The parts of a correlation of which `pixels` pixels of y, side by side, are one. What
-// is not finite would spread by the zeros of the kernel to the pixels beside: returned
-// are the images that are to be computed pixel by pixel.
-template <class T>
-std::vector<Size> correlate_side_by_side(xla::ffi::ThreadPool& pool, const Images<const T>& x,
-                            const Size low[2], const Size padded[2],
-                            const std::vector<Part<T>>& parts, Size pixels,
-                            const Ending<T>& ending, const Images<T>& y) {
-  Array<T> bias(pixels * y.c);
-  for (Size i = 0; ending.bias && i < pixels; ++i)
-    std::copy_n(ending.bias, y.c, bias.data() + i * y.c);
-  std::vector<char> left_out(x.n, false);
-  correlate_parts<T>(pool, x, low, padded, parts,
-                     {ending.bias ? bias.data() : nullptr, ending.slope},
-                     side_by_side(y, pixels), pixels > 1 ? &left_out : nullptr);
-  std::vector<Size> images;
-  for (Size n = 0; n < x.n; ++n)
-    if (left_out[n]) images.push_back(n);
-  return images;
-}
-
-// A kernel in panels: row u and column v hold for every one of `pixels` pixels side by
-// side the tap `tap(u, v, pixel)` of k, or zeros if that is negative.
+// A kernel in panels: row u and column v hold the tap `tap(u, v)` of k.
 template <class T, class Tap>
-std::vector<const T*> pack(const Kernel<T>& k, const Size taps[2], Size pixels,
-                           const Tap& tap, T* to) {
-  const Panels<T> panels{pixels * k.o};
+std::vector<const T*> pack(const Kernel<T>& k, const Size taps[2],
+                           const Panels<T>& panels, const Tap& tap, T* to) {
   std::vector<const T*> starts;
   std::fill(to, to + taps[0] * taps[1] * k.c * panels.total(), T(0));
   for (Size panel = 0; panel < panels.number(); ++panel) {
-    const Size wide = panels.width(panel), first = panels.first(panel);
-    const Size used = std::min(k.o, panels.used(panel));
+    const Size wide = panels.width(panel);
     starts.push_back(to);
     for (Size u = 0; u < taps[0]; ++u)
-      for (Size v = 0; v < taps[1]; ++v, to += k.c * wide)
-        for (Size pixel = 0; pixel < pixels; ++pixel) {
-          const Size from = tap(u, v, pixel);
-          for (Size c = 0; from >= 0 && c < k.c; ++c)
-            std::copy_n(k.data + (from * k.c + c) * k.o + first, used,
-                        to + c * wide + pixel * k.o);
+      for (Size v = 0; v < taps[1]; ++v)
+        for (Size c = 0; c < k.c; ++c, to += wide) {
+          const T* from = k.data + (tap(u, v) * k.c + c) * k.o + panels.first(panel);
+          for (Size o = 0; o < panels.used(panel); ++o)
+            std::fill_n(to + o * panels.together, panels.together, from[o]);
         }
   }
   return starts;
@@ -164,152 +156,146 @@ std::vector<const T*> pack(const Kernel<T>& k, const Size taps[2], Size pixels,
 template <class T>
 void correlate_directly(xla::ffi::ThreadPool& pool, const Images<const T>& x,
                         const Kernel<T>& k, const Geometry& g, const Ending<T>& ending,
-                        const Images<T>& y, bool one_by_one = false) {
-  const Size pixels = one_by_one ? 1 : pixels_at_once<T>(y.w, k.o, k.w, g.stride);
-  const Size taps[2] = {k.h, k.w + (pixels - 1) * g.stride};
-  const Array<T> space(taps[0] * taps[1] * k.c * Panels<T>{pixels * k.o}.total());
-  const auto tap = [&](Size u, Size v, Size pixel) {
-    const Size own = v - pixel * g.stride;
-    return own >= 0 && own < k.w ? u * k.w + own : -1;
-  };
+                        const Images<T>& y) {
+  const Panels<T> panels{k.o, images_together<T>(y.n, k.o)};
+  const Array<T> space(k.h * k.w * k.c * panels.total());
+  const Size taps[2] = {k.h, k.w};
+  const auto tap = [&](Size u, Size v) { return u * k.w + v; };
   const Part<T> all{{0, 0},
                     {1, 1},
-                    {y.h, y.w / pixels},
+                    {y.h, y.w},
                     {0, 0},
-                    {g.stride, pixels * g.stride},
-                    {taps[0], taps[1]},
-                    pack(k, taps, pixels, tap, space.data())};
+                    {g.stride, g.stride},
+                    {k.h, k.w},
+                    pack(k, taps, panels, tap, space.data())};
   const Size padded[2] = {(y.h - 1) * g.stride + k.h, (y.w - 1) * g.stride + k.w};
-  for (Size n :
-       correlate_side_by_side<T>(pool, x, g.low, padded, {all}, pixels, ending, y))
-    correlate_directly(pool, x.only(n), k, g, ending, y.only(n), true);
+  correlate_parts<T>(pool, x, g.low, padded, {all}, panels, ending, y);
 }
 
 // y[stride i + u - low] = sum over u of x[i] k[u]. Pixels stride q + a of y read
 // x[q - m + (a + low) / stride] through k[stride m + (a + low) % stride]: for each a a
-// correlation of its own, with the taps m in reverse. Along a row all a are one where
-// they fit into a vector.
+// correlation of its own, with the taps m in reverse.
 template <class T>
 void spread_directly(xla::ffi::ThreadPool& pool, const Images<const T>& x,
                      const Kernel<T>& k, const Geometry& g, const Ending<T>& ending,
-                     const Images<T>& y, bool one_by_one = false) {
+                     const Images<T>& y) {
+  const Panels<T> panels{k.o, images_together<T>(y.n, k.o)};
   const Size window[2] = {k.h, k.w}, outer[2] = {y.h, y.w};
   Size before[2], padded[2];
   for (int i : {0, 1}) {
     before[i] = ceil_div(window[i], g.stride);
     padded[i] = before[i] + ceil_div(outer[i] + g.low[i], g.stride) + 1;
   }
-  const bool fit = y.w % g.stride == 0 && g.stride * k.o <= cpu<T>.width;
-  const Size pixels = fit && !one_by_one ? g.stride : 1;
-  // The first column or row of the padded images that pixel a reads, and how many.
-  const auto count = [&](int i, Size a) {
-    return ceil_div(window[i] - (a + g.low[i]) % g.stride, g.stride);
-  };
-  const auto start = [&](int i, Size a) {
-    return before[i] + (a + g.low[i]) / g.stride - count(i, a) + 1;
-  };
   std::vector<Array<T>> spaces;
   std::vector<Part<T>> parts;
   for (Size a = 0; a < g.stride; ++a)
-    for (Size b = 0; b < g.stride; b += pixels) {
-      Part<T> part{{a, b}, {g.stride, g.stride / pixels}, {}, {}, {1, 1}, {}, {}};
-      part.size[0] = ceil_div(outer[0] - a, g.stride);
-      part.size[1] = ceil_div(outer[1] - b, g.stride);
-      part.start[0] = start(0, a);
-      part.taps[0] = count(0, a);
-      part.start[1] = start(1, b);
-      Size end = 0;
-      for (Size pixel = b; pixel < b + pixels; ++pixel) {
-        part.start[1] = std::min(part.start[1], start(1, pixel));
-        end = std::max(end, start(1, pixel) + count(1, pixel));
+    for (Size b = 0; b < g.stride; ++b) {
+      const Size offset[2] = {a, b};
+      Part<T> part{{a, b}, {g.stride, g.stride}, {}, {}, {1, 1}, {}, {}};
+      Size first_tap[2];
+      for (int i : {0, 1}) {
+        const Size from = offset[i] + g.low[i];
+        first_tap[i] = from % g.stride;
+        part.size[i] = ceil_div(outer[i] - offset[i], g.stride);
+        part.taps[i] = ceil_div(window[i] - first_tap[i], g.stride);
+        part.start[i] = before[i] + from / g.stride - part.taps[i] + 1;
       }
-      part.taps[1] = end - part.start[1];
-      const auto tap = [&](Size u, Size v, Size pixel) {
-        const Size m = part.taps[0] - 1 - u, c = b + pixel;
-        const Size n = start(1, c) + count(1, c) - 1 - (part.start[1] + v);
-        if (n < 0 || n >= count(1, c)) return Size(-1);
-        return (g.stride * m + (a + g.low[0]) % g.stride) * k.w + g.stride * n +
-               (c + g.low[1]) % g.stride;
+      const auto tap = [&](Size u, Size v) {
+        return (g.stride * (part.taps[0] - 1 - u) + first_tap[0]) * k.w +
+               g.stride * (part.taps[1] - 1 - v) + first_tap[1];
       };
-      spaces.emplace_back(part.taps[0] * part.taps[1] * k.c *
-                          Panels<T>{pixels * k.o}.total());
-      part.kernels = pack(k, part.taps, pixels, tap, spaces.back().data());
+      spaces.emplace_back(part.taps[0] * part.taps[1] * k.c * panels.total());
+      part.kernels = pack(k, part.taps, panels, tap, spaces.back().data());
       parts.push_back(std::move(part));
     }
-  for (Size n :
-       correlate_side_by_side<T>(pool, x, before, padded, parts, pixels, ending, y))
-    spread_directly(pool, x.only(n), k, g, ending, y.only(n), true);
+  correlate_parts<T>(pool, x, before, padded, parts, panels, ending, y);
+}
+
+// `rows` of images n, n + 1, ... from one on: [rows, w, channels of a vector, together].
+template <class T>
+void zip_rows(const Images<const T>& x, Size n, Size from, Size rows,
+              const Panels<T>& panels, T* space, T* to) {
+  const Size pixels = rows * x.w, wide = panels.width(0) / panels.together;
+  const T* apart[kMostTogether];
+  for (Size i = 0; i < panels.together; ++i) {
+    apart[i] = space + i * pixels * wide;
+    if (n + i >= x.n)
+      std::fill_n(space + i * pixels * wide, pixels * wide, T(0));
+    else if (wide == x.c)
+      apart[i] = x.image(n + i) + from * x.w * x.c;
+    else
+      widen(x.image(n + i) + from * x.w * x.c, x.c, x.c, wide, pixels,
+            space + i * pixels * wide);
+  }
+  cpu<T>.zip(apart, panels.together, pixels * wide, to);
 }
 
 // dk[u] = sum over n and i of x[n, stride i + u - low]' g[n, i], `size` numbers as in
 // [k.h, k.w, x.c, g.c].
 template <class T>
 void kernel_gradient_directly(xla::ffi::ThreadPool& pool, const Images<const T>& x,
-                              const Images<const T>& cotangents,
-                              const Geometry& geometry, Size kh, Size kw, T* dk) {
+                              const Images<const T>& g, const Geometry& geometry,
+                              Size kh, Size kw, T* dk) {
   constexpr Size kPixels = 64;  // are summed in registers
-  const Size stride = geometry.stride;
-  const Size pixels = pixels_at_once<T>(cotangents.w, cotangents.c, kw, stride);
-  const Images<const T> g = side_by_side(cotangents, pixels);
-  const Size taps = kw + (pixels - 1) * stride, depth = taps * x.c;
-  const Size height = (g.h - 1) * stride + kh;
-  const Size width = (cotangents.w - 1) * stride + kw;
-  const Size line = width * x.c, image = height * line;
-  const Panels<T> panels{g.c};
-  const Size shares = number_of_shares(panels.number(), x.n);
+  const Size stride = geometry.stride, depth = kw * x.c;
+  const Panels<T> panels{g.c, images_together<T>(x.n, g.c)};
+  const Size together = panels.together, pixel = x.c * together;
+  const Size height = (g.h - 1) * stride + kh, width = (g.w - 1) * stride + kw;
+  const Size line = width * pixel, image = height * line;
+  const Size bundles = ceil_div(x.n, together);
+  const Size shares = number_of_shares(panels.number(), bundles);
   const Size group = std::max<Size>(1, kPixels / (g.h * g.w));
   const Size band = std::clamp<Size>(kPixels / g.w, 1, g.h);
   const Size size = kh * depth * panels.total();
   const Array<T> sums(shares * size);
-  const std::initializer_list<Size> sizes = {group * image,
-                                             group * g.h * g.w * panels.width(0)};
+  const Size most = band * g.w * panels.width(0);  // of a bundle that are summed
+  const std::initializer_list<Size> sizes = {group * image, group * most, most};
   parallel<T>(pool, shares * panels.number(), sizes, [&](Size task, T* const* arrays) {
     T *const p = arrays[0], *const copy = arrays[1];
     const Size share = task / panels.number(), panel = task % panels.number();
-    const Size wide = panels.width(panel), near = g.h * g.w * wide;
-    T* sum = sums.data() + share * size + kh * depth * panels.first(panel);
+    const Size wide = panels.width(panel), first = panels.first(panel);
+    T* sum = sums.data() + share * size + kh * depth * first;
     std::fill(sum, sum + kh * depth * wide, T(0));
-    const Size end = (share + 1) * x.n / shares;
-    for (Size n = share * x.n / shares; n < end; n += group) {
-      const Size images = std::min(group, end - n);
-      for (Size i = 0; i < images; ++i)
-        pad(x, n + i, geometry.low, height, width, p + i * image);
-      const T* q = g.image(n);
-      if (wide != g.c) {
-        for (Size i = 0; i < images; ++i)
-          widen(g.image(n + i) + panels.first(panel), g.c, panels.used(panel), wide,
-                g.h * g.w, copy + i * near);
-        q = copy;
-      }
-      for (Size from = 0; from < g.h; from += band)
+    const Size end = (share + 1) * bundles / shares;
+    for (Size n = share * bundles / shares; n < end; n += group) {
+      const Size number = std::min(group, end - n);
+      for (Size i = 0; i < number; ++i)
+        pad(x, (n + i) * together, together, geometry.low, height, width, p + i * image);
+      for (Size from = 0; from < g.h; from += band) {
+        const Size rows = std::min(band, g.h - from), near = rows * g.w * wide;
+        const T* q = copy;
+        for (Size i = 0; i < number; ++i)
+          if (together > 1)
+            zip_rows(g, (n + i) * together, from, rows, panels, arrays[2], copy + i * near);
+          else if (wide != g.c || number > 1)
+            widen(g.image(n + i) + from * g.w * g.c + first, g.c, panels.used(panel),
+                  wide, rows * g.w, copy + i * near);
+          else
+            q = g.image(n) + from * g.w * g.c;
         for (Size u = 0; u < kh; ++u) {
           const Steps steps{true,
                             g.w,
-                            1,
-                            pixels * stride * x.c,
+                            together,
+                            stride * pixel,
                             wide,
                             wide,
-                            {images, std::min(band, g.h - from)},
+                            {number, rows},
                             {image, stride * line},
                             {near, g.w * wide}};
-          cpu<T>.product(p + (from * stride + u) * line, q + from * g.w * wide,
-                         sum + u * depth * wide, steps, depth, wide);
+          multiply(p + (from * stride + u) * line, q, sum + u * depth * wide, steps,
+                   depth, wide, together);
         }
+      }
     }
   });
   add_shares(sums.data(), shares, size);
-  const Size c = x.c, o = cotangents.c;
-  std::fill(dk, dk + kh * kw * c * o, T(0));
   for (Size panel = 0; panel < panels.number(); ++panel) {
-    const Size wide = panels.width(panel), used = std::min(o, panels.used(panel));
-    for (Size pixel = 0; pixel < pixels; ++pixel)
-      for (Size u = 0; u < kh; ++u) {
-        const T* from = sums.data() + kh * depth * panels.first(panel) +
-                        (u * taps + pixel * stride) * c * wide + pixel * o;
-        T* to = dk + u * kw * c * o + panels.first(panel);
-        for (Size row = 0; row < kw * c; ++row, from += wide, to += o)
-          for (Size i = 0; i < used; ++i) to[i] += from[i];
-      }
+    const Size wide = panels.width(panel), first = panels.first(panel);
+    const T* from = sums.data() + kh * depth * first;
+    for (Size row = 0; row < kh * depth; ++row, from += wide)
+      for (Size o = 0; o < panels.used(panel); ++o)
+        dk[row * g.c + first + o] =
+            std::accumulate(from + o * together, from + (o + 1) * together, T(0));
   }
 }
 

@@ -24,12 +24,31 @@ TARGET static inline void store(void* to, V v) {
   std::memcpy(to, &v, sizeof(V));
 }
 
+// Numbers of TOGETHER images, as often as a vector holds them.
+template <class V, class T, int TOGETHER>
+TARGET static inline V repeated(const T* from) {
+  if constexpr (TOGETHER == 1) {
+    return *from - V{};
+  } else if constexpr (TOGETHER * sizeof(T) == 8) {
+    using Bits = typename Vector<std::int64_t, sizeof(V)>::type;
+    std::int64_t bits;
+    std::memcpy(&bits, from, 8);
+    return (V)(bits - Bits{});
+  } else {
+    static_assert(TOGETHER * sizeof(T) == 16 && sizeof(V) == 64);
+#if BYTES == 64
+    return (V)_mm512_broadcast_f32x4((__m128)load<typename Vector<float, 16>::type>(from));
+#endif
+  }
+}
+
 constexpr int rows_at_once(int vectors) {
   return vectors == 1 ? (MOST > 2 ? 16 : 12) : vectors == 2 && MOST > 2 ? 12 : vectors == 3 ? 8 : 6;
 }
 
-// ROWS rows and COLUMNS vectors of c, which stay in registers.
-template <class T, int SIZE, int ROWS, int COLUMNS>
+// ROWS rows and COLUMNS vectors of c, which stay in registers. Those of TOGETHER images
+// lie side by side in each of them, and in a.
+template <class T, int SIZE, int ROWS, int COLUMNS, int TOGETHER>
 TARGET static void tile(const T* a, const T* b, T* c, const Steps& s) {
   using V = typename Vector<T, SIZE>::type;
   constexpr int WIDTH = SIZE / sizeof(T);
@@ -58,7 +77,7 @@ TARGET static void tile(const T* a, const T* b, T* c, const Steps& s) {
         for (int n = 0; n < COLUMNS; ++n) right[n] = load<V>(by + n * WIDTH);
 #pragma GCC unroll 16
         for (int m = 0; m < ROWS; ++m) {
-          const V left = from[m / 4][m % 4 * row] - V{};
+          const V left = repeated<V, T, TOGETHER>(from[m / 4] + m % 4 * row);
 #pragma GCC unroll 4
           for (int n = 0; n < COLUMNS; ++n) sum[m][n] += left * right[n];
         }
@@ -72,13 +91,13 @@ TARGET static void tile(const T* a, const T* b, T* c, const Steps& s) {
     for (int n = 0; n < COLUMNS; ++n) store<V>(c + m * s.c_row + n * WIDTH, sum[m][n]);
 }
 
-template <class T, int SIZE, int ROWS, int COLUMNS>
+template <class T, int SIZE, int ROWS, int COLUMNS, int TOGETHER = 1>
 TARGET static void all_rows(const T* a, const T* b, T* c, const Steps& s, Size rows) {
   for (; rows >= ROWS; rows -= ROWS, a += ROWS * s.a_row, c += ROWS * s.c_row)
-    tile<T, SIZE, ROWS, COLUMNS>(a, b, c, s);
+    tile<T, SIZE, ROWS, COLUMNS, TOGETHER>(a, b, c, s);
   constexpr int FEWER = ROWS > 8 ? 8 : ROWS > 4 ? 4 : ROWS / 2;
   if constexpr (FEWER > 0)
-    if (rows) all_rows<T, SIZE, FEWER, COLUMNS>(a, b, c, s, rows);
+    if (rows) all_rows<T, SIZE, FEWER, COLUMNS, TOGETHER>(a, b, c, s, rows);
 }
 
 template <class T, int SIZE, int COLUMNS>
@@ -100,6 +119,63 @@ template <class T>
 TARGET static void product(const T* a, const T* b, T* c, const Steps& s, Size rows,
                            Size columns) {
   all_columns<T, BYTES, MOST>(a, b, c, s, rows, columns);
+}
+
+// Few channels do not fill a vector, but those of several images do: TOGETHER numbers, of
+// one channel in as many images, are neighbours there and in what it is multiplied with.
+
+// The numbers of columns are those of one vector, `together` times its channels.
+template <class T>
+TARGET static void product_together(const T* a, const T* b, T* c, const Steps& s,
+                                    Size rows, Size together) {
+  constexpr int ROWS = rows_at_once(1);
+  if constexpr (BYTES >= 8 * sizeof(T)) {
+    if (together == 2) return all_rows<T, BYTES, ROWS, 1, 2>(a, b, c, s, rows);
+  }
+  if constexpr (BYTES >= 16 * sizeof(T)) {
+    if (together == 4) return all_rows<T, BYTES, ROWS, 1, 4>(a, b, c, s, rows);
+  }
+}
+
+template <class T, int TOGETHER>
+TARGET static void zip_of(const T* const* from, Size size, T* __restrict to) {
+  const T* f[TOGETHER];
+  std::copy_n(from, TOGETHER, f);
+  for (Size i = 0; i < size; ++i)
+    for (int n = 0; n < TOGETHER; ++n) to[TOGETHER * i + n] = f[n][i];
+}
+
+// to[i, n] = from[n][i] for `size` numbers i.
+template <class T>
+TARGET static void zip(const T* const* from, Size together, Size size, T* to) {
+  if (together == 2) zip_of<T, 2>(from, size, to);
+  if (together == 4) zip_of<T, 4>(from, size, to);
+}
+
+template <class T, int TOGETHER>
+TARGET static void unzip_of(const T* __restrict from, Size pixels, Size used,
+                            T* const* to, Size step) {
+  constexpr int WIDTH = BYTES / sizeof(T) / TOGETHER;
+  // What is more than `used` lands where the next pixels go, if nothing else is there.
+  const Size whole = used == WIDTH ? pixels : used == step ? pixels - WIDTH / used : 0;
+  for (Size i = 0; i < pixels; ++i, from += WIDTH * TOGETHER) {
+    T apart[TOGETHER][WIDTH];
+    for (int n = 0; n < TOGETHER; ++n)
+      for (int c = 0; c < WIDTH; ++c) apart[n][c] = from[c * TOGETHER + n];
+    for (int n = 0; n < TOGETHER; ++n)
+      if (i < whole)
+        std::memcpy(to[n] + i * step, apart[n], sizeof(apart[n]));
+      else
+        std::copy_n(apart[n], used, to[n] + i * step);
+  }
+}
+
+// to[n][i, c] = from[i, c, n] for `used` channels c of pixels i, which are `step` apart.
+template <class T>
+TARGET static void unzip(const T* from, Size together, Size pixels, Size used,
+                         T* const* to, Size step) {
+  if (together == 2) unzip_of<T, 2>(from, pixels, used, to, step);
+  if (together == 4) unzip_of<T, 4>(from, pixels, used, to, step);
 }
 
 // Winograd's F(2x2, 3x3): y = A' [(G k G') * (B' d B)] A for tiles d of 4x4 pixels, two
@@ -341,27 +417,14 @@ TRANSFORM(small_product_transform)
 #undef TRANSFORM
 #undef OVER_CHANNELS
 
-// Copies numbers; returns whether none of them is NaN or infinite.
-template <class T>
-TARGET static bool copy(const T* __restrict from, Size size, T* __restrict to) {
-  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  constexpr Bits kExponent = sizeof(T) == 4 ? 0x7f800000 : 0x7ff0000000000000;
-  Bits wild = 0;
-  for (Size i = 0; i < size; ++i) {
-    Bits bits;
-    std::memcpy(&bits, from + i, sizeof(T));
-    wild |= (bits & kExponent) == kExponent;
-    std::memcpy(to + i, &bits, sizeof(T));
-  }
-  return !wild;
-}
-
 // clang-format off
 template <class T>
 constexpr Functions<T> functions = {
     BYTES / sizeof(T),
     product<T>,
-    copy<T>,
+    product_together<T>,
+    zip<T>,
+    unzip<T>,
     activate<T>,
     pull_back<T>,
     give_back<T>,

@@ -108,7 +108,7 @@ void correlate_winograd(xla::ffi::ThreadPool& pool, const Images<const T>& x,
     const Size begin = task * tiling.group,
                images = std::min(tiling.group, x.n - begin);
     for (Size n = 0; n < images; ++n)
-      pad(x, begin + n, g.low, tiling.padded[0], tiling.padded[1], p + n * image);
+      pad(x, begin + n, 1, g.low, tiling.padded[0], tiling.padded[1], p + n * image);
     for (Size from = 0; from < images * tiling.height; from += tiling.strip) {
       const Size end = std::min(images * tiling.height, from + tiling.strip);
       const Size tiles = (end - from) * tiling.width;
@@ -169,7 +169,7 @@ void kernel_gradient_winograd(xla::ffi::ThreadPool& pool, const Images<const T>&
     for (Size n = share * x.n / shares; n < last; n += tiling.group) {
       const Size images = std::min(tiling.group, last - n);
       for (Size i = 0; i < images; ++i) {
-        pad(x, n + i, geometry.low, tiling.padded[0], tiling.padded[1], p + i * image);
+        pad(x, n + i, 1, geometry.low, tiling.padded[0], tiling.padded[1], p + i * image);
         if (g.h % 2 || g.w % 2) std::fill(q + i * near, q + (i + 1) * near, T(0));
         const T* from = g.image(n + i) + panels.first(panel);
         for (Size row = 0; row < g.h; ++row)

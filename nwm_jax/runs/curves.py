@@ -30,7 +30,7 @@ def draw_by(
         wrong.
     """
     folders = workdirs.find(patterns)
-    drawing = [found for found in registry.experiments() if getattr(found, kind)]
+    drawing = [one for one in registry.experiments() if getattr(one, kind)]
     for experiment in drawing:
         mine = [f for f in folders if workdirs.task(f) in experiment.tasks]
         if mine:
@@ -60,17 +60,17 @@ def draw(patterns: Sequence[str], path: str | os.PathLike) -> pathlib.Path:
         for folder in workdirs.find(patterns)
         if (task := workdirs.task(folder)) and (folder / writers.METRICS).exists()
     }
-    found = sorted(set(folders.values()))
-    if not found:
+    tasks = sorted(set(folders.values()))
+    if not tasks:
         raise UserError(
             f"no run in {' '.join(patterns)}: give the folders of python -m "
             "nwm_jax.train, such as --runs='runs/*'"
         )
-    if len(found) > 1:
+    if len(tasks) > 1:
         raise UserError(
-            f"the runs are of different tasks ({', '.join(found)}): compare those of one"
+            f"the runs are of different tasks ({', '.join(tasks)}): compare those of one"
         )
-    task = registry.kind(found[0])
+    task = registry.kind(tasks[0])
     return compare.draw_comparison(
         path,
         {folder.name: folder / writers.METRICS for folder in folders},

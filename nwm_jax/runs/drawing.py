@@ -1,5 +1,6 @@
 """The figures of a run, from its checkpoint, its metrics and its evaluation."""
 
+import copy
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -29,8 +30,9 @@ def draw(
     """
     folder = run.workdir / "figures"
     folder.mkdir(exist_ok=True)
-    paths = run.task.figures(run.model, folder)
-    title = run.config.name
+    task, title = copy.copy(run.task), run.title
+    task.title = title
+    paths = task.figures(run.model, folder)
     scored = scores.read_scores(run.workdir)
     if "per_frame" in scored and scored["step"] != run.step:
         if say:
@@ -62,21 +64,21 @@ def draw(
 
 
 def _error_curves(scored: dict[str, Any]) -> tuple[int, dict[str, np.ndarray]]:
-    """The first frame, and from there on everyone's relative errors."""
+    """Returns the first frame, and from there on everyone's relative errors."""
     forward = scored["per_frame"]
-    found = {
+    curves = {
         name: (forward["frame"], errors)
         for name, errors in forward["relative_mse"].items()
     }
     if "backward" in scored:
         backward = scored["backward"]["per_frame"]
-        found = {"forecast": found.pop("forecast")} | {
+        curves = {"forecast": curves.pop("forecast")} | {
             "backward": (backward["frame"], backward["relative_mse"]),
-            **found,
+            **curves,
         }
-    first = min(min(frames) for frames, _ in found.values())
-    length = 1 + max(max(frames) for frames, _ in found.values()) - first
-    errors = {name: np.full(length, np.nan) for name in found}
-    for name, (frames, values) in found.items():
+    first = min(min(frames) for frames, _ in curves.values())
+    length = 1 + max(max(frames) for frames, _ in curves.values()) - first
+    errors = {name: np.full(length, np.nan) for name in curves}
+    for name, (frames, values) in curves.items():
         errors[name][np.asarray(frames) - first] = np.asarray(values, float)
     return first, errors

@@ -27,7 +27,7 @@ from nwm_jax.errors import UserError, reason
 from nwm_jax.models.compiled import check_shape
 from nwm_jax.modules import functional
 from nwm_jax.modules.cells import OscillatorCell
-from nwm_jax.runs import scores
+from nwm_jax.runs import scores, workdirs
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
 from nwm_jax.training.registry import build
@@ -51,6 +51,14 @@ class Run(NamedTuple):
     model: nnx.Module
     step: int
 
+    @property
+    def title(self) -> str:
+        """What stands above its pictures: config, preset, step."""
+        preset = self.config.get("preset") or "paper"
+        name = self.config.name + (f":{preset}" if preset != "paper" else "")
+        bare = self.step == 0 or workdirs.untrained(self.config)
+        return f"{name}, step {self.step:,}{' (not trained)' if bare else ''}"
+
 
 def open_run(
     workdir: str | os.PathLike,
@@ -66,7 +74,7 @@ def open_run(
         none), the step of a checkpoint (0: the weights before the first step), or None:
         what the task has evaluated, `Task.scored`.
       task: the run's task where it is already open.
-      counter: called with what is being done, gives the progress(done, total) that is
+      counter: called with what is being done, returns the progress(done, total) that is
         called while data is made.
 
     Returns:
@@ -88,7 +96,7 @@ def open_run(
 
 
 def which(text: str | None) -> str | int | None:
-    """Reads "last", "best" or the number of a step, as a flag gives it."""
+    """Reads "last", "best" or the number of a step, as a flag spells it."""
     return int(text) if text and checkpoint.is_step(text) else text
 
 
@@ -216,7 +224,7 @@ def evaluate(
     Args:
       run: an opened run.
       metrics: which, for example ("mse", "vpt"); none: the usual ones of the task.
-      counter: called with the name of each metric, gives its progress(done, total).
+      counter: called with the name of each metric, returns its progress(done, total).
       data: other data than the run's own, whose metrics are computed instead of
         `metrics`; see `Task.evaluation_on`.
       split: "test", or "valid", which training was followed on: its scores go to
@@ -228,7 +236,7 @@ def evaluate(
       error of frames that are black in all windows, there is None, null in the file.
 
     Raises:
-      UserError: an unknown metric, or one that the data cannot give.
+      UserError: an unknown metric, or one that the data do not have.
     """
     path = run.workdir / scores.EVALUATION
     if split == "valid":

@@ -85,7 +85,7 @@ def write_comparison(
 
 
 def _run(workdir: pathlib.Path, budget: int) -> tuple[str, str]:
-    """The name of a run and what its report shows, in about `budget` bytes."""
+    """Returns the name of a run and what its report shows, in about `budget` bytes."""
     config = workdirs.read(workdir)
     name = f"{config.get('name', workdir.name)}"
     stored = read_json(workdir / "config.json")
@@ -96,7 +96,7 @@ def _run(workdir: pathlib.Path, budget: int) -> tuple[str, str]:
     if "step" in scored:
         about.append(f"scored at step {scored['step']}")
     parts.append(page.note(", ".join(filter(None, about))))
-    if protocol.startswith("smoke"):
+    if workdirs.untrained(config):
         parts.append(
             page.note("This run is not trained: it shows that everything runs.")
         )
@@ -120,7 +120,7 @@ def _run(workdir: pathlib.Path, budget: int) -> tuple[str, str]:
 
 
 def _scores(scored: Mapping[str, Any]) -> str:
-    """Scores next to the baselines without skill, then everything else."""
+    """Returns scores next to the baselines without skill, then everything else."""
     if not scored:
         return page.note("Not evaluated yet.")
     compared = {
@@ -149,7 +149,7 @@ def _scores(scored: Mapping[str, Any]) -> str:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one, with dotted names; long lists are left out."""
+    """Returns nested dicts as one, with dotted names; long lists are left out."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -160,7 +160,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _pictures(folder: pathlib.Path, budget: int) -> str:
-    """The movies and pictures of a folder, as many as fit into the budget."""
+    """Returns the movies and pictures of a folder, as many as fit into the budget."""
     paths = sorted(folder.glob("*")) if folder.is_dir() else []
     shown = [p for p in paths if p.suffix in _MOVIES]
     shown += [p for p in paths if p.suffix in _PICTURES]

@@ -50,7 +50,7 @@ def write_divergence(
 
 
 def head(config: ConfigDict, task: Task, step: int, params: Any) -> dict[str, Any]:
-    """What eval.json says of the run itself."""
+    """Returns what eval.json says of the run itself."""
     head = {
         "protocol": config.protocol,
         "name": config.name,
@@ -68,7 +68,7 @@ def head(config: ConfigDict, task: Task, step: int, params: Any) -> dict[str, An
 
 
 def spent(workdir: str | os.PathLike, step: int) -> dict[str, float]:
-    """The processor seconds of the training up to a step, if they were logged."""
+    """Returns the processor seconds of training up to a step, if they were logged."""
     rows = [row for row in read_metrics(workdir) if row["step"] <= step]
     known = [row["cpu_seconds"] for row in rows if "cpu_seconds" in row]
     return {"cpu_seconds": known[-1]} if known else {}
@@ -85,15 +85,15 @@ def read_scores(workdir: str | os.PathLike, name: str = EVALUATION) -> dict[str,
       What it holds; {} where it is missing, damaged or of something else.
     """
     try:
-        found = files.read_json(pathlib.Path(workdir) / name)
+        stored = files.read_json(pathlib.Path(workdir) / name)
     except UserError:
         return {}
-    whole = isinstance(found, dict) and {"protocol", "step"} <= found.keys()
-    return found if whole else {}
+    whole = isinstance(stored, dict) and {"protocol", "step"} <= stored.keys()
+    return stored if whole else {}
 
 
 def kept(path: pathlib.Path, report: dict[str, Any]) -> dict[str, Any]:
-    """The scores in a file, if they are of the same weights and windows."""
+    """Returns the scores in a file, if they are of the same weights and windows."""
     stored = read_scores(path.parent, path.name)
     same = all(stored.get(name) == value for name, value in report.items())
     return {k: v for k, v in stored.items() if k not in report} if same else {}

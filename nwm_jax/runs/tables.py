@@ -30,7 +30,7 @@ class Grid(NamedTuple):
 
 
 def _bar(cells: Sequence[str]) -> str:
-    """A row of a Markdown table."""
+    """Returns a row of a Markdown table."""
     return "| " + " | ".join(cells) + " |"
 
 

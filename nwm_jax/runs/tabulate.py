@@ -52,7 +52,7 @@ def tabulate(
 
 
 def _why_not(folder: pathlib.Path) -> str:
-    """Why a folder has no place in the tables."""
+    """Returns why a folder has no place in the tables."""
     try:
         task = workdirs.read(folder).get("task")
     except (UserError, OSError) as error:
@@ -63,14 +63,14 @@ def _why_not(folder: pathlib.Path) -> str:
 def _scores(
     folders: Sequence[pathlib.Path], measure: str, layout: str
 ) -> tuple[str, list[str]]:
-    """The table of an experiment that has none of its own: means over seeds."""
+    """Returns the table of an experiment that has none of its own: means over seeds."""
     del measure
 
     def read(folder: pathlib.Path) -> tuple[str, str, str, int, dict[str, float]]:
-        config, found = workdirs.read(folder), workdirs.scores(folder)
+        config, evaluation = workdirs.read(folder), workdirs.scores(folder)
         with workdirs.understood():
-            head = str(config["task"]), str(config["name"]), str(found["protocol"])
-            return (*head, int(found["seed"]), evaluating.flatten(found))
+            head = str(config["task"]), str(config["name"]), str(evaluation["protocol"])
+            return (*head, int(evaluation["seed"]), evaluating.flatten(evaluation))
 
     entries, notes = workdirs.collect(folders, read, lambda entry: entry[:4])
     if not entries:

@@ -66,19 +66,19 @@ def read(folder: pathlib.Path) -> Entry:
     Raises:
       UserError: it has no wave statistics, has not been evaluated, or is damaged.
     """
-    config, found = workdirs.read(folder), workdirs.scores(folder)
-    if not isinstance(found.get("waves"), Mapping):
+    config, evaluation = workdirs.read(folder), workdirs.scores(folder)
+    if not isinstance(evaluation.get("waves"), Mapping):
         raise UserError("its eval.json has no waves")
     with workdirs.understood():
-        flat = evaluating.flatten(found)
+        flat = evaluating.flatten(evaluation)
         measure = next((name for name in ERRORS if name in flat), None)
         if measure is None:
             raise UserError("its eval.json has no error to compare with")
         return Entry(
             dataset=str(config["data"]["name"]),
             model=_model(config["model"]),
-            protocol=str(found["protocol"]),
-            seed=int(found["seed"]),
+            protocol=str(evaluation["protocol"]),
+            seed=int(evaluation["seed"]),
             measure=measure,
             error=flat[measure],
             waves={
@@ -95,7 +95,7 @@ def _model(model: Mapping[str, Any]) -> str:
 
 
 def build(entries: Sequence[Entry]) -> list[Grid]:
-    """A table for each dataset, a row for each model and protocol.
+    """Returns a table for each dataset, a row for each model and protocol.
 
     Numbers are means over seeds, with their sample standard deviation if there are
     several. Below stand Spearman's rank correlations of the error with the travelling
@@ -144,13 +144,16 @@ def rank_correlation(entries: Sequence[Entry], name: str) -> tuple[int, float, f
     """
     pairs = [(e.waves[name], e.error) for e in entries if name in e.waves]
     pairs = [pair for pair in pairs if np.isfinite(pair).all()]
-    if len(pairs) < _FEWEST or min(len(set(side)) for side in zip(*pairs)) < 2:
+    if (
+        len(pairs) < _FEWEST
+        or min(len(set(side)) for side in zip(*pairs, strict=False)) < 2
+    ):
         return len(pairs), float("nan"), float("nan")
     # SciPy takes half a second to load.
     import scipy.stats
 
-    found = scipy.stats.spearmanr(*zip(*pairs))
-    return len(pairs), float(found.statistic), float(found.pvalue)
+    correlation = scipy.stats.spearmanr(*zip(*pairs, strict=False))
+    return len(pairs), float(correlation.statistic), float(correlation.pvalue)
 
 
 def _correlation(entries: Sequence[Entry], name: str) -> list[str]:

@@ -4,7 +4,7 @@ import contextlib
 import glob
 import os
 import pathlib
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from nwm_jax import files
@@ -19,10 +19,10 @@ def find(patterns: Sequence[str]) -> list[pathlib.Path]:
     Args:
       patterns: as a shell has them, such as "runs/*"; "**" stands for any folders.
     """
-    found = {
+    paths = {
         path for pattern in patterns for path in glob.glob(pattern, recursive=True)
     }
-    return sorted(pathlib.Path(path) for path in found if os.path.isdir(path))
+    return sorted(pathlib.Path(path) for path in paths if os.path.isdir(path))
 
 
 def read(folder: pathlib.Path) -> dict[str, Any]:
@@ -33,9 +33,9 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
     """
     if not (folder / "config.json").exists():
         raise UserError("not a workdir (it has no config.json)")
-    found = files.read_json(folder / "config.json")
+    stored = files.read_json(folder / "config.json")
     wrong = "its config.json is not that of a run"
-    return files.check_fields(found, {"config": dict}, wrong)["config"]
+    return files.check_fields(stored, {"config": dict}, wrong)["config"]
 
 
 def scores(folder: pathlib.Path) -> dict[str, Any]:
@@ -46,8 +46,13 @@ def scores(folder: pathlib.Path) -> dict[str, Any]:
     """
     if not (folder / "eval.json").exists():
         raise UserError("not evaluated (it has no eval.json)")
-    found = files.read_json(folder / "eval.json")
-    return files.check_fields(found, {}, "its eval.json is not that of a run")
+    stored = files.read_json(folder / "eval.json")
+    return files.check_fields(stored, {}, "its eval.json is not that of a run")
+
+
+def untrained(config: Mapping[str, Any]) -> bool:
+    """Returns whether a run's preset only shows that everything runs."""
+    return str(config.get("protocol", "")).startswith("smoke")
 
 
 def task(folder: pathlib.Path) -> str:

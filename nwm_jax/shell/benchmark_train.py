@@ -1,7 +1,7 @@
 """Measures a training step of a config: real batches, the very program of training.
 
 With --compare also the plain formulation (XLA's convolution and its automatic
-gradient, everything else equal) in turn with it: both must give the same loss and
+gradient, everything else equal) in turn with it: both must return the same loss and
 gradients, to 1e-5 in the norm of every array or to what single precision costs the plain
 one, or the exit code is 1 and they are named. On CPUs a third one, the fallback, is what
 runs where the compiled convolutions are missing: the plain formulation with the options
@@ -90,7 +90,7 @@ def run(
       "batch_ms" (the host makes the batch of a step, while the device works),
       "frames_per_s", "gflop" of a step, "gflops", "matmul_gflops", "temp_mb" (memory
       of the compiled step beside its arguments and results, per device; None where
-      XLA does not tell), "compile_s" (nothing read from the cache), "device" and what the
+      XLA does not say), "compile_s" (nothing read from the cache), "device" and what the
       numbers depend on. With `compare` also "plain_step_ms", "plain_temp_mb",
       "plain_compile_s", on a CPU the same of "fallback", "ratio" (plain over ours),
       "errors" (of the loss and, in the norm, of every array of the gradient, relative,
@@ -148,6 +148,7 @@ def run(
     for name, other in others.items():
         result |= {
             f"{name}_step_ms": other.times("seconds").median,
+            f"{name}_step_ms_least": other.times("seconds").least,
             f"{name}_temp_mb": other.temp_mb,
             f"{name}_compile_s": other.compile_s,
         }
@@ -167,7 +168,7 @@ def run(
 
 
 def describe(result: dict[str, Any]) -> str:
-    """The numbers of `run`, some lines of text."""
+    """Returns the numbers of `run`, some lines of text."""
 
     def memory(name: str) -> str:
         value = result[name]
@@ -195,7 +196,9 @@ def describe(result: dict[str, Any]) -> str:
         others = [name for name in OTHERS if f"{name}_step_ms" in result]
         for name in others:
             shown[f"{name} step"] = (
-                f"{result[f'{name}_step_ms']:.4g} ms, {memory(f'{name}_temp_mb')}, "
+                f"{result[f'{name}_step_ms']:.4g} ms "
+                f"({result[f'{name}_step_ms_least']:.4g} at least), "
+                f"{memory(f'{name}_temp_mb')}, "
                 f"compiled in {result[f'{name}_compile_s']:.3g} s"
             )
         ratios = [result[f"{name}_step_ms"] / result["step_ms"] for name in others]
@@ -246,7 +249,7 @@ class _Step:
         self.temp_mb = analysis and analysis.temp_size_in_bytes / 1e6
 
     def prepare(self) -> Any:
-        """The batches of the next dispatch."""
+        """Returns the batches of the next dispatch."""
         start = len(self.taken) * self.group
         return dispatch.make_batches(
             self.task, start, self.group, self.group, self.rows, self.mesh
@@ -273,7 +276,7 @@ class _Step:
 
 
 def _changed(config: ConfigDict, **fields: Any) -> ConfigDict:
-    """The config with the fields changed that it has."""
+    """Returns the config with the fields changed that it has."""
     copy = config.copy_and_resolve_references()
     with copy.unlocked():
         copy.update({name: value for name, value in fields.items() if name in copy})
@@ -281,7 +284,7 @@ def _changed(config: ConfigDict, **fields: Any) -> ConfigDict:
 
 
 def _gradient(config: ConfigDict, task: Task) -> tuple[Callable, tuple]:
-    """A function that gives loss and gradient, and its arguments: the first batch's."""
+    """Returns a function of loss and gradient, and its arguments: the first batch's."""
     key = states.init_key(states.key_data(config.seed))
 
     def gradient(params: Any, state: Any, batch: Any) -> tuple[jax.Array, Any]:
@@ -303,7 +306,7 @@ def _operations(config: ConfigDict) -> int:
 def _errors(
     config: ConfigDict, task: Task, plain: Task
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """How far loss and gradients are from the plain ones, and those from exact ones.
+    """Compares loss and gradients with the plain ones, and those with exact ones.
 
     The latter is empty where the former are within the tolerance, see `run`.
     """

@@ -129,7 +129,7 @@ def _check_exit_variable() -> None:
 
 
 def _line(error: Exception, flag_values: flags.FlagValues) -> str | None:
-    """What the user can mend, in one line; None for a bug."""
+    """Returns what the user can mend, in one line; None for a bug."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, flags.Error):
@@ -165,7 +165,7 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
       UserError: a mistake in the config.
       flags.Error: a mistake in another flag.
     """
-    overrides: list[tuple[str, str]] = []
+    overrides = []
     if takes_config(flag_values):
         argv, overrides = take_overrides(argv)
     _check_flag_files(argv)

@@ -14,11 +14,13 @@ class ConfigParser(flags.ArgumentParser):
     """Reads ``path/to/file.py:argument`` or ``name:argument``."""
 
     def parse(self, argument: str | ConfigDict) -> ConfigDict:
+        """Returns the config."""
         if isinstance(argument, ConfigDict):
             return argument
         return presets.load(argument)
 
     def flag_type(self) -> str:
+        """Returns what the flag takes."""
         return "config"
 
 
@@ -76,7 +78,7 @@ def define(path: str | None) -> None:
 
 
 def takes_config(flag_values: flags.FlagValues) -> bool:
-    """Whether ``--config`` is the experiment, with its overrides."""
+    """Returns whether ``--config`` is the experiment, with its overrides."""
     return "config" in flag_values and isinstance(
         flag_values["config"].parser, ConfigParser
     )

@@ -35,13 +35,13 @@ class Times(NamedTuple):
 
 
 def summarise(seconds: list[float], scale: float = 1.0) -> Times:
-    """Median and spread of repeated measurements, times `scale`."""
+    """Returns median and spread of repeated measurements, times `scale`."""
     scaled = [scale * second for second in seconds]
     return Times(statistics.median(scaled), min(scaled), max(scaled))
 
 
 def timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
-    """What a function returns, ready to be read, and the seconds that it took.
+    """Returns what a function returns, ready to be read, and the seconds that it took.
 
     Args:
       function: called once.
@@ -56,7 +56,7 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
 
 
 def matmul_rate() -> float:
-    """Floating-point operations per second of a large matrix product, best of three."""
+    """Measures operations per second of a large matrix product, best of three."""
     size = 1500
     matrix = jnp.ones((size, size))
     product = jax.jit(lambda a: a @ a)
@@ -83,7 +83,7 @@ def without_cache() -> Iterator[None]:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers depend on: processor, cores, devices, versions, other load."""
+    """Describes what numbers depend on: processor, cores, devices, versions, load."""
     device = jax.devices()[0]
     return {
         "cpu": _cpu(),
@@ -97,9 +97,9 @@ def machine() -> dict[str, Any]:
 
 
 def huge_pages() -> str:
-    """Whether large arrays of this program are in huge pages: yes, no or "if asked".
+    """Returns whether large arrays are in huge pages: yes, no or "if asked".
 
-    Linux gives them to every program, to none, or to those that ask for them
+    Linux hands them to every program, to none, or to those that ask for them
     (`ASK_FOR_HUGE_PAGES`). With small pages, looking up addresses takes a good part of
     a step on a CPU.
     """
@@ -114,7 +114,7 @@ def huge_pages() -> str:
 
 
 def describe(machine: dict[str, Any]) -> str:
-    """One line about `machine()`."""
+    """Returns one line about `machine()`."""
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['device']}, "
         f"jax {machine['jax']}, Python {machine['python']}, "
@@ -126,5 +126,5 @@ def describe(machine: dict[str, Any]) -> str:
 def _cpu() -> str:
     with_names = pathlib.Path("/proc/cpuinfo")
     text = with_names.read_text() if with_names.exists() else ""
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found[1] if found else platform.processor() or platform.machine()
+    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return match[1] if match else platform.processor() or platform.machine()

@@ -1,4 +1,4 @@
-"""The line that tells how far a run is: a live bar on a terminal, lines in a log."""
+"""The line that shows how far a run is: a live bar on a terminal, lines in a log."""
 
 import math
 import sys
@@ -21,7 +21,7 @@ class Progress:
       units_per_step: frames in one step's batch.
       stream: where to write; None: standard output.
       silent: True in the processes that do not print.
-      clock: gives seconds; tests replace it.
+      clock: returns seconds; tests replace it.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Progress:
             self._print(text)
 
     def close(self) -> None:
-        """Prints the last line and gives the terminal back."""
+        """Prints the last line and restores the terminal."""
         if self._bar:
             self._bar.stop()
             self._bar = None

@@ -1,4 +1,4 @@
-"""What a verb tells on the screen: what will run, what it costs, what came out."""
+"""What a verb shows on the screen: what will run, what it costs, what came out."""
 
 import pathlib
 import time
@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from nwm_jax import native
 from nwm_jax.config import presets
 from nwm_jax.modules import functional
+from nwm_jax.runs import workdirs
 from nwm_jax.shell import machine
 from nwm_jax.shell.progress import duration
 from nwm_jax.training import mesh
@@ -31,7 +32,7 @@ def say(text: str) -> None:
 
 
 def describe(config: ConfigDict, task: Task) -> str:
-    """One line: the experiment, its size and the devices; then the task's note."""
+    """Describes the experiment, its size and the devices in a line; then the note."""
     params = jax.eval_shape(lambda: functional.split(task.init(jax.random.key(0)))[1])
     devices = jax.devices()
     shown = (
@@ -44,7 +45,7 @@ def describe(config: ConfigDict, task: Task) -> str:
 
 
 def forewarn(config: ConfigDict, task: Task) -> str | None:
-    """One line about the cost of a paper preset on a CPU, None elsewhere.
+    """Returns one line about the cost of a paper preset on a CPU, None elsewhere.
 
     Nothing of the data is opened or simulated for it.
     """
@@ -54,8 +55,8 @@ def forewarn(config: ConfigDict, task: Task) -> str | None:
     if not operations:
         return None
     seconds = _PASSES * operations / (_EFFICIENCY * machine.matmul_rate())
-    plain = presets.template(config)
-    named = plain.name if plain is not None else config.name
+    known = presets.definition(config)
+    named = known.plain.name if known else config.name
     return (
         f"note: a step of this config takes about {seconds:.2g} s on this CPU, "
         f"all {config.num_steps:,} about {duration(seconds * config.num_steps)}; "
@@ -64,7 +65,7 @@ def forewarn(config: ConfigDict, task: Task) -> str | None:
 
 
 def advice() -> list[str]:
-    """Lines that tell how to be faster on a CPU; none where nothing is missing."""
+    """Returns lines on how to be faster on a CPU; none where nothing is missing."""
     if jax.default_backend() != "cpu":
         return []
     notes = []
@@ -117,11 +118,11 @@ def scores(task: Task | type[Task], report: Mapping[str, Any]) -> str:
         if name not in _HEAD and not name.startswith("num_")
     }
     lines = [head, *task.headline(shown)]
-    if report["protocol"].startswith("smoke"):
+    if workdirs.untrained(report):
         lines.append("  not trained: this preset shows that everything runs")
     return "\n".join(lines)
 
 
 def pictures(paths: Sequence[pathlib.Path]) -> str:
-    """Where the figures are."""
+    """Returns where the figures are."""
     return f"figures: {', '.join(str(path) for path in paths)}"

@@ -13,7 +13,6 @@ from nwm_jax.config import base, grammar, presets
 from nwm_jax.errors import UserError
 from nwm_jax.shell import flag_help
 from nwm_jax.shell.config_flags import takes_config
-from nwm_jax.training import registry
 
 
 def text(main: Callable, flag_values: flags.FlagValues, argv: Sequence[str]) -> str:
@@ -41,13 +40,13 @@ def _config_help(argv: Sequence[str]) -> list[str]:
     )
     with contextlib.suppress(UserError):
         config = presets.load(spec)
-        experiment = registry.find(config.get("task"))
-        known = base.FIELDS | (experiment.fields() if experiment else {})
-        if experiment and experiment.presets:
-            lines += ["", f"presets of {spec}: {', '.join(experiment.presets)}"]
+        known = presets.definition(config)
+        if known:
+            lines += ["", f"presets of {spec}: {', '.join(known.presets())}"]
         lines += ["", f"fields of {spec}, each set by --config.field=value:"]
+        fields = (known.plain if known else base.Config()).meanings()
         for name, value in grammar.flatten(config).items():
-            meaning = f"  ({known[name].meaning})" if name in known else ""
+            meaning = f"  ({fields[name].meaning})" if name in fields else ""
             lines.append(f"  {name} = {value!r}{meaning}")
     return lines
 

@@ -103,7 +103,7 @@ class Checkpointer:
 
         Args:
           state: the state; its `step` names the folder.
-          extra: what JSON can hold and `restore_latest` gives back.
+          extra: what JSON can hold and `restore_latest` returns.
           metrics: the flat summary of an evaluation at this very step.
 
         Returns:
@@ -173,11 +173,11 @@ class Checkpointer:
           UserError: there are checkpoints, but none of them is whole; or it does not
             fit the model.
         """
-        found = meshes.on_primary(self._newest)
-        self.notes += found["notes"]
-        if found["step"] is None:
+        newest = meshes.on_primary(self._newest)
+        self.notes += newest["notes"]
+        if newest["step"] is None:
             return None
-        return self.restore(found["step"], abstract)
+        return self.restore(newest["step"], abstract)
 
     def restore(
         self, which: str | int, abstract: TrainState
@@ -236,9 +236,9 @@ class Checkpointer:
     def _check_readable(self, path: pathlib.Path, items: dict[str, Any]) -> None:
         """Opens what was just written as a reader would, in process 0 alone."""
         wanted = {k: ocp.args.StandardRestore(tree) for k, tree in items.items()}
-        found = self._writer.restore(path, args=ocp.args.Composite(**wanted))
+        restored = self._writer.restore(path, args=ocp.args.Composite(**wanted))
         for name, tree in items.items():
-            same = jax.tree.map(_same_bits, tree, found[name])
+            same = jax.tree.map(_same_bits, tree, restored[name])
             if not all(jax.tree.leaves(same)):
                 raise ValueError("it does not read back as it was written")
 
@@ -311,12 +311,12 @@ class Checkpointer:
     def _read(self, step: int, **items: Any) -> list[Any]:
         path = self.folder / str(step)
         wanted = {k: ocp.args.StandardRestore(item) for k, item in items.items()}
-        # Orbax would tell it too, but in a hundred lines.
+        # Orbax would report it too, but in a hundred lines.
         problem = manifests.misfit(path, items)
         try:
             if not problem:
                 with orbax_noise.quiet():
-                    found = self._reader.restore(
+                    restored = self._reader.restore(
                         path, args=ocp.args.Composite(**wanted)
                     )
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -328,7 +328,7 @@ class Checkpointer:
                 f"the checkpoint of step {step} in {self.folder} does not fit this "
                 f"model: {problem}"
             )
-        return [found[name] for name in items]
+        return [restored[name] for name in items]
 
     def _prune(self) -> None:
         known = self.steps()
@@ -360,7 +360,7 @@ def load(
 
     Args:
       workdir: the folder of the run.
-      task: the task of its config; it gives the shapes.
+      task: the task of its config; it has the shapes.
       which: "last", "best" (the last if nothing was evaluated) or a step.
 
     Returns:

@@ -19,7 +19,7 @@ DEFAULT_GROUP = 10
 
 
 class Outcome(NamedTuple):
-    """What a dispatch tells the host.
+    """What a dispatch returns to the host.
 
     Attributes:
       done: int32 scalar, the number of updates that were applied.
@@ -59,7 +59,7 @@ def make_step(
     """Makes one training step.
 
     Args:
-      task: gives the loss.
+      task: has the loss.
       optimizer: the gradient transformation.
 
     Returns:
@@ -95,7 +95,7 @@ def make_dispatch(
     Batches of one step alone make a program without a loop, see `group_size`.
 
     Args:
-      task: gives the loss.
+      task: has the loss.
       optimizer: the gradient transformation.
 
     Returns:
@@ -148,7 +148,7 @@ def make_dispatch(
 
 
 def _smallest(wishes: jax.Array, done: jax.Array) -> jax.Array:
-    """The smallest wish, asked for when the steps are done.
+    """Returns the smallest wish, asked for when the steps are done.
 
     XLA's CPU devices begin what does not depend on each other in any order: one that
     waited for the others' wishes before the step, while they wait for its gradient, would
@@ -163,7 +163,7 @@ def make_batches(
     """Makes this process's part of several batches and puts it on the devices.
 
     Args:
-      task: gives the batches.
+      task: has the batches.
       step: the step of the first one.
       count: how many, at most `group`.
       group: k, the length of what the dispatch takes; zeros after `count`.
@@ -194,7 +194,7 @@ def compile_dispatch(
     """Compiles the dispatch ahead of time, so that its cost is measured by itself.
 
     Args:
-      task: gives the loss.
+      task: has the loss.
       optimizer: the gradient transformation.
       mesh: the devices.
       state: a state, or its shapes with shardings.

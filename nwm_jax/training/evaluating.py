@@ -57,8 +57,8 @@ def make_gather(
             indices = np.minimum(np.arange(start, start + batch_size), num - 1)
             batch = meshes.shard_batch(evaluation.eval_batch(indices[rows]), mesh)
             with jax.enable_x64(False), jax.set_mesh(mesh):
-                found = jax.device_get(score(params, state, batch))
-            parts.append({k: v[: num - start] for k, v in found.items()})
+                scores = jax.device_get(score(params, state, batch))
+            parts.append({k: v[: num - start] for k, v in scores.items()})
             if progress:
                 progress(min(start + batch_size, num), num)
         return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}

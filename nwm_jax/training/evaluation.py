@@ -2,16 +2,14 @@
 
 import abc
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
 
-Model = TypeVar("Model")
 
-
-class Evaluation(abc.ABC, Generic[Model]):
+class Evaluation(abc.ABC):
     """A score of a model over a fixed set of examples; `training.evaluating` runs it.
 
     Attributes:
@@ -23,21 +21,23 @@ class Evaluation(abc.ABC, Generic[Model]):
     """
 
     part: str = ""
-    graphdef: nnx.GraphDef[Model]
+    graphdef: nnx.GraphDef
     num_eval: int
     eval_batch_size: int
 
     @abc.abstractmethod
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Examples `indices` of the fixed set, host arrays ``[len(indices), ...]``."""
+        """Returns examples of the fixed set, host arrays ``[len(indices), ...]``."""
 
     @abc.abstractmethod
-    def score(self, model: Model, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        """Scores of every example, ``[n, ...]``; compiled by the caller."""
+    def score(
+        self, model: nnx.Module, batch: dict[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """Returns scores of every example, ``[n, ...]``; compiled by the caller."""
 
     @abc.abstractmethod
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Scores of the whole set to a part of eval.json."""
+        """Returns scores of the whole set to a part of eval.json."""
 
     @classmethod
     def headline(cls, summary: Mapping[str, Any]) -> list[str]:

@@ -96,7 +96,7 @@ def _of_equation(equation: Any) -> int:
 
 
 def _inner(values: Any) -> Iterator[Any]:
-    """The programs among the parameters of an equation."""
+    """Returns the programs among the parameters of an equation."""
     for value in values:
         if hasattr(value, "eqns"):
             yield value
@@ -105,7 +105,7 @@ def _inner(values: Any) -> Iterator[Any]:
 
 
 def _of_convolution(equation: Any) -> int:
-    """Two for each product of a weight and a pixel; zeros around or between are none."""
+    """Counts two for each product of a weight and a pixel, none for padding."""
     params = equation.params
     numbers = params["dimension_numbers"]
     image, kernel = (v.aval.shape for v in equation.invars)

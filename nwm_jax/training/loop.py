@@ -103,7 +103,7 @@ def train(
             signals.collect() as listener,
         ):
             notes = workdirs.claim(folder, config)
-            # What the data cannot give is found before the first step. Not earlier:
+            # What the data do not have is refused before the first step. Not earlier:
             # it may simulate the data, which nobody needs whose workdir is refused.
             task.evaluations()
             run = _Run(config, task, folder, mesh, transform, listener, display)
@@ -147,16 +147,16 @@ class _Run:
         writers: Sequence[sinks.Writer],
     ) -> None:
         """Restores or creates the state, opens the writers, says where it stands."""
-        found = self.saver.restore_latest(shapes)
-        if found is None:
+        restored = self.saver.restore_latest(shapes)
+        if restored is None:
             self.state = states.create(
                 self.task, self.transform, self.config.seed, self.mesh
             )
             extra: dict[str, Any] = {}
         else:
-            self.state, extra = found
+            self.state, extra = restored
         self.step = int(self.state.step)
-        self.saved = None if found is None else self.step
+        self.saved = None if restored is None else self.step
         self.seconds = extra.get("seconds", 0.0)
         self.cpu_before = extra.get("cpu_seconds", 0.0) - time.process_time()
         self.stopped = extra.get("stopped", "")
@@ -173,7 +173,7 @@ class _Run:
             self.writers += writers
         for note in notes + self.saver.notes:
             self.say(note)
-        if found is not None:
+        if restored is not None:
             again = f"; it had got to step {max(seen)}" if seen else ""
             lost = seen and max(seen) > self.step
             self.say(f"resuming at step {self.step}{again if lost else ''}")
@@ -370,7 +370,7 @@ class _Run:
         raise non_finite.error(self.folder, step, metrics, kept)
 
     def close(self) -> None:
-        """Closes the writers and gives the terminal back."""
+        """Closes the writers and restores the terminal."""
         if self.display:
             self.display.close()
         for writer in self.writers:

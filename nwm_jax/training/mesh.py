@@ -45,7 +45,7 @@ def initialize_distributed() -> bool:
       UserError: the cluster cannot be joined.
     """
     environment = os.environ
-    arguments: dict[str, Any] = {}
+    arguments = {}
     if address := environment.get("JAX_COORDINATOR_ADDRESS"):
         arguments["coordinator_address"] = address
         # Half of the three: a cluster that JAX knows may fill in the rest.
@@ -199,7 +199,7 @@ def is_primary() -> bool:
 
 
 def on_primary(function: Callable[[], Any]) -> Any:
-    """Runs a function in process 0 only and tells every process how it ended.
+    """Runs a function in process 0 only and sends every process the outcome.
 
     Args:
       function: returns something that JSON can hold.
@@ -209,7 +209,7 @@ def on_primary(function: Callable[[], Any]) -> Any:
 
     Raises:
       Exception: what the function raised, in process 0; in the others a UserError
-        that tells it, so that none is left waiting.
+        that says so, so that none is left waiting.
     """
     if jax.process_count() == 1:
         return function()

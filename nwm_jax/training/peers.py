@@ -177,7 +177,7 @@ def check_same(config: Mapping[str, Any]) -> None:
 
 
 def _service() -> tuple[Any, int, int]:
-    """The client of the service (None in a run of one), our number, and how many."""
+    """Returns the service's client (None in a run of one), our number, how many."""
     # The one part of JAX that is not public; Orbax uses it too.
     from jax._src import distributed
 

@@ -14,8 +14,6 @@ from ml_collections import ConfigDict
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.training.task import Counter, Task
 
-# Fields of a config by their dotted names.
-Flat = dict[str, Any]
 # A function, or "module:function", which is imported at its first call.
 Lazy = str | Callable[..., Any]
 
@@ -31,17 +29,11 @@ class Experiment:
       name: its name.
       tasks: classes, subclasses of `training.task.Task`, by the names that
         `config.task` may have.
-      configs: () -> ``get_config(argument)`` by the names of configs.
-      summary: () -> a phrase that lists those names.
-      models: () -> the names that `config.model.name` may have; none: not checked.
-      template: (config) -> the plain config whose fields `config` should have, or None
-        where its model or data is unknown; not given: fields are not checked.
-      fields: () -> for dotted fields what they mean and may be, `config.checks.Field`.
-      presets: names of presets that all its configs have.
-      short: names by which the argument of a config may call some dotted fields.
-      check: (flat fields) -> None; raises `UserError` for fields that do not fit.
-      follow: (config, field, old value) -> None; sets what follows from a field that was
-        just overridden.
+      configs: () -> ``get_config(argument)`` by the names of configs; where it is a
+        `config.definition.Definition`, fields are checked and explained.
+      summary: () -> a phrase that lists those names; "": all of them.
+      follow: for dotted fields (config, old value) -> None, which sets what follows
+        from the field when it is overridden.
       table: (folders, measure, format) -> (text, notes), the table of finished runs.
       measures: what `table` can show, the usual one first.
       boxes: (folders, path) -> path; draws a score of finished runs, a box each model.
@@ -53,13 +45,9 @@ class Experiment:
     tasks: Mapping[str, str | type[Task]]
     configs: Callable[[], Mapping[str, Callable[[str], ConfigDict]]] = dict
     summary: Callable[[], str] = str
-    models: Callable[[], Sequence[str]] = tuple
-    template: Callable[[Mapping[str, Any]], ConfigDict | None] | None = None
-    fields: Callable[[], Mapping[str, Any]] = dict
-    presets: Sequence[str] = ()
-    short: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    check: Callable[[Flat], None] = lambda flat: None
-    follow: Callable[[ConfigDict, str, Any], None] = lambda config, field, old: None
+    follow: Mapping[str, Callable[[ConfigDict, Any], None]] = dataclasses.field(
+        default_factory=dict
+    )
     table: Lazy | None = None
     measures: Sequence[str] = ()
     boxes: Lazy | None = None

@@ -168,9 +168,7 @@ class Listener:
                 if self.ending and not self._raised and hasattr(signal, "pthread_kill"):
                     # The kernel may have chosen another thread: wake the main one.
                     own = number
-                    main = threading.main_thread().ident
-                    assert main is not None  # it has begun
-                    signal.pthread_kill(main, number)
+                    signal.pthread_kill(threading.main_thread().ident, number)
 
     def _answer(self, number: int) -> None:
         self.asked = self.asked or number

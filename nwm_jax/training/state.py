@@ -79,7 +79,7 @@ def create(
     Args:
       task: what is trained.
       optimizer: the gradient transformation.
-      seed: the run's seed; equal seeds give equal parameters on any mesh.
+      seed: the run's seed; equal seeds lead to equal parameters on any mesh.
       mesh: the devices.
 
     Returns:

@@ -12,13 +12,13 @@ from flax import nnx
 
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.modules import functional
-from nwm_jax.training.evaluation import Evaluation, Model
+from nwm_jax.training.evaluation import Evaluation
 
 # Takes what is being done; returns a progress(done, total) to call while it is.
 Counter = Callable[[str], Callable[[int, int], None]]
 
 
-class Task(Evaluation[Model]):
+class Task(Evaluation):
     """Everything that the training loop and the verbs know of an experiment.
 
     A task knows nothing of devices, checkpoints or progress bars. It is itself the
@@ -45,6 +45,7 @@ class Task(Evaluation[Model]):
         in it would hide the rest.
       followed: flat key of the summary by which training is followed.
       tabulated: flat keys of the summary that stand in tables of many runs.
+      title: what stands above the pictures of `figures`.
       note: one line that a user should read before training; empty if there is none.
       preparation: what takes time when the data is made, for a progress bar; empty if
         nothing does, and then no `progress` is passed to the class.
@@ -65,6 +66,7 @@ class Task(Evaluation[Model]):
 
     def __init__(self, config: Any) -> None:
         self.config = config
+        self.title = config.name
         self.eval_batch_size = config.eval.batch_size
 
     @property
@@ -73,12 +75,12 @@ class Task(Evaluation[Model]):
         return self.config.data.name
 
     @functools.cached_property
-    def graphdef(self) -> nnx.GraphDef[Model]:  # type: ignore[override] # computed once
-        """Structure of the model, from its shapes alone."""
+    def graphdef(self) -> nnx.GraphDef:
+        """Returns structure of the model, from its shapes alone."""
         return functional.split(nnx.eval_shape(lambda: self.init(jax.random.key(0))))[0]
 
     @abc.abstractmethod
-    def init(self, key: jax.Array) -> Model:
+    def init(self, key: jax.Array) -> nnx.Module:
         """Draws a new model."""
 
     @abc.abstractmethod
@@ -89,13 +91,13 @@ class Task(Evaluation[Model]):
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
-        """(mean loss, (scalar metrics, next state)); runs inside the compiled step."""
+        """Returns (mean loss, (scalar metrics, next state)); runs in the compiled step."""
 
     def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
         """Returns what the named metrics (none: the usual ones) are computed by.
 
         Raises:
-          UserError: an unknown metric, or one that the data cannot give.
+          UserError: an unknown metric, or one that these data do not have.
         """
         made: dict[str, Evaluation] = {self.metric: self}
         for name in metrics:
@@ -149,7 +151,7 @@ class Task(Evaluation[Model]):
         """Returns the operations of the loss of one batch; reads no data. 0: unknown."""
         return 0.0
 
-    def figures(self, model: Model, folder: pathlib.Path) -> list[pathlib.Path]:
+    def figures(self, model: nnx.Module, folder: pathlib.Path) -> list[pathlib.Path]:
         """Draws the task's own pictures into a folder."""
         del model, folder
         return []

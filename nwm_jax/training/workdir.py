@@ -124,15 +124,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
       One `field: old -> new` for each, empty if the run may go on.
     """
     before, after = flatten(old), flatten(new)
-    found = []
+    changes = []
     # A field that the old config does not have came with a later version of this
     # package, whose default does what was done before: it is taken as unchanged.
     for field in sorted(before):
         free = field in FREE or field.startswith(FREE_GROUPS)
         was, now = (side.get(field, "(none)") for side in (before, after))
         if not free and was != now:
-            found.append(f"{field}: {was} -> {now}")
-    return found
+            changes.append(f"{field}: {was} -> {now}")
+    return changes
 
 
 def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
@@ -186,7 +186,7 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
 
 
 def _has_steps(workdir: pathlib.Path) -> bool:
-    """Whether anything in a workdir depends on its config."""
+    """Returns whether anything in a workdir depends on its config."""
     saved = (workdir / "checkpoints").glob("[0-9]*")
     return any(saved) or (workdir / "eval.json").exists()
 
@@ -206,11 +206,11 @@ def _read(path: pathlib.Path, new: Mapping[str, Any]) -> dict[str, Any]:
 
 def package_versions() -> dict[str, str]:
     """Returns the versions of Python, of the packages that decide numbers, and of us."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _version_notes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

@@ -182,13 +182,13 @@ def build(
       UserError: a package that was asked for is missing.
     """
     check(config)
-    found: list[Writer] = [JsonLines(workdir, step)]
+    writers: list[Writer] = [JsonLines(workdir, step)]
     if config.get("tensorboard"):
-        found.append(TensorBoard(workdir, step))
+        writers.append(TensorBoard(workdir, step))
     if config.get("wandb"):
         plain = config.to_dict() if hasattr(config, "to_dict") else dict(config)
-        found.append(WandB(workdir, config["wandb"], plain, step))
-    return found
+        writers.append(WandB(workdir, config["wandb"], plain, step))
+    return writers
 
 
 def write_all(

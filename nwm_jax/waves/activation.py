@@ -67,8 +67,8 @@ def time_of_maximum(field: np.ndarray, period: int) -> np.ndarray:
         )
     shape = field.shape[-2:]
     count = field.shape[-3] // period
-    field = field.reshape((-1,) + field.shape[-3:])[:, : count * period]
-    field = field.reshape((len(field), count, period) + shape)
-    best = field[:, 1 if count > 1 else 0 :].argmax(axis=2).reshape((-1,) + shape)
+    field = field.reshape((-1, *field.shape[-3:]))[:, : count * period]
+    field = field.reshape((len(field), count, period, *shape))
+    best = field[:, 1 if count > 1 else 0 :].argmax(axis=2).reshape((-1, *shape))
     votes = np.stack([np.sum(best == step, axis=0) for step in range(period)])
     return votes.argmax(axis=0)

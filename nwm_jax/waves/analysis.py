@@ -9,6 +9,7 @@ import numpy as np
 from nwm_jax.errors import UserError
 from nwm_jax.waves import describe, pieces, prepare, surrogates
 from nwm_jax.waves.critical import CriticalPoints, find_critical_points
+from nwm_jax.waves.cycles import measure_cycles
 from nwm_jax.waves.filters import z_score
 from nwm_jax.waves.fronts import Fronts, flatten, front_smoothing, fronts_of
 from nwm_jax.waves.pipeline import plain_signal, wave_signal
@@ -114,42 +115,43 @@ def analyse(
             plain = plain_signal(sheet, **options)[inner].reshape(-1, *shape)
         signal, sites = _on_sites(signal, positions, boundary)
     else:
-        if num_surrogates:
-            raise UserError(
-                f"--surrogates need the whole record at once, and {data[0].size} "
-                f"channels x {length:,} frames are too many: analyse a part of it"
-            )
+        options = {"fs": fs, "band": band, "setting": setting, "folder": folder}
         signal = pieces.piecewise_signal(
             data,
             plan,
-            fs=fs,
-            band=band,
-            setting=setting,
-            folder=folder,
             progress=lambda done, total: progress("signal", done, total),
+            **options,
         )[inner]
+        if num_surrogates:
+            plain = pieces.piecewise_signal(data, plan, interpolated=False, **options)
+            plain = plain[inner]
         first = prepare.apply(plan, np.asarray(data[:4]), fs=fs)
         shape = first.shape[1:]
         sites = _sites(np.isfinite(first).all(axis=0), positions, boundary)
     if len(sites.index) < 2:
         raise UserError(f"{len(sites.index)} channel(s) with a signal: 2 are needed")
     sites = scaled(sites, (spacing or 1.0) * (steps.bin if positions is None else 1))
-    numbers = site_statistics(signal, sites, fs=fs, boundary=boundary, seed=seed)
+    cycles = measure_cycles(signal, sites)
+    numbers = site_statistics(
+        signal, sites, fs=fs, boundary=boundary, seed=seed, cycles=cycles
+    )
     # Fronts and critical points are those of a sheet: a torus is cut at its border.
     sheet_sites = sites
     if boundary == "periodic":
         there = np.zeros(shape, bool)
         there.ravel()[sites.index] = True
         sheet_sites = scaled(grid_sites(there), sites.cell)
-    scale = front_smoothing(signal, sheet_sites)
+    scale = front_smoothing(cycles, sheet_sites)
     fronts = fronts_of(signal, sheet_sites, fs=fs, scale=scale)
     tests, p_value = {}, None
     if num_surrogates:
         tests, p_value = surrogates.significance(
-            flatten(plain, positions)[0],
+            flatten(plain, positions)[0] if whole else plain,
             sheet_sites,
             num_surrogates,
             seed=seed,
+            own=signal,
+            folder=folder,
             generalized=setting == "generalized",
             fronts=fronts,
             fs=fs,

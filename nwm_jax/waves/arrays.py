@@ -1,10 +1,17 @@
 """What the files of this folder check and count alike: arrays, borders, blocks."""
 
-from collections.abc import Iterator
+import concurrent.futures
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
 from nwm_jax.errors import UserError
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 BOUNDARIES = ("periodic", "open")
 
@@ -99,7 +106,7 @@ def boundary_pair(
             f"boundary {boundary!r} is not known: use 'periodic', 'open' or a pair of "
             "these for (rows, columns)"
         )
-    for size, kind, name in zip(shape, kinds, ("rows", "columns")):
+    for size, kind, name in zip(shape, kinds, ("rows", "columns"), strict=False):
         if size == 2 and kind == "periodic":
             raise UserError(
                 f"2 {name} cannot be periodic (both neighbours are the same cell): "
@@ -120,7 +127,12 @@ def blocks(count: int, size: int) -> Iterator[slice]:
       count: how many items there are (channels, or frames).
       size: how many numbers belong to one item.
     """
-    step = max(1, _BLOCK // max(size, 1))
+    yield from slices(count, size, _BLOCK)
+
+
+def slices(count: int, size: int, numbers: int) -> Iterator[slice]:
+    """Yields slices of `range(count)` of at most so many numbers, or of one item."""
+    step = max(1, numbers // max(size, 1))
     for start in range(0, count, step):
         yield slice(start, min(start + step, count))
 
@@ -130,3 +142,34 @@ def spread(count: int, most: int) -> np.ndarray:
     if count <= most:
         return np.arange(count)
     return np.floor(np.arange(most) * (count / most)).astype(int)
+
+
+def in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    """Yields what a function returns of each item, in order, one thread a core.
+
+    The large operations of NumPy and SciPy run at the same time.
+
+    Args:
+      function: of one item; it may run on several at a time.
+      items: few.
+    """
+    with concurrent.futures.ThreadPoolExecutor(
+        max(1, len(os.sched_getaffinity(0)))
+    ) as pool:
+        yield from pool.map(function, items)
+
+
+def temporary_array(
+    shape: tuple[int, ...], folder: str | os.PathLike | None = None
+) -> np.memmap:
+    """Returns a complex64 memory map that vanishes when nothing holds it any more.
+
+    Args:
+      shape: of the array.
+      folder: on whose disk it lies; None: that of the system.
+    """
+    disk = None if folder is None else pathlib.Path(folder)
+    with tempfile.TemporaryFile(dir=disk) as file:  # it has no name
+        return np.memmap(file, np.complex64, "w+", shape=shape)

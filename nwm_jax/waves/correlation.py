@@ -54,7 +54,7 @@ def spatial_autocorrelation(
     shape = field.shape[1:]
     kinds = boundary_pair(boundary, shape)
     sizes, lags = [], []
-    for size, kind in zip(shape, kinds):
+    for size, kind in zip(shape, kinds, strict=False):
         open_end = kind == "open"
         sizes.append(scipy.fft.next_fast_len(2 * size) if open_end else size)
         lags.append(size // 2 if open_end else (size - 1) // 2)
@@ -152,7 +152,7 @@ def temporal_autocorrelation(field: np.ndarray) -> np.ndarray:
     power = np.zeros(size // 2 + 1)
     for part in blocks(series.shape[1], 2 * length):
         spectrum = scipy.fft.rfft(series[:, part] - mean[part], size, axis=0)
-        power += np.sum(np.abs(spectrum) ** 2, axis=1)
+        power += np.sum(spectrum.real**2 + spectrum.imag**2, axis=1, dtype=float)
     lags = np.arange(length // 2 + 1)
     covariance = scipy.fft.irfft(power, size)[lags] / (length - lags)
     return covariance / (covariance[0] if covariance[0] > 0 else np.nan)

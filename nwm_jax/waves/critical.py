@@ -1,6 +1,6 @@
 """Critical points of phase maps: sources, sinks, saddles and spirals, and their lives."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,10 +50,12 @@ def find_critical_points(signal: np.ndarray, sites: Sites) -> CriticalPoints:
     """
     velocity = on_sheet_vectors(site_velocity(signal, sites) * sites.cell, sites)
     found = []
-    for frame, kind, row, column in zip(*_zeros(velocity)):
+    for frame, kind, row, column in zip(*_zeros(velocity), strict=False):
         found.append((frame, kind, row, column))
     spirals = find_singularities(on_sheet(signal, sites), boundary="open")
-    for (frame,), place, charge in zip(spirals.index, spirals.position, spirals.charge):
+    for (frame,), place, charge in zip(
+        spirals.index, spirals.position, spirals.charge, strict=False
+    ):
         found.append((frame, KINDS[3] if charge > 0 else KINDS[4], *place))
     return _follow(found)
 
@@ -96,8 +98,7 @@ def _zeros(v: np.ndarray):
 
 def _follow(found: list) -> CriticalPoints:
     """Joins the points of frames that follow one another into lives."""
-    lives: list[dict[str, Any]] = []
-    alive: list[dict[str, Any]] = []
+    lives, alive = [], []
     by_frame: dict[int, list] = {}
     for frame, kind, row, column in found:
         by_frame.setdefault(int(frame), []).append((str(kind), row, column))

@@ -5,13 +5,16 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
+from nwm_jax.waves.arrays import in_threads
 from nwm_jax.waves.sites import Sites
 
 _MOST_CYCLES = 1024
 _MOST_NUMBERS = 1 << 21  # of products at once
 _NEWTON_STEPS = 5
 _CANDIDATES = 17
-_PLANE = 0.8  # of the variance of the phases, from which one wave is enough
+_PLANE = 0.8  # of the variance of the phases, from which one wave is enough,
+_ALIKE = 5  # as the mean over so many cycles
+_APART = 2  # cycles whose noise is independent
 
 
 class Cycles(NamedTuple):
@@ -73,7 +76,9 @@ def measure_cycles(signal: np.ndarray, sites: Sites) -> Cycles:
         scale = max(scale, 1.5 * sites.spacing)
     # One fit to all sites is surer than the mean of many, wherever it fits.
     whole = _fit(products, sites, np.inf)
-    plane = _explained(modes, whole["wave_vector"], sites) >= _PLANE
+    explained = _explained(modes, whole["wave_vector"], sites)
+    plane = _running_mean(explained, _ALIKE) >= _PLANE
+    whole = _less_noise(whole, products, sites, plane)
     for name, value in whole.items():
         at = plane.reshape((-1,) + (1,) * (value.ndim - 1))
         found[name] = np.where(at, value, found[name])
@@ -108,19 +113,81 @@ def _products(
     together, ahead, behind = (np.empty(shape, np.complex64) for _ in range(3))
     power = np.empty(shape, np.float32)
     modes = np.empty((len(bounds), signal.shape[1]), np.complex64)
-    for k, (start, stop) in enumerate(bounds):
-        block = signal[start : stop + 1]
-        i, j = block[:, first], block[:, second]
-        here = i[:-1].conj()
-        turned = np.exp(-1j * omega * np.arange(len(block))).astype(block.dtype)
-        # Products so small are slower by far in a BLAS that starts threads for them.
-        modes[k] = np.einsum("t,tn->n", turned, block)
-        together[k] = np.einsum("te,te->e", j[:-1], here)
-        ahead[k] = np.einsum("te,te->e", j[1:], here)
-        behind[k] = np.einsum("te,te->e", i[1:], j[:-1].conj())
-        own = np.einsum("tn,tn->n", block[:-1], block[:-1].conj()).real
-        power[k] = np.sqrt(own[first] * own[second])
+    signal = np.asarray(signal)  # memory maps are slow to cut
+    longest = int(np.diff(bounds).max(initial=0)) + 1
+    turned = np.exp(-1j * omega * np.arange(longest)).astype(signal.dtype)
+
+    def fill(cycles: np.ndarray) -> None:
+        for k in cycles:
+            block = signal[bounds[k, 0] : bounds[k, 1] + 1]
+            i, j = np.take(block, first, axis=1), np.take(block, second, axis=1)
+            conj, here = j[:-1].conj(), i[:-1].conj()
+            # Products so small are slower by far in a BLAS that starts threads.
+            modes[k] = np.einsum("t,tn->n", turned[: len(block)], block)
+            together[k] = np.einsum("te,te->e", j[:-1], here)
+            ahead[k] = np.einsum("te,te->e", j[1:], here)
+            behind[k] = np.einsum("te,te->e", i[1:], conj)
+            squares = block[:-1].real ** 2 + block[:-1].imag ** 2
+            own = squares.sum(axis=0)
+            power[k] = np.sqrt(own[first] * own[second])
+
+    list(in_threads(fill, np.array_split(np.arange(len(bounds)), 8)))
     return together, ahead, behind, power, modes
+
+
+def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """The mean of every value [n] and those about it, fewer at the ends."""
+    ones = np.ones(min(width, len(values)))
+    total, count = (
+        np.convolve(x, ones, "same") for x in (values, np.ones_like(values))
+    )
+    return total / count
+
+
+def _less_noise(
+    whole: dict[str, np.ndarray],
+    products: list[np.ndarray],
+    sites: Sites,
+    plane: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """One wave of the whole array without what noise adds to its |k|.
+
+    An error of k across the waves makes |k| longer, by its variance / 2 |k|. It is the
+    smaller one of two variances, over the cycles in which one wave is enough: a quarter
+    of that of the fits to the four quarters of the array, which bent waves and long
+    ones make too large, and that from cycle to cycle, to which waves that turn add.
+    """
+    step, kind, turned = _kinds(sites)
+    middle = sites.position[sites.edges[:, 0]] + sites.step / 2
+    side = (middle > np.median(sites.position, axis=0)) @ [1, 2]
+    rows = side * len(step) + kind
+    weights = scipy.sparse.csr_matrix(
+        (np.ones(len(rows), np.float32), (rows, np.arange(len(rows)))),
+        (4 * len(step), len(rows)),
+    )
+    z = np.where(turned, products[0].conj(), products[0])
+    z = (weights @ z.T).reshape(4, len(step), -1).transpose(2, 0, 1)
+    k = whole["wave_vector"]
+    quarters = _newton(z, np.repeat(k[:, None], 4, axis=1), step, sites.spacing)
+    across = np.stack([-k[:, 1], k[:, 0]], axis=-1)[:, None]
+    across = across / np.maximum(np.hypot(*k.T), 1e-12)[:, None, None]
+    quarters = np.sum((quarters - k[:, None]) * across, axis=-1).var(axis=1, ddof=1) / 4
+    later = np.sum((k[_APART:] - k[:-_APART]) * across[:-_APART, 0], axis=-1) ** 2 / 2
+    power = np.where(plane, whole["weight"], 0)
+    both = np.minimum(power[_APART:], power[:-_APART])
+    if not both.any():
+        return whole
+    # Medians, because the hill of a quarter may be missed; those of chi^2 with 3 and 1
+    # degrees of freedom, over these, are 0.79 and 0.45.
+    variance = min(
+        _median(quarters[None], power[None])[0] / 0.79,
+        _median(later[None], both[None])[0] / 0.45,
+    )
+    number = whole["wave_number"]
+    less = np.sqrt(np.maximum(number**2 - variance, 0))
+    less = less / np.where(number > 0, number, 1)
+    names = ("wave_number", "slowness")
+    return whole | {name: whole[name] * less for name in names}
 
 
 def _explained(modes: np.ndarray, k: np.ndarray, sites: Sites) -> np.ndarray:
@@ -152,7 +219,7 @@ def _centres(sites: Sites, scale: float) -> np.ndarray:
     """The middles [c, 2] of neighbourhoods, at most 6 x 6; of infinite ones 1."""
     low, high = sites.position.min(axis=0), sites.position.max(axis=0)
     centres = []
-    for a, b in zip(low, high):
+    for a, b in zip(low, high, strict=False):
         n = (
             1
             if np.isinf(scale)
@@ -249,7 +316,7 @@ def _neighbourhoods(
 
 def _climb(z: np.ndarray, step: np.ndarray, spacing: float) -> np.ndarray:
     """The k [..., 2] of the largest Re sum_m z_m exp(i k . d_m) of z [..., m]."""
-    moves = np.abs(step).max(axis=0) > 1e-9 * spacing
+    moves = _moves(step, spacing)
     sides = [
         np.linspace(-1, 1, _CANDIDATES) * (np.pi / spacing) if move else np.zeros(1)
         for move in moves
@@ -262,6 +329,15 @@ def _climb(z: np.ndarray, step: np.ndarray, spacing: float) -> np.ndarray:
     for start in range(0, len(flat), size):
         height = (flat[start : start + size] @ waves).real
         k[start : start + size] = candidates[height.argmax(axis=1)]
+    return _newton(flat, k, step, spacing).reshape((*z.shape[:-1], 2))
+
+
+def _newton(
+    z: np.ndarray, k: np.ndarray, step: np.ndarray, spacing: float
+) -> np.ndarray:
+    """The k [..., 2] of the top of the hill about some, as `_climb`."""
+    shape, moves = k.shape, _moves(step, spacing)
+    flat, k = z.reshape(-1, len(step)), k.reshape(-1, 2).copy()
     outer = step[:, :, None] * step[:, None, :]
     ridge = 1e-9 * spacing**2 * np.eye(2)
     for _ in range(_NEWTON_STEPS):
@@ -272,7 +348,12 @@ def _climb(z: np.ndarray, step: np.ndarray, spacing: float) -> np.ndarray:
         scale = np.abs(flat).sum(axis=1)[:, None, None]
         curvature += ridge * scale + np.eye(2) * (scale == 0) + _still(moves) * scale
         k += np.linalg.solve(curvature, gradient[..., None])[..., 0]
-    return k.reshape(z.shape[:-1] + (2,))
+    return k.reshape(shape)
+
+
+def _moves(step: np.ndarray, spacing: float) -> np.ndarray:
+    """Along which of the two axes pairs move."""
+    return np.abs(step).max(axis=0) > 1e-9 * spacing
 
 
 def _still(moves: np.ndarray) -> np.ndarray:

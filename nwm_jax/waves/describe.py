@@ -248,7 +248,7 @@ def points_table(points: CriticalPoints, fs: float, cell: float, units: Units) -
     ]
     rows = [
         [kind, start / fs, frames / fs, *(place * cell)]
-        for kind, start, frames, place in zip(*points)
+        for kind, start, frames, place in zip(*points, strict=False)
     ]
     return _csv(heading, rows)
 

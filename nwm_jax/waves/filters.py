@@ -1,6 +1,7 @@
 """Band-pass filters along time, and the z-score."""
 
 import numpy as np
+import scipy.fft
 
 from nwm_jax.errors import UserError
 from nwm_jax.waves.arrays import as_real, blocks
@@ -69,10 +70,9 @@ def band_pass(
             f"needs at least {needed} (one period of {low:g} at fs = {fs:g}, and more "
             f"than {padding} for its ends)"
         )
-    # Imported here: it takes as long as the rest of `import nwm_jax` without JAX.
-    import scipy.signal
+    import scipy.signal  # slow to import, as in `_sections`
 
-    sos = scipy.signal.butter(order, (low, high), "bandpass", fs=fs, output="sos")
+    sos = _sections((low, high), fs, order)
     series = x.reshape(length, -1)
     out = np.empty(series.shape, np.float32 if x.dtype == np.float32 else np.float64)
     for part in blocks(series.shape[1], length):
@@ -87,6 +87,69 @@ def band_pass(
         block[missing] = np.nan
         out[:, part] = block.T
     return np.moveaxis(out.reshape(x.shape), 0, axis)
+
+
+def analytic_band(
+    x: np.ndarray,
+    band: tuple[float, float],
+    *,
+    fs: float = 1.0,
+    order: int = 4,
+    zero_phase: bool = False,
+) -> np.ndarray:
+    """Returns the analytic signal of `band_pass` of a part of a long record.
+
+    Both are one product in the frequency domain: with X the transform of `x` less the
+    line from its first to its last sample, which no band holds,
+
+        a = IDFT(2 G X),    G = H or |H|^2 (zero-phase) for 0 < f < fs / 2, else 0.
+
+    Args:
+      x: real [T, n], no NaN.
+      band, fs, order, zero_phase: as in `band_pass`.
+
+    Returns:
+      complex64 [T, n], the unit of `x`; wrong at the ends, for as long as the filter
+      rings (`ringing`).
+    """
+    length = len(x)
+    size = scipy.fft.next_fast_len(length)
+    padded = np.zeros((size, x.shape[1]), np.float32)
+    # In double where the numbers are: a record may lie far from 0.
+    rise = (x[-1].astype(np.float64) - x[0]) / max(length - 1, 1)
+    for part in blocks(length, x.shape[1]):
+        line = np.arange(part.start, part.stop)[:, None] * rise + x[0]
+        np.subtract(x[part], line, out=padded[part], casting="same_kind")
+    half = scipy.fft.rfft(padded, axis=0, overwrite_x=True)
+    z = np.exp(-2j * np.pi * np.arange(len(half)) / size)
+    gain = np.ones(len(half), complex)
+    for section in _sections(band, fs, order):
+        gain *= np.polyval(section[2::-1], z) / np.polyval(section[:2:-1], z)
+    gain = 2 * (np.abs(gain) ** 2 if zero_phase else gain)
+    gain[[0, *([-1] if size % 2 == 0 else [])]] = 0
+    passed = np.flatnonzero(np.abs(gain) > 1e-9)
+    low, high = passed[0], passed[-1] + 1
+    spectrum = np.zeros((size, x.shape[1]), np.complex64)
+    dtype = np.float32 if zero_phase else np.complex64
+    np.multiply(half[low:high], gain[low:high, None].astype(dtype), spectrum[low:high])
+    return scipy.fft.ifft(spectrum, axis=0, overwrite_x=True)[:length]
+
+
+def ringing(
+    band: tuple[float, float], *, fs: float = 1.0, order: int = 4, zero_phase: bool
+) -> float:
+    """Returns after how many samples the filter's response is 1e-5 of its height."""
+    poles = [np.roots(section[3:]) for section in _sections(band, fs, order)]
+    rate = -np.log(np.abs(np.concatenate(poles)).max())
+    return (14.0 if zero_phase else 11.5) / rate  # there and back: (1 + r t) exp(-r t)
+
+
+def _sections(band: tuple[float, float], fs: float, order: int) -> np.ndarray:
+    """The second-order sections [n, 6] of the filter."""
+    # Imported here: it takes as long as the rest of `import nwm_jax` without JAX.
+    import scipy.signal
+
+    return scipy.signal.butter(order, band, "bandpass", fs=fs, output="sos")
 
 
 def z_score(x: np.ndarray, axis: int = 0) -> np.ndarray:

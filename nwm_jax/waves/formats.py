@@ -98,6 +98,7 @@ def _folder(path: pathlib.Path) -> Recording:
 
 
 def tiff(path: pathlib.Path) -> np.ndarray:
+    """Reads the first series of a TIFF file."""
     tifffile = library("tifffile")
     try:
         with tifffile.TiffFile(path) as file:
@@ -111,6 +112,7 @@ def tiff(path: pathlib.Path) -> np.ndarray:
 
 
 def matlab(path: pathlib.Path, key: str, axes: int = 3) -> np.ndarray:
+    """Reads an array of a MATLAB file of any version."""
     with open(path, "rb") as file:
         head = file.read(128)
     if head[:10] != b"MATLAB 7.3":

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from nwm_jax.waves.arrays import blocks
+
 CLASSES = ("plane", "radial", "rotating", "none")
 
 _ENOUGH = 0.5  # of the variance of the passage times
@@ -108,9 +110,8 @@ def _fit(which, n, site, time, frequency, amplitude, place, independent):
         return np.bincount(which, values, minlength=n) / count
 
     middle, omega = mean(time), mean(frequency)
-    first, last = np.full(n, np.inf), np.full(n, -np.inf)
-    np.minimum.at(first, which, time)
-    np.maximum.at(last, which, time)
+    begin = np.searchsorted(which, np.arange(n))  # each has a passage
+    first, last = (f.reduceat(time, begin) for f in (np.minimum, np.maximum))
     table = np.where(there, table - middle[:, None], 0)
     spread = np.sum(table**2, axis=1)
     # Roundings of the times are no motion.
@@ -124,7 +125,7 @@ def _fit(which, n, site, time, frequency, amplitude, place, independent):
     along = np.einsum("na,nab,nb->n", direction, cov, direction)
     along = np.sqrt(np.maximum(left * along, 0))  # standard error of the slowness
     speed = np.hypot(*velocity.T)
-    radial, center, away = _radial(table, there, count, place, safe)
+    radial, center, away = _radial(table, there, count, place, safe, plane)
     rotating, pivot, turn = _rotating(table, there, count, place, safe, omega)
     kinds = _classes(plane, radial, rotating, _step(table, there, place, slowness))
     is_radial, is_rotating = kinds == "radial", kinds == "rotating"
@@ -202,7 +203,10 @@ def _lattice(place, beyond):
     """Centres [c, 2] over the array and a part of it beyond, and their distances."""
     low, high = place.min(axis=0), place.max(axis=0)
     margin = beyond * (high - low).max()
-    sides = [np.linspace(a - margin, b + margin, _LATTICE) for a, b in zip(low, high)]
+    sides = [
+        np.linspace(a - margin, b + margin, _LATTICE)
+        for a, b in zip(low, high, strict=False)
+    ]
     centers = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2)
     return centers, np.array([side[1] - side[0] for side in sides])
 
@@ -213,38 +217,43 @@ def _flat(place):
     return len(place) < 6 or size[1] < 1e-6 * size[0]
 
 
-def _radial(table, there, count, place, spread):
-    """Explained part, centre and slowness away from it of the best circular front."""
+def _radial(table, there, count, place, spread, plane):
+    """Explained part, centre and slowness away from it of the best circular front.
+
+    Where a plane leaves too little for it to be the class, the centre stays rough.
+    """
     n = len(table)
     if _flat(place):
         return np.full(n, np.nan), np.full((n, 2), np.nan), np.full(n, np.nan)
 
     def explained(rows, centers):
-        """[rows, c]: the part explained and the slope, for common centres."""
-        distance = np.hypot(*(place[:, None] - centers).transpose(2, 0, 1))
-        inside = there[rows].astype(float)
-        mean = inside @ distance / count[rows, None]
-        square = inside @ distance**2 - count[rows, None] * mean**2
-        cross = table[rows] @ distance
+        """[rows, c]: the part explained and the slope, for centres [1 or rows, c, 2]."""
+        distance = np.hypot(*np.moveaxis(place - centers[:, :, None], -1, 0))
+        inside = there[rows].astype(float)[:, :, None]
+        mean = (distance @ inside)[..., 0] / count[rows, None]
+        square = (distance**2 @ inside)[..., 0] - count[rows, None] * mean**2
+        cross = (distance @ table[rows, :, None])[..., 0]
         slope = cross / np.where(square > 1e-9, square, np.inf)
         return slope * cross / spread[rows, None], slope
 
     centers, pitch = _lattice(place, _BEYOND)
-    part, slope = explained(np.arange(n), centers)
-    best = np.nan_to_num(part, nan=-1).argmax(axis=1)
     rows = np.arange(n)
+    part, slope = explained(rows, centers[None])
+    best = np.nan_to_num(part, nan=-1).argmax(axis=1)
     part, slope, center = part[rows, best], slope[rows, best], centers[best]
     grid = np.stack(np.meshgrid(*(np.linspace(-1, 1, 5),) * 2), axis=-1).reshape(-1, 2)
-    for row in np.flatnonzero(part > _ENOUGH / 2):
-        width = pitch.copy()
+    likely = np.flatnonzero((part > _ENOUGH / 2) & ~(plane > 1 - _GAIN))
+    for some in blocks(len(likely), len(grid) * len(place)):
+        rows, width = likely[some], pitch.copy()
         for _ in range(_REFINED):
-            near = center[row] + grid * width
-            fine, slopes = explained(np.array([row]), near)
-            at = fine[0].argmax()
-            if fine[0, at] > part[row]:
-                part[row], slope[row] = fine[0, at], slopes[0, at]
-                center[row] = near[at]
-            width /= 2.5
+            near = center[rows, None] + grid * width
+            fine, slopes = explained(rows, near)
+            at = np.arange(len(rows)), fine.argmax(axis=1)
+            better = fine[at] > part[rows]
+            part[rows] = np.where(better, fine[at], part[rows])
+            slope[rows] = np.where(better, slopes[at], slope[rows])
+            center[rows] = np.where(better[:, None], near[at], center[rows])
+            width = width / 2.5
     # The two coordinates of the centre were chosen too.
     spare = (count - 2) / np.maximum(count - 4, 1)
     return np.clip(1 - (1 - part) * spare, 0, 1), center, slope

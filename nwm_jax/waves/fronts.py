@@ -6,8 +6,8 @@ import numpy as np
 
 from nwm_jax.errors import UserError
 from nwm_jax.waves import front_fits, linking
-from nwm_jax.waves.arrays import as_signal, spread
-from nwm_jax.waves.cycles import measure_cycles
+from nwm_jax.waves.arrays import as_signal, in_threads, spread
+from nwm_jax.waves.cycles import Cycles, measure_cycles
 from nwm_jax.waves.sites import Sites, grid_sites, scattered_sites, smoothing
 from nwm_jax.waves.speed import headline
 
@@ -15,7 +15,7 @@ CLASSES = front_fits.CLASSES
 
 _FRAMES = 1024  # for what is measured of the record as a whole
 _CLEAR = 0.95  # of the power of neighbours; if they share less, fronts are smoothed
-_PIECE = 1 << 22  # numbers of a signal in which fronts are found at once
+_PIECE = 1 << 21  # numbers of a signal in which fronts are found at once
 _OVERLAP = 6.0  # periods
 
 
@@ -124,8 +124,9 @@ def find_fronts(
     if signal.shape[1] < 3:
         return front_fits.empty(Fronts)
     signal = signal * np.exp(-1j * phase).astype(signal.dtype) if phase else signal
-    smooth = front_smoothing(signal, sites) if scale is None else float(scale)
-    return fronts_of(signal, sites, fs=fs, scale=smooth, min_share=min_share)
+    if scale is None:
+        scale = front_smoothing(measure_cycles(signal, sites), sites)
+    return fronts_of(signal, sites, fs=fs, scale=float(scale), min_share=min_share)
 
 
 def flatten(
@@ -155,9 +156,9 @@ def flatten(
     return (flat if there.all() else flat[:, there]), sites
 
 
-def front_smoothing(signal: np.ndarray, sites: Sites) -> float:
-    """Returns the scale over which fronts of a signal [T, N] are smoothed."""
-    found = headline(measure_cycles(signal, sites), fs=1.0, spacing=sites.spacing)
+def front_smoothing(cycles: Cycles, sites: Sites) -> float:
+    """Returns the scale over which fronts of a signal with such cycles are smoothed."""
+    found = headline(cycles, fs=1.0, spacing=sites.spacing)
     if not found.goodness < _CLEAR or not found.wave_number > 0:
         return 0.0
     scale = min(np.pi / 4 / found.wave_number, sites.extent / 10)
@@ -178,13 +179,13 @@ def fronts_of(
     some = smooth(np.asarray(signal[spread(len(signal), _FRAMES)]))
     tree = linking.best_tree(some, sites)
     size, extra = _piece(signal, len(sites.index))
-    parts = []
-    for start in range(0, len(signal), size):
+
+    def of_piece(start: int) -> Fronts:
         low = max(start - extra, 0)
         block = smooth(np.asarray(signal[low : start + size + extra]))
         site, time, frequency, amplitude = linking.passages(block)
         if not len(time):
-            continue
+            return front_fits.empty(Fronts)
         front = linking.group(sites, tree, site, time, frequency)
         least = max(3, min_share * len(sites.position))
         independent = max(1.0, 4 * np.pi * (scale / sites.spacing) ** 2)
@@ -194,8 +195,10 @@ def fronts_of(
         middle = found.time + low
         inside = (middle >= start) & (middle < start + size)
         found = found._replace(time=middle, start=found.start + low)
-        parts.append(Fronts(*(value[inside] for value in found)))
-    return front_fits.in_units(Fronts, parts, fs)
+        return Fronts(*(value[inside] for value in found))
+
+    parts = in_threads(of_piece, range(0, len(signal), size))
+    return front_fits.in_units(Fronts, list(parts), fs)
 
 
 def _piece(signal: np.ndarray, sites: int) -> tuple[int, int]:

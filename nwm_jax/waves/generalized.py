@@ -55,17 +55,24 @@ def generalized_signal(
     _check(signal, fs, stretch, axis)
     along = np.moveaxis(signal, axis, 0)
     series = along.reshape(along.shape[0], -1)
-    out = np.empty_like(series)
-    threshold = 2 * np.pi * min_frequency / fs
-    for part in blocks(series.shape[1], series.shape[0]):
-        block = np.array(series[:, part].T, order="C")  # never the input itself
-        gap = _epochs(block, threshold, stretch)
-        changed = np.flatnonzero(gap.any(axis=1))
-        if len(changed):
-            phase = _fill(np.angle(block[changed]), ~gap[changed])
-            block[changed] = np.abs(block[changed]) * np.exp(1j * phase)
-        out[:, part] = block.T
+    out = series.copy()  # never the input itself
+    interpolate_epochs(out, 2 * np.pi * min_frequency / fs, stretch)
     return np.moveaxis(out.reshape(along.shape), 0, axis)
+
+
+def interpolate_epochs(
+    series: np.ndarray, threshold: float = 0.0, stretch: int = 3
+) -> None:
+    """Makes [T, n] its `generalized_signal`, in its own memory.
+
+    Args:
+      series: complex, changed.
+      threshold: radians per sample; slower phases count as running backwards.
+      stretch: as in `negative_epochs`.
+    """
+    which, start, stop = _epochs(series, threshold, stretch)
+    if len(which):
+        _fill(series, which, start, stop)
 
 
 def negative_epochs(
@@ -105,10 +112,10 @@ def negative_epochs(
     _check(signal, fs, stretch, axis)
     along = np.moveaxis(signal, axis, 0)
     series = along.reshape(along.shape[0], -1)
-    marked = np.empty(series.shape, bool)
-    threshold = 2 * np.pi * min_frequency / fs
-    for part in blocks(series.shape[1], series.shape[0]):
-        marked[:, part] = _epochs(series[:, part].T, threshold, stretch).T
+    marked = np.zeros(series.shape, bool)
+    which, start, stop = _epochs(series, 2 * np.pi * min_frequency / fs, stretch)
+    gap, ahead = _inside(stop - start)
+    marked[start[gap] + ahead, which[gap]] = True
     return np.moveaxis(marked.reshape(along.shape), 0, axis)
 
 
@@ -124,105 +131,110 @@ def _check(signal: np.ndarray, fs: float, stretch: int, axis: int) -> None:
         )
 
 
-def _epochs(series: np.ndarray, threshold: float, stretch: int) -> np.ndarray:
-    """Marks the epochs of [n, T] in which the phase grows by less than `threshold`."""
-    count, length = series.shape
-    slow = np.zeros((count, length + 1), bool)  # one more: every run ends
-    slow[:, 1 : length - 1] = turn(series[:, 2:], series[:, 1:-1]) < threshold
-    slow[np.isnan(series).any(axis=1)] = False
-    before = np.zeros_like(slow)
-    before[:, 1:] = slow[:, :-1]
-    # Row by row, so that the k-th start and the k-th end belong together.
-    which, start = np.nonzero(slow & ~before)
-    stop = np.nonzero(before & ~slow)[1]
-    stop = np.minimum(start + stretch * (stop - 1 - start) + 1, length)
-    # +1 where an epoch begins, -1 where it ends: the running sum counts open epochs.
-    change = np.zeros((count, length + 1), np.int32)
-    np.add.at(change, (which, start), 1)
-    np.add.at(change, (which, stop), -1)
-    return np.cumsum(change[:, :length], axis=1) > 0
+def _epochs(
+    series: np.ndarray, threshold: float, stretch: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Series, first sample and end (excluded) of the epochs of [T, n], in their order.
 
-
-def _fill(angle: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Unwraps [n, T] over its valid samples and interpolates the others.
-
-    The first sample of every row is valid.
+    They are lengthened, and joined where they then overlap or touch.
     """
-    count, length = angle.shape
-    which, time = np.nonzero(valid)
-    value = angle[which, time].astype(np.float64)
-    first = np.flatnonzero(np.diff(which, prepend=-1))
-    last = np.append(first[1:], len(which)) - 1
-    step = np.diff(value, prepend=0.0)
-    step -= 2 * np.pi * np.round(step / (2 * np.pi))
-    step[first] = value[first]
-    total = np.cumsum(step)
-    value = total - np.repeat(total[first] - value[first], last - first + 1)
-    out = np.empty((count, length))
-    out[which, time] = value
+    length, count = series.shape
+    slow = np.empty((max(length - 2, 0), count), bool)
+    missing = np.zeros(count, bool)
+    for part in blocks(len(slow), count):
+        here, after = series[1:-1][part], series[2:][part]
+        if threshold == 0:  # the same without an angle, which is slow
+            slow[part] = (after * here.conj()).imag < 0
+        else:
+            slow[part] = turn(after, here) < threshold
+        missing |= np.isnan(here.sum(axis=0) + after.sum(axis=0))
+    missing |= np.isnan(series[0])
+    slow[:, missing] = False
+    time, which = np.nonzero(slow)
+    if not len(time):
+        return time, time, time
+    order = np.lexsort((time, which))
+    # One rising number for series and time, in which no two series touch.
+    at = which[order] * (length + 2) + time[order] + 1
+    first = np.flatnonzero(np.diff(at, prepend=-2) > 1)
+    last = np.append(first[1:], len(at)) - 1
+    start, size = at[first], at[last] - at[first]
+    limit = start // (length + 2) * (length + 2) + length
+    stop = np.minimum(start + stretch * size + 1, limit)
+    until = np.maximum.accumulate(stop)
+    first = np.flatnonzero(np.append(True, start[1:] > until[:-1]))
+    start, stop = start[first], until[np.append(first[1:], len(start)) - 1]
+    which = start // (length + 2)
+    return which, start - which * (length + 2), stop - which * (length + 2)
 
-    left = np.flatnonzero((np.diff(which) == 0) & (np.diff(time) > 1))
-    if len(left):
-        inner = _hermite(which, time, value, left)
-        size = time[left + 1] - time[left] - 1
-        gap = np.repeat(np.arange(len(left)), size)
-        ahead = np.arange(len(gap)) - np.repeat(np.cumsum(size) - size, size) + 1
-        out[which[left][gap], time[left][gap] + ahead] = inner(gap, ahead)
-    # After the last valid sample there is nothing to interpolate to.
-    duration = np.maximum(time[last] - time[first], 1)
-    rate = (value[last] - value[first]) / duration
-    row, beyond = np.nonzero(np.arange(length) > time[last][:, None])
-    out[row, beyond] = value[last][row] + rate[row] * (beyond - time[last][row])
-    return out
+
+def _inside(size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The number of the epoch and the place in it of all samples of epochs."""
+    gap = np.repeat(np.arange(len(size)), size)
+    return gap, np.arange(len(gap)) - np.repeat(np.cumsum(size) - size, size)
 
 
-def _hermite(which: np.ndarray, time: np.ndarray, value: np.ndarray, left: np.ndarray):
-    """The monotone cubic between the samples `left` and `left + 1` of long lists.
+def _fill(
+    series: np.ndarray, which: np.ndarray, start: np.ndarray, stop: np.ndarray
+) -> None:
+    """Sets the new phase of the samples of the epochs of [T, n]."""
+    length = len(series)
+    left, right = start - 1, stop
+    # The valid samples before and after these two: those beyond the epoch next to this
+    # one where a single sample parts them. Outside of the series there are none.
+    near = (which[1:] == which[:-1]) & (left[1:] == right[:-1])
+    before = np.where(np.append(False, near), np.roll(left, 1), left - 1)
+    after = np.where(np.append(near, False), np.roll(right, -1), right + 1)
 
-    Only the slopes at the two ends of a gap matter, and they depend on the next one or
-    two samples on either side: no spline over the whole record has to be made.
+    def interval(early: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Slope of the phase, the shorter way round, and width; whether there is one."""
+        there = (early >= 0) & (late >= 0) & (late < length)
+        sooner, later = (np.where(there, time, 0) for time in (early, late))
+        turned = turn(series[later, which], series[sooner, which]).astype(np.float64)
+        width = np.where(there, late - early, 1).astype(float)
+        return turned / width, width, there
+
+    own, earlier, later = (
+        interval(*times) for times in ((left, right), (before, left), (right, after))
+    )
+    rise, width, closed = own
+    at_start, at_stop = _slope(own, earlier, later), _slope(own, later, earlier)
+    gap, ahead = _inside(stop - start)
+    s = (ahead + 1) / width[gap]
+    bend = (1 - s) * (at_start - rise)[gap] - s * (at_stop - rise)[gap]
+    turned = width[gap] * s * (rise[gap] + (1 - s) * bend)
+    for k in np.flatnonzero(~closed):  # at the end there is nothing to interpolate to
+        of = which == which[k]
+        rate = _mean_rate(series[:, which[k]], start[of], stop[of])
+        turned[gap == k] = rate * (ahead[gap == k] + 1)
+    at = start[gap] + ahead, which[gap]
+    phase = np.angle(series[left, which]).astype(np.float64)[gap] + turned
+    series[at] = np.abs(series[at]) * np.exp(1j * phase)
+
+
+def _mean_rate(series: np.ndarray, start: np.ndarray, stop: np.ndarray) -> float:
+    """The mean step of the phase of a series [T] over what is outside of its epochs."""
+    valid = np.ones(len(series), bool)
+    for a, b in zip(start, stop, strict=True):
+        valid[a:b] = False
+    time, kept = np.flatnonzero(valid), series[valid]
+    steps = turn(kept[1:], kept[:-1]).sum(dtype=np.float64)
+    return float(steps / max(time[-1] - time[0], 1))
+
+
+def _slope(gap: tuple, beside: tuple, across: tuple) -> np.ndarray:
+    """The slope of the monotone cubic where an interval and one beside it meet.
+
+    At the end of a series there is none beside it: the slope is that of three points,
+    with the interval across, or of two.
     """
-    width = np.diff(time).astype(np.float64)
+    (d0, h0, _), (d1, h1, inner), (d2, h2, three) = gap, beside, across
+    w0, w1 = 2 * h1 + h0, h1 + 2 * h0
     with np.errstate(divide="ignore", invalid="ignore"):
-        secant = np.diff(value) / width
-
-    def slope(at: np.ndarray) -> np.ndarray:
-        """At sample `at`, between the intervals at - 1 and at."""
-        before = np.maximum(at - 1, 0)
-        after = np.minimum(at, len(width) - 1)
-        d0, d1, h0, h1 = secant[before], secant[after], width[before], width[after]
-        w0, w1 = 2 * h1 + h0, h1 + 2 * h0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean = (w0 + w1) / (w0 / d0 + w1 / d1)
-        mean = np.where(d0 * d1 > 0, mean, 0.0)
-        # At the ends of a series there are intervals on one side only.
-        first = (at == 0) | (which[before] != which[at])
-        last = (at == len(width)) | (which[np.minimum(at + 1, len(width))] != which[at])
-        return np.where(first, end(at, 1), np.where(last, end(at, -1), mean))
-
-    def end(at: np.ndarray, way: int) -> np.ndarray:
-        """At the first (way 1) or last (-1) sample of a series, by three points."""
-        near = at if way > 0 else at - 1
-        top = len(width) - 1
-        far = np.clip(near + way, 0, top)
-        near = np.clip(near, 0, top)
-        d0, d1, h0, h1 = secant[near], secant[far], width[near], width[far]
-        slope = ((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1)
-        slope = np.where(slope * d0 <= 0, 0.0, slope)
-        steep = (d0 * d1 <= 0) & (np.abs(slope) > 3 * np.abs(d0))
-        slope = np.where(steep, 3 * d0, slope)
-        # A series of two samples has one interval, and its secant.
-        third = np.clip(at + 2 * way, 0, len(width))
-        two = (which[third] != which[np.clip(at, 0, len(width))]) | (far == near)
-        return np.where(two, d0, slope)
-
-    h, d = width[left], secant[left]
-    m0, m1, start = slope(left), slope(left + 1), value[left]
-
-    def evaluate(gap: np.ndarray, ahead: np.ndarray) -> np.ndarray:
-        s = ahead / h[gap]
-        linear = start[gap] + d[gap] * ahead
-        bend = (1 - s) * (m0 - d)[gap] - s * (m1 - d)[gap]
-        return linear + h[gap] * s * (1 - s) * bend
-
-    return evaluate
+        mean = (w0 + w1) / (w0 / d0 + w1 / d1)
+    mean = np.where(d0 * d1 > 0, mean, 0.0)
+    end = ((2 * h0 + h2) * d0 - h0 * d2) / (h0 + h2)
+    end = np.where(end * d0 <= 0, 0.0, end)
+    steep = (d0 * d2 <= 0) & (np.abs(end) > 3 * np.abs(d0))
+    end = np.where(steep, 3 * d0, end)
+    return np.where(inner, mean, np.where(three, end, d0))

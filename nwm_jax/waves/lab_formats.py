@@ -132,7 +132,7 @@ def read_neo(path: pathlib.Path, key: str) -> Recording:
         for reader in neo.list_candidate_ios(path)
         if reader.__name__ not in ("PickleIO", "NeoMatlabIO") and reader.is_readable
     ]
-    signals: dict[str, Any] = {}
+    signals = {}
     for reader in candidates:
         try:
             blocks = reader(str(path)).read(lazy=False)

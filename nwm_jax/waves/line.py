@@ -9,6 +9,7 @@ import numpy as np
 from nwm_jax.errors import UserError
 
 SHUFFLES = ("both", "time")
+WIDTH = 1  # frequencies off a line that still count as on it
 _SMALLEST = 1e-24
 
 
@@ -64,7 +65,7 @@ def over_shuffled(
 
 
 def on_line(
-    length: int, places: int, speed: float, width: int = 1
+    length: int, places: int, speed: float, width: int = WIDTH
 ) -> tuple[np.ndarray, np.ndarray]:
     """Tells which frequencies and wave numbers lie on the line of a speed.
 
@@ -96,7 +97,7 @@ def fraction(states: np.ndarray, speed: float = 1.0) -> float:
       `on_line`); NaN where there is none.
     """
     found = power(states).reshape(-1, *states.shape[-2:]).sum(axis=0)
-    there, apart = on_line(states.shape[-2], states.shape[-1], speed)
+    there, apart = on_line(*states.shape[-2:], speed)
     total = found[:, apart].sum()
     return float(found[there & apart].sum() / total) if total > 0 else float("nan")
 

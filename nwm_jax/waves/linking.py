@@ -122,7 +122,7 @@ def _join(piece: np.ndarray, site: np.ndarray, links: np.ndarray) -> np.ndarray:
     involved = np.unique(pairs)
     low = np.searchsorted(piece[order], involved)
     high = np.searchsorted(piece[order], involved, side="right")
-    for name, a, b in zip(involved.tolist(), low, high):
+    for name, a, b in zip(involved.tolist(), low, high, strict=False):
         bits = np.zeros(int(site.max()) // 8 + 1, np.uint8)
         at = site[order[a:b]]
         np.bitwise_or.at(bits, at // 8, (1 << (at % 8)).astype(np.uint8))

@@ -68,7 +68,7 @@ def fit_plane_wave(
         raise UserError(f"no plane wave in an empty array of shape {signal.shape}")
     lead, shape = signal.shape[:-rank], signal.shape[-rank:]
     place = None if positions is None else _centred(positions, shape[0])
-    maps = signal.reshape((-1,) + shape)
+    maps = signal.reshape((-1, *shape))
     wave_vector = np.empty((len(maps), 2))
     total = np.empty(len(maps), complex)
     count = np.empty(len(maps))
@@ -93,7 +93,7 @@ def fit_plane_wave(
     wave_vector[few] = np.nan
     goodness = np.where(few, np.nan, np.abs(total) / np.maximum(count, 1))
     return PlaneWave(
-        wave_vector.reshape(lead + (2,)),
+        wave_vector.reshape((*lead, 2)),
         np.where(few, np.nan, np.angle(total)).reshape(lead),
         np.minimum(goodness, 1).reshape(lead),
     )
@@ -108,7 +108,11 @@ def _peak(unit: np.ndarray) -> np.ndarray:
     height = np.abs(scipy.fft.ifft2(unit, sizes)).reshape(len(unit), -1)
     places = np.unravel_index(height.argmax(axis=1), sizes)
     return np.stack(
-        [2 * np.pi * scipy.fft.fftfreq(n)[at] for n, at in zip(sizes, places)], axis=1
+        [
+            2 * np.pi * scipy.fft.fftfreq(n)[at]
+            for n, at in zip(sizes, places, strict=False)
+        ],
+        axis=1,
     )
 
 
@@ -175,7 +179,7 @@ def _scattered_peak(
     highest = np.pi / np.median(nearest)
     sizes = np.ptp(place, axis=0) + np.median(nearest)
     sides = []
-    for size, extent in zip(sizes, np.ptp(place, axis=0)):
+    for size, extent in zip(sizes, np.ptp(place, axis=0), strict=False):
         half = int(np.ceil(highest * size / np.pi)) if extent > 0 else 0
         sides.append(np.arange(-half, half + 1) * (np.pi / size))
     k = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2)

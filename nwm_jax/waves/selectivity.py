@@ -175,11 +175,11 @@ def orientation_step(
     """
     orientation = as_real(orientation, "orientation_step")
     _map(orientation, None)
-    parts = []
+    steps = []
     for axis, kind in enumerate(boundary_pair(boundary, orientation.shape)):
         a, b = _neighbours(orientation, axis, kind)
-        parts.append(np.abs(np.angle(np.exp(2j * (a - b)))).ravel() / 2)
-    steps = np.concatenate(parts)
+        steps.append(np.abs(np.angle(np.exp(2j * (a - b)))).ravel() / 2)
+    steps = np.concatenate(steps)
     steps = steps[np.isfinite(steps)]
     return float(steps.mean()) if len(steps) else float("nan")
 

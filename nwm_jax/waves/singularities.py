@@ -186,11 +186,11 @@ def fit_rotating_wave(
     angle = np.arctan2(row, column)
     # The centre itself has no angle: it counts for nothing.
     template = np.where((row == 0) & (column == 0), 0, np.exp(-1j * angle))
-    flat = unit.reshape(lead + (-1,))
+    flat = unit.reshape((*lead, -1))
     fit = np.stack([flat @ template.conj(), flat @ template], axis=-1)  # q = -1, 1
-    fit = np.abs(fit).reshape(lead + (-1,))
+    fit = np.abs(fit).reshape((*lead, -1))
     best = fit.argmax(axis=-1)
-    used = valid.reshape(lead + (-1,)) @ np.abs(template)
+    used = valid.reshape((*lead, -1)) @ np.abs(template)
     used = np.take_along_axis(used, best[..., None] // 2, axis=-1)[..., 0]
     goodness = fit.max(axis=-1) / np.where(used > 0, used, np.nan)
     charge = np.where(used > 0, 2 * (best % 2) - 1, 0)

@@ -85,19 +85,19 @@ def grid_sites(
         return scattered._replace(index=index, shape=present.shape)
     number = np.full(present.shape, -1)
     number[present] = np.arange(len(index))
-    pairs, steps = [], []
+    edges, steps = [], []
     for axis, kind in enumerate(kinds):
-        if rings and axis == 0 or present.shape[axis] == 1:
+        if (rings and axis == 0) or present.shape[axis] == 1:
             continue
         other = np.roll(number, -1, axis)
         if kind == "open":
             other[(-1, slice(None)) if axis == 0 else (slice(None), -1)] = -1
         both = (number >= 0) & (other >= 0)
-        pairs.append(np.stack([number[both], other[both]], axis=1))
+        edges.append(np.stack([number[both], other[both]], axis=1))
         steps.append(np.tile(np.eye(2)[axis], (both.sum(), 1)))
-    edges = np.concatenate(pairs) if pairs else np.empty((0, 2), int)
-    step = np.concatenate(steps) if steps else np.empty((0, 2))
-    return Sites(position, edges, step, 1.0, index, present.shape)
+    edges = np.concatenate(edges) if edges else np.empty((0, 2), int)
+    steps = np.concatenate(steps) if steps else np.empty((0, 2))
+    return Sites(position, edges, steps, 1.0, index, present.shape)
 
 
 def scattered_sites(position: np.ndarray) -> Sites:
@@ -133,7 +133,7 @@ def scattered_sites(position: np.ndarray) -> Sites:
     tree = scipy.sparse.csgraph.minimum_spanning_tree(
         scipy.sparse.coo_matrix((length, edges.T), (len(position),) * 2)
     ).tocoo()
-    needed = set(zip(tree.row.tolist(), tree.col.tolist()))
+    needed = set(zip(tree.row.tolist(), tree.col.tolist(), strict=False))
     kept = length <= _REACH * spacing * (1 + 1e-9)
     kept |= np.array([tuple(edge) in needed for edge in edges.tolist()])
     return Sites(
@@ -190,7 +190,6 @@ def site_velocity(signal: np.ndarray, sites: Sites) -> np.ndarray:
 
 def on_sheet(signal: np.ndarray, sites: Sites) -> np.ndarray:
     """Returns [T, H, W] with the values [T, N] of sites of a grid, NaN elsewhere."""
-    assert sites.shape is not None
     height, width = sites.shape
     if len(sites.index) == height * width:
         return signal.reshape(-1, height, width)
@@ -238,7 +237,7 @@ def smoothing(sites: Sites, scale: float):
 
 
 def _product(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """x @ kernel for a complex x and a real kernel, without a complex kernel."""
+    """Computes x @ kernel for a complex x and a real kernel, without a complex kernel."""
     if not np.iscomplexobj(x):
         return x @ kernel.astype(x.dtype, copy=False)
     kernel = kernel.astype(x.real.dtype, copy=False)

@@ -45,7 +45,7 @@ class Spectrum(NamedTuple):
         """Returns whether the peak is next to 0: a wave of `longest` or more."""
         bins = [
             abs(k) / (axis[1] - axis[0]) if len(axis) > 1 else 0.0
-            for k, axis in zip(self.peak()[1], (self.rows, self.columns))
+            for k, axis in zip(self.peak()[1], (self.rows, self.columns), strict=False)
         ]
         return bool(max(bins) < 1.5)
 

@@ -95,8 +95,9 @@ def _interval(
     starts = generator.integers(0, length, (_BOOTSTRAPS, blocks))
     at = (starts[..., None] + np.arange(_BLOCK_CYCLES)) % length
     at = at.reshape(_BOOTSTRAPS, -1)
-    counts = np.zeros((_BOOTSTRAPS, length))
-    np.add.at(counts, (np.arange(_BOOTSTRAPS)[:, None], at), 1)
+    at += length * np.arange(_BOOTSTRAPS)[:, None]
+    counts = np.bincount(at.ravel(), minlength=_BOOTSTRAPS * length)
+    counts = counts.reshape(_BOOTSTRAPS, length)
     draws = _weighted_median(slowness, counts * weight)
     wider = scipy.special.stdtrit(blocks - 1, 0.975) / scipy.special.ndtri(0.975)
     wider *= np.sqrt(blocks / (blocks - 1))

@@ -29,7 +29,8 @@ from nwm_jax.waves.travelling import travelling_index
 from nwm_jax.waves.velocity import direction, phase_speed, temporal_frequency
 
 _MOST_FRAMES = 2048
-_MOST_LAGS = 1 << 17  # frames for the correlation over time, from the middle
+_MOST_LAGS = 1 << 17  # frames for the correlation over time, from the middle,
+_MOST_COURSES = 1 << 21  # of as many sites as make so many numbers
 _MIN_WAVE_NUMBER = 1e-3  # radians per spacing, as in `phase_speed`
 
 
@@ -167,6 +168,7 @@ def site_statistics(
     boundary: str | tuple[str, str] = "open",
     rings: bool = False,
     seed: int = 0,
+    cycles: Cycles | None = None,
 ) -> dict[str, float | list[float] | None]:
     """Returns the numbers of `signal_statistics` of a signal of sites.
 
@@ -174,11 +176,13 @@ def site_statistics(
       signal: complex [T, N], no NaN; a memory map is read in parts.
       sites: the N places.
       fs, boundary, rings, seed: as in `signal_statistics`.
+      cycles: from `measure_cycles`; None: they are measured here.
 
     Returns:
       As `signal_statistics`, without the sizes.
     """
-    cycles = measure_cycles(signal, sites) if len(sites.edges) else None
+    if cycles is None and len(sites.edges):
+        cycles = measure_cycles(signal, sites)
     numbers = _headline(cycles, fs, sites, seed)
     numbers |= _over_space(signal, sites, fs, boundary, rings)
     return {name: _plain(value) for name, value in numbers.items()}
@@ -238,11 +242,14 @@ def _over_space(signal, sites, fs, boundary, rings) -> dict:
             charge = np.nan if rings else winding_number(sheets, boundary=boundary)
             plane = fit_plane_wave(sheets).goodness
             lags = spatial_autocorrelation(
-                sheets.real.reshape((-1,) + sheets.shape[-2:]), boundary=boundary
+                sheets.real.reshape((-1, *sheets.shape[-2:])), boundary=boundary
             )
             in_step = synchrony(sheets)
         start = (len(signal) - min(len(signal), _MOST_LAGS)) // 2
-        course = signal[start : start + _MOST_LAGS].real[:, None]
+        few = spread(
+            signal.shape[1], max(1, _MOST_COURSES // min(len(signal), _MOST_LAGS))
+        )
+        course = np.asarray(signal[start : start + _MOST_LAGS, few].real)[:, None]
         decay = temporal_autocorrelation(course) if course.size else np.full(1, np.nan)
         return {
             "gradient_speed": np.nanmedian(np.abs(speed)) * fs,

@@ -1,14 +1,15 @@
 """Does it travel more than chance would have it? Tests against reversible surrogates."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import scipy.fft
 
-from nwm_jax.waves.arrays import spread
+from nwm_jax.waves.arrays import in_threads, slices, spread, temporary_array
 from nwm_jax.waves.coherence import direction_coherence
 from nwm_jax.waves.fronts import Fronts, fronts_of
-from nwm_jax.waves.generalized import generalized_signal
+from nwm_jax.waves.generalized import generalized_signal, interpolate_epochs
 from nwm_jax.waves.sites import Sites, site_velocity
 from nwm_jax.waves.travelling import travelling_index
 
@@ -16,11 +17,17 @@ from nwm_jax.waves.travelling import travelling_index
 NULL = "time-reversible Gaussian field with the same co-spectra"
 
 _FRAMES = 256  # of the momentary coherence
+_COURSES = 1 << 23  # numbers of the sites whose transforms are made at once
 _ALIKE = 1.5  # durations of waves that are compared differ by this factor at most
 
 
 def surrogates(
-    signal: np.ndarray, num: int, *, seed: int = 0, generalized: bool = False
+    signal: np.ndarray,
+    num: int,
+    *,
+    seed: int = 0,
+    generalized: bool = False,
+    folder: str | os.PathLike | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields records with the spectra of a signal and no preferred direction of time.
 
@@ -31,28 +38,51 @@ def surrogates(
     theta_f one random phase for all sites. Every site keeps its spectrum, and all pairs
     their co-spectra (the real part of the cross spectrum), hence the covariance at lag
     0. The quadrature spectrum, of which waves that travel are made, gets a random sign
-    at every frequency. A surrogate costs one transform.
+    at every frequency. A surrogate costs one transform. Of a memory map the transforms
+    are made a few sites at a time and lie on disk, as the surrogates do: in memory are
+    the whole courses of these sites.
 
     Args:
       signal: plain analytic signal [T, N] (no interpolated epochs), no NaN.
       num: how many.
       seed: of the random signs and phases.
       generalized: whether epochs are interpolated, as in `generalized_signal`.
+      folder: of the temporary files of a memory map; None: that of the system.
 
     Yields:
-      Analytic signals [T, N].
+      Analytic signals [T, N]; of a memory map one array, filled again each time.
     """
-    length = len(signal)
-    spectrum = scipy.fft.fft(signal, axis=0)
-    half = spectrum[: (length + 1) // 2]
+    length, count = signal.shape
+    half = (length + 1) // 2
+    on_disk = isinstance(signal, np.memmap)
+    sites = list(slices(count, length, _COURSES))
+    spectrum = temporary_array((half, count), folder) if on_disk else None
+    if spectrum is None:
+        spectrum = np.empty((half, count), signal.dtype)
+
+    def transform(part: slice) -> None:
+        spectrum[:, part] = scipy.fft.fft(signal[:, part], axis=0)[:half]
+
+    list(in_threads(transform, sites))
     generator = np.random.default_rng(seed)
+    out = temporary_array(signal.shape, folder) if on_disk else None
     for _ in range(num):
-        phase = np.exp(2j * np.pi * generator.random(len(half))).astype(half.dtype)
-        turned = np.where(generator.random(len(half))[:, None] < 0.5, half, half.conj())
-        other = np.zeros_like(spectrum)
-        other[: len(half)] = turned * phase[:, None]
-        other = scipy.fft.ifft(other, axis=0, overwrite_x=True)
-        yield generalized_signal(other) if generalized else other
+        phase = np.exp(2j * np.pi * generator.random(half)).astype(signal.dtype)
+        flip = generator.random(half)[:, None] >= 0.5
+        other = np.empty(signal.shape, signal.dtype) if out is None else out
+
+        def turn_back(part: slice, phase=phase, flip=flip, other=other) -> None:
+            block = np.zeros((length, part.stop - part.start), signal.dtype)
+            block[:half] = spectrum[:, part]
+            np.conjugate(block[:half], out=block[:half], where=flip)
+            block[:half] *= phase[:, None]
+            block = scipy.fft.ifft(block, axis=0, overwrite_x=True)
+            if generalized:
+                interpolate_epochs(block)
+            other[:, part] = block
+
+        list(in_threads(turn_back, sites))
+        yield other
 
 
 def momentary_coherence(signal: np.ndarray, sites: Sites) -> float:
@@ -68,9 +98,11 @@ def significance(
     *,
     seed: int = 0,
     generalized: bool = True,
+    own: np.ndarray | None = None,
     fronts: Fronts | None = None,
     fs: float = 1.0,
     scale: float = 0.0,
+    folder: str | os.PathLike | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, dict], np.ndarray | None]:
     """Tests a record and its waves against surrogates.
@@ -82,13 +114,15 @@ def significance(
     the choice of the best place and time of a record too.
 
     Args:
-      signal: plain analytic signal [T, N], no NaN.
+      signal: plain analytic signal [T, N], no NaN; a memory map stays on disk.
       sites: the N places.
       num: how many surrogates, at least 1.
       seed: of these.
       generalized: whether the epochs of both are interpolated first.
+      own: the signal with its epochs interpolated; None: it is made here.
       fronts: the waves of the record; None: these are not tested.
       fs, scale: as the fronts were made with (`fronts.fronts_of`).
+      folder: of temporary files, as in `surrogates`.
       progress: called with (done, num).
 
     Returns:
@@ -99,16 +133,17 @@ def significance(
     doi:10.1016/0167-2789(92)90102-S; with one phase for all sites Prichard & Theiler
     1994, doi:10.1103/PhysRevLett.73.951. The conjugation is our own.
     """
-    own = generalized_signal(signal) if generalized else signal
     measures = {
         "travelling_index": travelling_index,
         "momentary_coherence": lambda x: momentary_coherence(x, sites),
     }
+    if own is None:
+        own = generalized_signal(signal) if generalized else signal
     value = {name: measure(own) for name, measure in measures.items()}
     at_least = dict.fromkeys(measures, 1)
     as_good = None if fronts is None else np.ones(len(fronts.time))
     for k, other in enumerate(
-        surrogates(signal, num, seed=seed, generalized=generalized)
+        surrogates(signal, num, seed=seed, generalized=generalized, folder=folder)
     ):
         for name, measure in measures.items():
             at_least[name] += measure(other) >= value[name]
@@ -152,4 +187,6 @@ def _best_alike(duration: np.ndarray, others: Fronts) -> np.ndarray:
     length, fit = others.duration[order], np.nan_to_num(others.fit[order])
     low = np.searchsorted(length, duration / _ALIKE)
     high = np.searchsorted(length, duration * _ALIKE, side="right")
-    return np.array([fit[a:b].max(initial=-1.0) for a, b in zip(low, high)])
+    return np.array(
+        [fit[a:b].max(initial=-1.0) for a, b in zip(low, high, strict=False)]
+    )

@@ -47,9 +47,8 @@ def track_crest(
     if start is None:
         near = np.abs(np.angle(signal[0])) < 0.3
         strength = np.where(near, np.abs(signal[0]), -1.0)
-        row, column = np.unravel_index(np.nanargmax(strength), shape)
-        start = int(row), int(column)
-    if not all(0 <= place < size for place, size in zip(start, shape)):
+        start = np.unravel_index(np.nanargmax(strength), shape)
+    if not all(0 <= place < size for place, size in zip(start, shape, strict=False)):
         raise UserError(f"start {tuple(start)} is not in a sheet of {shape}")
     kinds = boundary_pair(boundary, shape)
     # One-sided, so that waves shorter than 4 cells are followed too.

@@ -61,7 +61,7 @@ def phase_gradient(
             f"difference {difference!r} is not known: use 'central' or 'forward'"
         )
     signal = np.where(is_silent(signal), signal.dtype.type(np.nan), signal)
-    gradient = np.zeros(signal.shape + (2,), signal.real.dtype)
+    gradient = np.zeros((*signal.shape, 2), signal.real.dtype)
     for component, kind in enumerate(boundaries):
         axis = component - 2
         along = np.moveaxis(signal, axis, 0)

@@ -10,21 +10,14 @@ from nwm_jax.config import grammar, presets
 from nwm_jax.config.validate import validate
 from nwm_jax.data import suite
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.forecasting import budgets, configs
-from nwm_jax.experiments.segmentation import configs as spatial
-from nwm_jax.experiments.sequences import configs as sequences
-from nwm_jax.experiments.topography import configs as topography
+from nwm_jax.experiments.forecasting import configs
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 FILES = sorted(CONFIGS.glob("*.py"))
-# The other experiments have presets of their own.
-KINDS = {
-    name: kind for kind in (sequences, spatial, topography) for name in kind.EXPERIMENTS
-}
 EACH = [
     pytest.param(file, preset, id=f"{file.stem}:{preset}")
     for file in FILES
-    for preset in KINDS.get(file.stem, configs).PRESETS
+    for preset in presets.definitions()[file.stem].presets()
 ]
 
 
@@ -72,7 +65,8 @@ def test_docstring_says_what_it_is(file):
     text = file.read_text()
     assert "Reproduces: " in text
     assert f"--config=configs/{file.name}:laptop" in text
-    assert set(re.findall(r"`:(\w+)`", text)) <= set(configs.PRESETS)
+    known = presets.definitions()[file.stem].presets()
+    assert set(re.findall(r"`:(\w+)`", text)) <= set(known)
 
 
 def test_paper_is_the_papers():
@@ -216,9 +210,9 @@ def test_own_file(tmp_path, monkeypatch):
     )
     assert presets.load("own.py:smoke,seed=7").model.grid == (4, 5)
     assert presets.load("./own.py:smoke,seed=7").seed == 7
-    with pytest.raises(UserError, match="did you mean 'own.py'"):
+    with pytest.raises(UserError, match=r"did you mean 'own.py'"):
         presets.load("own:smoke")
-    with pytest.raises(UserError, match="did you mean 'own.py'"):
+    with pytest.raises(UserError, match=r"did you mean 'own.py'"):
         presets.load("owm.py")
     pathlib.Path("plain.py").write_text(
         "from ml_collections import ConfigDict\n"
@@ -242,12 +236,13 @@ def test_unknown_parts(dataset, model, message):
     assert str(error.value).startswith(message[:30])
 
 
-@pytest.mark.parametrize("preset", configs.PRESETS)
-def test_presets_name_existing_fields_with_their_types(preset):
-    for model in configs.MODELS:
-        plain = grammar.flatten(configs.get_config("pendulum", model))
-        for field, value in budgets.table(model, {})[preset].items():
-            assert type(value) is type(plain[field])
+def test_presets_name_existing_fields_with_their_types():
+    for known in presets.definitions().values():
+        plain = grammar.flatten(known())
+        for fields in known.presets().values():
+            assert {field: type(v) for field, v in fields.items()} == {
+                field: type(plain[field]) for field in fields
+            }
 
 
 def test_a_config_of_an_earlier_version_gets_the_new_fields():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nwm_jax.config import grammar, presets
-from nwm_jax.experiments.forecasting import configs
+from nwm_jax.experiments.forecasting import configs, datasets
 from nwm_jax.experiments.forecasting.task import Forecasting
 from nwm_jax.modules import functional
 from nwm_jax.training import dispatch, optimizer
@@ -40,7 +40,8 @@ def trace(model, preset):
     """Loss, gradient and update of one step, shapes alone."""
     task, _ = abstract_task(model, preset)
     config = task.config
-    assert task.train_length == configs.train_length(config.model)
+    filled = presets.definition(config).plain.filled(config)
+    assert task.train_length == filled.model.train_length()
     transform = optimizer.build(config.optimizer, config.num_steps)
     before = states.abstract(task, transform, make_mesh(jax.devices()[:1]))
     shape = (config.batch_size, task.train_length, *Images.image_shape)
@@ -78,7 +79,7 @@ def small_task(model):
 
 def test_datasets_change_nothing_of_a_model():
     """So that one dataset's steps stand for all in the tests below."""
-    for dataset in configs.DATASETS:
+    for dataset in datasets.DATASETS:
         for model in configs.MODELS:
             config = presets.load(f"{dataset}_{model}")
             assert config.model == presets.load(f"pendulum_{model}").model
@@ -90,7 +91,7 @@ def test_the_step_is_traced(model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", configs.PRESETS)
+@pytest.mark.parametrize("preset", presets.definitions()["pendulum_ar"].presets())
 @pytest.mark.parametrize("model", configs.MODELS)
 def test_the_step_of_all_presets_is_traced(model, preset):
     trace(model, preset)

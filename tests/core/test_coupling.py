@@ -102,7 +102,7 @@ def test_gradients(topology: str) -> None:
 
 def test_errors() -> None:
     field = np.zeros((1, 4, 4, 1), np.float32)
-    with pytest.raises(errors.UserError, match="dense.*ring.*torus"):
+    with pytest.raises(errors.UserError, match=r"dense.*ring.*torus"):
         coupling.couple("sphere", field, field)
     with pytest.raises(errors.UserError, match="odd"):
         coupling.couple("torus", field, np.zeros((2, 2, 1, 1), np.float32))

@@ -22,6 +22,8 @@ def test_divergence():
     found = elbo.kl_to_standard_normal(mean, logvar)
     np.testing.assert_allclose(found, [0.13570138, 0.57440582], atol=1e-7)
     assert elbo.kl_to_standard_normal(jnp.zeros(3), jnp.zeros(3)).sum() == 0
+    found = elbo.kl_to_standard_normal(0.3, 2 * jnp.log(0.5))
+    np.testing.assert_allclose(found, (0.25 + 0.09 - 1) / 2 - np.log(0.5), rtol=1e-6)
 
 
 def test_likelihood():

@@ -297,7 +297,7 @@ def test_gradients_through_a_roll_out() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(errors.UserError, match="'rk5'; general: euler.*so8_p"):
+    with pytest.raises(errors.UserError, match=r"'rk5'; general: euler.*so8_p"):
         integrators.get("rk5")
     step = stepper("euler", jnp.ones_like)
     with pytest.raises(errors.UserError, match="num_steps"):

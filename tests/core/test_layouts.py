@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nwm_jax.core.layouts import IMAGES, PLANES, laplacian, to_planes
+from nwm_jax.core.coupling import laplacian
+from nwm_jax.core.layouts import IMAGES, PLANES, to_planes
 from tests.helpers.numerics import check_gradients
 
 # Few channels are summed plane by plane, more go through patches.

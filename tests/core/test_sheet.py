@@ -36,5 +36,5 @@ def test_gated_step(layout):
         )
         state = GatedState(*(ordered(jnp.asarray(field)) for field in (u, h, c)))
         found = sheet.gated_step(layout, weights, state)
-        for field, expected in zip(found, (output, hidden, memory)):
+        for field, expected in zip(found, (output, hidden, memory), strict=False):
             np.testing.assert_allclose(ordered(field), expected, atol=1e-12)

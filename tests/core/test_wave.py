@@ -236,7 +236,7 @@ def test_the_shift_neither_grows_nor_fades():
     np.testing.assert_array_equal(gradient, np.roll(weights, 1000 % 32, axis=1))
     # A kernel 0.4 % weaker or stronger: exp(-4) and exp(4) after 1,000 steps.
     for scale in (0.996, 1.004):
-        for found, before in zip(both(scale), (state, weights)):
+        for found, before in zip(both(scale), (state, weights), strict=False):
             ratio = np.linalg.norm(found) / np.linalg.norm(before)
             np.testing.assert_allclose(ratio, scale**1000.0, rtol=1e-3)
 
@@ -256,7 +256,7 @@ def test_gradients_through_1000_steps_agree_with_float64():
     found = gradient(params, np.float32(inputs))
     with jax.enable_x64(True):
         exact = gradient(numerics.to_float64(params), inputs)
-    for single, double in zip(found, exact):
+    for single, double in zip(found, exact, strict=False):
         double = np.asarray(double)
         error = np.linalg.norm(np.asarray(single, np.float64) - double)
         assert error <= 1e-4 * np.linalg.norm(double)

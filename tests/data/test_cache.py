@@ -340,7 +340,7 @@ print(bool(made), float(arrays["train"]["states"].sum()))
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="--config.data.cache_dir") as caught:
+    with pytest.raises(UserError, match=r"--config.data.cache_dir") as caught:
         _open(tmp_path / "file" / "cache")
     assert "\n" not in str(caught.value)
 

@@ -58,7 +58,7 @@ def test_windows(source):
     written = list(clips(8))
     indices, starts = np.array([5, 0, 5]), np.array([0, 9, 3])
     batch = source.windows("train", indices, starts, 5)
-    cut = [(written[i], slice(s, s + 5)) for i, s in zip(indices, starts)]
+    cut = [(written[i], slice(s, s + 5)) for i, s in zip(indices, starts, strict=False)]
     frames = np.stack([record["image"][window] for record, window in cut])
     states = np.stack([record["x"][window] for record, window in cut])
     np.testing.assert_array_equal(batch["frames"], frames)
@@ -119,7 +119,7 @@ def test_a_test_split_alone_is_for_evaluation(tmp_path):
         lambda: source.size("train"),
         lambda: source.windows("train", np.arange(3), np.zeros(3, int), 3),
     ):
-        with pytest.raises(UserError, match="has no train.tfrecord, only test.tfreco"):
+        with pytest.raises(UserError, match=r"has no train.tfrecord, only test.tfreco"):
             use()
 
 
@@ -180,13 +180,15 @@ def test_what_a_generated_set_says_of_itself(tmp_path):
         lambda: source.size("train"),
         lambda: source.windows("train", np.arange(3), np.zeros(3, int), 3),
     ):
-        with pytest.raises(UserError, match="holds 7 records, but generate.json .* 8:"):
+        with pytest.raises(
+            UserError, match=r"holds 7 records, but generate.json .* 8:"
+        ):
             use()
     assert source.size("test") == 2
     say(tmp_path, num_train=0)
     assert RecordsSource(tmp_path).size("train") == 6
     say(tmp_path, finished=False)
-    with pytest.raises(UserError, match="unfinished.* run the same generate command"):
+    with pytest.raises(UserError, match=r"unfinished.* run the same generate command"):
         RecordsSource(tmp_path)
     say(tmp_path, format="states")
     with pytest.raises(UserError, match="holds states only"):
@@ -283,7 +285,7 @@ def test_a_simulated_dataset_written_and_read_back(tmp_path):
     batch = source.windows("train", indices, starts, 10)
     wanted = [slice(start, start + 10) for start in starts]
     for got, all_of in ((source.images(batch), images), (batch["states"], states)):
-        cut = np.stack([all_of[i][w] for i, w in zip(indices, wanted)])
+        cut = np.stack([all_of[i][w] for i, w in zip(indices, wanted, strict=False)])
         np.testing.assert_array_equal(got, cut)
 
 

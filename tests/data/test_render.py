@@ -99,7 +99,7 @@ class Pictures:
 @pytest.mark.parametrize("block", [1, 2, 3, 5])
 def test_bytes_are_exact_in_blocks_of_any_size(block, monkeypatch):
     arrays, options, g = _trajectory("pendulum", "colors")
-    arrays = dict(zip(("centres", "radii", "colors"), arrays))
+    arrays = dict(zip(("centres", "radii", "colors"), arrays, strict=False))
     num, num_frames = g["image_uint8"].shape[:2]
     assert num == 3
     monkeypatch.setattr(render, "_FRAMES", block * num_frames + 1)

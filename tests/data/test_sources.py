@@ -49,7 +49,9 @@ def test_simulated(name, cache_dir):
     spec = suite.get(name)
     raw = trajectories.simulate_chunk(spec, "test", 0, num_frames=16, dt=0.05, seed=0)
     raw = {key: value[indices] for key, value in raw.items()}
-    states = np.stack([x[s : s + 10] for x, s in zip(raw["states"], starts)])
+    states = np.stack(
+        [x[s : s + 10] for x, s in zip(raw["states"], starts, strict=False)]
+    )
     np.testing.assert_array_equal(source.states(batch), states.astype(np.float32))
     exact = render.render(
         systems.get(spec.system).positions(

@@ -294,7 +294,7 @@ def test_a_pendulum_at_rest_upside_down_stays_there():
 @pytest.mark.parametrize("name", systems.SYSTEMS)
 def test_frames_that_are_too_far_apart(name):
     system = systems.get(name)
-    with pytest.raises(UserError, match="dt is 1e[+]30: .* must be at most"):
+    with pytest.raises(UserError, match=r"dt is 1e[+]30: .* must be at most"):
         if isinstance(system, systems.Game):
             x0 = np.full((1, 2 * system.num_actions), 1 / system.num_actions)
             system.simulate(system.payoff, x0, dt=1e30, num_steps=1)

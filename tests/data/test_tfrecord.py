@@ -201,10 +201,10 @@ def test_features_as_others_write_them(tmp_path):
 def test_a_folder_or_a_split_that_is_missing(folder):
     with pytest.raises(UserError, match="is no folder of a dataset"):
         tfrecord.read(folder / "absent", "train")
-    with pytest.raises(UserError, match="test.tfrecord cannot .* it: train.tfrecord"):
+    with pytest.raises(UserError, match=r"test.tfrecord cannot .* it: train.tfrecord"):
         tfrecord.read(folder, "test")
     (folder / "features.txt").unlink()
-    with pytest.raises(UserError, match="is a folder without features.txt"):
+    with pytest.raises(UserError, match=r"is a folder without features.txt"):
         tfrecord.read(folder, "train")
 
 
@@ -221,7 +221,7 @@ def test_writing_does_not_overwrite_unless_told(folder):
 def test_splits_of_a_folder_are_alike(folder):
     tfrecord.write(folder, "test", [some(9)])
     same(tfrecord.read(folder, "test")[0], some(9))
-    with pytest.raises(UserError, match="test.tfrecord relies on it"):
+    with pytest.raises(UserError, match=r"test.tfrecord relies on it"):
         tfrecord.write(folder, "train", [some(0, frames=9)], overwrite=True)
     assert len(tfrecord.read(folder, "train")) == 4
 

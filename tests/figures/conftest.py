@@ -2,6 +2,24 @@
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from nwm_jax.figures import style
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_cut(monkeypatch):
+    """Every picture of these tests is looked at: no label or title leaves the figure."""
+    write = style.save_png
+
+    def check(figure, path):
+        box = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
+        width, height = figure.get_size_inches()
+        inside = -0.01 < box.x0 and box.x1 < width + 0.01
+        assert inside and -0.01 < box.y0 and box.y1 < height + 0.01, (path, box)
+        return write(figure, path)
+
+    monkeypatch.setattr(style, "save_png", check)
 
 
 @pytest.fixture(scope="session")

@@ -103,7 +103,7 @@ def test_mistakes_are_named(clip, wave, tmp_path):
         assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="same shape"):
         animation.save(tmp_path / "a.gif", clip[0], clip[1][1:], None, num_observed=1)
-    with pytest.raises(UserError, match=".gif or .webp"):
+    with pytest.raises(UserError, match=r".gif or .webp"):
         animation.save(tmp_path / "a.mp4", *clip, None, num_observed=1)
     short = [part[:2] for part in clip]
     with pytest.raises(UserError, match="at least 3"):

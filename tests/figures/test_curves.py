@@ -37,6 +37,20 @@ def test_error_curve_rises_to_the_right(tmp_path):
     assert left[:, 0].min() > right[:, 0].max() + 100  # the axis is logarithmic
 
 
+def test_no_words_lie_upon_the_curves(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        curves.style, "save_png", lambda figure, path: seen.append(figure)
+    )
+    errors = {"forecast": np.geomspace(0.01, 1, 40), "last_frame": np.full(40, 0.02)}
+    options = {"first_frame": 1, "num_observed": 5, "threshold": 0.1}
+    curves.draw_error(tmp_path / "a.png", errors, **options)
+    (axes,) = seen[0].axes
+    assert not axes.texts
+    words = [text.get_text() for text in axes.get_legend().texts]
+    assert "observed, to frame 4" in words and "0.1: no longer valid" in words
+
+
 @pytest.mark.parametrize("num_observed", [0, 31, 500])
 def test_zeros_gaps_and_single_frames(tmp_path, num_observed):
     options = {"first_frame": 1, "num_observed": num_observed}
@@ -56,7 +70,7 @@ def test_error_mistakes_are_named(tmp_path):
     ]:
         with pytest.raises(UserError, match=words):
             curves.draw_error(tmp_path / "a.png", errors, first_frame=0, num_observed=1)
-    with pytest.raises(UserError, match="must end in .png"):
+    with pytest.raises(UserError, match=r"must end in .png"):
         curves.draw_error(
             tmp_path / "a.gif", {"a": np.ones(3)}, first_frame=0, num_observed=1
         )
@@ -102,7 +116,7 @@ def test_training_mistakes_are_named(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         curves.draw_training(tmp_path / "a.png", tmp_path / "none.jsonl")
     file = write_metrics(tmp_path / "m.jsonl", [{"step": 1, "mse": 2}])
-    with pytest.raises(UserError, match="no finite 'loss' .* holds: mse"):
+    with pytest.raises(UserError, match=r"no finite 'loss' .* holds: mse"):
         curves.draw_training(tmp_path / "a.png", file)
     file.write_text('{"step": 1}\nwhat\n{"step": 2, "loss": 1}\n')
     with pytest.raises(UserError, match="line 2 of"):

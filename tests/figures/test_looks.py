@@ -18,7 +18,8 @@ def test_the_ninth_line_is_unlike_the_others(marked):
 
 
 @pytest.mark.parametrize(
-    "span", [(500, 4_000), (0.03, 0.2), (1e-5, 1.0), (500, 40_000)]
+    "span",
+    [(500, 4_000), (0.03, 0.2), (1e-5, 1.0), (500, 40_000), (310, 460), (0.6, 70)],
 )
 def test_labels_of_a_logarithmic_axis_are_apart(span):
     figure = style.new_figure(4.0, 3.0)
@@ -48,3 +49,12 @@ def test_a_comparison_of_nine_runs(tmp_path, monkeypatch):
     assert third.get_linestyle() != ninth.get_linestyle()
     handles = kept[0].legends[0].legend_handles
     assert handles[8].get_linestyle() == ninth.get_linestyle()
+
+
+def test_a_long_title_is_not_cut(tmp_path):
+    figure = style.new_figure(3.0, 1.0)
+    style.title(
+        figure, 0.2, 0.2, "mass_spring_colors_friction_nwm2d:laptop, step 4,000"
+    )
+    style.save_png(figure, tmp_path / "a.png")
+    assert figure.texts[0].get_size() < style.TITLE

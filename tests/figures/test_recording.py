@@ -66,7 +66,7 @@ def test_the_spectrum_marks_where_the_wave_goes(tmp_path, figures):
     expected = [(VECTOR[1], 0.1), (VECTOR[0], 0.1), (VECTOR[1], VECTOR[0])]
     np.testing.assert_allclose(marks, expected)
     assert [axes.yaxis_inverted() for axes in panels] == [False, False, True]
-    for axes, mark in zip(panels, expected):
+    for axes, mark in zip(panels, expected, strict=False):
         # The brightest place of each picture is under its mark.
         image = axes.images[0]
         left, right, bottom, top = image.get_extent()

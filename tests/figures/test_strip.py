@@ -113,6 +113,6 @@ def test_mistakes_are_named(clip, tmp_path):
         with pytest.raises(UserError, match=words) as error:
             strip.draw(tmp_path / "a.png", *args, **options, **more)
         assert "\n" not in str(error.value)
-    with pytest.raises(UserError, match="must end in .png"):
+    with pytest.raises(UserError, match=r"must end in .png"):
         strip.draw(tmp_path / "a.jpg", truth, forecast, **options)
     assert not list(tmp_path.iterdir())

@@ -20,7 +20,7 @@ def filled(build: Callable[[], nnx.Module], scale: float = 1.0) -> nnx.Module:
 
 
 def sheet_cell(cell):
-    """Fills a 4 x 4 `TopographicCell` as the reference program's was, in float64."""
+    """Fills a 4 x 4 `topographic_cell` as the reference program's was, in float64."""
     k, n = np.arange(9), np.arange(16)
     kernel = (3, 3, 1, 1)
     values = {

@@ -30,6 +30,7 @@ VERBS = {
 } | {
     "benchmark train": "nwm_jax.shell.benchmark_train",
     "benchmark data": "nwm_jax.shell.benchmark_data",
+    "benchmark waves": "nwm_jax.shell.benchmark_waves",
 }
 
 

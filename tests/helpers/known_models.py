@@ -45,7 +45,7 @@ def task(model, images, **fields):
     images = np.asarray(images, np.float32)
 
     def windows(split, indices, starts, length):
-        cut = [images[i, s : s + length] for i, s in zip(indices, starts)]
+        cut = [images[i, s : s + length] for i, s in zip(indices, starts, strict=False)]
         states = np.zeros((len(cut), length, 2), np.float32)
         states[..., 0] = np.arange(length) + np.asarray(starts)[:, None]
         return {"images": np.stack(cut), "states": states}

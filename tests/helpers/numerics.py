@@ -50,12 +50,15 @@ def check_gradients(
         shifted = [
             both(
                 structure.unflatten(
-                    [a + s * epsilon * d for a, d in zip(leaves, direction)]
+                    [
+                        a + s * epsilon * d
+                        for a, d in zip(leaves, direction, strict=False)
+                    ]
                 )
             )[0]
             for s in (1.0, -1.0)
         ]
         expected = (shifted[0] - shifted[1]) / (2.0 * epsilon)
-        found = sum(jnp.vdot(g, d) for g, d in zip(gradients, direction))
+        found = sum(jnp.vdot(g, d) for g, d in zip(gradients, direction, strict=False))
         assert found != 0.0
         np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-9)

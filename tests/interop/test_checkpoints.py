@@ -140,7 +140,7 @@ def test_what_stands_for_a_function_cannot_be_changed(tmp_path):
     ],
 )
 def test_only_numbers(tmp_path, content):
-    with pytest.raises(UserError, match="not of numbers|not made of numbers"):
+    with pytest.raises(UserError, match=r"not of numbers|not made of numbers"):
         read_checkpoint(write(tmp_path / "checkpoint.pkl", content))
 
 

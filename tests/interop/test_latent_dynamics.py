@@ -127,5 +127,5 @@ def test_integrators_by_either_name():
 def test_frames_that_do_not_fit_the_encoder():
     arrays = read("hgn")
     params = {k[7:]: v for k, v in arrays.items() if k.startswith("params/")}
-    with pytest.raises(UserError, match="has 15 inputs, expected 12 .* = 4 frames"):
+    with pytest.raises(UserError, match=r"has 15 inputs, expected 12 .* = 4 frames"):
         originals.load(params, "hgn", num_inference_steps=4)

@@ -171,7 +171,7 @@ def test_what_does_not_fit_is_named():
         originals.load(params | {"CORNN_0:beta": np.zeros(3)}, "nwm2d")
     with pytest.raises(UserError, match="unknown in nwm2d's overrides: num_steps"):
         originals.load(params, "nwm2d", num_steps=3)
-    with pytest.raises(UserError, match="CORNN_0:b_bar.*the grid"):
+    with pytest.raises(UserError, match=r"CORNN_0:b_bar.*the grid"):
         originals.load(params, "nwm2d", grid=(4, 4))
     with pytest.raises(UserError, match="CORNN_0:dt is not an array of numbers"):
         originals.load(params | {"CORNN_0:dt": "fast"}, "nwm2d")

@@ -68,7 +68,7 @@ def test_unsound_files_are_refused(tmp_path):
             load_state_dict(path, "cornn", **SMNIST)
     with pytest.raises(UserError, match="does not exist"):
         load_state_dict(tmp_path / "none.npz", "cornn", **SMNIST)
-    with pytest.raises(UserError, match="can be read; save them as one of .npz"):
+    with pytest.raises(UserError, match=r"can be read; save them as one of .npz"):
         load_state_dict(tmp_path / "weights.bin", "cornn", **SMNIST)
 
 

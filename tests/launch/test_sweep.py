@@ -105,7 +105,7 @@ def test_plan(resolved_here, tmp_path):
     jobs[1].workdir.mkdir()
     stored = {"config": workdirs.to_dict(config)}
     (jobs[1].workdir / "config.json").write_text(json.dumps(stored))
-    with pytest.raises(ValueError, match="another config .batch_size: 4 -> 8.; take"):
+    with pytest.raises(ValueError, match=r"another config .batch_size: 4 -> 8.; take"):
         sweep.plan(["batch_size=8", "eval.horizon=10"])
 
 

@@ -205,7 +205,7 @@ def test_rematerialisation_changes_nothing():
 
     gradient = jax.jit(jax.grad(loss), static_argnums=1)
     plain, remat = gradient(params, 0), gradient(params, 2)
-    for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(remat)):
+    for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(remat), strict=False):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-8)
 
 
@@ -224,5 +224,5 @@ def test_clear_errors():
         make(cell, num_observed=1)
     with pytest.raises(UserError, match="clips of 2 frames are too short"):
         make(cell, train_length=2)
-    with pytest.raises(UserError, match="unknown decode 'outputs'; .*'output'"):
+    with pytest.raises(UserError, match=r"unknown decode 'outputs'; .*'output'"):
         make(cell, decode="outputs")

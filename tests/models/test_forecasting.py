@@ -113,5 +113,5 @@ def test_an_unknown_model_is_told():
         build(config.model, (8, 8, 3), rngs=nnx.Rngs(0))
     config = load_config("pendulum_nwm2d")
     config.model.decode = "v"
-    with pytest.raises(UserError, match="unknown model.decode 'v'"):
+    with pytest.raises(UserError, match=r"unknown model.decode 'v'"):
         build(config.model, (8, 8, 3), rngs=nnx.Rngs(0))

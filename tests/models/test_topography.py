@@ -13,14 +13,13 @@ from nwm_jax.errors import UserError
 from nwm_jax.models import topography
 from nwm_jax.models.topography import VariationalNWM
 from nwm_jax.modules import functional
-from nwm_jax.modules.topographic_cell import TopographicCell
 from nwm_jax.training import optimizer
 from tests.helpers.filled_models import sheet_cell
 
 
 def reference():
     """The reference program's tiny model; call it in double precision."""
-    cell = sheet_cell(TopographicCell("nwm2d", (4, 4)))
+    cell = sheet_cell(topography.topographic_cell("nwm2d", (4, 4)))
     model = VariationalNWM(cell, (4, 4, 1), rngs=nnx.Rngs(0))
     i, j = np.arange(16), np.arange(16)[:, None]
     mean = 0.5 * np.sin(0.9 * i + 0.37 * j), 0.1 * np.cos(i)
@@ -107,7 +106,7 @@ def test_parameters(name, total, encoder, decoder, cell):
 
 
 def small(start="repeat"):
-    cell = TopographicCell("nwm2d", (4, 5))
+    cell = topography.topographic_cell("nwm2d", (4, 5))
     return VariationalNWM(cell, (3, 3, 1), start=start, rngs=nnx.Rngs(0))
 
 

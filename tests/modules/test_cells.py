@@ -183,5 +183,5 @@ def test_help_shows_the_options(kind):
 
 @pytest.mark.parametrize("kind", [NWM2DCell, NWM1DCell])
 def test_a_number_is_no_grid(kind):
-    with pytest.raises(UserError, match="two integers, .*, not 8"):
+    with pytest.raises(UserError, match=r"two integers, .*, not 8"):
         kind(8, rngs=nnx.Rngs(0))

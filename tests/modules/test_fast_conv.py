@@ -193,7 +193,7 @@ def test_sizes_that_do_not_fit_are_refused_alike(images, kernel, bias, implement
 
 
 def test_types_that_do_not_fit_are_refused():
-    with pytest.raises(TypeError, match="same floating-point type.*float32.*bfloat16"):
+    with pytest.raises(TypeError, match=r"same floating-point type.*float32.*bfloat16"):
         conv.conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1), jnp.bfloat16))
     with pytest.raises(errors.UserError, match="stride=0"):
         conv.conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), stride=0)

@@ -8,7 +8,10 @@ from flax import nnx
 
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import UserError
-from nwm_jax.modules.sequence_cells import SequenceOscillatorCell, WaveRNNCell
+from nwm_jax.models import sequences
+from nwm_jax.modules import devices, functional
+from nwm_jax.modules.chunks import chunk_size
+from nwm_jax.modules.sequence_cells import WaveRNNCell
 from tests.helpers.filled_models import filled
 
 # A generator that compiles quickly.
@@ -18,7 +21,7 @@ CONSTANTS = {"dt": 0.1, "gamma": 1.3, "alpha": 2.0}
 
 def oscillators(kind, size, inputs=2, draw=False, **options):
     def build():
-        return SequenceOscillatorCell(
+        return sequences.oscillators(
             kind, size, inputs, **CONSTANTS, **options, rngs=nnx.Rngs(KEY)
         )
 
@@ -64,7 +67,9 @@ def test_cells_run_in_nnx_rnn_as_by_themselves(name, inputs):
         np.testing.assert_array_equal(placed.swapaxes(2, 3).reshape(flat.shape), flat)
     else:
         np.testing.assert_array_equal(placed.reshape(flat.shape), flat)
-    with pytest.raises(UserError, match=r"takes inputs \[..., 2\], got \(2, 4, 1\)"):
+    with pytest.raises(
+        UserError, match=r"takes inputs \[..., 2\], but got \(2, 4, 1\)"
+    ):
         cell.unroll(None, inputs[..., :1])
 
 
@@ -119,6 +124,31 @@ def test_lone_middle_taps_are_uncoupled(inputs):
     )
 
 
+def test_parts_of_a_batch_add_up(monkeypatch, inputs):
+    """Where all examples do not fit into the cache they are taken in turn."""
+    graphdef, params, rest = functional.split(oscillators("nwm2d", (4, 6), channels=3))
+    inputs = np.concatenate([inputs, -inputs])
+
+    def gradients():
+        def loss(params, inputs):
+            cell = functional.merge(graphdef, params, rest)
+            last, states = cell.unroll(cell.initialize_carry((4, 2)), inputs)
+            return jnp.mean(jnp.sin(3 * states.x)) + jnp.mean(last.v)
+
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(params, inputs)
+
+    whole = gradients()
+    monkeypatch.setattr(devices, "_CACHE_NUMBERS", 3 * 9 * 2 * 4 * 6 * 3)
+    sizes = []
+    monkeypatch.setattr(
+        devices, "chunk_size", lambda *a: sizes.append(chunk_size(*a)) or sizes[-1]
+    )
+    parts = gradients()
+    assert sizes == [2]
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
 def check_uniform(array, limit):
     array = np.asarray(array)
     assert np.abs(array).max() <= limit
@@ -158,7 +188,7 @@ def test_unknown_kinds_are_refused():
 def test_constants_with_which_oscillators_grow(constants):
     dt, gamma, alpha = constants
     with pytest.raises(UserError, match="grow by themselves"):
-        SequenceOscillatorCell(
+        sequences.oscillators(
             "cornn", (4,), 2, dt=dt, gamma=gamma, alpha=alpha, rngs=nnx.Rngs(0)
         )
     # At the limit of what is allowed an oscillator does not grow, beyond it does.

@@ -95,7 +95,7 @@ def test_flat_states(stack):
     assert cell.state_size == sum(WIDTHS) * (2 if kind == "lstm" else 1)
     again = cell.unflatten(flat)
     assert jax.tree.structure(again) == jax.tree.structure(state)
-    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(state)):
+    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(state), strict=False):
         np.testing.assert_array_equal(a, b)
         assert bool(jnp.any(a != 0))
 
@@ -110,7 +110,7 @@ def test_lstm_states_are_h_before_c():
 
 
 def test_clear_errors():
-    with pytest.raises(UserError, match="unknown kind of cell 'lstn'.*'lstm'"):
+    with pytest.raises(UserError, match=r"unknown kind of cell 'lstn'.*'lstm'"):
         StackedCell("lstn", 2, (3,), rngs=nnx.Rngs(0))
     with pytest.raises(UserError, match=r"layers of \[\]"):
         StackedCell("gru", 2, (), rngs=nnx.Rngs(0))

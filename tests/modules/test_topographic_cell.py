@@ -8,7 +8,7 @@ from flax import nnx
 
 from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.errors import UserError
-from nwm_jax.modules.topographic_cell import TopographicCell
+from nwm_jax.models.topography import topographic_cell
 from tests.helpers.filled_models import sheet_cell
 
 
@@ -24,7 +24,7 @@ def as_field(values, shape):
 
 def test_a_sheet_of_the_reference_program():
     n = np.arange(16)
-    cell = sheet_cell(TopographicCell("nwm2d", (4, 4)))
+    cell = sheet_cell(topographic_cell("nwm2d", (4, 4)))
     drive = cell.drive(as_field(np.sin(1.1 * n + 0.2), (4, 4)))
     state = OscillatorState(
         as_field(np.sin(0.5 * n), (4, 4)), as_field(0.5 * np.cos(0.3 * n), (4, 4))
@@ -54,7 +54,7 @@ def test_a_sheet_of_the_reference_program():
 
 def test_rings_of_the_reference_program():
     n = np.arange(10)
-    cell = TopographicCell("nwm1d", (2, 5), state_norm=True, param_dtype=np.float64)
+    cell = topographic_cell("nwm1d", (2, 5), state_norm=True, param_dtype=np.float64)
     for name, value in [("coupling_x", 0.7), ("coupling_v", -0.3), ("forcing", 1.2)]:
         setattr(cell, name, nnx.Param(jnp.float64(value)))
     cell.bias = nnx.Param(0.1 * jnp.arange(5.0).reshape(5, 1))
@@ -76,7 +76,7 @@ def test_rings_of_the_reference_program():
 
 
 def test_activity_goes_towards_lower_indices():
-    cell = TopographicCell("nwm1d", (1, 6), param_dtype=np.float64)
+    cell = topographic_cell("nwm1d", (1, 6), param_dtype=np.float64)
     x = as_field(np.eye(6)[3], (1, 6))
     x, v = cell.step(OscillatorState(x, 0 * x), cell.drive(0 * x))
     expected = [0, 0, 0.09485911, -0.12455336, 0, 0]
@@ -86,7 +86,7 @@ def test_activity_goes_towards_lower_indices():
 
 
 def test_taps_are_cross_correlation():
-    cell = TopographicCell("nwm2d", (5, 5))
+    cell = topographic_cell("nwm2d", (5, 5))
     kernel = jnp.zeros((3, 3, 1, 1)).at[0, 1].set(1.0)
     cell.forcing = nnx.Param(kernel)
     impulse = jnp.zeros((1, 5, 5, 1)).at[0, 2, 2].set(1.0)
@@ -95,7 +95,7 @@ def test_taps_are_cross_correlation():
 
 
 def test_first_weights():
-    cell = TopographicCell("nwm2d", (36, 36))
+    cell = topographic_cell("nwm2d", (36, 36))
     for name in ("coupling_x", "coupling_v", "forcing"):
         np.testing.assert_allclose(getattr(cell, name)[...], 1 / 1296)
     assert float(cell.dt[...]) == pytest.approx(-1.95)
@@ -104,8 +104,8 @@ def test_first_weights():
 
 def test_refuses():
     with pytest.raises(UserError, match="unknown kind of cell 'nwm3d'"):
-        TopographicCell("nwm3d", (4, 4))
+        topographic_cell("nwm3d", (4, 4))
     with pytest.raises(UserError, match="hear one neighbour"):
-        TopographicCell("nwm1d", (4, 5), kernel_size=5)
+        topographic_cell("nwm1d", (4, 5), kernel_size=5)
     with pytest.raises(UserError, match="kernel_size must be odd and at most 4"):
-        TopographicCell("nwm2d", (4, 4), kernel_size=5)
+        topographic_cell("nwm2d", (4, 4), kernel_size=5)

@@ -220,7 +220,7 @@ def test_without_a_library_convolutions_are_plain_and_one_line_says_so(
         assert conv.upsample_conv(x, kernel)[0, 1, 1, 0] == 9
     lines = [record.getMessage() for record in caplog.records]
     assert lines == ["convolutions are plain: none; do this"]
-    with pytest.raises(errors.UserError, match="conv=fast cannot be had.*do this"):
+    with pytest.raises(errors.UserError, match=r"conv=fast cannot be had.*do this"):
         conv.resolve("fast")
     assert any("do this" in note for note in screen.advice())
 

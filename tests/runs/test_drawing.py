@@ -74,3 +74,12 @@ def test_the_error_of_both_directions_is_one_picture(run, monkeypatch):
     assert list(seen["errors"]) == list(expected)
     for name, values in expected.items():
         np.testing.assert_array_equal(seen["errors"][name], values)
+
+
+def test_titles_say_preset_and_step(run):
+    assert run.title == "pendulum_nwm2d:smoke, step 4 (not trained)"
+    run.config.update(preset="laptop", protocol="laptop")
+    assert run._replace(step=4_000).title == "pendulum_nwm2d:laptop, step 4,000"
+    assert run._replace(step=0).title.endswith("step 0 (not trained)")
+    run.config.update(preset="paper", protocol="paper")
+    assert run.title == "pendulum_nwm2d, step 4"

@@ -156,7 +156,7 @@ def test_what_cannot_be_computed_is_told(run):
     with pytest.raises(UserError, match="true states, which nobody knows of"):
         runs.evaluate(run, ["symetric"])
     with pytest.raises(
-        UserError, match="energy needs three or more .*frames.npy: leave"
+        UserError, match=r"energy needs three or more .*frames.npy: leave"
     ):
         runs.evaluate(run, ["energy"])
 
@@ -248,7 +248,7 @@ def test_export_holds_every_weight_by_its_path(run, tmp_path):
     )
     sizes = sum(array.size for array in stored.values())
     assert sizes == functional.count(functional.split(run.model)[1])
-    with pytest.raises(UserError, match="ending in .npz"):
+    with pytest.raises(UserError, match=r"ending in .npz"):
         nwm_jax.export(run.workdir, tmp_path / "weights.pt")
 
 
@@ -331,7 +331,7 @@ def test_forecast_refuses_what_does_not_fit(run, tmp_path):
             runs.forecast(run, tmp_path / "in.npy", target, 2)
     with pytest.raises(UserError, match="does not exist"):
         runs.forecast(run, tmp_path / "no.npy", target, 2)
-    with pytest.raises(UserError, match="ending in .npy"):
+    with pytest.raises(UserError, match=r"ending in .npy"):
         runs.forecast(run, tmp_path / "in.npy", tmp_path / "out.gif", 2)
     assert not target.exists()
 

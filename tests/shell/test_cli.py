@@ -256,7 +256,7 @@ def test_config_may_be_optional(capsys):
     config = cli.config_flag(values, required=False)
     assert cli.parse(["verb"], values) == ["verb"]
     assert config.value is None
-    with pytest.raises(UserError, match="--config.seed needs --config=..."):
+    with pytest.raises(UserError, match=r"--config.seed needs --config=..."):
         cli.parse(["verb", "--config.seed=3"], values)
 
 

@@ -12,10 +12,9 @@ import sys
 from typing import Any
 
 import nwm_jax.experiments  # noqa: F401 (registers them)
-from nwm_jax.config import base, presets
-from nwm_jax.config.checks import Field
+from nwm_jax.config import presets
+from nwm_jax.config.fields import Field
 from nwm_jax.config.grammar import flatten
-from nwm_jax.training import registry
 
 _TEMPLATE = '''"""{docstring}"""
 
@@ -47,14 +46,16 @@ def write(path: pathlib.Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text()), clean=False)
     config = presets.load(name)
     plain = flatten(config)
-    del plain["preset"], plain["protocol"]
+    del plain["preset"]
     tables = {}
-    experiment = registry.find(config.task)
-    meanings = base.FIELDS | experiment.fields()
-    for preset in experiment.presets:
+    known = presets.definitions()[name]
+    meanings = known.plain.meanings()
+    for preset in known.presets():
         fields = flatten(presets.load(f"{name}:{preset}"))
-        tables[preset] = {k: fields[k] for k in plain if fields[k] != plain[k]}
-    short = experiment.short
+        tables[preset] = {
+            k: fields[k] for k in plain if fields[k] not in (plain[k], preset)
+        }
+    short = known.short
     path.write_text(
         _TEMPLATE.format(
             docstring=docstring,

@@ -230,7 +230,7 @@ def test_a_lost_process_is_not_damage(start, shapes, tmp_path, monkeypatch):
         raise jax.errors.JaxRuntimeError("peer is gone")
 
     monkeypatch.setattr(saver._reader, "restore", lose)
-    with pytest.raises(UserError, match="step 3 .* does not fit this model: peer is"):
+    with pytest.raises(UserError, match=r"step 3 .* does not fit this model: peer is"):
         saver.restore(3, shapes)
     monkeypatch.setattr(mesh, "is_lost_peer", lambda error: True)
     with pytest.raises(jax.errors.JaxRuntimeError):
@@ -258,7 +258,7 @@ def test_choosing(start, shapes, tmp_path):
     for name in manifests.NAMES:
         (tmp_path / "3" / name).unlink()
     assert int(saver.restore("last", shapes)[0].step) == 2
-    with pytest.raises(UserError, match="step 3 .* is damaged"):
+    with pytest.raises(UserError, match=r"step 3 .* is damaged"):
         saver.restore(3, shapes)
 
 
@@ -296,7 +296,9 @@ def test_a_full_disk_keeps_the_last_good_one(start, shapes, tmp_path, same_bits)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
     try:
-        with pytest.raises(UserError, match="step 4.*: File too large; .* 3 is intact"):
+        with pytest.raises(
+            UserError, match=r"step 4.*: File too large; .* 3 is intact"
+        ):
             saver.save(jax.device_put(big))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

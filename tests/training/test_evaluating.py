@@ -57,7 +57,7 @@ def test_scores_before_they_are_summarised(task, model):
 
 
 def test_batch_size_must_be_positive(task):
-    with pytest.raises(UserError, match="eval.batch_size=0"):
+    with pytest.raises(UserError, match=r"eval.batch_size=0"):
         evaluating.make_eval(task, mesh.make_mesh(), 0)
 
 

@@ -149,7 +149,7 @@ def test_a_task_is_followed_by_its_validation(tmp_path):
 def test_not_finite_stops_with_a_dump(tmp_path, same_bits):
     task = toy_task.Toy(bad_step=33)
     with pytest.raises(
-        non_finite.NonFiniteError, match="not finite in step 34.*step 20 is"
+        non_finite.NonFiniteError, match=r"not finite in step 34.*step 20 is"
     ) as caught:
         loop.train(toy_task.get_config(), task, tmp_path)
     assert caught.value.step == 33 and not np.isfinite(caught.value.metrics["loss"])
@@ -202,7 +202,7 @@ def test_without_evaluations_the_best_is_the_last(straight):
 def test_a_missing_best_metric_is_told_at_once(tmp_path):
     task = toy_task.Toy()
     task.best = ("accuracy", "max")
-    with pytest.raises(UserError, match="no 'accuracy'.*it has error/mean, num"):
+    with pytest.raises(UserError, match=r"no 'accuracy'.*it has error/mean, num"):
         loop.train(toy_task.get_config(), task, tmp_path)
 
 

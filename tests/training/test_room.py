@@ -54,5 +54,5 @@ def test_weights_count(check, monkeypatch):
 
 def test_disk(tmp_path):
     files.check_disk(1, tmp_path / "not" / "yet", "a")
-    with pytest.raises(UserError, match="^a: this needs .* of the disk of"):
+    with pytest.raises(UserError, match=r"^a: this needs .* of the disk of"):
         files.check_disk(1e30, tmp_path / "not" / "yet", "a", "fewer")

@@ -17,7 +17,7 @@ def claim(folder, **changes):
 def test_the_second_run_is_refused(tmp_path):
     with (
         workdir.locked(tmp_path / "run"),
-        pytest.raises(UserError, match="another run is training in .*run; wait"),
+        pytest.raises(UserError, match=r"another run is training in .*run; wait"),
     ):
         loop.train(toy_task.get_config(), toy_task.Toy(), tmp_path / "run")
     with workdir.locked(tmp_path / "run"):
@@ -26,7 +26,7 @@ def test_the_second_run_is_refused(tmp_path):
 
 def test_a_workdir_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write to the workdir .*: Not a dir"):
+    with pytest.raises(UserError, match=r"cannot write to the workdir .*: Not a dir"):
         loop.train(toy_task.get_config(), toy_task.Toy(), tmp_path / "file" / "run")
 
 
@@ -102,7 +102,7 @@ def test_a_path_that_checkpoints_cannot_be_read_from_is_refused(
     name, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="checkpoints cannot be stored|is empty"):
+    with pytest.raises(UserError, match=r"checkpoints cannot be stored|is empty"):
         loop.train(toy_task.get_config(), toy_task.Toy(), name)
     assert not list(tmp_path.iterdir())
     (tmp_path / "c[2]").mkdir()

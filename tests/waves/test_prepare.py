@@ -79,9 +79,9 @@ def test_a_movie_at_rest_is_not_clipped():
 
 
 def test_what_becomes_of_bad_channels(spoilt):
-    with pytest.raises(UserError, match="row 1, column 2.*--bad=drop"):
+    with pytest.raises(UserError, match=r"row 1, column 2.*--bad=drop"):
         steps(spoilt)
-    with pytest.raises(UserError, match="row 3, column 4.*clipped"):
+    with pytest.raises(UserError, match=r"row 3, column 4.*clipped"):
         steps(np.where(np.isnan(spoilt) | (spoilt == 7), X, spoilt), bad="refuse")
     dropped, notes = steps(spoilt, bad="drop")
     gone = np.isnan(dropped)

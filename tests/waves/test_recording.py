@@ -65,7 +65,7 @@ def test_damaged_and_foreign_files(tmp_path):
         content = path.read_bytes()
         for torn in (content[: len(content) // 2], content[:100], b""):
             path.write_bytes(torn)
-            with pytest.raises(UserError, match="a.np|a.mat|pickled"):
+            with pytest.raises(UserError, match=r"a.np|a.mat|pickled"):
                 recording.load(path)
     with zipfile.ZipFile(tmp_path / "b.npz", "w") as file:
         file.writestr("x.npy", b"\x93NUMPY nonsense")
@@ -73,7 +73,7 @@ def test_damaged_and_foreign_files(tmp_path):
         recording.load(tmp_path / "b.npz")
     header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
     (tmp_path / "new.mat").write_bytes(header + bytes(400))
-    with pytest.raises(UserError, match="v7.3 .* not supported"):
+    with pytest.raises(UserError, match=r"v7.3 .* not supported"):
         recording.load(tmp_path / "new.mat")
     (tmp_path / "a.txt").write_text("1 2 3")
     with pytest.raises(UserError, match=r"\.npy, \.npz, \.mat"):

@@ -62,10 +62,10 @@ def test_waves_down_to_two_cells_have_their_own_direction(wavelength):
 @pytest.mark.parametrize("noise", [0.3, 2.0])
 @pytest.mark.parametrize("pixel", [1, 2])
 def test_the_headline_depends_neither_on_noise_nor_on_the_size_of_pixels(noise, pixel):
-    t, i, j = np.indices((600, 32, 32))
+    t, i, j = np.indices((1200, 32, 32))
     x = np.cos(2 * np.pi * (t / 20 - i * 0.01 - j * 0.02))
     x += noise * wave_fields.noise(x.shape)
-    x = x.reshape(600, 32 // pixel, pixel, -1, pixel).mean(axis=(2, 4))
+    x = x.reshape(1200, 32 // pixel, pixel, -1, pixel).mean(axis=(2, 4))
     found = waves.statistics(x, fs=200, band=(5, 20), boundary="open")
     speed = 10 / np.hypot(0.01, 0.02)
     np.testing.assert_allclose(found["speed"] * pixel, speed, rtol=0.05)

@@ -152,7 +152,7 @@ def cases(column, wanted):
         for name, (file, flags, known) in RECORDINGS.items():
             if not root or (wanted and not any(word in name for word in wanted)):
                 continue
-            command = " ".join((f"$NWM_JAX_RECORDINGS/{file}",) + flags)
+            command = " ".join((f"$NWM_JAX_RECORDINGS/{file}", *flags))
             if column == "before":  # what the flags of that version can say
                 flags = [flag for flag in flags if not flag.startswith(NEW_FLAGS)]
             value = run(pathlib.Path(root) / file, flags, folder / "out")

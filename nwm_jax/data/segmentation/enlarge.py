@@ -21,8 +21,8 @@ def enlarge(images: np.ndarray, zoom: int) -> np.ndarray:
     rows, columns = (_neighbours(size, zoom) for size in images.shape[1:])
     near = [
         (bright[:, i][:, :, j], v[:, None] * w)
-        for i, v in zip(rows[:2], rows[2:])
-        for j, w in zip(columns[:2], columns[2:])
+        for i, v in zip(rows[:2], rows[2:], strict=False)
+        for j, w in zip(columns[:2], columns[2:], strict=False)
     ]
     # One multiplication is rounded, the others are fused with their addition: the
     # product of two floats is exact in double precision.

@@ -83,11 +83,11 @@ class StoredShapes:
         return self._sizes[split]
 
     def rows(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """ "images" uint8 ``[n, H, W, C]`` and "labels" uint8 ``[n, H, W]``."""
+        """Returns "images" uint8 ``[n, H, W, C]`` and "labels" uint8 ``[n, H, W]``."""
         return {name: array[indices] for name, array in self._arrays[split].items()}
 
     def images(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """Bytes over 255."""
+        """Returns bytes over 255."""
         return jnp.asarray(batch["images"], jnp.float32) / 255.0
 
     def labels(self, batch: Mapping[str, jax.Array]) -> jax.Array:
@@ -117,7 +117,7 @@ class EnlargedDigits:
         return len(self._found[split][1])
 
     def rows(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """ "images" float32 ``[n, H, W, 1]`` and "labels" uint8 ``[n, H, W]``."""
+        """Returns "images" float32 ``[n, H, W, 1]`` and "labels" uint8 ``[n, H, W]``."""
         small, classes = (array[indices] for array in self._found[split])
         images = enlarge(small, self._zoom)
         labels = (images > 0.5) * (classes[:, None, None] + np.uint8(1))
@@ -184,7 +184,7 @@ def open_source(data: Any, progress: Progress | None = None) -> ShapeSource:
     def write(folder: Any) -> dict[str, dict[str, int]]:
         files = {}
         for split, arrays in kind.draw(data, sizes, settings, progress).items():
-            for name, array in zip(("images", "labels"), arrays):
+            for name, array in zip(("images", "labels"), arrays, strict=False):
                 file = f"{name}-{split}.npy"
                 files[file] = growing.write_array(folder / file, array)
         return files

@@ -64,7 +64,7 @@ def draw(
     for split, size in sizes.items():
         images = np.zeros((size, side, side, 3), np.uint8)
         labels = np.zeros((size, side, side), np.uint8)
-        for image, label in zip(images, labels):
+        for image, label in zip(images, labels, strict=False):
             _draw_one(rng, image, label, cell)
             done += 1
             if progress is not None and done % 100 == 0:

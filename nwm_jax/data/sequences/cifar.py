@@ -48,7 +48,7 @@ def read(path: str | os.PathLike) -> LabelledImages:
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         words = "no sound tar" if isinstance(error, tarfile.TarError) else reason(error)
         raise UserError(f"{path} is damaged ({words}): get {SOURCE} again") from None
-    for kind, suffix in _KINDS.items():
+    for kind, suffix in _KINDS.items():  # noqa: B007
         if f"{_TEST}{suffix}" in files:
             break
     else:
@@ -65,8 +65,10 @@ def read(path: str | os.PathLike) -> LabelledImages:
         images = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         return images, labels
 
-    images, labels = map(np.concatenate, zip(*[get(name) for name in _TRAIN]))
-    return LabelledImages(images, labels, *get(_TEST))
+    train = [get(name) for name in _TRAIN]
+    return LabelledImages(
+        *(np.concatenate(part) for part in zip(*train, strict=False)), *get(_TEST)
+    )
 
 
 def _from_folder(folder: pathlib.Path) -> dict[str, Callable[[], bytes]]:
@@ -81,7 +83,7 @@ def _from_folder(folder: pathlib.Path) -> dict[str, Callable[[], bytes]]:
 
 def _from_archive(path: pathlib.Path) -> dict[str, Callable[[], bytes]]:
     """The batches in an archive, by name; they are read, never unpacked to disk."""
-    files: dict[str, Callable[[], bytes]] = {}
+    files = {}
     with tarfile.open(path) as archive:
         for member in archive:
             name = pathlib.PurePosixPath(member.name).name
@@ -89,9 +91,8 @@ def _from_archive(path: pathlib.Path) -> dict[str, Callable[[], bytes]]:
                 raise UserError(f"{path}: {name} is too large for CIFAR-10")
             if not member.isfile() or "_batch" not in name:
                 continue
-            file = archive.extractfile(member)
-            assert file is not None  # it is a regular one
-            files[name] = functools.partial(bytes, file.read())
+            content = archive.extractfile(member).read()
+            files[name] = lambda content=content: content
     return files
 
 

@@ -14,8 +14,11 @@ PERMUTATION_SHA256 = "f4113bc8ae78902146fba54feaff34c7de185249d3b85ce9584e3d76ca
 
 
 class LabelledImages(NamedTuple):
-    """A dataset: images ``[N, H, W]`` (grey) or ``[N, H, W, 3]``, numbers 0-255, and
-    classes 0-9 ``[N]``, for training and for the test."""
+    """Images and their classes, for training and for the test.
+
+    Images are ``[N, H, W]`` (grey) or ``[N, H, W, 3]``, numbers 0-255; classes are 0-9,
+    ``[N]``.
+    """
 
     train: np.ndarray
     train_labels: np.ndarray

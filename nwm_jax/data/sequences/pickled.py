@@ -26,8 +26,10 @@ class _Type:
 
 
 class _Array:
-    """Stands for a numpy.ndarray until its state, (version, shape, type, order, bytes),
-    is known."""
+    """Stands for a numpy.ndarray until its state is known.
+
+    The state is (version, shape, type, order, bytes).
+    """
 
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, fortran, data = state
@@ -46,8 +48,8 @@ class _Array:
         )
         if not sound or math.prod(shape) != len(data):
             raise pickle.UnpicklingError("an array has another size than its shape")
-        array = np.frombuffer(data, np.uint8)
-        return array.reshape(shape, order="F" if self.fortran else "C")
+        order = "F" if self.fortran else "C"
+        return np.frombuffer(data, np.uint8).reshape(shape, order=order)
 
 
 def _encode(text: Any, encoding: Any) -> bytes:

@@ -92,7 +92,7 @@ class TwoBody(Gravity):
     num_bodies = 2
 
     def draw(self, key: jax.Array, spec: Ranges) -> tuple[dict, Array, Array]:
-        """q = (a, b, -a, -b), a and b uniform in the radius range; p = (v, -v).
+        """Draws q = (a, b, -a, -b), a and b uniform in the radius range; p = (v, -v).
 
         v = (b, -a) / (2 r^1.5) with r = |(a, b)|: for m = g = 1 the speed of a circular
         orbit. (In the published generator a equals g to the last bit under newer JAX,

@@ -211,7 +211,7 @@ class LennardJones(System):
 
 
 def _coordinates(xp, q):
-    """x and y with the particles along axis 0, each `[N, ...]`, of q `[..., 2N]`."""
+    """Returns x and y with the particles along axis 0, each `[N, ...]`, of q `[..., 2N]`."""
     q = xp.asarray(q)
     return xp.moveaxis(q[..., 0::2], -1, 0), xp.moveaxis(q[..., 1::2], -1, 0)
 

@@ -24,7 +24,7 @@ class Pendulum(ToySystem):
     max_step = 0.025  # 2e-10 after 255, 2e-9 after 511 frames of dt = 0.05
 
     def hamiltonian(self, params: Params, q: ArrayLike, p: ArrayLike) -> Array:
-        """m g l (1 - cos q) + p^2 / (2 m l^2), `[B, ...]`."""
+        """Returns m g l (1 - cos q) + p^2 / (2 m l^2), `[B, ...]`."""
         xp, (q, p), (m, g, length) = aligned(params, (q, p), "m", "g", "l")
         return (m * g * length * (1 - xp.cos(q)) + p**2 / (2 * m * length**2))[..., 0]
 
@@ -37,7 +37,7 @@ class Pendulum(ToySystem):
         return velocity, -m * g * length * xp.sin(q) - friction * velocity
 
     def positions(self, params: Params, q: ArrayLike, offset: ArrayLike = 0.0) -> Array:
-        """l (sin q, -cos q) + offset, `[B, ..., 1, 2]`."""
+        """Returns l (sin q, -cos q) + offset, `[B, ..., 1, 2]`."""
         xp, (q,), (length,) = aligned(params, (q,), "l")
         bob = xp.stack([length * xp.sin(q), -length * xp.cos(q)], axis=-1)
         return bob + left(xp, offset, q.ndim + 1)

@@ -17,7 +17,7 @@ class MassSpring(ToySystem):
     max_step = 0.05  # 1e-10 after 511 frames of dt = 0.05 with friction
 
     def hamiltonian(self, params: Params, q: ArrayLike, p: ArrayLike) -> Array:
-        """k q^2 / 2 + p^2 / (2 m), `[B, ...]`."""
+        """Returns k q^2 / 2 + p^2 / (2 m), `[B, ...]`."""
         _, (q, p), (k, m) = aligned(params, (q, p), "k", "m")
         return (k * q**2 / 2 + p**2 / (2 * m))[..., 0]
 

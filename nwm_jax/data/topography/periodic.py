@@ -14,7 +14,7 @@ import numpy as np
 
 from nwm_jax.data.sequences import digits, draws, mnist
 from nwm_jax.data.topography import gratings, rotation
-from nwm_jax.data.windows import train_windows
+from nwm_jax.data.windows import train_indices
 from nwm_jax.errors import UserError, unknown
 
 NAMES = ("rotating_mnist", "rotating_digits", "sine", "noise")
@@ -85,20 +85,14 @@ class RotatingImages:
     def train(
         self, seed: int, step: int, rows: slice | np.ndarray, batch_size: int
     ) -> dict[str, np.ndarray]:
-        """ "pixels" uint8 ``[n, h, w]``; every image comes once in an epoch."""
-        indices, _ = train_windows(
-            seed,
-            step,
-            rows,
-            batch_size=batch_size,
-            num_trajectories=len(self.chosen),
-            num_frames=1,
-            length=1,
+        """Returns "pixels" uint8 ``[n, h, w]``; every image comes once in an epoch."""
+        indices = train_indices(
+            seed, step, rows, batch_size=batch_size, size=len(self.chosen)
         )
         return {"pixels": self.found.train[self.chosen[indices]]}
 
     def test(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """ "pixels" and "labels" of test images, in the order of the file."""
+        """Returns "pixels" and "labels" of test images, in the order of the file."""
         return {
             "pixels": self.found.test[indices],
             "labels": self.found.test_labels[indices],
@@ -129,12 +123,12 @@ class Gratings:
     def train(
         self, seed: int, step: int, rows: slice | np.ndarray, batch_size: int
     ) -> dict[str, np.ndarray]:
-        """ "orientation" and "phase", radians, ``[n]``."""
+        """Returns "orientation" and "phase", radians, ``[n]``."""
         drawn = self._draw(draws.generator(seed, draws.GRATING, step), batch_size)
         return {name: values[rows] for name, values in drawn.items()}
 
     def test(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The same of test sequences."""
+        """Returns the same of test sequences."""
         rng = draws.generator(self._data.seed, draws.GRATING_EVAL)
         drawn = self._draw(rng, int(np.max(indices)) + 1)
         return {name: values[indices] for name, values in drawn.items()}
@@ -189,12 +183,12 @@ class Noise:
     def train(
         self, seed: int, step: int, rows: slice | np.ndarray, batch_size: int
     ) -> dict[str, np.ndarray]:
-        """ "seed", uint32 ``[n]``."""
+        """Returns "seed", uint32 ``[n]``."""
         rng = draws.generator(seed, draws.STATIC, step)
         return {"seed": rng.integers(2**32, size=batch_size, dtype=np.uint32)[rows]}
 
     def test(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The same of test sequences."""
+        """Returns the same of test sequences."""
         rng = draws.generator(self._seed, draws.STATIC_EVAL)
         seeds = rng.integers(2**32, size=int(np.max(indices)) + 1, dtype=np.uint32)
         return {"seed": seeds[indices]}

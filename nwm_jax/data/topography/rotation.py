@@ -34,7 +34,8 @@ def rotate(images: jax.Array, degrees: np.ndarray) -> jax.Array:
     # Images last: then a gather moves whole rows of memory.
     flat = images.reshape(len(images), -1).T.astype(jnp.float32)
     turned = sum(
-        flat[corner] * part[:, None] for corner, part in zip(index, jnp.asarray(weight))
+        flat[corner] * part[:, None]
+        for corner, part in zip(index, jnp.asarray(weight), strict=False)
     )
     return turned.T.reshape(len(images), len(degrees), height, width)
 

@@ -1,6 +1,6 @@
 """Forecasting moving things from their images: the Hamiltonian benchmark."""
 
-from nwm_jax.experiments.forecasting import configs, fields
+from nwm_jax.experiments.forecasting import configs
 from nwm_jax.experiments.forecasting.own import register_dataset, register_model
 from nwm_jax.training.registry import Experiment
 
@@ -11,12 +11,7 @@ EXPERIMENT = Experiment(
     tasks={"forecasting": f"{__name__}.task:Forecasting"},
     configs=configs.definitions,
     summary=configs.summary,
-    models=lambda: tuple(configs.MODELS),
-    template=configs.template,
-    fields=lambda: fields.FIELDS,
-    presets=configs.PRESETS,
-    check=fields.check,
-    follow=configs.follow,
+    follow={"data.name": configs.follow_dataset},
     table=f"{__name__}.write:tabulate",
     errors=f"{__name__}.progress:draw",
     measures=("all", "relative_mse", "table_units", "vpt", "mse", "tuning"),

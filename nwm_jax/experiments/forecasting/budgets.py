@@ -4,8 +4,10 @@ A preset is a table of the fields in which it differs from the paper's config. T
 `config.model` depend on the kind of the model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from nwm_jax.config.base import Config
 
 #: Learning rates of `laptop`, `fair_laptop` and `night`, by model. Each is to be the
 #: winner of the same search (docs/results/tuning.md has its numbers); models that are
@@ -92,11 +94,11 @@ def _oscillators() -> dict[str, dict[str, Any]]:
 def _layered(
     frames: Mapping[str, int], units: int, units_laptop: int
 ) -> dict[str, dict[str, Any]]:
-    """The presets of a model whose size is set by the width of its layers.
+    """Returns the presets of a model whose size is set by the width of its layers.
 
     Args:
       frames: the fields by which its frames are those of all others.
-      units: width that gives it the parameters of the others in `fair`.
+      units: width with which it has the parameters of the others in `fair`.
       units_laptop: the same in `fair_laptop`.
     """
     return {
@@ -109,7 +111,7 @@ def _layered(
 
 
 def _convolved() -> dict[str, dict[str, Any]]:
-    """The presets of the model with a latent image."""
+    """Returns the presets of the model with a latent image."""
     frames = _INCLUDED_FRAMES
     return {
         "laptop": _LAPTOP | {"model.latent_channels": 16},
@@ -119,8 +121,9 @@ def _convolved() -> dict[str, dict[str, Any]]:
     }
 
 
-# Widths by counting: 2.5 million parameters in `fair`, 1.1 million in `fair_laptop`.
-_TABLES: dict[str, dict[str, dict[str, Any]]] = {
+#: Presets by model; models of users may have some. Widths by counting: 2.5 million
+#: parameters in `fair`, 1.1 million in `fair_laptop`.
+BY_MODEL: dict[str, dict[str, dict[str, Any]]] = {
     "ar": _layered(_TEACHER_FORCED_FRAMES, 267, 188),
     "ar_gru": _layered(_TEACHER_FORCED_FRAMES, 309, 218),
     "ar_vanilla": _layered(_TEACHER_FORCED_FRAMES, 539, 381),
@@ -135,55 +138,41 @@ _TABLES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def usual(fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def usual(fields: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Returns the presets of a model of which only the fields are known.
 
     Args:
-      fields: the fields of `config.model`.
+      fields: the dotted names of all fields of its config.
 
     Returns:
       "laptop" and "smoke" with the lengths of training and clips that all models have.
     """
-    known = {f"model.{field}" for field in fields}
-
-    def of(preset: Mapping[str, Any]) -> dict[str, Any]:
-        return {k: v for k, v in preset.items() if k in known or k[:6] != "model."}
-
     clips = {"model.num_ic": 5, "model.num_target": 12, "model.grid": (6, 6)}
-    return {"laptop": of(_LAPTOP), "smoke": of(_SMOKE | clips)}
+    tables = {"laptop": _LAPTOP, "smoke": _SMOKE | clips}
+    known = {*fields}
+    return {
+        name: {k: v for k, v in table.items() if k in known}
+        for name, table in tables.items()
+    }
 
 
-def add(model: str, presets: Mapping[str, Mapping[str, Any]]) -> None:
-    """Adds the presets of a model, see `own.register_model`."""
-    _TABLES[model] = {name: dict(fields) for name, fields in presets.items()}
+def presets(plain: Config) -> dict[str, dict[str, Any]]:
+    """Returns the presets of a plain config.
 
-
-PRESETS = ("paper", "laptop", "smoke", "fair", "fair_laptop", "night")
-
-
-def table(model: str, fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Returns the presets of a model.
-
-    Args:
-      model: a key of `configs.MODELS`.
-      fields: its fields, from which follow the presets of a model without any here.
-
-    Returns:
-      For each of `PRESETS` the dotted fields in which it differs from plain:
-
-      - paper: none.
-      - laptop: 10 to 15 minutes on two CPU cores.
-      - smoke: half a minute; shows that everything runs, not that it learns.
-      - fair: the paper's number of steps, but for all models the same training clips,
-        the same observed and scored frames, and parameter counts within 10 %.
-      - fair_laptop: the same at the cost of laptop (but for hgn_conv, whose
-        parameters are those of convolutions, and expensive).
-      - night: laptop with ten times the steps.
+    - paper: no change.
+    - laptop: 10 to 15 minutes on two CPU cores.
+    - smoke: half a minute; shows that everything runs, not that it learns.
+    - fair: the paper's number of steps, but for all models the same training clips, the
+      same observed and scored frames, and parameter counts within 10 %.
+    - fair_laptop: the same at the cost of laptop (except for hgn_conv, whose parameters
+      are those of convolutions, and expensive).
+    - night: laptop with ten times the steps.
     """
-    presets = dict(_TABLES.get(model) or usual(fields))
+    model = plain.model.name
+    tables = dict(BY_MODEL.get(model) or usual(plain.meanings()))
     if model in LEARNING_RATES:
         rate = {"optimizer.learning_rate": LEARNING_RATES[model]}
-        presets |= {name: presets[name] | rate for name in ("laptop", "fair_laptop")}
-    if "laptop" in presets:
-        presets["night"] = presets["laptop"] | _NIGHT
-    return {"paper": {}, **presets}
+        tables |= {name: tables[name] | rate for name in ("laptop", "fair_laptop")}
+    if "laptop" in tables:
+        tables["night"] = tables["laptop"] | _NIGHT
+    return {"paper": {}, **tables}

@@ -9,7 +9,7 @@ import numpy as np
 
 from nwm_jax.data import identity
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.forecasting import configs
+from nwm_jax.experiments.forecasting import datasets
 from nwm_jax.runs import workdirs
 
 #: Measures of a table, and where eval.json has them: the group, the key of the
@@ -104,38 +104,38 @@ def read(workdir: pathlib.Path, measure: str = "table_units") -> Entry:
     Raises:
       UserError: it is not a workdir, has not been evaluated, or is damaged.
     """
-    config, found = workdirs.read(workdir), workdirs.scores(workdir)
+    config, evaluation = workdirs.read(workdir), workdirs.scores(workdir)
     group, key, ending = MEASURES[measure]
     with workdirs.understood():
-        diverged = "diverged" in found
-        if found.get(group) is None and not diverged:
+        diverged = "diverged" in evaluation
+        if evaluation.get(group) is None and not diverged:
             raise UserError(f"its eval.json has no {group}; evaluate it again")
         return Entry(
             workdir=workdir,
-            dataset=dataset(config["data"], found),
+            dataset=dataset(config["data"], evaluation),
             model=str(config["model"]["name"]),
-            protocol=str(found["protocol"]),
-            seed=int(found["seed"]),
-            step=int(found["step"]),
+            protocol=str(evaluation["protocol"]),
+            seed=int(evaluation["seed"]),
+            step=int(evaluation["step"]),
             num_steps=int(config["num_steps"]),
-            num_windows=int(found["num_windows"]),
-            num_parameters=int(found["num_parameters"]),
-            score=math.nan if diverged else _number(found[group], key),
+            num_windows=int(evaluation["num_windows"]),
+            num_parameters=int(evaluation["num_parameters"]),
+            score=math.nan if diverged else _number(evaluation[group], key),
             no_skill={
-                who: _number(found[group], who + ending)
-                for who in NO_SKILL
-                if not diverged and who + ending in found[group]
+                baseline: _number(evaluation[group], baseline + ending)
+                for baseline in NO_SKILL
+                if not diverged and baseline + ending in evaluation[group]
             },
             diverged=diverged,
-            cpu_seconds=float(found.get("cpu_seconds", math.nan)),
-            frames=_frames(config, found),
+            cpu_seconds=float(evaluation.get("cpu_seconds", math.nan)),
+            frames=_frames(config, evaluation),
             per_window=np.array(
-                found.get("per_window", {}).get("relative_mse", ()), float
+                evaluation.get("per_window", {}).get("relative_mse", ()), float
             ),
         )
 
 
-def dataset(data: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+def dataset(data: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     """Names what a run was trained on, from its config's `data` and its eval.json.
 
     Where the config has a path its name says nothing: then what is at the path decides
@@ -144,21 +144,21 @@ def dataset(data: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     """
     path = data.get("path", "")
     if not path:
-        return configs.short_name(data["name"])
+        return datasets.short_name(data["name"])
     if pathlib.Path(path).is_dir():
-        return configs.short_name(identity.name_of(path))
-    if found.get("path") == path:
-        return configs.short_name(found["dataset"])
+        return datasets.short_name(identity.name_of(path))
+    if evaluation.get("path") == path:
+        return datasets.short_name(evaluation["dataset"])
     return identity.own_name(path)
 
 
 def _frames(
-    config: Mapping[str, Any], found: Mapping[str, Any]
+    config: Mapping[str, Any], evaluation: Mapping[str, Any]
 ) -> tuple[int, int] | None:
-    """The scored frames: the last `eval.horizon` that were forecast."""
-    if "per_frame" not in found:
+    """Returns the scored frames: the last `eval.horizon` that were forecast."""
+    if "per_frame" not in evaluation:
         return None
-    last = int(found["per_frame"]["frame"][-1])
+    last = int(evaluation["per_frame"]["frame"][-1])
     return last - int(config["eval"]["horizon"]) + 1, last
 
 

@@ -1,163 +1,318 @@
 """Forecasting experiments: a dataset of moving things, a model, a budget.
 
-`configs/*.py` are thin names for `get_config`. A plain config is the paper's; what its
-presets change stands in `budgets`.
+A plain config is the paper's: its fields, what they mean and what they may be stand in the
+groups below. What presets change stands in `budgets`.
 """
 
 import contextlib
-import functools
-import re
-from collections.abc import Callable, Mapping
-from typing import Any
+import dataclasses
+import math
+from dataclasses import replace
 
 from ml_collections import ConfigDict
 
-from nwm_jax.config import base, grammar
-from nwm_jax.data import suite
+from nwm_jax.config import base
+from nwm_jax.config.base import Config
+from nwm_jax.config.definition import Definition
+from nwm_jax.config.fields import field, grid, odd, refuse
 from nwm_jax.data.windows import NUM_VALID
 from nwm_jax.errors import UserError, unknown
-from nwm_jax.experiments.forecasting import budgets
-from nwm_jax.experiments.forecasting.budgets import PRESETS
-from nwm_jax.models import splits
-from nwm_jax.models.names import LATENT
+from nwm_jax.experiments.forecasting import budgets, datasets
+from nwm_jax.models import solvers, splits
+from nwm_jax.models.names import DECODE
 
-__all__ = [
-    "DATASETS",
-    "MODELS",
-    "PRESETS",
-    "TABLE",
-    "dataset_names",
-    "definitions",
-    "follow",
-    "get_config",
-    "short_name",
-    "summary",
-    "template",
-    "train_length",
-]
 
-# The fields of `config.model` beside its name, for each kind of model.
-_OSCILLATORS = {
-    "grid": (23, 23),
-    "channels": 1,
-    "conv_channels": 64,
-    "num_observed": 31,
-    "num_ic": 31,
-    "num_target": 60,
-    "decode": "xv",
-}
-# A kernel of 1 leaves every oscillator alone: a field without coupling.
-_FIELD = _OSCILLATORS | {"kernel_size": 3}
-_LAYERS = {
-    "latent": 32,
-    "units": 250,
-    "layers": 5,
-    "conv_channels": 64,
-    "num_observed": 5,
-    "num_target": 60,
-}
-_GATED = _LAYERS | {"num_ic": 0}
-_FORWARD = {"training": "forward", "split": "overlap_by_one"}
-_BOTH_WAYS = {"training": "forward_backward", "split": "include_inference"}
+def _even(name: str, value: int) -> None:
+    if value < 2 or value % 2:  # the decoder has half as many planes
+        refuse(name, value, "even and at least 2")
+
+
+def _step(name: str, value: float) -> None:
+    if not (value and math.isfinite(value)):
+        refuse(name, value, "a finite number other than 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Data(base.Files, base.Seeded):
+    """Trajectories."""
+
+    num_train: int = field(50_000, "trajectories to train on", least=1)
+    num_valid: int = field(
+        NUM_VALID,
+        "trajectories that training is followed on; of files at most a tenth",
+        least=1,
+    )
+    num_test: int = field(20_000, "trajectories to test on", least=1)
+    num_frames: int = field(256, "frames of a trajectory", least=1)
+    dt: float = field(0.05, "time between two frames", above=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Model(base.Model):
+    """What all models have, those of users too."""
+
+    num_observed: int = field(31, "frames that the model sees", least=1)
+    num_target: int = field(60, "frames of a training clip, or after those", least=0)
+
+    def train_length(self) -> int:
+        """Returns the frames of a training clip; after them begins extrapolation."""
+        return self.num_target
+
+    def check(self) -> None:
+        """Refuses a first state from frames that are not seen."""
+        num_ic = getattr(self, "num_ic", None)
+        if num_ic is None:
+            return
+        if num_ic > self.num_observed:
+            wanted = f"at most model.num_observed={self.num_observed}"
+            refuse("model.num_ic", num_ic, wanted)
+        # The last frame of a training window is only a target, never seen.
+        if self.num_observed >= self.num_target:
+            wanted = f"below model.num_target={self.num_target}"
+            refuse("model.num_observed", self.num_observed, wanted)
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecaster(Model):
+    """A model with image networks."""
+
+    conv_channels: int = field(64, "channels of the image networks", least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class CoRNN(Forecaster):
+    """Oscillators coupled all with all."""
+
+    grid: tuple[int, int] = field(
+        (23, 23), "oscillators, (height, width) or (rings, ring)", check=grid
+    )
+    channels: int = field(1, "oscillators at every place", least=1)
+    num_ic: int = field(
+        31, "frames that the model sees to choose the first state; 0: zeros", least=0
+    )
+    decode: str = field("xv", "decoded: x, or x and v", choices=tuple(DECODE))
+
+
+@dataclasses.dataclass(frozen=True)
+class NWM(CoRNN):
+    """Oscillators coupled with their neighbours: a field."""
+
+    kernel_size: int = field(
+        3, "odd width of the coupling; 1: uncoupled", least=1, check=odd
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Layered(Forecaster):
+    """A model whose size is set by the width of its layers."""
+
+    num_observed: int = field(5, "frames that the model sees", least=1)
+    latent: int = field(32, "length of the latent state", least=2)
+    units: int = field(250, "width of the hidden layers", least=1)
+    layers: int = field(5, "number of layers", least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Autoregressive(Layered):
+    """A stack of recurrent cells."""
+
+    num_ic: int = field(
+        0, "frames that the model sees to choose the first state; 0: zeros", least=0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Inferring(Model):
+    """A model that infers a state from the observed frames, and cuts its clips."""
+
+    def cut(self) -> splits.Split:
+        """Returns how a clip is cut.
+
+        Raises:
+          UserError: what does not go together.
+        """
+        return splits.get(
+            "forward", "include_inference", self.num_observed, self.num_target, True
+        )
+
+    def train_length(self) -> int:
+        """Returns the frames of a training clip; after them begins extrapolation."""
+        return self.cut().train_length
+
+    def check(self) -> None:
+        """Refuses a split that does not fit."""
+        self.cut()
+
+
+@dataclasses.dataclass(frozen=True)
+class Residual(Layered, Inferring):
+    """A latent state that moves by a learned map."""
+
+    split: str = field(
+        "overlap_by_one", "where the observed frames lie", choices=splits.SPLITS
+    )
+    residual: bool = field(True, "the latent state changes by what is learned")
+    beta: float = field(1.0, "weight of the divergence from the prior", least=0)
+
+    def cut(self) -> splits.Split:
+        """Returns how a clip is cut."""
+        return splits.get(
+            "forward", self.split, self.num_observed, self.num_target, False
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Flow(Layered, Inferring):
+    """A latent state that follows a learned equation of motion."""
+
+    training: str = field(
+        "forward_backward", "directions of time", choices=splits.TRAINING
+    )
+    split: str = field(
+        "include_inference", "where the observed frames lie", choices=splits.SPLITS
+    )
+    dt: float = field(0.125, "time between two frames for the model", check=_step)
+    integrator: str = field("dopri5", "of the equation of motion")
+    beta: float = field(1.0, "weight of the divergence from the prior", least=0)
+
+    def cut(self) -> splits.Split:
+        """Returns how a clip is cut."""
+        return splits.get(
+            self.training, self.split, self.num_observed, self.num_target, True
+        )
+
+    def check(self) -> None:
+        """Refuses an integrator or a split that does not fit."""
+        solvers.check(self.integrator, isinstance(self, Hamiltonian))
+        self.cut()
+
+
+@dataclasses.dataclass(frozen=True)
+class Lagrangian(Flow):
+    """Positions and as many velocities."""
+
+    latent: int = field(32, "length of the latent state", check=_even)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hamiltonian(Lagrangian):
+    """Positions and as many momenta of a separable system."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvHamiltonian(Forecaster, Inferring):
+    """The same in latent images."""
+
+    num_target: int = field(0, "frames of a training clip, or after those", least=0)
+    latent_channels: int = field(32, "channels of the latent image", check=_even)
+    dt: float = field(0.125, "time between two frames for the model", check=_step)
+    integrator: str = field("leapfrog", "of the equation of motion")
+    kappa: float = field(1e-3, "GECO's tolerance of the squared error", least=0)
+
+    def check(self) -> None:
+        """Refuses an integrator or a split that does not fit."""
+        solvers.check(self.integrator, separable=True)
+        self.cut()
+
+
+@dataclasses.dataclass(frozen=True)
+class Eval(base.Eval):
+    """What forecasts are scored on."""
+
+    num_windows: int = field(512, "test windows", least=1)
+    num_mean_windows: int = field(1_024, "training windows of the mean image", least=1)
+    num_vpt: int = field(250, "trajectories for valid prediction times", least=1)
+    horizon: int = field(60, "frames that are scored", least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecasting(Config):
+    """A forecast of images."""
+
+    task: str = field("forecasting", "what is learned")
+    data: Data = Data()
+    model: Model = Model()
+    eval: Eval = Eval()
+
+    def check(self) -> None:
+        """Refuses unknown datasets and trajectories that are shorter than clips."""
+        super().check()
+        if self.data.path:
+            return  # your own clips: their name is free, their length is the file's
+        if self.data.name not in datasets.names():
+            raise unknown("data.name", self.data.name, datasets.names())
+        model, length = self.model, self.model.train_length()
+        terms = {"model.num_observed": model.num_observed} | {
+            "model.num_target": model.num_target
+        }
+        if length == model.num_target:
+            del terms["model.num_observed"]
+        summed = " + ".join(terms) + " - 1" * (length < sum(terms.values()))
+        for what, more, horizon in (
+            ("training clips have", "", 0),
+            ("evaluation needs", " + eval.horizon", self.eval.horizon),
+        ):
+            if length + horizon > self.data.num_frames:
+                raise UserError(
+                    f"{what} {summed}{more} = {length + horizon} frames, but "
+                    f"data.num_frames={self.data.num_frames}"
+                )
+
 
 #: Models by name, with the paper's values (hgn is HGN++, ode is ODE[TR]; what that
 #: paper does not use has the defaults of arXiv:2111.05458).
-MODELS: dict[str, dict[str, Any]] = {
-    "ar": _GATED,
-    "hgn": _LAYERS | _BOTH_WAYS | {"dt": 0.125, "integrator": "leapfrog", "beta": 0.1},
-    "ode": _LAYERS | _BOTH_WAYS | {"dt": 0.125, "integrator": "dopri5", "beta": 1.0},
-    "cornn": _OSCILLATORS,
-    "nwm2d": _FIELD,
-    "nwm1d": _FIELD,
-    "ar_gru": _GATED,
-    "ar_vanilla": _GATED,
-    "lgn": _LAYERS | _FORWARD | {"dt": 0.125, "integrator": "midpoint", "beta": 1.0},
-    "rgn": _LAYERS | {"split": "overlap_by_one", "residual": True, "beta": 1.0},
-    "hgn_conv": {
-        "latent_channels": 32,
-        "conv_channels": 64,
-        "num_observed": 31,
-        "num_target": 0,
-        "dt": 0.125,
-        "integrator": "leapfrog",
-        "kappa": 1e-3,
-    },
+MODELS: dict[str, Model] = {
+    "ar": Autoregressive(),
+    "hgn": Hamiltonian(integrator="leapfrog", beta=0.1),
+    "ode": Flow(),
+    "cornn": CoRNN(),
+    "nwm2d": NWM(),
+    "nwm1d": NWM(),
+    "ar_gru": Autoregressive(),
+    "ar_vanilla": Autoregressive(),
+    "lgn": Lagrangian(
+        training="forward", split="overlap_by_one", integrator="midpoint"
+    ),
+    "rgn": Residual(),
+    "hgn_conv": ConvHamiltonian(),
 }
-
 #: Rows and columns of the paper's table.
-TABLE = (
-    ("spring", "pendulum", "two_body", "pennies", "double_pendulum"),
-    ("ar", "hgn", "ode", "cornn", "nwm2d", "nwm1d"),
-)
+TABLE = (datasets.TABLE, ("ar", "hgn", "ode", "cornn", "nwm2d", "nwm1d"))
 
 
-def short_name(dataset: str) -> str:
-    """Returns the configs' name of a dataset: "spring" for the suite's "mass_spring"."""
-    return re.sub("^mass_|^matching_", "", dataset)
-
-
-#: Names of datasets: the table's, then all others of the suite.
-DATASETS: tuple[str, ...] = tuple(
-    dict.fromkeys(
-        [
-            *TABLE[0],
-            *(short_name(name) for name in suite.DATASETS),
-            *suite.DATASETS,
-        ]
+def define(dataset: str, model: str) -> Definition:
+    """Returns the definition of a model, of `MODELS`, on a dataset."""
+    plain = Forecasting(
+        name=f"{dataset}_{model}",
+        data=Data(dataset, dt=datasets.dt(dataset)),
+        model=replace(MODELS[model], name=model),
     )
-)
+    return Definition(plain, budgets.presets)
 
 
-#: The time between two frames of datasets that were registered by their users.
-OWN_DATASETS: dict[str, float] = {}
-
-
-def dataset_names() -> tuple[str, ...]:
-    """Returns the names that `data.name` may have without a `data.path`."""
-    return (*DATASETS, *OWN_DATASETS)
-
-
-def definitions() -> dict[str, Callable[[str], ConfigDict]]:
-    """Returns ``get_config(argument)`` of every dataset with every model, by name."""
+def definitions() -> dict[str, Definition]:
+    """Returns every dataset with every model, by name."""
     return {
-        f"{dataset}_{model}": functools.partial(get_config, dataset, model)
-        for dataset in dataset_names()
+        f"{dataset}_{model}": define(dataset, model)
+        for dataset in datasets.names()
         for model in MODELS
     }
 
 
 def summary() -> str:
     """Describes how the names of `definitions` are made."""
-    datasets = dict.fromkeys(map(short_name, dataset_names()))
+    known = dict.fromkeys(map(datasets.short_name, datasets.names()))
     return (
-        f"DATASET_MODEL, where DATASET is one of {', '.join(datasets)} and "
+        f"DATASET_MODEL, where DATASET is one of {', '.join(known)} and "
         f"MODEL one of {', '.join(MODELS)}"
     )
-
-
-def follow(config: ConfigDict, field: str, old: Any) -> None:
-    """Sets what follows from another dataset: its default `data.dt`, the config's name.
-
-    Args:
-      config: changed in place.
-      field: the dotted field that was just overridden.
-      old: its former value.
-    """
-    if field != "data.name" or "dt" not in config.data:
-        return
-    new, model = config.data.name, config.get("model", {}).get("name")
-    if config.get("name") == f"{old}_{model}":
-        config.name = f"{new}_{model}"
-    with contextlib.suppress(UserError):  # your own movies have any name
-        if config.data.dt == _dt(old):
-            config.data.dt = _dt(new)
 
 
 def get_config(dataset: str, model: str, argument: str = "") -> ConfigDict:
     """Returns the config of one model on one dataset.
 
     Args:
-      dataset: one of `DATASETS`.
+      dataset: one of `datasets.names()`.
       model: a key of `MODELS`.
       argument: ``preset,key=value,...`` (`config.grammar`); empty: the
         paper's values.
@@ -169,100 +324,24 @@ def get_config(dataset: str, model: str, argument: str = "") -> ConfigDict:
       UserError: unknown dataset, model, preset or field, or a value of a wrong type.
     """
     for kind, name, known in (
-        ("dataset", dataset, dataset_names()),
+        ("dataset", dataset, datasets.names()),
         ("model", model, MODELS),
     ):
         if name not in known:
             raise unknown(kind, name, known)
-    return grammar.apply(
-        _plain(dataset, model), argument, budgets.table(model, MODELS[model])
-    )
+    return define(dataset, model)(argument)
 
 
-def template(config: Mapping[str, Any]) -> ConfigDict | None:
-    """Returns the plain config whose fields `config` should have.
+def follow_dataset(config: ConfigDict, old: str) -> None:
+    """Sets what follows from another `data.name`: its `data.dt`, the config's name.
 
     Args:
-      config: a config of any task, perhaps with mistakes.
-
-    Returns:
-      The plain config of its dataset (any dataset, where the clips are your own) and
-      model; None if it is of another task, or its model is unknown.
+      config: changed in place.
+      old: the former dataset.
     """
-    if config.get("task") != "forecasting":
-        return None
-    groups = [config.get(group, {}) for group in ("data", "model")]
-    if not all(isinstance(group, Mapping | ConfigDict) for group in groups):
-        return None
-    dataset, model = (group.get("name") for group in groups)
-    if dataset is None or model not in MODELS:
-        return None
-    return get_config(dataset if dataset in dataset_names() else DATASETS[0], model)
-
-
-def train_length(model: Mapping[str, Any]) -> int:
-    """Frames of a training clip; all frames after them are extrapolation.
-
-    Args:
-      model: a config's `model`.
-    """
-    found = cut(model)
-    return found.train_length if found else model["num_target"]
-
-
-def cut(model: Mapping[str, Any]) -> splits.Split | None:
-    """How a latent model cuts a training clip; None for the other models.
-
-    Args:
-      model: a config's `model`.
-
-    Raises:
-      UserError: what does not go together.
-    """
-    if model["name"] not in LATENT:
-        return None
-    return splits.get(
-        model.get("training", "forward"),
-        model.get("split", "include_inference"),
-        model["num_observed"],
-        model["num_target"],
-        reversible=model["name"] != "rgn",
-    )
-
-
-def _dt(dataset: str) -> float:
-    if dataset in OWN_DATASETS:
-        return OWN_DATASETS[dataset]
-    return suite.get(dataset).dt
-
-
-def _plain(dataset: str, model: str) -> ConfigDict:
-    """The paper's protocol."""
-    config = base.common()
-    config.name = f"{dataset}_{model}"
-    config.task = "forecasting"
-    config.data = ConfigDict(
-        {
-            "name": dataset,
-            "path": "",
-            "cache_dir": "",
-            "num_train": 50_000,
-            "num_valid": NUM_VALID,
-            "num_test": 20_000,
-            "num_frames": 256,
-            "dt": _dt(dataset),
-            "seed": 0,
-        }
-    )
-    config.model = ConfigDict({"name": model, **MODELS[model]})
-    config.eval = ConfigDict(
-        {
-            "every": 0,
-            "num_windows": 512,
-            "num_mean_windows": 1_024,
-            "num_vpt": 250,
-            "batch_size": 16,
-            "horizon": 60,
-        }
-    )
-    return config
+    new, model = config.data.name, config.model.name
+    if config.name == f"{old}_{model}":
+        config.name = f"{new}_{model}"
+    with contextlib.suppress(UserError):  # your own movies have any name
+        if config.data.dt == datasets.dt(old):
+            config.data.dt = datasets.dt(new)

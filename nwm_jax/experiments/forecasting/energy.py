@@ -1,6 +1,6 @@
 """Energy of a forecast, read off its images, and the energy that a model has of its own.
 
-Of one particle on a spring or pendulum the image tells the position, two images tell
+Of one particle on a spring or pendulum the image shows the position, two images show
 the velocity; the constants of the trajectory are known, hence so is its energy. True
 images are read in the same way, and their error is reported beside that of the
 forecast: smaller differences mean nothing.
@@ -23,7 +23,7 @@ from nwm_jax.models import ForecastModel
 from nwm_jax.models.latent_model import LatentModel
 from nwm_jax.training.evaluation import Evaluation, line
 
-# Coverage below this does not tell where the particle is, and pixels farther from it
+# Coverage below this does not show where the particle is, and pixels farther from it
 # than its radius and this many pixels do not count: faint noise all over a picture
 # would pull the centre to the middle.
 _FAINT = 0.25
@@ -48,7 +48,7 @@ def has_energy(model: ForecastModel) -> bool:
 def read_centre(
     images: jax.Array, color_index: jax.Array, radius: jax.Array, spec: Spec
 ) -> jax.Array:
-    """The centre of the one particle in every image.
+    """Returns the centre of the one particle in every image.
 
     A pixel's coverage is the part of the way from the background's colour to the
     particle's that it has gone; the centre is the mean place of the coverage.
@@ -81,9 +81,9 @@ def read_centre(
     squared = jnp.square(grid - x) + jnp.square(grid[:, None] - y)
     near = squared < jnp.square(radius + _MARGIN * pixel)
     x, y, total = centre(jnp.where(near, cover, 0.0))
-    found = total * pixel**2 > jnp.pi * radius**2 / 4
+    visible = total * pixel**2 > jnp.pi * radius**2 / 4
     place = jnp.concatenate([x, y], axis=-1)[..., 0, :]
-    return jnp.where(found[..., 0], place, jnp.nan)
+    return jnp.where(visible[..., 0], place, jnp.nan)
 
 
 def read_states(
@@ -113,7 +113,7 @@ def read_states(
 
 
 def _angle(place: jax.Array) -> jax.Array:
-    """The pendulum's angle from hanging down, without jumps; NaN stays alone."""
+    """Returns the pendulum's angle from hanging down, without jumps; NaN stays."""
     angle = jnp.arctan2(place[..., 0], -place[..., 1])
     known = jnp.isfinite(angle)
     # What is not known must not spoil what comes after it.
@@ -154,7 +154,7 @@ class EnergyDrift(Evaluation):
             )
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The first windows whose errors are computed."""
+        """Returns the first windows whose errors are computed."""
         return self._windows.eval_batch(indices)
 
     def score(self, model: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
@@ -175,18 +175,18 @@ class EnergyDrift(Evaluation):
             system, params = systems.get(spec.system), params_of(batch)
             states = batch["states"][:, -horizon:][:, 1:-1]
             scores["true"] = system.hamiltonian(params, *jnp.split(states, 2, axis=-1))
-            for who, frames in (
+            for name, frames in (
                 ("forecast", model.reconstruct(images)),
                 ("true_images", images),
             ):
                 read = read_states(
                     frames[:, -horizon:], batch, spec, self._windows.config.data.dt
                 )
-                scores[who] = system.hamiltonian(params, *read)
+                scores[name] = system.hamiltonian(params, *read)
         return scores
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Relative differences to the true energy, medians over the windows.
+        """Returns relative differences to the true energy, medians over the windows.
 
         Returns:
           {"energy": ...} with "num_windows" and, where images can be read, "drift", the
@@ -196,20 +196,20 @@ class EnergyDrift(Evaluation):
           "model_drift": the mean over windows and frames of |H - H of frame 0|, in
           units of the standard deviation of the latter over the windows.
         """
-        told: dict[str, Any] = {"num_windows": len(next(iter(scores.values())))}
+        summary: dict[str, Any] = {"num_windows": len(next(iter(scores.values())))}
         if "true" in scores:
-            told |= {"drift": {}, "gain": {}, "readable": {}}
-            for who in ("forecast", "true_images"):
-                relative = scores[who].astype(np.float64) / scores["true"] - 1
-                told["drift"][who] = _median_of_means(np.abs(relative))
-                told["gain"][who] = _median_of_means(relative)
-                told["readable"][who] = float(np.mean(np.isfinite(relative)))
+            summary |= {"drift": {}, "gain": {}, "readable": {}}
+            for name in ("forecast", "true_images"):
+                relative = scores[name].astype(np.float64) / scores["true"] - 1
+                summary["drift"][name] = _median_of_means(np.abs(relative))
+                summary["gain"][name] = _median_of_means(relative)
+                summary["readable"][name] = float(np.mean(np.isfinite(relative)))
         if "model" in scores:
             energy = scores["model"].astype(np.float64)
             spread = np.std(energy[:, 0])
             strayed = np.mean(np.abs(energy - energy[:, :1]))
-            told["model_drift"] = float(strayed / spread) if spread > 0 else np.nan
-        return {"energy": told}
+            summary["model_drift"] = float(strayed / spread) if spread > 0 else np.nan
+        return {"energy": summary}
 
     @classmethod
     def headline(cls, summary: Mapping[str, Any]) -> list[str]:
@@ -225,7 +225,7 @@ class EnergyDrift(Evaluation):
 
 
 def _median_of_means(values: np.ndarray) -> float:
-    """The median over rows of the mean of what is finite; NaN if nothing is."""
+    """Returns the median over rows of the mean of what is finite; NaN if nothing is."""
     finite = np.isfinite(values)
     count = finite.sum(axis=1)
     means = np.sum(values, axis=1, where=finite)[count > 0] / count[count > 0]

@@ -2,7 +2,7 @@
 
 Of a few datasets the suite has test sets of about a thousand frames
 (`<name>_long_trajectory`): a forecast that holds to the end of an ordinary clip is only
-told there how long it holds.
+shown there how long it holds.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nwm_jax.data import RecordsSource, Source, open_source, suite
+from nwm_jax.data import Source, open_source, suite
 from nwm_jax.data.folder import expand
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.forecasting.vpt import ValidPredictionTime
@@ -38,7 +38,7 @@ class LongPredictionTime(ValidPredictionTime):
     part = "vpt_long"
 
     def __init__(self, windows: Windows, data: str) -> None:
-        source, self._told = _open(windows, data)
+        source, self._name = _open(windows, data)
         if source.image_shape != windows.source.image_shape:
             raise UserError(
                 f"{data} has images {source.image_shape}, the run's data "
@@ -58,14 +58,16 @@ class LongPredictionTime(ValidPredictionTime):
           {"vpt_long": ...} with "data": which; "num_frames" of its clips; and all that
           there is in "vpt".
         """
-        told = {"data": self._told, "num_frames": self.length}
-        return {"vpt_long": told | super().summarise(scores)["vpt"]}
+        header = {"data": self._name, "num_frames": self.length}
+        return {"vpt_long": header | super().summarise(scores)["vpt"]}
 
 
 def _open(windows: Windows, data: str) -> tuple[Source, str]:
-    """The data, and what it is called."""
+    """Returns the data, and what it is called."""
     folder = expand(data)
     if os.path.isdir(folder):
+        from nwm_jax.data.records import RecordsSource  # loads protobuf and Pillow
+
         return RecordsSource(folder), str(folder.resolve())
     try:
         name = suite.get(data).name

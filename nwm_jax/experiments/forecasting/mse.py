@@ -16,7 +16,7 @@ from nwm_jax.models import ForecastModel
 
 
 def table_units(relative_mse: jax.Array, image_shape: tuple[int, ...]) -> jax.Array:
-    """A relative error in the units of the published table.
+    """Returns a relative error in the units of the published table.
 
     Args:
       relative_mse: mean over frames of the relative error of a frame.
@@ -32,7 +32,7 @@ def table_units(relative_mse: jax.Array, image_shape: tuple[int, ...]) -> jax.Ar
 def score(
     model: ForecastModel, images: jax.Array, mean_image: jax.Array
 ) -> dict[str, jax.Array]:
-    """Errors of a roll-out of every window, and of guesses without skill.
+    """Returns errors of a roll-out of every window, and of guesses without skill.
 
     Args:
       model: sees the first `num_observed` frames; the last ones if it runs backward.
@@ -42,7 +42,7 @@ def score(
     Returns:
       "forecast/mse", "forecast/relative_mse", "mean_image/mse", ...,
       "last_frame/mse", ... (the last frame that was seen): ``[n, T']`` for the last T'
-      frames, which are those that the model gives. For reversible models
+      frames, which are those that the model returns. For reversible models
       "backward/mse" and "backward/relative_mse" of the first frames. "lit", bool
       ``[n, T]``: which true frames are not black.
     """
@@ -57,8 +57,8 @@ def score(
         means = model.reconstruct_backward(images)
         pairs["backward"] = (means, images[:, : means.shape[1]])
     return {"lit": is_lit(images)} | {
-        f"{who}/{measure}": error
-        for who, (means, truth) in pairs.items()
+        f"{name}/{measure}": error
+        for name, (means, truth) in pairs.items()
         for measure, error in frame_errors(means, truth).items()
     }
 
@@ -66,7 +66,7 @@ def score(
 def summarise(
     scores: dict[str, np.ndarray], horizon: int, image_shape: tuple[int, ...]
 ) -> dict[str, Any]:
-    """Means over the windows, of the extrapolated frames and of each frame.
+    """Returns means over the windows, of the extrapolated frames and of each frame.
 
     Args:
       scores: of all windows, from `score`.
@@ -89,12 +89,12 @@ def summarise(
     per_frame: dict[str, Any] = {"frame": list(range(window - length, window))}
     per_frame |= {"mse": {}, "relative_mse": {}}
     last = slice(-horizon, None)
-    for who in ("forecast", "mean_image", "last_frame"):
-        means, frames = _errors(scores, who, lit, last, image_shape)
+    for name in ("forecast", "mean_image", "last_frame"):
+        means, frames = _errors(scores, name, lit, last, image_shape)
         for measure, value in means.items():
-            summary[measure][who] = value
+            summary[measure][name] = value
         for measure, values in frames.items():
-            per_frame[measure][who] = values
+            per_frame[measure][name] = values
     lit = lit[:, last]
     windows = _mean(scores["forecast/relative_mse"][:, last], lit, axis=1)
     counted = windows[lit.any(axis=1)]
@@ -116,7 +116,7 @@ def summarise(
 
 def _errors(
     scores: dict[str, np.ndarray],
-    who: str,
+    name: str,
     lit: np.ndarray,
     where: slice,
     image_shape: tuple[int, ...],
@@ -124,7 +124,7 @@ def _errors(
     """One's errors by measure: means over the frames `where`, and of each frame."""
     means, frames = {}, {}
     for measure, counted in (("mse", np.ones_like(lit)), ("relative_mse", lit)):
-        errors = _mean(scores[f"{who}/{measure}"], counted, axis=0)
+        errors = _mean(scores[f"{name}/{measure}"], counted, axis=0)
         there = counted.any(axis=0)
         means[measure] = float(_mean(errors[where], there[where]))
         frames[measure] = _rounded(errors)
@@ -133,12 +133,12 @@ def _errors(
 
 
 def _rounded(errors: np.ndarray) -> list[float]:
-    """Errors of single precision, of which eight digits say all."""
+    """Returns errors of single precision, of which eight digits say all."""
     return [float(f"{error:.8g}") for error in errors]
 
 
 def _mean(values: np.ndarray, where: np.ndarray, axis: int | None = None) -> np.ndarray:
-    """The mean of the values that count; NaN, without a warning, where none does."""
+    """Returns the mean of the values that count; NaN where none does."""
     total = np.sum(values, axis=axis, where=where, dtype=np.float64)
     count = np.sum(where, axis=axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

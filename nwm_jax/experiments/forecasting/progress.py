@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.forecasting import collect, configs, published, table
+from nwm_jax.experiments.forecasting.datasets import DATASETS
 from nwm_jax.figures import curves, style
 from nwm_jax.runs import workdirs
 from nwm_jax.training import writers
@@ -90,7 +91,7 @@ def draw(folders: Sequence[pathlib.Path], path: str | os.PathLike) -> pathlib.Pa
             "eval.every=500"
         )
     models = table.ordered({line.model for line in lines}, configs.MODELS)
-    datasets = table.ordered({line.dataset for line in lines}, configs.DATASETS)
+    datasets = table.ordered({line.dataset for line in lines}, DATASETS)
     looks = dict(zip(models, style.looks(len(models), marked=True), strict=True))
     top = 0.3 + 0.2 * -(-(len(models) + 1) // 3)
     figure = style.new_figure(5.6, top + (_HEIGHT + 0.3) * len(datasets))

@@ -44,7 +44,7 @@ _ALPHAS = np.logspace(-4, -0.5, 10)
 
 
 def symplecticity(jacobians: np.ndarray) -> float:
-    """How far a map is from symplectic along a trajectory; 0 is symplectic.
+    """Returns how far a map is from symplectic along a trajectory; 0 is symplectic.
 
     With A = J E Jᵀ, E = [[0, -1], [1, 0]] and P = A Aᵀ, divided by the mean over the
     points of max |P|, it is the mean over points and entries of (P - 1)².
@@ -67,7 +67,7 @@ def symplecticity(jacobians: np.ndarray) -> float:
 
 
 def informative(variance: np.ndarray) -> np.ndarray:
-    """Which latent numbers tell something of the images.
+    """Returns which latent numbers depend on the images.
 
     Args:
       variance: of the posterior, ``[B, d]``, d even, positions before momenta.
@@ -148,7 +148,7 @@ def score_group(
     variance: np.ndarray | None,
     points: np.ndarray,
 ) -> dict[str, float]:
-    """SyMetric of a few trajectories.
+    """Returns SyMetric of a few trajectories.
 
     Args:
       latents: ``[n, T, d]``, d even, positions before momenta.
@@ -170,7 +170,10 @@ def score_group(
     fit = Polynomial(rows, _standardise(states))
     rows = rows.reshape(latents.shape)
     sym = np.mean(
-        [symplecticity(fit.jacobian(z[chosen])) for z, chosen in zip(rows, points)]
+        [
+            symplecticity(fit.jacobian(z[chosen]))
+            for z, chosen in zip(rows, points, strict=False)
+        ]
     )
     sym = min(float(sym), MAX_SYM)
     passed = fit.rsq > RSQ_THRESHOLD and sym < SYM_THRESHOLD
@@ -219,7 +222,7 @@ class SyMetric(Evaluation):
         )
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The beginnings of trajectories."""
+        """Returns the beginnings of trajectories."""
         starts = np.zeros(len(indices), int)
         return self._windows.source.windows(
             self._windows.split, self._trajectories[indices], starts, self.length
@@ -228,7 +231,7 @@ class SyMetric(Evaluation):
     def score(
         self, model: ForecastModel, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Latent and true states of the first 60 frames that the model has states of.
+        """Returns latent and true states of the first 60 frames with states.
 
         Returns:
           "latents" ``[n, T, d]``, positions before momenta; "states" ``[n, T, D]``; for
@@ -280,11 +283,11 @@ class SyMetric(Evaluation):
         with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
             warnings.simplefilter("ignore")  # regressions that did not converge
             starts = range(0, max(count - GROUP, 0) + 1, GROUP)
-            found = list(pool.map(fit, starts))
-        means = {name: float(np.mean([f[name] for f in found])) for name in found[0]}
-        syms = [group["sym"] for group in found]
+            groups = list(pool.map(fit, starts))
+        means = {name: float(np.mean([f[name] for f in groups])) for name in groups[0]}
+        syms = [group["sym"] for group in groups]
         extremes = {"sym_min": min(syms), "sym_max": max(syms)}
-        return {"symetric": means | extremes | {"num_groups": len(found)}}
+        return {"symetric": means | extremes | {"num_groups": len(groups)}}
 
 
 def _standardise(values: np.ndarray) -> np.ndarray:
@@ -294,5 +297,5 @@ def _standardise(values: np.ndarray) -> np.ndarray:
 
 
 def _pairs_apart(values: jax.Array) -> jax.Array:
-    """(q, p, q, p, ...) as (q, q, ..., p, p, ...)."""
+    """Returns (q, p, q, p, ...) as (q, q, ..., p, p, ...)."""
     return jax.numpy.concatenate([values[..., ::2], values[..., 1::2]], axis=-1)

@@ -8,6 +8,7 @@ import numpy as np
 
 from nwm_jax.experiments.forecasting import bootstrap, configs, published
 from nwm_jax.experiments.forecasting.collect import NO_SKILL, Entry
+from nwm_jax.experiments.forecasting.datasets import DATASETS
 
 #: What stands in the rows of a dataset, and what the rows are called.
 OURS = "forecast"
@@ -107,7 +108,7 @@ def order(protocol: str) -> tuple[bool, str]:
 
 
 def _block(protocol: str, entries: list[Entry], measure: str) -> Block:
-    datasets = ordered({e.dataset for e in entries}, configs.DATASETS)
+    datasets = ordered({e.dataset for e in entries}, DATASETS)
     others = {e.model for e in entries} - set(configs.TABLE[1])
     models = [*configs.TABLE[1], *ordered(others, configs.MODELS)]
     cells: dict[tuple[str, str, str], Cell] = {}
@@ -116,11 +117,13 @@ def _block(protocol: str, entries: list[Entry], measure: str) -> Block:
             runs = [e for e in entries if (e.dataset, e.model) == (dataset, model)]
             if runs:
                 cells[dataset, OURS, model] = _cell(runs)
-            for who in NO_SKILL:
+            for baseline in NO_SKILL:
                 # The same for all seeds of a dataset, up to rounding.
-                known = [run.no_skill[who] for run in runs if who in run.no_skill]
+                known = [
+                    run.no_skill[baseline] for run in runs if baseline in run.no_skill
+                ]
                 if known:
-                    cells[dataset, who, model] = Cell(float(np.mean(known)))
+                    cells[dataset, baseline, model] = Cell(float(np.mean(known)))
             score = published.score(dataset, model, measure)
             if not math.isnan(score):
                 cells[dataset, PUBLISHED, model] = Cell(score)
@@ -135,9 +138,10 @@ def _block(protocol: str, entries: list[Entry], measure: str) -> Block:
         _mark_best(cells, dataset, PUBLISHED, known, sign)
     compare = measure == "relative_mse"
     comparisons = {
-        dataset: found
+        dataset: comparison
         for dataset in datasets
-        if compare and (found := _compare([e for e in entries if e.dataset == dataset]))
+        if compare
+        and (comparison := _compare([e for e in entries if e.dataset == dataset]))
     }
     return Block(
         protocol=protocol,
@@ -183,14 +187,14 @@ def _cell(runs: Sequence[Entry]) -> Cell:
 
 
 def _seconds(runs: Sequence[Entry]) -> float:
-    """The mean processor seconds of the runs that came to their end."""
+    """Returns the mean processor seconds of the runs that came to their end."""
     known = [e.cpu_seconds for e in runs if not e.diverged]
     known = [seconds for seconds in known if math.isfinite(seconds)]
     return float(np.mean(known)) if known else math.nan
 
 
 def _scores(entries: Sequence[Entry]) -> dict[str, list[float]]:
-    """The scores of all seeds by model."""
+    """Returns the scores of all seeds by model."""
     return {
         model: [e.score for e in entries if e.model == model]
         for model in dict.fromkeys(e.model for e in entries)

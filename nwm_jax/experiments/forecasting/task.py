@@ -24,13 +24,12 @@ from nwm_jax import files
 from nwm_jax.data import Source, identity
 from nwm_jax.data.windows import train_windows
 from nwm_jax.errors import UserError, unknown
-from nwm_jax.experiments.forecasting import mse, sources, vpt
+from nwm_jax.experiments.forecasting import datasets, mse, vpt
 from nwm_jax.experiments.forecasting.energy import EnergyDrift, readable
 from nwm_jax.experiments.forecasting.long_clips import LongPredictionTime
 from nwm_jax.experiments.forecasting.vpt import ValidPredictionTime
 from nwm_jax.experiments.forecasting.windows import Windows
 from nwm_jax.experiments.wave_statistics import LEAST_FRAMES, WaveStatistics
-from nwm_jax.figures import animation, strip, waves
 from nwm_jax.models import ForecastModel
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.models.forecasting import build
@@ -69,14 +68,14 @@ class Forecasting(Task):
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         super().__init__(config)
-        self.source = source or sources.read(config.data, progress)
+        self.source = source or datasets.read(config.data, progress)
         channels = self.source.image_shape[-1]
         if channels not in (1, 3):
             raise UserError(
                 f"images of the data have {channels} channels: save them with 1 (grey) "
                 "or 3 (red, green, blue)"
             )
-        # The model's structure, with shapes in the place of its weights.
+        # The model's structure, with shapes instead of weights.
         self.model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
         self.graphdef = functional.split(self.model)[0]
         self.train_length = self.units_per_example = self.model.train_length
@@ -114,7 +113,7 @@ class Forecasting(Task):
         )
 
     def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """Training clips of a step; the images are rendered inside the loss."""
+        """Returns training clips of a step; the images are rendered inside the loss."""
         length = self.train_length
         indices, starts = train_windows(
             self.config.seed,
@@ -130,7 +129,7 @@ class Forecasting(Task):
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
-        """The model's loss on the images of a batch.
+        """Returns the model's loss on the images of a batch.
 
         What the model changed in itself besides its parameters is the next state.
         """
@@ -158,7 +157,7 @@ class Forecasting(Task):
         return float(self.train_length * frame)
 
     def forward_flops(self) -> float:
-        """Floating-point operations of the loss of one batch, counted by XLA."""
+        """Returns the floating-point operations of a batch's loss, by XLA's count."""
         plain = self.config.copy_and_resolve_references()
         with plain.unlocked():
             plain.conv = "xla"  # XLA counts what is inside of a scan only once
@@ -178,22 +177,22 @@ class Forecasting(Task):
         return jax.jit(loss).lower(params, images).cost_analysis()["flops"]
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Windows `indices` of the fixed, seeded set of the split's windows."""
+        """Returns windows `indices` of the fixed, seeded set of the split's windows."""
         return self.windows.eval_batch(indices)
 
     def score(
         self, model: ForecastModel, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Errors of the frames of every window, see `mse.score`."""
+        """Returns errors of the frames of every window, see `mse.score`."""
         return mse.score(model, self.source.images(batch), batch["mean_image"])
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Errors of the extrapolated frames and of each frame, see `mse.summarise`."""
+        """Returns errors of the extrapolated and of each frame, see `mse.summarise`."""
         horizon = self.config.eval.horizon
         return mse.summarise(scores, horizon, self.source.image_shape)
 
     def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
-        """What metrics are computed by.
+        """Returns what metrics are computed by.
 
         Args:
           metrics: of `METRICS`; none: the usual ones, which are "mse" (the task
@@ -204,11 +203,11 @@ class Forecasting(Task):
           The evaluations by name, in this order.
 
         Raises:
-          UserError: an unknown metric, or one that the data cannot give.
+          UserError: an unknown metric, or one that these data do not have.
         """
         if not metrics:
-            tells = readable(self.source, self.config.eval.horizon)
-            metrics = ["mse", "vpt"] + ["energy"] * tells
+            has_energy = readable(self.source, self.config.eval.horizon)
+            metrics = ["mse", "vpt"] + ["energy"] * has_energy
             metrics += ["waves"] * (self._oscillates and not self._too_short)
         for name in metrics:
             if name not in METRICS:
@@ -223,16 +222,16 @@ class Forecasting(Task):
         return {name: METRICS[name](self) for name in metrics}
 
     def evaluation_on(self, data: str) -> dict[str, Evaluation]:
-        """Valid prediction times on long trajectories, see `long_clips`."""
+        """Returns valid prediction times on long trajectories, see `long_clips`."""
         return {"vpt_long": LongPredictionTime(self.windows, data)}
 
     def threshold(self, summary: Mapping[str, Any]) -> float | None:
-        """The error above which a frame is no valid prediction, where it was used."""
+        """Returns the error above which a frame is no valid prediction, if it was used."""
         return vpt.THRESHOLD if "vpt" in summary else None
 
     @property
     def note(self) -> str:
-        """Says which of the usual scores these clips cannot give."""
+        """Names the usual scores that these clips cannot have."""
         left_out = self._oscillates and self._too_short
         return f"left out: {left_out}" if left_out else ""
 
@@ -265,6 +264,8 @@ class Forecasting(Task):
           strip.png and forecast.webp; for a model whose oscillators have a place, also
           wave.png (snapshots with phase and velocity) and space_time.png.
         """
+        from nwm_jax.figures import animation, strip, waves  # loads matplotlib
+
         trajectories, starts = (chosen[:1] for chosen in self.windows.chosen)
         window = self.source.windows(
             self.windows.split, trajectories, starts, self.windows.window
@@ -282,7 +283,7 @@ class Forecasting(Task):
         first = self.windows.window - len(means)
         origin = {"origin": self.source.origin}
         times = {"first_frame": first, "num_observed": model.num_observed} | origin
-        title = self.config.name
+        title = self.title
         paths = [strip.draw(folder / "strip.png", truth, means, title=title, **times)]
         animated = folder / "forecast.webp"
         paths.append(animation.save(animated, truth, means, sheet, **times))

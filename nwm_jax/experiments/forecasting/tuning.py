@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from nwm_jax import files
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.forecasting import configs
+from nwm_jax.experiments.forecasting import configs, datasets
 from nwm_jax.runs import workdirs
 from nwm_jax.runs.tables import Grid
 
@@ -56,11 +56,11 @@ def read(folder: pathlib.Path) -> Entry:
                 raise UserError(
                     f"it has no {_FILE}: python -m nwm_jax.evaluate --split=valid"
                 )
-            found = files.read_json(path)["relative_mse"]["forecast"]
-            error = math.inf if found is None else float(found)
+            stored = files.read_json(path)["relative_mse"]["forecast"]
+            error = math.inf if stored is None else float(stored)
         return Entry(
             model=str(config["model"]["name"]),
-            dataset=configs.short_name(config["data"]["name"]),
+            dataset=datasets.short_name(config["data"]["name"]),
             rate=float(config["optimizer"]["learning_rate"]),
             rest=(int(config["seed"]), int(config["num_steps"])),
             error=error,
@@ -68,29 +68,29 @@ def read(folder: pathlib.Path) -> Entry:
 
 
 def means(entries: Sequence[Entry]) -> dict[tuple[str, float], float]:
-    """Geometric means of the errors over all datasets, by (model, learning rate).
+    """Returns geometric means of the errors over datasets, by (model, learning rate).
 
     A rate that lacks one of the model's datasets is left out.
     """
-    found = {}
+    by_rate = {}
     for model, rate in dict.fromkeys((e.model, e.rate) for e in entries):
         datasets = {e.dataset for e in entries if e.model == model}
         mine = [e for e in entries if (e.model, e.rate) == (model, rate)]
         if {e.dataset for e in mine} == datasets:
             logarithms = [math.log(e.error) for e in mine]
-            found[model, rate] = math.exp(sum(logarithms) / len(logarithms))
-    return found
+            by_rate[model, rate] = math.exp(sum(logarithms) / len(logarithms))
+    return by_rate
 
 
 def winner(means: dict[tuple[str, float], float], model: str) -> tuple[float, bool]:
-    """The best learning rate of a model, and whether it is the least or largest one."""
+    """Returns a model's best learning rate, and whether it is the least or largest."""
     rates = {rate: mean for (name, rate), mean in means.items() if name == model}
     best = min(rates, key=rates.__getitem__)
     return best, best in (min(rates), max(rates))
 
 
 def build(entries: Sequence[Entry]) -> list[Grid]:
-    """One table: models and datasets down, learning rates across, then the winner."""
+    """Returns one table: models and datasets down, learning rates and winner across."""
     rates = sorted({entry.rate for entry in entries})
     errors = {(e.model, e.dataset, e.rate): e.error for e in entries}
     mean = means(entries)

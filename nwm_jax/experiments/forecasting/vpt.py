@@ -26,7 +26,7 @@ GROUP = 5
 
 
 def valid_frames(forecast: jax.Array, truth: jax.Array) -> jax.Array:
-    """The number of frames before the first whose relative error is above 0.025.
+    """Counts the frames before the first whose relative error is above 0.025.
 
         mean over pixels of (forecast - truth)² > 0.025 · mean of truth²
 
@@ -79,7 +79,7 @@ class ValidPredictionTime(Evaluation):
         )
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Whole trajectories, and the mean image of the training set."""
+        """Returns whole trajectories, and the mean image of the training set."""
         chosen = self._trajectories[indices], self._starts[indices]
         batch = self._source.windows(self._split, *chosen, self.length)
         return self._windows.with_mean_image(batch)
@@ -87,7 +87,7 @@ class ValidPredictionTime(Evaluation):
     def score(
         self, model: ForecastModel, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Valid frames of every trajectory.
+        """Returns valid frames of every trajectory.
 
         Returns:
           "forward", for reversible models "backward", and without skill "mean_image"
@@ -101,7 +101,7 @@ class ValidPredictionTime(Evaluation):
             "mean_image": jnp.broadcast_to(batch["mean_image"][:, None], truth.shape),
             "last_frame": jnp.broadcast_to(last_seen, truth.shape),
         }
-        scores = {who: valid_frames(means, truth) for who, means in forecasts.items()}
+        scores = {name: valid_frames(means, truth) for name, means in forecasts.items()}
         if model.reversible:
             means = model.reconstruct_backward(images)[:, : self.segment]
             truth = images[:, : self.segment]
@@ -109,7 +109,7 @@ class ValidPredictionTime(Evaluation):
         return scores
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means of the medians of five trajectories, and plain medians and means.
+        """Returns means of the medians of five trajectories, medians and means.
 
         Trajectories that are left over, fewer than five, have no median of their own,
         unless there are no others.
@@ -121,21 +121,21 @@ class ValidPredictionTime(Evaluation):
           "_mean" (over all trajectories, in frames); "abs" and "rel", the means over
           the directions; and "mean_image_abs" and "last_frame_abs" without skill.
         """
-        told: dict[str, Any] = {"segment": self.segment}
-        told["num_trajectories"] = len(scores["forward"])
+        summary: dict[str, Any] = {"segment": self.segment}
+        summary["num_trajectories"] = len(scores["forward"])
         directions = [name for name in ("forward", "backward") if name in scores]
         for name in directions:
             frames = scores[name]
-            told[f"{name}_abs"] = _mean_of_medians(frames)
-            told[f"{name}_rel"] = told[f"{name}_abs"] / self.segment
-            told[f"{name}_median"] = float(np.median(frames))
-            told[f"{name}_mean"] = float(np.mean(frames))
+            summary[f"{name}_abs"] = _mean_of_medians(frames)
+            summary[f"{name}_rel"] = summary[f"{name}_abs"] / self.segment
+            summary[f"{name}_median"] = float(np.median(frames))
+            summary[f"{name}_mean"] = float(np.mean(frames))
         for unit in ("abs", "rel"):
-            both = [told[f"{name}_{unit}"] for name in directions]
-            told[unit] = float(np.mean(both))
+            both = [summary[f"{name}_{unit}"] for name in directions]
+            summary[unit] = float(np.mean(both))
         for name in ("mean_image", "last_frame"):
-            told[f"{name}_abs"] = _mean_of_medians(scores[name])
-        return {"vpt": told}
+            summary[f"{name}_abs"] = _mean_of_medians(scores[name])
+        return {"vpt": summary}
 
     @classmethod
     def headline(cls, summary: Mapping[str, Any]) -> list[str]:

@@ -101,7 +101,7 @@ class Windows:
         return self._choose(self.split, self.num_eval)
 
     def _choose(self, split: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """A seeded set of windows that does not depend on the seed of the training."""
+        """Chooses windows by a seed of their own, not by that of the training."""
         return eval_windows(
             self.config.data.seed,
             count,

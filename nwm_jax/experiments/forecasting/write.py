@@ -126,7 +126,7 @@ def legend(block: Block, measure: str) -> list[str]:
 
 
 def _rows(block: Block) -> list[list[str]]:
-    """The rows of a block below its head, as texts."""
+    """Returns the rows of a block below its head, as texts."""
     rows = []
     for dataset in block.datasets:
         for row in ROWS:
@@ -151,11 +151,19 @@ def _records(block: Block, measure: str) -> list[tuple[object, ...]]:
         others = (*NO_SKILL, PUBLISHED)
         beside = [block.cells.get((dataset, other, model)) for other in others]
         lines.append(
-            (block.protocol, dataset, model, measure, cell.mean)
-            + ("" if math.isnan(cell.std) else cell.std, cell.seeds, cell.diverged)
-            + tuple(other.mean if other else "" for other in beside)
-            + (_counts(block.parameters[model]),)
-            + ("" if math.isnan(cell.cpu_seconds) else cell.cpu_seconds,)
+            (
+                block.protocol,
+                dataset,
+                model,
+                measure,
+                cell.mean,
+                "" if math.isnan(cell.std) else cell.std,
+                cell.seeds,
+                cell.diverged,
+                *tuple(other.mean if other else "" for other in beside),
+                _counts(block.parameters[model]),
+                "" if math.isnan(cell.cpu_seconds) else cell.cpu_seconds,
+            )
         )
     return lines
 
@@ -201,8 +209,8 @@ def tabulate(
       UserError: no run could be read.
     """
     if measure == "tuning":
-        found, notes = tuning.collect(folders)
-        return tables.FORMATS[layout](tuning.build(found), notes), notes
+        runs, notes = tuning.collect(folders)
+        return tables.FORMATS[layout](tuning.build(runs), notes), notes
     made, notes, wrong = [], [], []
     for one in _ALL if measure == "all" else (measure,):
         try:

@@ -1,22 +1,19 @@
 """Experiments of waves that integrate space: a dataset of shapes, a model, a budget.
 
-`configs/*.py` are thin names for `get_config`. A plain config is the paper's
-(arXiv:2502.06034): 300 epochs of Adam at 1e-3 in batches of 64; of the polygons, of
-which the paper's settings are not published, the same on images of our own.
+A plain config is the paper's (arXiv:2502.06034): 300 epochs of Adam at 1e-3 in batches of
+64; of the polygons, whose settings in the paper are not published, the same on images of
+our own.
 """
 
-from collections.abc import Mapping
+import dataclasses
+from dataclasses import replace
 from typing import Any
 
-from ml_collections import ConfigDict
-
-from nwm_jax.config import base, grammar
-from nwm_jax.errors import unknown
-
-PRESETS = ("paper", "laptop", "smoke")
-TASK = "segmentation"
-#: Whose digits are enlarged or put on a canvas.
-DIGITS = ("mnist", "sklearn")
+from nwm_jax.config import base
+from nwm_jax.config.base import Config, Model, Optimizer
+from nwm_jax.config.definition import Definition, Presets
+from nwm_jax.config.fields import field
+from nwm_jax.core.readouts import READOUTS
 
 #: What an argument may say for short.
 SHORT = {
@@ -26,82 +23,137 @@ SHORT = {
     "T": "model.num_steps",
 }
 
-_PERCEPTRON = {"units": 256, "hidden_layers": 3}
-#: Models by name: the fields of `config.model` beside it.
-MODELS: dict[str, dict[str, Any]] = {
-    "nwm": {
-        "readout": "linear",
-        "num_steps": 100,
-        "dt": 0.1,
-        "channels": 2,
-        "width": 16,
-        **_PERCEPTRON,
-    },
-    "convlstm": {
-        "readout": "linear",
-        "num_steps": 20,
-        "channels": 2,
-        "width": 16,
-        **_PERCEPTRON,
-    },
-    # 49 features of each of two channels: the original's T // 2 - 1.
-    "cnn": {
-        "depth": 8,
-        "channels": 2,
-        "width": 16,
-        "features": 98,
-        "he": False,
-        **_PERCEPTRON,
-    },
-    "unet": {"width": 2},
-}
 
-_DRAWN = {"cache_dir": "", "seed": 0, "num_train": 10_000}
-_THOUSAND = {"num_valid": 1_000, "num_test": 1_000}
-_DATA: dict[str, dict[str, Any]] = {
-    "tetrominoes": _DRAWN | _THOUSAND | {"side": 64, "cell": 7, "seed": 42},
-    "mnist": {
-        "digits": "mnist",
-        "path": "",
-        "cache_dir": "",
-        "zoom": 2,
-        "num_train": 0,
-        "num_valid": 0,
-        "num_test": 0,
-    },
-    "multimnist": _DRAWN
-    | _THOUSAND
-    | {"digits": "mnist", "path": "", "side": 128, "seed": 50},
-    "polygons": _DRAWN
-    | {
-        "num_train": 2_000,
-        "num_valid": 300,
-        "num_test": 300,
-        "side": 32,
-        "corners": (3, 4, 5, 6),
-        "most": 1,
-        "radius": (6.0, 12.0),
-        "equal_area": False,
-    },
-}
-# Whole batches of 64 in an epoch.
-_STEPS_PER_EPOCH = {
-    "tetrominoes": 156,
-    "mnist": 796,
-    "multimnist": 156,
-    "polygons": 31,
-}
+@dataclasses.dataclass(frozen=True)
+class Images(base.Data):
+    """Images with a class for every pixel."""
+
+    num_train: int = field(10_000, "images to train on; 0 of MNIST: all", least=0)
+    num_valid: int = field(1_000, "images to choose a checkpoint by", least=0)
+    num_test: int = field(1_000, "images to test on; 0 of MNIST: all", least=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn(base.Seeded, base.Cached, Images):
+    """Images that are drawn on a square canvas."""
+
+    side: int = field(64, "pixels of the canvas along each axis", least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tetrominoes(Drawn):
+    """Tetrominoes of several colours."""
+
+    cell: int = field(7, "pixels of a square of a tetromino", least=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Polygons(Drawn):
+    """Polygons, classified by their number of corners."""
+
+    corners: tuple[int, ...] = field((3, 4, 5, 6), "numbers of corners: the classes")
+    most: int = field(1, "polygons of an image, at most", least=1)
+    radius: tuple[float, float] = field((6.0, 12.0), "least and largest radius, pixels")
+    equal_area: bool = field(False, "areas independent of the number of corners")
+
+
+@dataclasses.dataclass(frozen=True)
+class Digits(base.Files):
+    """Images that are made of digits."""
+
+    digits: str = field("mnist", "whose digits", choices=("mnist", "sklearn"))
+
+
+@dataclasses.dataclass(frozen=True)
+class MNIST(Digits, Images):
+    """Enlarged digits."""
+
+    zoom: int = field(2, "how many times larger than the original", least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiMNIST(Digits, Drawn):
+    """Several digits on a canvas."""
+
+
+@dataclasses.dataclass(frozen=True)
+class UNet(Model):
+    """A U-Net."""
+
+    width: int = field(2, "channels of hidden convolutions", least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pixels(UNet):
+    """A network that ends with a perceptron of every pixel."""
+
+    width: int = field(16, "channels of hidden convolutions", least=1)
+    channels: int = field(2, "channels of the hidden state", least=1)
+    units: int = field(256, "width of the perceptron's hidden layers", least=1)
+    hidden_layers: int = field(3, "of the perceptron", least=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvLSTM(Pixels):
+    """A recurrent network whose time series at every pixel are read."""
+
+    num_steps: int = field(20, "time steps", least=1)
+    readout: str = field("linear", "of a pixel's time series", choices=READOUTS)
+
+
+@dataclasses.dataclass(frozen=True)
+class NWM(ConvLSTM):
+    """A sheet of oscillators."""
+
+    num_steps: int = field(100, "time steps", least=1)
+    dt: float = field(0.1, "length of a time step")
+
+
+@dataclasses.dataclass(frozen=True)
+class CNN(Pixels):
+    """Convolutions."""
+
+    depth: int = field(8, "convolutions", least=2)
+    # 49 of each of two channels: the original's T // 2 - 1.
+    features: int = field(98, "of a pixel, that the perceptron sees", least=1)
+    he: bool = field(False, "He's first weights")
+
+
+MODELS = (
+    NWM("nwm"),
+    ConvLSTM("convlstm"),
+    CNN("cnn"),
+    UNet("unet"),
+)
+# A dataset and the whole batches of 64 in one of its epochs.
+DATASETS = (
+    (Tetrominoes("tetrominoes", seed=42), 156),
+    (MNIST("mnist", num_train=0, num_valid=0, num_test=0), 796),
+    (MultiMNIST("multimnist", side=128, seed=50), 156),
+    (Polygons("polygons", num_train=2_000, num_valid=300, num_test=300, side=32), 31),
+)
 _EPOCHS = 300
 
-# Sixteen channels and a narrow perceptron: the paper's for the large canvas.
-_LARGE = {"model.channels": 16, "model.units": 32, "model.hidden_layers": 5}
-_OWN: dict[str, dict[str, Any]] = {
-    "multimnist_nwm": _LARGE,
-    "multimnist_convlstm": _LARGE,
-}
 
-#: Dataset and model of every experiment.
-EXPERIMENTS = {f"{data}_{model}": (data, model) for data in _DATA for model in MODELS}
+def _plain(data: base.Data, epoch: int, model: Model) -> Config:
+    """Returns the paper's protocol."""
+    if isinstance(data, MNIST) and model.name == "unet":
+        data = replace(data, zoom=4)  # sides that can be halved four times
+    if isinstance(data, MultiMNIST) and isinstance(model, ConvLSTM):
+        model = replace(model, channels=16, units=32, hidden_layers=5)
+    return Config(
+        name=f"{data.name}_{model.name}",
+        task="segmentation",
+        batch_size=64,
+        num_steps=_EPOCHS * epoch,
+        checkpoint_every=epoch,
+        remat=20,  # of 100 steps five states are kept
+        optimizer=Optimizer(learning_rate=1e-3),
+        data=data,
+        model=model,
+        eval=base.Eval(every=epoch, batch_size=50),
+    )
+
 
 # For two CPU cores: small images, half the steps in time, a narrow perceptron.
 _LAPTOP = {
@@ -163,40 +215,15 @@ _SMOKE_MODEL: dict[str, dict[str, Any]] = {
 }
 
 
-def get_config(name: str, argument: str = "") -> ConfigDict:
-    """Returns the config of an experiment.
+def presets(plain: Config) -> Presets:
+    """Returns the presets of a plain config.
 
-    Args:
-      name: one of `EXPERIMENTS`.
-      argument: ``preset,key=value,...`` (`config.grammar`), where ``readout``,
-        ``depth``, ``width`` and ``T`` stand for fields of the model.
-
-    Returns:
-      A locked config: fields can change their values, not their names or types.
-
-    Raises:
-      UserError: unknown experiment, preset or field, or a value of a wrong type.
+    - paper: no change.
+    - laptop: for two CPU cores: smaller images, fewer time steps, a narrower perceptron,
+      2,000 updates.
+    - smoke: some seconds; shows that everything runs, not that it learns.
     """
-    if name not in EXPERIMENTS:
-        raise unknown("experiment", name, EXPERIMENTS)
-    return grammar.apply(_plain(name), argument, table(name), SHORT)
-
-
-def table(name: str) -> dict[str, dict[str, Any]]:
-    """Returns the presets of an experiment.
-
-    Args:
-      name: one of `EXPERIMENTS`.
-
-    Returns:
-      For each of `PRESETS` the dotted fields in which it differs from plain:
-
-      - paper: none.
-      - laptop: for two CPU cores: smaller images, fewer time steps, a narrower
-        perceptron, 2,000 updates.
-      - smoke: some seconds; shows that everything runs, not that it learns.
-    """
-    data, model = EXPERIMENTS[name]
+    data, model = plain.data.name, plain.model.name
     laptop = _LAPTOP | _LAPTOP_DATA.get(data, {}) | _LAPTOP_MODEL.get(model, {})
     few = {f"data.num_{split}": 20 for split in ("train", "valid", "test")}
     smoke = _SMOKE | few | _SMOKE_DATA.get(data, {}) | _SMOKE_MODEL.get(model, {})
@@ -206,46 +233,8 @@ def table(name: str) -> dict[str, dict[str, Any]]:
     return {"paper": {}, "laptop": laptop, "smoke": smoke}
 
 
-def template(config: Mapping[str, Any]) -> ConfigDict | None:
-    """Returns the plain config whose fields `config` should have.
-
-    Args:
-      config: a config of any task, perhaps with mistakes.
-
-    Returns:
-      That of the same dataset and model; None if it is of another task, or one of them
-      is unknown.
-    """
-    groups = config.get("data", {}), config.get("model", {})
-    if config.get("task") != TASK or not all(
-        isinstance(group, Mapping | ConfigDict) for group in groups
-    ):
-        return None
-    name = "_".join(str(group.get("name")) for group in groups)
-    return get_config(name) if name in EXPERIMENTS else None
-
-
-def _plain(name: str) -> ConfigDict:
-    """The paper's protocol."""
-    data, model = EXPERIMENTS[name]
-    epoch = _STEPS_PER_EPOCH.get(data, 156)
-    config = base.common()
-    config.update(
-        name=name,
-        task=TASK,
-        batch_size=64,
-        num_steps=_EPOCHS * epoch,
-        checkpoint_every=epoch,
-        # Of 100 steps five states are kept.
-        remat=20,
-        data={"name": data, **_DATA[data]},
-        eval={"every": epoch, "batch_size": 50},
-        model={"name": model, **MODELS[model]},
-    )
-    config.optimizer.learning_rate = 1e-3
-    for field, value in _OWN.get(name, {}).items():
-        group, _, key = field.rpartition(".")
-        config[group][key] = value
-    if data == "mnist" and model == "unet":
-        config.data.zoom = 4  # sides that can be halved four times
-    return config
+#: All configs by name: every dataset with every model.
+CONFIGS = {
+    plain.name: Definition(plain, presets, SHORT)
+    for plain in (_plain(*data, model) for data in DATASETS for model in MODELS)
+}

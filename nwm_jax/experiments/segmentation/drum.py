@@ -1,7 +1,7 @@
 """The verb `drum`: strikes a clamped membrane and hears its area at every cell.
 
 A fixed network of local waves is a membrane (arXiv:2502.06034). The lowest frequency that
-any of its cells oscillates with tells the area of the whole, though no cell sees more
+any of its cells oscillates with reveals the area of the whole, though no cell sees more
 than its neighbours.
 """
 
@@ -40,7 +40,7 @@ CANVAS = flags.DEFINE_integer(
 MASK = flags.DEFINE_string(
     "mask",
     None,
-    "a membrane of one's own in place of --shape: a .npy file [H, W], or a picture, "
+    "a membrane of your own instead of --shape: a .npy file [H, W], or a picture, "
     "where what is not zero is the membrane",
     flag_values=FLAGS,
 )
@@ -122,7 +122,7 @@ def hear(
 
 
 def sound(series: np.ndarray) -> bytes:
-    """A .wav file of a time series, one step a sample, dying away.
+    """Returns a .wav file of a time series, one step a sample, dying away.
 
     Args:
       series: ``[T]``.
@@ -143,7 +143,7 @@ def sound(series: np.ndarray) -> bytes:
 
 
 def _chosen() -> tuple[np.ndarray, float, str]:
-    """The membrane that the flags ask for, its kappa and what to call it."""
+    """Returns the membrane that the flags ask for, its kappa and what to call it."""
     if MASK.value:
         if FLAGS["shape"].present or FLAGS["size"].present:
             raise UserError("--mask goes without --shape and --size")
@@ -182,15 +182,15 @@ def _report(heard: Heard, name: str) -> list[str]:
 
 
 def _ladder(settings: dict) -> tuple[list[float], list[float]]:
-    """Pixels' and predicted areas of other sizes of the same shape."""
+    """Returns pixels' and predicted areas of other sizes of the same shape."""
     true, predicted = [], []
     for size in _LADDERS[SHAPE.value]:
         canvas = max(CANVAS.value, 2 * size + 3)
         mask = membrane.mask(SHAPE.value, size, canvas)
-        found = hear(mask, membrane.KAPPA[SHAPE.value], **settings)
+        heard = hear(mask, membrane.KAPPA[SHAPE.value], **settings)
         square = SHAPE.value == "square"
         true.append(float((size + 1) ** 2 if square else mask.sum()))
-        predicted.append(float(np.median(found.areas)))
+        predicted.append(float(np.median(heard.areas)))
     return true, predicted
 
 

@@ -1,4 +1,4 @@
-"""The picture of a drum: how it moves, what is heard, and the area that it tells."""
+"""The picture of a drum: how it moves, what is heard, and the area that it implies."""
 
 import os
 import pathlib
@@ -17,7 +17,7 @@ def check(path: str | os.PathLike) -> pathlib.Path:
 
 
 def listening_pixel(membrane: np.ndarray) -> tuple[int, int]:
-    """The pixel of a membrane nearest to its centroid, row and column."""
+    """Returns the pixel of a membrane nearest to its centroid, row and column."""
     places = np.argwhere(membrane)
     distance = ((places - places.mean(axis=0)) ** 2).sum(axis=1)
     row, column = places[int(distance.argmin())]
@@ -58,7 +58,7 @@ def draw(
     """
     check(path)
     figure = style.new_figure(10.4, 4.35)
-    style.text_inches(figure, 0.15, 0.2, title, style.TITLE, weight="bold")
+    style.title(figure, 0.15, 0.2, title)
     box = _box(membrane)
     _snapshots(figure, membrane, series, frequencies, dt, box)
     row, column = listening_pixel(membrane)
@@ -74,7 +74,7 @@ def draw(
     traces = style.add_axes_inches(figure, 0.6, 2.5, 2.7, 1.35)
     spectra = style.add_axes_inches(figure, 4.0, 2.5, 2.2, 1.35)
     shown = min(len(series), int(6 / (low * dt)))
-    for (name, (i, j)), color in zip(pixels.items(), style.CYCLE):
+    for (name, (i, j)), color in zip(pixels.items(), style.CYCLE, strict=False):
         traces.plot(
             dt * np.arange(1, shown + 1), series[:shown, i, j], color=color, lw=1.0
         )
@@ -103,12 +103,12 @@ def draw(
 
 
 def _box(membrane: np.ndarray) -> tuple[slice, slice]:
-    """The part of the canvas that holds the membrane, with a rim of two pixels."""
-    found = []
+    """Returns the part of the canvas with the membrane and a rim of two pixels."""
+    slices = []
     for axis in (1, 0):
         used = np.flatnonzero(membrane.any(axis=axis))
-        found.append(slice(max(used[0] - 2, 0), used[-1] + 3))
-    return found[0], found[1]
+        slices.append(slice(max(used[0] - 2, 0), used[-1] + 3))
+    return slices[0], slices[1]
 
 
 def _snapshots(figure, membrane, series, frequencies, dt, box) -> None:
@@ -117,11 +117,15 @@ def _snapshots(figure, membrane, series, frequencies, dt, box) -> None:
     times = times[times < len(series)]
     limit = style.symmetric_limit(series[: times[-1] + 1])
     for k, time in enumerate(times):
-        axes = style.add_axes_inches(figure, 0.25 + 1.22 * k, 0.6, 1.15, 1.15)
+        axes = style.add_axes_inches(figure, 0.25 + 1.13 * k, 0.6, 1.07, 1.07)
         field = np.where(membrane, series[time], np.nan)[box]
-        axes.imshow(field, cmap=style.DIVERGING, vmin=-limit, vmax=limit)
+        drawn = axes.imshow(field, cmap=style.DIVERGING, vmin=-limit, vmax=limit)
         axes.set_title(f"t = {dt * (time + 1):g}", size=style.SMALL, pad=3)
         style.remove_ticks(axes)
+    bar = style.add_axes_inches(figure, 0.25 + 1.13 * len(times), 0.6, 0.08, 1.07)
+    figure.colorbar(drawn, cax=bar, ticks=[-limit, 0, limit])
+    names = [f"\N{MINUS SIGN}{limit:.2g}", "0", f"{limit:.2g}"]
+    bar.set_yticklabels(names, size=style.SMALL)
 
 
 def _map(figure, membrane, areas, box) -> None:
@@ -132,7 +136,7 @@ def _map(figure, membrane, areas, box) -> None:
     drawn = axes.imshow(
         field[box], cmap=style.DIVERGING, vmin=0.99 * middle, vmax=1.01 * middle
     )
-    axes.set_title("area that each pixel tells", size=style.LABEL, pad=4)
+    axes.set_title("area heard at each pixel", size=style.LABEL, pad=4)
     style.remove_ticks(axes)
     bar = style.add_axes_inches(figure, 8.35, 0.6, 0.09, 1.5)
     ticks = [0.99 * middle, middle, 1.01 * middle]
@@ -151,7 +155,7 @@ def _ladder(figure, ladder, shape: str, here: float) -> None:
     axes.plot(ends, ends, color=style.FAINT, lw=0.9)
     axes.plot(true, predicted, "o", ms=4, color=style.FORECAST)
     axes.axhline(here, color=style.ACCENT, lw=0.8, linestyle=(0, (4, 2)))
-    told = "(side + 1)²" if shape == "square" else "pixels of the drum"
-    axes.set_xlabel(f"area: {told}", size=style.LABEL)
+    unit = "(side + 1)²" if shape == "square" else "pixels of the drum"
+    axes.set_xlabel(f"area: {unit}", size=style.LABEL)
     axes.set_ylabel("area that is heard", size=style.LABEL)
     axes.set(xlim=ends, ylim=ends)

@@ -2,14 +2,13 @@
 
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from nwm_jax.errors import UserError
 from nwm_jax.figures import animation, style
 
 _SHOWN = 8
@@ -19,7 +18,7 @@ _PALETTE = ("#111111", *style.CYCLE, "#f0e442", "#999999", "#7b3294", "#a6611a")
 
 
 def class_colors(count: int) -> ListedColormap:
-    """One colour for each class; the background is dark."""
+    """Returns one colour for each class; the background is dark."""
     repeated = [_PALETTE[0]] + [
         _PALETTE[1 + i % (len(_PALETTE) - 1)] for i in range(count - 1)
     ]
@@ -27,7 +26,7 @@ def class_colors(count: int) -> ListedColormap:
 
 
 def show_image(axes: Axes, image: np.ndarray) -> None:
-    """An image ``[H, W, C]`` in [0, 1], row 0 at the top."""
+    """Draws an image ``[H, W, C]`` in [0, 1], row 0 at the top."""
     grey = image.shape[-1] == 1
     axes.imshow(
         image[..., 0] if grey else image,
@@ -40,7 +39,7 @@ def show_image(axes: Axes, image: np.ndarray) -> None:
 
 
 def show_classes(axes: Axes, labels: np.ndarray, count: int) -> None:
-    """Classes of pixels ``[H, W]``, row 0 at the top."""
+    """Draws classes of pixels ``[H, W]``, row 0 at the top."""
     axes.imshow(
         labels,
         cmap=class_colors(count),
@@ -82,7 +81,7 @@ def draw_answers(
     figure = style.new_figure(
         left + shown * (_TILE + _GAP) + 0.1, top + 3 * (_TILE + _GAP) + 0.4
     )
-    style.text_inches(figure, 0.1, 0.2, title, style.TITLE, weight="bold")
+    style.title(figure, 0.1, 0.2, title)
     for row, word in enumerate(("image", "truth", "answer")):
         down = top + row * (_TILE + _GAP)
         style.text_inches(figure, 0.1, down + _TILE / 2, word, style.LABEL)
@@ -124,7 +123,9 @@ def draw_states(
       image: ``[H, W, C]`` in [0, 1].
       labels: ``[H, W]``.
       answers: ``[H, W]``.
-      states: one channel over time, ``[T, H, W]``; one range of colours for all times.
+      states: one channel over time, ``[T, H, W]``. Each moment is drawn without its
+        mean over the sheet and has a range of colours of its own, whose end is below it:
+        a field that drifts or grows would hide its waves.
       columns: moments to draw, evenly spread.
       title: one line above.
 
@@ -136,12 +137,12 @@ def draw_states(
     """
     style.check_suffix(path, ".png")
     times = np.unique(np.linspace(0, len(states) - 1, columns).round().astype(int))
-    limit = style.symmetric_limit(states)
+    waves, limits = about_mean(states)
     count = int(max(labels.max(), answers.max())) + 1
     left, top = 0.12, 0.62
     panels = 3 + len(times)
-    figure = style.new_figure(left + panels * (_TILE + _GAP) + 0.55, top + _TILE + 0.15)
-    style.text_inches(figure, left, 0.18, title, style.TITLE, weight="bold")
+    figure = style.new_figure(left + panels * (_TILE + _GAP) + 0.55, top + _TILE + 0.45)
+    style.title(figure, left, 0.18, title)
     for i in range(panels):
         x = left + i * (_TILE + _GAP) + (0.12 if i > 2 else 0)
         axes = style.add_axes_inches(figure, x, top, _TILE, _TILE)
@@ -151,22 +152,47 @@ def draw_states(
             show_classes(axes, (labels, answers)[i - 1], count)
         else:
             drawn = axes.imshow(
-                states[times[i - 3]],
+                waves[times[i - 3]],
                 cmap=style.DIVERGING,
-                vmin=-limit,
-                vmax=limit,
+                vmin=-1,
+                vmax=1,
                 interpolation="nearest",
             )
             style.remove_ticks(axes)
+            words = f"L = {limits[times[i - 3]]:.2g}"
+            place = (x + _TILE / 2, top + _TILE + 0.12)
+            style.text_inches(figure, *place, words, style.SMALL, ha="center")
         words = ("image", "truth", "answer")
-        told = words[i] if i < 3 else f"t = {times[i - 3] + 1}"
-        axes.set_title(told, size=style.SMALL, pad=3)
+        name = words[i] if i < 3 else f"t = {times[i - 3] + 1}"
+        axes.set_title(name, size=style.SMALL, pad=3)
     bar = style.add_axes_inches(
         figure, left + panels * (_TILE + _GAP) + 0.17, top, 0.08, _TILE
     )
-    figure.colorbar(drawn, cax=bar, ticks=[-limit, 0, limit], format="%.2g")
-    bar.tick_params(labelsize=style.SMALL - 1, length=2)
+    figure.colorbar(drawn, cax=bar, ticks=[-1, 0, 1])
+    bar.set_yticklabels(["\N{MINUS SIGN}L", "0", "L"])
+    bar.tick_params(labelsize=style.SMALL, length=2)
+    style.text_inches(
+        figure,
+        left,
+        top + _TILE + 0.32,
+        "state minus its mean over the sheet",
+        style.SMALL,
+    )
     return style.save_png(figure, path)
+
+
+def about_mean(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a field without its mean over the sheet, and its limits.
+
+    Args:
+      states: the field, ``[T, H, W]``.
+
+    Returns:
+      The field, every moment divided by its own limit; the limits ``[T]``.
+    """
+    waves = states - states.mean(axis=(1, 2), keepdims=True)
+    limits = np.array([style.symmetric_limit(wave) for wave in waves])
+    return waves / limits[:, None, None], limits
 
 
 def animate_states(
@@ -189,7 +215,7 @@ def animate_states(
         "answer": colors(answers)[..., :3],
     }
     stills = {k: np.uint8(np.rint(255 * np.asarray(v))) for k, v in stills.items()}
-    return animation.save_field(path, stills, states)
+    return animation.save_field(path, stills, about_mean(states)[0])
 
 
 def draw_spectra(
@@ -221,7 +247,7 @@ def draw_spectra(
     bins = np.arange(magnitude.shape[1])
     kept = slice(0, max(2, len(bins) * 2 // 3))
     figure = style.new_figure(0.4 + 3.3 * channels, 2.9)
-    style.text_inches(figure, 0.12, 0.18, title, style.TITLE, weight="bold")
+    style.title(figure, 0.12, 0.18, title)
     colors = ("#888888", *class_colors(len(names)).colors[1:])
     for c in range(channels):
         axes = style.add_axes_inches(figure, 0.62 + 3.3 * c, 0.45, 2.55, 1.85)
@@ -236,6 +262,7 @@ def draw_spectra(
             )
             axes.plot(bins[kept], mean, color=colors[k], linewidth=1.4, label=name)
         axes.set(yscale="log")
+        style.log_ticks(axes.yaxis)
         axes.set_title(f"channel {c}", size=style.LABEL, pad=3)
         axes.set_xlabel("bin of the transform over time", size=style.LABEL)
         axes.margins(x=0.01)
@@ -273,7 +300,7 @@ def draw_receptive_field(
     """
     style.check_suffix(path, ".png")
     figure = style.new_figure(6.3, 2.75)
-    style.text_inches(figure, 0.12, 0.18, title, style.TITLE, weight="bold")
+    style.title(figure, 0.12, 0.18, title)
     axes = style.add_axes_inches(figure, 0.15, 0.45, 2.0, 2.0)
     peak = float(field.max()) or 1.0
     drawn = axes.imshow(
@@ -301,7 +328,7 @@ def draw_receptive_field(
 
 
 def cumulative_field(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The share of a field within a distance of its middle.
+    """Returns the share of a field within a distance of its middle.
 
     Args:
       field: ``[H, W]`` >= 0.
@@ -315,73 +342,3 @@ def cumulative_field(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mass = np.bincount(distance.ravel(), weights=field.ravel())
     total = mass.sum()
     return np.arange(len(mass)), np.cumsum(mass) / (total if total > 0 else 1.0)
-
-
-def draw_seeds(
-    path: str | os.PathLike,
-    scores: Mapping[str, Sequence[float]],
-    *,
-    label: str,
-    title: str = "",
-    baseline: tuple[str, float] | None = None,
-) -> pathlib.Path:
-    """Draws a number of several seeds as a box for every kind of run, and every seed.
-
-    Args:
-      path: the PNG to write.
-      scores: values by kind of run, in order.
-      label: of the axis.
-      title: one line above.
-      baseline: name and value of a line without skill.
-
-    Returns:
-      `path`.
-
-    Raises:
-      UserError: nothing to draw, or a path that does not end in ".png".
-    """
-    style.check_suffix(path, ".png")
-    if not scores:
-        raise UserError("there are no runs whose scores could be drawn")
-    figure = style.new_figure(1.1 + 0.75 * len(scores) + 0.3, 3.3)
-    style.text_inches(figure, 0.12, 0.18, title, style.TITLE, weight="bold")
-    axes = style.add_axes_inches(figure, 0.75, 0.45, 0.75 * len(scores) + 0.3, 2.05)
-    places = np.arange(len(scores))
-    values = [np.asarray(v, float) for v in scores.values()]
-    axes.boxplot(
-        values,
-        positions=places,
-        widths=0.55,
-        showfliers=False,
-        medianprops={"color": style.ACCENT, "linewidth": 1.6},
-        boxprops={"linewidth": 0.8},
-        whiskerprops={"linewidth": 0.8},
-        capprops={"linewidth": 0.8},
-    )
-    for place, each in zip(places, values):
-        shift = np.linspace(-0.13, 0.13, len(each)) if len(each) > 1 else [0.0]
-        axes.plot(
-            place + np.asarray(shift),
-            each,
-            "o",
-            ms=3.5,
-            color=style.FORECAST,
-            alpha=0.8,
-            markeredgewidth=0,
-        )
-    if baseline is not None:
-        axes.axhline(baseline[1], color=style.FAINT, lw=0.9, linestyle=(0, (4, 2)))
-        axes.annotate(
-            baseline[0],
-            (1.0, baseline[1]),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(-2, 3),
-            textcoords="offset points",
-            ha="right",
-            size=style.SMALL,
-            color=style.OBSERVED,
-        )
-    axes.set(xlim=(-0.6, len(scores) - 0.4))
-    axes.set_xticks(places, list(scores), rotation=25, ha="right", size=style.SMALL)
-    axes.set_ylabel(label, size=style.LABEL)
-    return style.save_png(figure, path)

@@ -54,13 +54,13 @@ multimnist unet 5  0.9791 0.003  0.9693 0.0046  1 0  1 0  0.008 0.0023  0.98 0.0
 
 
 def _read() -> dict[tuple[str, str], dict[str, tuple[float, float]]]:
-    found = {}
+    table = {}
     for line in _TABLE.strip().splitlines():
         dataset, model, variant, *words = line.split()
         numbers = [float(word) for word in words]
         pairs = zip(numbers[::2], numbers[1::2], strict=True)
-        found[dataset, f"{model} {variant}"] = dict(zip(_NAMES, pairs, strict=True))
-    return found
+        table[dataset, f"{model} {variant}"] = dict(zip(_NAMES, pairs, strict=True))
+    return table
 
 
 _PUBLISHED = _read()

@@ -1,4 +1,4 @@
-"""Scores of segmentations, of every image, from the sums of `core.pixels`.
+"""Scores of segmentations, of every image, from the sums of `core.segmentation`.
 
 An image has P pixels, F of them in the foreground (of another class than 0); m pixels
 have the right answer, m_F of the foreground.
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-#: The names of the scores of `scores`, in the order in which they are told.
+#: The names of the scores of `scores`, in the order in which they are shown.
 SCORES = (
     "cross_entropy",
     "accuracy",
@@ -22,10 +22,10 @@ SCORES = (
 
 
 def scores(sums: Mapping[str, np.ndarray], num_pixels: int) -> dict[str, np.ndarray]:
-    """Scores of every image; NaN where an image has no foreground to be right about.
+    """Returns scores of every image; NaN where an image has no foreground.
 
     Args:
-      sums: of `core.pixels.all_sums`, ``[N]`` and ``[N, K]``.
+      sums: of `core.segmentation.all_sums`, ``[N]`` and ``[N, K]``.
       num_pixels: P.
 
     Returns:
@@ -44,7 +44,7 @@ def scores(sums: Mapping[str, np.ndarray], num_pixels: int) -> dict[str, np.ndar
     sums = {name: np.asarray(value, np.float64) for name, value in sums.items()}
     right, foreground = sums["right"], sums["foreground"]
     seen = np.where(foreground > 0, foreground, np.nan)
-    found = sums["foreground_right"] / seen
+    recall = sums["foreground_right"] / seen
     both = sums["both"][:, 1:]
     union = sums["truth"][:, 1:] + sums["answers"][:, 1:] - both
     there = union > 0
@@ -53,9 +53,9 @@ def scores(sums: Mapping[str, np.ndarray], num_pixels: int) -> dict[str, np.ndar
     return {
         "cross_entropy": sums["cross_entropy"] / num_pixels,
         "accuracy": right / num_pixels,
-        "accuracy_foreground": found,
+        "accuracy_foreground": recall,
         "iou": right / (2 * num_pixels - right),
-        "iou_foreground": found / (2 - found),
+        "iou_foreground": recall / (2 - recall),
         "iou_classes": each / np.where(there.any(axis=1), there.sum(axis=1), np.nan),
         "iou_legacy": sums["bits_and"] / bits,
         "cross_entropy_foreground": sums["foreground_cross_entropy"] / seen,
@@ -63,10 +63,10 @@ def scores(sums: Mapping[str, np.ndarray], num_pixels: int) -> dict[str, np.ndar
 
 
 def background(truth: np.ndarray) -> dict[str, float]:
-    """What a model without skill scores: one that answers "background" everywhere.
+    """Returns the scores of a constant answer of "background".
 
     Args:
-      truth: pixels of every class, ``[N, K]``, of `core.pixels.all_sums`.
+      truth: pixels of every class, ``[N, K]``, of `core.segmentation.all_sums`.
 
     Returns:
       accuracy and iou as `scores`, means over images, where the answer is class 0; and

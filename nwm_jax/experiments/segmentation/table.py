@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.segmentation import figures, published
+from nwm_jax.experiments.segmentation import boxes, published
 from nwm_jax.runs import tables, workdirs
 from nwm_jax.runs.tables import Grid
 
@@ -103,27 +103,27 @@ def read(folder: pathlib.Path) -> Entry:
     Raises:
       UserError: it has not been evaluated, or is damaged.
     """
-    config, found = workdirs.read(folder), workdirs.scores(folder)
+    config, evaluation = workdirs.read(folder), workdirs.scores(folder)
     with workdirs.understood():
         known = _varied(config["model"]["name"])
-        protocol, settings = _split(str(found["protocol"]), known)
+        protocol, settings = _split(str(evaluation["protocol"]), known)
         return Entry(
             dataset=str(config["data"]["name"]),
             model=variant(config["model"]),
             settings=settings,
             protocol=protocol,
-            seed=int(found["seed"]),
-            scores={name: _number(found["test"][name]) for name in COLUMNS},
-            background={k: _number(v) for k, v in found["background"].items()},
-            collapsed=bool(found["collapsed"]),
-            parameters=int(found["num_parameters"]),
+            seed=int(evaluation["seed"]),
+            scores={name: _number(evaluation["test"][name]) for name in COLUMNS},
+            background={k: _number(v) for k, v in evaluation["background"].items()},
+            collapsed=bool(evaluation["collapsed"]),
+            parameters=int(evaluation["num_parameters"]),
         )
 
 
 def build(entries: Sequence[Entry]) -> list[Grid]:
     """Arranges runs in a table for each dataset and protocol, a row for each model.
 
-    Of the foreground accuracy median and least are told too; a published row follows
+    Of the foreground accuracy median and least are shown too; a published row follows
     where there is one.
     """
     grids = []
@@ -136,13 +136,13 @@ def build(entries: Sequence[Entry]) -> list[Grid]:
             runs = [e for e in mine if (e.model, e.settings) == (model, settings)]
             rows.append(_row(f"{model}, {settings}" if settings else model, runs))
             if known := published.scores(dataset, model):
-                told = [_told(*known[name]) for name in COLUMNS]
+                cells = [_mean_and_spread(*known[name]) for name in COLUMNS]
                 rows.append(
-                    [model, "published", "", "", told[0], "", "", *told[1:], ""]
+                    [model, "published", "", "", cells[0], "", "", *cells[1:], ""]
                 )
         baseline = mine[0].background
-        told = [f"{baseline[k]:.4f}" if k in baseline else "" for k in COLUMNS]
-        rows.append(["background only", "", "", "", "0", "", "", *told[1:], ""])
+        cells = [f"{baseline[k]:.4f}" if k in baseline else "" for k in COLUMNS]
+        rows.append(["background only", "", "", "", "0", "", "", *cells[1:], ""])
         grids.append(
             Grid(
                 f"Segmentation of {dataset}, {protocol}",
@@ -171,13 +171,16 @@ def draw_boxes(
         does not end in ".png".
     """
     scores = by_model(folders)
-    return figures.draw_seeds(path, scores, label="foreground accuracy, test")
+    first = collect(folders)[0][0]
+    title = f"{first.dataset}, {first.protocol}"
+    label = "foreground accuracy, test"
+    return boxes.draw_seeds(path, scores, label=label, title=title)
 
 
 def by_model(
     folders: Sequence[pathlib.Path], score: str = _MAIN
 ) -> dict[str, list[float]]:
-    """A score of every run, by model.
+    """Returns a score of every run, by model.
 
     Args:
       folders: workdirs of one dataset and protocol.
@@ -189,19 +192,19 @@ def by_model(
     entries, _ = collect(folders)
     kinds = sorted({f"{e.dataset}, {e.protocol}" for e in entries})
     if len(kinds) != 1:
-        told = (
+        problem = (
             f"of several datasets or protocols: {'; '.join(kinds)}" if kinds else "none"
         )
-        raise UserError(f"evaluated runs to compare: {told}")
+        raise UserError(f"evaluated runs to compare: {problem}")
     kinds = dict.fromkeys((entry.model, entry.settings) for entry in entries)
     names = [model for model, _ in kinds]
-    found: dict[str, list[float]] = {}
+    boxes: dict[str, list[float]] = {}
     for entry in entries:
-        # Settings are told where the model alone is not enough.
+        # Settings are named where the model alone is not enough.
         several = names.count(entry.model) > 1 and entry.settings
         name = f"{entry.model}, {entry.settings}" if several else entry.model
-        found.setdefault(name, []).append(entry.scores[score])
-    return found
+        boxes.setdefault(name, []).append(entry.scores[score])
+    return boxes
 
 
 def _row(model: str, runs: Sequence[Entry]) -> list[str]:
@@ -209,7 +212,7 @@ def _row(model: str, runs: Sequence[Entry]) -> list[str]:
     for name in COLUMNS:
         values = [run.scores[name] for run in runs]
         spread = np.std(values, ddof=1) if len(values) > 1 else float("nan")
-        columns.append(_told(float(np.mean(values)), float(spread)))
+        columns.append(_mean_and_spread(float(np.mean(values)), float(spread)))
         if name == _MAIN:
             columns += [f"{f(values):.4f}" for f in (np.median, np.min)]
     counts = dict.fromkeys(f"{run.parameters:,}" for run in runs)
@@ -221,7 +224,7 @@ def _row(model: str, runs: Sequence[Entry]) -> list[str]:
     ]
 
 
-def _told(mean: float, spread: float) -> str:
+def _mean_and_spread(mean: float, spread: float) -> str:
     return f"{mean:.4f}" if np.isnan(spread) else f"{mean:.4f} ± {spread:.4f}"
 
 
@@ -237,18 +240,18 @@ def _legend(rows: Sequence[list[str]]) -> list[str]:
 
 
 def _order(entry: Entry) -> tuple[Any, ...]:
-    """By model, where depths and widths are numbers; else as they were found."""
+    """Sorts by model, where depths and widths are numbers; else as they stand."""
     name, _, varied = entry.model.partition(" ")
     return name, int(varied) if varied.isdigit() else 0
 
 
 def _split(protocol: str, known: str) -> tuple[str, str]:
-    """What a protocol says of the run, and of the model beside its field `known`."""
+    """Splits a protocol into the run's part and the model's, without `known`."""
     parts = protocol.split(" + ")
     own = [part for part in parts if part.startswith("model.")]
     shared = " + ".join(part for part in parts if part not in own)
-    told = [part for part in own if not part.startswith(f"model.{known}=")]
-    return shared, ", ".join(part.removeprefix("model.") for part in told)
+    kept = [part for part in own if not part.startswith(f"model.{known}=")]
+    return shared, ", ".join(part.removeprefix("model.") for part in kept)
 
 
 def _number(value: Any) -> float:

@@ -13,8 +13,7 @@ from ml_collections import ConfigDict
 from nwm_jax import files
 from nwm_jax.core import segmentation as pixels
 from nwm_jax.data.segmentation.source import open_source
-from nwm_jax.data.windows import train_windows
-from nwm_jax.experiments.segmentation import figures as shapes
+from nwm_jax.data.windows import train_indices
 from nwm_jax.experiments.segmentation import scores as segmentation
 from nwm_jax.models import segmentation as models
 from nwm_jax.models.segmenter import RecurrentSegmenter, Segmenter
@@ -99,25 +98,23 @@ class Segmentation(Task):
         )
 
     def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """Training images, see `data.segmentation.source`.
+        """Returns training images, see `data.segmentation.source`.
 
         Every image comes once in an epoch; a batch may straddle two.
         """
-        indices, _ = train_windows(
+        indices = train_indices(
             self.config.seed,
             step,
             rows,
             batch_size=self.config.batch_size,
-            num_trajectories=self.source.size("train"),
-            num_frames=1,
-            length=1,
+            size=self.source.size("train"),
         )
         return self.source.rows("train", indices)
 
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
-        """Mean cross-entropy of all pixels; the accuracies are followed too."""
+        """Returns mean cross-entropy of all pixels; the accuracies are followed too."""
         model = functional.merge(self.graphdef, params, state)
         images, labels = self.source.images(batch), self.source.labels(batch)
         options = {"train": True} if isinstance(model, UNet) else {}
@@ -147,7 +144,7 @@ class Segmentation(Task):
         return 4.0 * height * width * (channels + 1)
 
     def forward_flops(self) -> float:
-        """Floating-point operations of the loss of one batch, counted by XLA.
+        """Returns floating-point operations of the loss of one batch, counted by XLA.
 
         Of a recurrence, whose body XLA counts once, all steps are counted.
         """
@@ -185,7 +182,7 @@ class Segmentation(Task):
         return total
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Images `indices` of the evaluation set; "test" tells which part they are of."""
+        """Returns images of the evaluation set; "test" is whether they are test images."""
         test = indices >= self._num_valid
         parts = {
             "valid": (indices[~test], np.flatnonzero(~test)),
@@ -204,13 +201,13 @@ class Segmentation(Task):
     def score(
         self, model: Segmenter | UNet, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The sums of every image, see `core.pixels.all_sums`, and its part."""
+        """Returns sums of every image, see `core.segmentation.all_sums`, and its part."""
         images, labels = self.source.images(batch), self.source.labels(batch)
         _, sums = model.score(images, labels, pixels.all_sums)
         return sums | {"test": batch["test"]}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means over images.
+        """Returns means over images.
 
         Returns:
           "valid" and "test", each the scores of `scores.scores`, where
@@ -219,13 +216,13 @@ class Segmentation(Task):
           "num_parameters_original", counting what the original allocates unused.
         """
         summary: dict[str, Any] = {}
-        for part, where in zip(_PARTS, (~scores["test"], scores["test"])):
+        for part, where in zip(_PARTS, (~scores["test"], scores["test"]), strict=False):
             if not where.any():
                 continue
             sums = {k: v[where] for k, v in scores.items() if k != "test"}
-            found = segmentation.scores(sums, self._num_pixels)
+            means = segmentation.scores(sums, self._num_pixels)
             # An image without foreground says nothing of it.
-            summary[part] = {k: _mean(found[k]) for k in segmentation.SCORES}
+            summary[part] = {k: _mean(means[k]) for k in segmentation.SCORES}
             if part == "test":
                 summary["background"] = segmentation.background(sums["truth"])
                 share = summary["test"]["accuracy_foreground"]
@@ -250,12 +247,14 @@ class Segmentation(Task):
           spectra.png, the Fourier spectra of the pixels of every class;
           receptive_field.png, what the answer in the middle depends on.
         """
+        from nwm_jax.experiments.segmentation import figures as shapes
+
         indices = np.arange(min(32, self.source.size("test"))) + self._num_valid
         batch = self.eval_batch(indices)
         images = np.asarray(self.source.images(batch))
         labels = np.asarray(self.source.labels(batch))
         answers = np.asarray(jax.jit(lambda m, x: m(x).argmax(-1))(model, images))
-        names, title = self.source.class_names, self.config.name
+        names, title = self.source.class_names, self.title
         paths = [
             shapes.draw_answers(
                 folder / "segmentation.png", images, labels, answers, names, title=title
@@ -287,7 +286,7 @@ class Segmentation(Task):
     def receptive_field(
         self, model: Segmenter | UNet, images: np.ndarray
     ) -> np.ndarray:
-        """What the answer in the middle of an image depends on.
+        """Returns what the answer in the middle of an image depends on.
 
         Args:
           model: any model.

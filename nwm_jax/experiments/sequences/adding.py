@@ -46,7 +46,7 @@ class Adding(SequenceTask):
         self._eval_set = adding.eval_set(config.data.seed, num_eval, length)
 
     def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """New sequences: "inputs" ``[n, T, 2]`` and "sums" ``[n, 1]``, float32."""
+        """Draws sequences: "inputs" ``[n, T, 2]`` and "sums" ``[n, 1]``, float32."""
         config = self.config
         inputs, sums = adding.train_batch(
             config.seed, step, config.batch_size, config.data.T
@@ -54,13 +54,13 @@ class Adding(SequenceTask):
         return {"inputs": inputs[rows], "sums": sums[rows]}
 
     def inputs(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """The sequences as they are."""
+        """Returns the sequences as they are."""
         return batch["inputs"]
 
     def errors(
         self, model: SequenceClassifier, batch: Mapping[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Squared errors, of the model and of who always answers 1."""
+        """Returns squared errors, of the model and of a constant answer of 1."""
         answers = model(self.inputs(batch))
         return {
             "mse": ((answers - batch["sums"]) ** 2)[:, 0],
@@ -68,21 +68,21 @@ class Adding(SequenceTask):
         }
 
     def objective(self, errors: Mapping[str, jax.Array]) -> jax.Array:
-        """Mean squared error."""
+        """Returns mean squared error."""
         return errors["mse"].mean()
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Sequences `indices` of the fixed set."""
+        """Returns sequences `indices` of the fixed set."""
         inputs, sums = self._eval_set
         return {"inputs": inputs[indices], "sums": sums[indices]}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means over the sequences: "mse", "trivial_mse"; "solved", 1 or 0."""
+        """Returns means over the sequences: "mse", "trivial_mse"; "solved", 1 or 0."""
         summary = super().summarise(scores)
         return summary | {"solved": int(summary["mse"] < self.solved)}
 
     def stop(self, metrics: Mapping[str, float]) -> str | None:
-        """Why training ends early: an evaluation found the task solved."""
+        """Returns why training ends early: an evaluation found the task solved."""
         if self.config.stop_when_solved and metrics.get("solved"):
             return f"solved: mean squared error below {self.solved}"
         return None

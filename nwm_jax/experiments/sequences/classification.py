@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from nwm_jax import files
 from nwm_jax.data.sequences import cifar, digits, images, mnist
 from nwm_jax.data.sequences.images import LabelledImages
-from nwm_jax.data.windows import train_windows
+from nwm_jax.data.windows import train_indices
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.experiments.sequences.task import SequenceTask
 from nwm_jax.models.sequences import SequenceClassifier
@@ -53,17 +53,17 @@ class Classification(SequenceTask):
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         data = config.data
-        found = _read(data, progress)
+        labelled = _read(data, progress)
         train, valid = images.split(
-            data.seed, len(found.train), data.num_valid, data.num_train
+            data.seed, len(labelled.train), data.num_valid, data.num_train
         )
-        test = images.choose(data.seed, len(found.test), data.num_test)
-        before = _sequences(found.train, data)
+        test = images.choose(data.seed, len(labelled.test), data.num_test)
+        before = _sequences(labelled.train, data)
         steps, features = before.shape[1:]
-        self._train = before[train], found.train_labels[train]
+        self._train = before[train], labelled.train_labels[train]
         self._eval = (
-            np.concatenate([before[valid], _sequences(found.test[test], data)]),
-            np.concatenate([found.train_labels[valid], found.test_labels[test]]),
+            np.concatenate([before[valid], _sequences(labelled.test[test], data)]),
+            np.concatenate([labelled.train_labels[valid], labelled.test_labels[test]]),
         )
         self._noise = _noise(data, steps, features)
         super().__init__(
@@ -79,24 +79,22 @@ class Classification(SequenceTask):
             self.num_periodic = len(valid)
 
     def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """Training images: "pixels" ``[n, T, F]`` in 0-255 and "labels" ``[n]``.
+        """Returns images: "pixels" ``[n, T, F]`` in 0-255 and "labels" ``[n]``.
 
         Every image comes once in an epoch; a batch may straddle two.
         """
         pixels, labels = self._train
-        indices, _ = train_windows(
+        indices = train_indices(
             self.config.seed,
             step,
             rows,
             batch_size=self.config.batch_size,
-            num_trajectories=len(labels),
-            num_frames=1,
-            length=1,
+            size=len(labels),
         )
         return {"pixels": pixels[indices], "labels": labels[indices]}
 
     def inputs(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """Pixels in [0, 1], then the noise."""
+        """Returns pixels in [0, 1], then the noise."""
         pixels = jnp.asarray(batch["pixels"], jnp.float32) / 255.0
         noise = jnp.broadcast_to(self._noise, (len(pixels), *self._noise.shape))
         return jnp.concatenate([pixels, noise], axis=1)
@@ -104,7 +102,7 @@ class Classification(SequenceTask):
     def errors(
         self, model: SequenceClassifier, batch: Mapping[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Cross-entropy of every image, and 1 where the class is right."""
+        """Returns cross-entropy of every image, and 1 where the class is right."""
         logits = model(self.inputs(batch))
         labels = jnp.asarray(batch["labels"], jnp.int32)
         chosen = jnp.take_along_axis(
@@ -114,11 +112,11 @@ class Classification(SequenceTask):
         return {"cross_entropy": -chosen[:, 0], "accuracy": right.astype(jnp.float32)}
 
     def objective(self, errors: Mapping[str, jax.Array]) -> jax.Array:
-        """Mean cross-entropy."""
+        """Returns mean cross-entropy."""
         return errors["cross_entropy"].mean()
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Images `indices` of the evaluation set; "test" tells which part they are of."""
+        """Returns images of the evaluation set; "test" is whether they are test images."""
         pixels, labels = self._eval
         return {
             "pixels": pixels[indices],
@@ -129,11 +127,11 @@ class Classification(SequenceTask):
     def score(
         self, model: SequenceClassifier, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The errors of every image, and whether it is of the test."""
+        """Returns the errors of every image, and whether it is of the test."""
         return self.errors(model, batch) | {"test": batch["test"]}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means over the images.
+        """Returns means over the images.
 
         Returns:
           "valid" and "test", each {"cross_entropy", "accuracy"}, where images of that
@@ -160,16 +158,16 @@ def _read(data: Any, progress: Callable[[int, int], None] | None) -> LabelledIma
     raise unknown("data.name", data.name, DATASETS)
 
 
-def _sequences(found: np.ndarray, data: Any) -> np.ndarray:
-    """Images as sequences of pixels in 0-255, ``[N, T, F]``."""
-    sequences = images.scan(images.pool(found, data.pool))
+def _sequences(pictures: np.ndarray, data: Any) -> np.ndarray:
+    """Returns images as sequences of pixels in 0-255, ``[N, T, F]``."""
+    sequences = images.scan(images.pool(pictures, data.pool))
     if data.permute:
         sequences = sequences[:, images.permutation(sequences.shape[1])]
     return sequences
 
 
 def _noise(data: Any, steps: int, features: int) -> np.ndarray:
-    """The noise after the image, ``[length - steps, F]``."""
+    """Returns the noise after the image, ``[length - steps, F]``."""
     if data.length and data.length < steps:
         raise UserError(
             f"data.length={data.length} is shorter than the {steps} steps of an image"

@@ -1,100 +1,181 @@
 """Experiments of remembering a long sequence: a task, a recurrent network, a budget.
 
-`configs/*.py` are thin names for `get_config`. A plain config is that of the papers: the
-wave RNN and the identity RNN of Keller et al. (arXiv:2309.08045), the oscillators of
-Keller & Welling, "Neural Wave Machines" (ICML 2023, table 2), with the constants of the
-coRNN (arXiv:2010.00951).
+A plain config is that of the papers: the wave RNN and the identity RNN of Keller et al.
+(arXiv:2309.08045), the oscillators of Keller & Welling, "Neural Wave Machines" (ICML 2023,
+table 2), with the constants of the coRNN (arXiv:2010.00951).
 """
 
-from collections.abc import Mapping
+import dataclasses
+from dataclasses import replace
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from nwm_jax.config import base, grammar
-from nwm_jax.errors import unknown
-
-PRESETS = ("paper", "laptop", "smoke")
-TASKS = ("copy", "adding", "classification")
+from nwm_jax.config.base import Config, Optimizer
+from nwm_jax.config.definition import Definition, Presets
+from nwm_jax.config.fields import field, grid, odd
+from nwm_jax.core import coupling
+from nwm_jax.core.equations import ACTIVATIONS
+from nwm_jax.core.wave import COUPLING_INITS, INPUT_INITS
+from nwm_jax.data.sequences.copy_memory import LAYOUTS
 
 #: What an argument may say for short.
 SHORT = {"T": "data.T", "layout": "data.layout"}
 
-_WAVE = {
-    "units": 256,
-    "channels": 1,
-    "activation": "relu",
-    "coupling_init": "shift",
-    "input_init": "single",
-    "speed": 1.0,
-    "zero_coupling_bias": False,
-    "frozen": (),
-    "readout_hidden": 0,
-}
-_OSCILLATORS = {"dt": 0.042, "gamma": 2.7, "alpha": 4.7, "readout_hidden": 0}
 
-#: Models by name: the fields of `config.model` beside it.
-MODELS: dict[str, dict[str, Any]] = {
-    "wrnn": _WAVE | {"channels": 16, "kernel_size": 3, "local": False},
-    "irnn": _WAVE | {"coupling_init": "identity", "input_init": "uniform"},
-    "cornn": _OSCILLATORS | {"units": 256},
-    "nwm2d": _OSCILLATORS | {"grid": (16, 16), "channels": 16},
-    "nwm1d": _OSCILLATORS | {"grid": (16, 16), "channels": 1},
-    "uncoupled": _OSCILLATORS | {"units": 256, "train_scalars": False},
+@dataclasses.dataclass(frozen=True)
+class Memory(base.Seeded):
+    """Sequences that are drawn."""
+
+    T: int = field(30, "length of the sequence, or of its silence", least=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy(Memory):
+    """Symbols to repeat after a silence."""
+
+    layout: str = field("paper", "of a sequence to copy", choices=LAYOUTS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Images(base.Files, base.Seeded):
+    """Images that are read piece by piece."""
+
+    pool: int = field(1, "images are shrunk by this factor", least=1)
+    permute: bool = field(False, "pixels in the order of psMNIST")
+    length: int = field(0, "steps, the rest is noise; 0: those of an image", least=0)
+    num_train: int = field(0, "images to train on; 0: all others", least=0)
+    num_valid: int = field(3_000, "images to choose a checkpoint by", least=0)
+    num_test: int = field(0, "images to test on; 0: all", least=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recurrent(base.Model):
+    """A recurrent network with a readout."""
+
+    readout_hidden: int = field(0, "units of the readout's hidden layer", least=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class IdentityRNN(Recurrent):
+    """A ring of hidden units."""
+
+    units: int = field(256, "hidden units, or places of a ring", least=1)
+    channels: int = field(1, "channels, or oscillators at every place", least=1)
+    activation: str = field("relu", "of hidden units", choices=tuple(ACTIVATIONS))
+    coupling_init: str = field("identity", "first recurrence", choices=COUPLING_INITS)
+    input_init: str = field("uniform", "first input weights", choices=INPUT_INITS)
+    speed: float = field(1.0, "places that a wave moves in a step at first")
+    zero_coupling_bias: bool = field(False, "whether the coupling's bias starts at 0")
+    frozen: tuple[str, ...] = field((), "weights that are not trained")
+
+
+@dataclasses.dataclass(frozen=True)
+class WaveRNN(IdentityRNN):
+    """A ring whose units see their neighbours alone."""
+
+    kernel_size: int = field(3, "odd width of the coupling", least=1, check=odd)
+    local: bool = field(False, "a kernel for every place")
+
+
+@dataclasses.dataclass(frozen=True)
+class Oscillators(Recurrent):
+    """Oscillators with fixed constants."""
+
+    dt: float = field(0.042, "length of a time step")
+    gamma: float = field(2.7, "stiffness")
+    alpha: float = field(4.7, "damping (the coRNN papers' epsilon)")
+
+
+@dataclasses.dataclass(frozen=True)
+class CoRNN(Oscillators):
+    """Oscillators coupled all with all."""
+
+    units: int = field(256, "hidden units, or places of a ring", least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Uncoupled(CoRNN):
+    """Oscillators on their own."""
+
+    train_scalars: bool = field(False, "train the two coupling numbers")
+
+
+@dataclasses.dataclass(frozen=True)
+class NWM(Oscillators):
+    """Oscillators coupled with their neighbours."""
+
+    grid: tuple[int, int] = field(
+        (16, 16), "oscillators, (height, width) or (rings, ring)", check=grid
+    )
+    channels: int = field(1, "channels, or oscillators at every place", least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples(base.Eval):
+    """How much is scored of data that are drawn."""
+
+    num_examples: int = field(500, "sequences of the evaluation", least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequences(Config):
+    """A recurrent network that remembers."""
+
+    conv: str = field(
+        "auto", "implementation of the coupling", choices=coupling.IMPLEMENTATIONS
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Solvable(Sequences):
+    """A task that can be solved without an error."""
+
+    stop_when_solved: bool = field(False, "end training when the task is solved")
+
+
+MODELS = {
+    "wrnn": WaveRNN(channels=16, coupling_init="shift", input_init="single"),
+    "irnn": IdentityRNN(),
+    "cornn": CoRNN(),
+    "nwm2d": NWM(channels=16),
+    "nwm1d": NWM(),
+    "uncoupled": Uncoupled(),
 }
 
-_COPY = {
-    "task": "copy",
-    "batch_size": 128,
-    "num_steps": 60_000,
-    "checkpoint_every": 1_000,
-    "stop_when_solved": False,
-    "optimizer.learning_rate": 1e-3,
-    "data.name": "copy",
-    "data.T": 30,
-    "data.layout": "paper",
-    "data.seed": 0,
-    "eval.every": 100,
-    "eval.num_examples": 500,
-    "eval.batch_size": 250,
-    "model.units": 100,
-}
-_ADDING = {
-    **{field: value for field, value in _COPY.items() if field != "data.layout"},
-    "task": "adding",
-    "data.name": "adding",
-    "data.T": 100,
-    "eval.num_examples": 1_000,
-}
-_SMNIST = {
-    "task": "classification",
-    "batch_size": 128,
-    "num_steps": 120 * 446,
-    "checkpoint_every": 500,
-    "optimizer.learning_rate": 1e-4,
+_COPY = Solvable(
+    task="copy",
+    batch_size=128,
+    num_steps=60_000,
+    checkpoint_every=1_000,
+    optimizer=Optimizer(learning_rate=1e-3),
+    data=Copy("copy"),
+    eval=Examples(every=100, batch_size=250),
+)
+_ADDING = replace(
+    _COPY,
+    task="adding",
+    data=Memory("adding", T=100),
+    eval=replace(_COPY.eval, num_examples=1_000),
+)
+_SMNIST = Sequences(
+    task="classification",
+    batch_size=128,
+    num_steps=120 * 446,
+    checkpoint_every=500,
     # To a tenth after 100 of 120 epochs.
-    "optimizer.schedule": "step",
-    "optimizer.drop_every": 5 / 6,
-    "data.name": "mnist",
-    "data.path": "",
-    "data.cache_dir": "",
-    "data.pool": 1,
-    "data.permute": False,
-    "data.length": 0,
-    "data.num_valid": 3_000,
-    "data.num_train": 0,
-    "data.num_test": 0,
-    "data.seed": 0,
-    "eval.every": 500,
-    "eval.batch_size": 500,
-}
-_PSMNIST = _SMNIST | {"data.permute": True, "num_steps": 120 * 445}
-_NSCIFAR10 = _SMNIST | {
-    "batch_size": 256,
-    "num_steps": 120 * 183,
-    "data.name": "cifar10",
-    "data.length": 1_000,
-}
+    optimizer=Optimizer(learning_rate=1e-4, schedule="step", drop_every=5 / 6),
+    data=Images("mnist"),
+    eval=base.Eval(every=500, batch_size=500),
+)
+_PSMNIST = _SMNIST.changed({"data.permute": True, "num_steps": 120 * 445})
+_NSCIFAR10 = replace(
+    _SMNIST,
+    batch_size=256,
+    num_steps=120 * 183,
+    data=Images("cifar10", length=1_000),
+)
 _EPOCHS_250 = {"optimizer.drop_every": 100 / 250}
 # 475 updates of 120 images are just an epoch of 57,000.
 _COUPLED = {
@@ -108,32 +189,41 @@ _COUPLED_PERMUTED = _COUPLED | {
     "model.gamma": 0.4,
     "model.alpha": 8.0,
 }
-_NORMAL = {"model.input_init": "normal"}
+_HUNDRED = {"model.units": 100}
+_NORMAL = _HUNDRED | {"model.input_init": "normal"}
 
-#: The fields of each experiment, beside those of its model.
-EXPERIMENTS: dict[str, dict[str, Any]] = {
-    "copy_wrnn": _COPY | {"model.channels": 6},
-    "copy_irnn": _COPY | _NORMAL,
+# Of every config the task, the model and what differs from them.
+_PLAIN: dict[str, tuple[Config, str, dict[str, Any]]] = {
+    "copy_wrnn": (_COPY, "wrnn", _HUNDRED | {"model.channels": 6}),
+    "copy_irnn": (_COPY, "irnn", _NORMAL),
     # What was best is not published for the rest: values that work.
-    "adding_wrnn": _ADDING | {"model.channels": 27, "optimizer.clip": 1.0},
-    "adding_irnn": _ADDING | _NORMAL | {"optimizer.clip": 10.0},
-    "smnist_wrnn": _SMNIST,
-    "smnist_irnn": _SMNIST | {"optimizer.clip": 1.0},
-    "psmnist_wrnn": _PSMNIST,
-    "psmnist_irnn": _PSMNIST
-    | _EPOCHS_250
-    | {"num_steps": 250 * 445, "optimizer.clip": 1.0},
-    "nscifar10_wrnn": _NSCIFAR10,
-    "nscifar10_irnn": _NSCIFAR10
-    | _EPOCHS_250
-    | {"num_steps": 250 * 183, "model.units": 529},
+    "adding_wrnn": (
+        _ADDING,
+        "wrnn",
+        _HUNDRED | {"model.channels": 27, "optimizer.clip": 1.0},
+    ),
+    "adding_irnn": (_ADDING, "irnn", _NORMAL | {"optimizer.clip": 10.0}),
+    "smnist_wrnn": (_SMNIST, "wrnn", {}),
+    "smnist_irnn": (_SMNIST, "irnn", {"optimizer.clip": 1.0}),
+    "psmnist_wrnn": (_PSMNIST, "wrnn", {}),
+    "psmnist_irnn": (
+        _PSMNIST,
+        "irnn",
+        _EPOCHS_250 | {"num_steps": 250 * 445, "optimizer.clip": 1.0},
+    ),
+    "nscifar10_wrnn": (_NSCIFAR10, "wrnn", {}),
+    "nscifar10_irnn": (
+        _NSCIFAR10,
+        "irnn",
+        _EPOCHS_250 | {"num_steps": 250 * 183, "model.units": 529},
+    ),
 }
 for _model in ("cornn", "nwm2d", "nwm1d", "uncoupled"):
-    EXPERIMENTS[f"smnist_{_model}"] = _SMNIST | _COUPLED
-    EXPERIMENTS[f"psmnist_{_model}"] = _PSMNIST | _COUPLED_PERMUTED
+    _PLAIN[f"smnist_{_model}"] = (_SMNIST, _model, _COUPLED)
+    _PLAIN[f"psmnist_{_model}"] = (_PSMNIST, _model, _COUPLED_PERMUTED)
 
 # The learning rate and the clip that the paper found best for copying, by T.
-_BEST = {
+_BEST: dict[str, dict[int, tuple[float, float]]] = {
     "copy_wrnn": {
         0: (1e-3, 1.0),
         10: (1e-3, 0.0),
@@ -210,101 +300,54 @@ _TINY = {
 }
 
 
-def get_config(name: str, argument: str = "") -> ConfigDict:
-    """Returns the config of an experiment.
+class Copying(Definition):
+    """Copying, of which the paper found what is best by T.
 
-    Args:
-      name: a key of `EXPERIMENTS`.
-      argument: ``preset,key=value,...`` (`config.grammar`), where ``T`` and
-        ``layout`` stand for ``data.T`` and ``data.layout``. The T of copying that is
-        given here chooses the learning rate and the clip that the paper found best.
-
-    Returns:
-      A locked config: fields can change their values, not their names or types.
-
-    Raises:
-      UserError: unknown experiment, preset or field, or a value of a wrong type.
+    A T in the argument, or the nearest one that is known, chooses the learning rate and
+    the clip.
     """
-    if name not in EXPERIMENTS:
-        raise unknown("experiment", name, EXPERIMENTS)
-    config = _plain(name)
-    for field, text in grammar.parse(argument)[1]:
-        if SHORT.get(field, field) == "data.T" and name in _BEST:
-            length = grammar.coerce(text, config.data.T, field)
-            _set(config, _best(name, length))
-    return grammar.apply(config, argument, table(name), SHORT)
+
+    def __call__(self, argument: str = "") -> ConfigDict:
+        """Returns a locked config, see `Definition`."""
+        plain = self.plain
+        for name, text in grammar.parse(argument)[1]:
+            if SHORT.get(name, name) == "data.T":
+                plain = best(plain, grammar.coerce(text, plain.data.T, name))
+        return Definition(plain, self.changes, self.short)(argument)
 
 
-def table(name: str) -> dict[str, dict[str, Any]]:
-    """Returns the presets of an experiment.
+def best(plain: Config, length: int) -> Config:
+    """Returns a config of copying with what was best at the nearest T."""
+    known = _BEST[plain.name]
+    rate, clip = known[min(known, key=lambda T: abs(T - length))]
+    return plain.changed({"optimizer.learning_rate": rate, "optimizer.clip": clip})
 
-    Args:
-      name: a key of `EXPERIMENTS`.
 
-    Returns:
-      For each of `PRESETS` the dotted fields in which it differs from plain:
+def presets(plain: Config) -> Presets:
+    """Returns the presets of a plain config.
 
-      - paper: none.
-      - laptop: for two CPU cores: fewer steps and, but for copying, smaller models;
-        images of 14 x 14 pixels.
-      - smoke: some seconds, images from scikit-learn; shows that everything runs.
+    - paper: no change.
+    - laptop: for two CPU cores: fewer steps and, except for copying, smaller models;
+      images of 14 x 14 pixels.
+    - smoke: some seconds, images from scikit-learn; shows that everything runs.
     """
-    fields, model = EXPERIMENTS[name], _model(name)
-    laptop = dict(_LAPTOP[fields["data.name"]])
-    if fields["task"] == "classification":
+    data, model = plain.data.name, plain.model.name
+    laptop = dict(_LAPTOP[data])
+    if plain.task == "classification":
         laptop |= _SMALL.get(model, {})
-    elif name == "adding_wrnn":
+    elif plain.name == "adding_wrnn":
         laptop |= {"model.channels": 6}
-    smoke = _SMOKE | _SMOKE_DATA[fields["data.name"]] | _TINY.get(model, {})
+    smoke = _SMOKE | _SMOKE_DATA[data] | _TINY.get(model, {})
     return {"paper": {}, "laptop": laptop, "smoke": smoke}
 
 
-def _model(name: str) -> str:
-    return next(model for model in MODELS if name.endswith(f"_{model}"))
-
-
-def template(config: Mapping[str, Any]) -> ConfigDict | None:
-    """Returns the plain config whose fields `config` should have.
-
-    Args:
-      config: a config of any task, perhaps with mistakes.
-
-    Returns:
-      That of the same task and model, of the same name if there is one; None if it is
-      of another task, or its model is unknown.
-    """
-    task, model = config.get("task"), config.get("model", {})
-    if task not in TASKS or not isinstance(model, Mapping | ConfigDict):
-        return None
-    ours = [
-        name
-        for name, fields in EXPERIMENTS.items()
-        if fields["task"] == task and _model(name) == model.get("name")
-    ]
-    if not ours:
-        return None
-    return get_config(config["name"] if config.get("name") in ours else ours[0])
-
-
-def _plain(name: str) -> ConfigDict:
-    """The papers' protocol."""
-    model = _model(name)
-    config = base.common()
-    config.update(name=name, data={}, eval={}, model={"name": model, **MODELS[model]})
-    _set(config, EXPERIMENTS[name])
+def _define(name: str, task: Config, model: str, changes: dict[str, Any]) -> Definition:
+    network = replace(MODELS[model], name=model)
+    plain = replace(task, name=name, model=network).changed(changes)
     if name in _BEST:
-        _set(config, _best(name, config.data.T))
-    return config
+        return Copying(best(plain, plain.data.T), presets, SHORT)
+    return Definition(plain, presets, SHORT)
 
 
-def _set(config: ConfigDict, fields: Mapping[str, Any]) -> None:
-    for field, value in fields.items():
-        group, _, key = field.rpartition(".")
-        (config[group] if group else config)[key] = value
-
-
-def _best(name: str, length: int) -> dict[str, float]:
-    """What was best at the nearest T."""
-    nearest = min(_BEST[name], key=lambda known: abs(known - length))
-    rate, clip = _BEST[name][nearest]
-    return {"optimizer.learning_rate": rate, "optimizer.clip": clip}
+#: All configs by name.
+CONFIGS = {name: _define(name, *parts) for name, parts in _PLAIN.items()}

@@ -12,7 +12,6 @@ from ml_collections import ConfigDict
 from nwm_jax import files
 from nwm_jax.data.sequences import copy_memory
 from nwm_jax.data.sequences.copy_memory import CLASSES, NUM_SYMBOLS
-from nwm_jax.experiments.sequences import figures as hidden
 from nwm_jax.experiments.sequences.task import SequenceTask
 from nwm_jax.models.sequences import SequenceClassifier
 
@@ -71,7 +70,7 @@ class CopyMemory(SequenceTask):
         )
 
     def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """New sequences: "inputs" and "targets", uint8 ``[n, T]``."""
+        """Draws sequences: "inputs" and "targets", uint8 ``[n, T]``."""
         config = self.config
         symbols = copy_memory.train_symbols(config.seed, step, config.batch_size)
         inputs, targets = copy_memory.lay_out(
@@ -80,13 +79,13 @@ class CopyMemory(SequenceTask):
         return {"inputs": inputs, "targets": targets}
 
     def inputs(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """One-hot symbols, ``[n, T, 10]``."""
+        """Returns one-hot symbols, ``[n, T, 10]``."""
         return jax.nn.one_hot(batch["inputs"], CLASSES)
 
     def errors(
         self, model: SequenceClassifier, batch: Mapping[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Cross-entropy of all steps, and of the recalled symbols with their accuracy."""
+        """Returns cross-entropies of all steps and recalled symbols, and the accuracy."""
         logits = model(self.inputs(batch))
         targets = batch["targets"].astype(jnp.int32)
         chosen = jnp.take_along_axis(
@@ -100,20 +99,20 @@ class CopyMemory(SequenceTask):
         }
 
     def objective(self, errors: Mapping[str, jax.Array]) -> jax.Array:
-        """Mean cross-entropy over the batch size."""
+        """Returns mean cross-entropy over the batch size."""
         return errors["cross_entropy"].mean() / errors["cross_entropy"].size
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Sequences `indices` of the fixed set."""
+        """Returns sequences `indices` of the fixed set."""
         inputs, targets = self._eval_set
         return {"inputs": inputs[indices], "targets": targets[indices]}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means over the sequences, beside what takes no memory.
+        """Returns means over the sequences, beside what takes no memory.
 
         Returns:
           "cross_entropy" (all steps), "recall_cross_entropy" and "recall_accuracy" (the
-          last ten); "memoryless_cross_entropy" of who knows when, but not what;
+          last ten); "memoryless_cross_entropy" of a memoryless predictor that knows when to recall;
           "paper_loss", the cross-entropy over 50 that the paper calls MSE; "solved", 1
           or 0; "length" and "delay" in steps; "num_weights".
         """
@@ -133,6 +132,8 @@ class CopyMemory(SequenceTask):
         self, model: SequenceClassifier, folder: pathlib.Path
     ) -> list[pathlib.Path]:
         """Draws the hidden state, and in recall.png what was recalled of a sequence."""
+        from nwm_jax.experiments.sequences import figures as hidden
+
         batch = self.eval_batch(np.array([self.num_eval - 1]))
         answer = jax.jit(lambda model, batch: jax.nn.softmax(model(self.inputs(batch))))
         recall = hidden.draw_recall(
@@ -140,13 +141,13 @@ class CopyMemory(SequenceTask):
             batch["inputs"][0],
             np.asarray(answer(model, batch))[0],
             batch["targets"][0],
-            title=f"{self.config.name}: symbols shown, answered, asked for",
+            title=f"{self.title}: symbols shown, answered, asked for",
         )
         return [*super().figures(model, folder), recall]
 
     def stop(self, metrics: Mapping[str, float]) -> str | None:
-        """Why training ends early: an evaluation found the task solved."""
+        """Returns why training ends early: an evaluation found the task solved."""
         if self.config.stop_when_solved and metrics.get("solved"):
-            found = metrics["recall_cross_entropy"]
-            return f"solved: cross-entropy of the recalled symbols {found:.2g}"
+            error = metrics["recall_cross_entropy"]
+            return f"solved: cross-entropy of the recalled symbols {error:.2g}"
         return None

@@ -87,7 +87,7 @@ def draw_spectrum(
     style.check_suffix(path, ".png")
     states = _as_sheet(states)
     ratio = np.fft.fftshift(np.log10(line.over_shuffled(states)))
-    # A real state has the same power at (f, q) and (-f, -q): one half tells all.
+    # A real state has the same power at (f, q) and (-f, -q): one half is enough.
     start = states.shape[0] // 2
     figure, axes = _axes(title, 2.9)
     limit = float(np.quantile(np.abs(ratio), 0.999)) or 1.0
@@ -119,22 +119,23 @@ def draw_spectrum(
 def _mark_line(
     axes: Axes, states: np.ndarray, speed: float, end: tuple[float, float]
 ) -> None:
-    """A thin line beside where the power of a wave lies, and how much of it does."""
+    """Draws the borders of waves of this speed, and the share of their power."""
     top = min(end[0], abs(speed) * end[1])
-    shift = 0.04
-    axes.plot(
-        [0, top],
-        [shift, top / speed + shift],
-        color=style.INK,
-        linewidth=0.8,
-        linestyle=(0, (4, 3)),
-        scalex=False,
-        scaley=False,
-    )
+    half = (line.WIDTH + 0.5) / len(states)  # in frequency, to the edge of the last bin
+    for side in (-half, half):
+        axes.plot(
+            [side, top + side],
+            [0, top / speed],
+            color=style.INK,
+            linewidth=0.8,
+            linestyle=(0, (4, 3)),
+            scalex=False,
+            scaley=False,
+        )
     axes.text(
         0.985,
         0.03,
-        f"on the line of {speed:g} place a step: "
+        f"between the lines, {speed:g} place a step: "
         f"{line.fraction(states, speed):.0%} of the power",
         transform=axes.transAxes,
         ha="right",
@@ -181,7 +182,7 @@ def draw_recall(
     top, gap, height = 0.5 if title else 0.2, 0.12, 1.0
     figure = style.new_figure(6.4, top + 3 * (height + gap) + 0.5)
     if title:
-        style.text_inches(figure, _LEFT, 0.22, title, style.TITLE, weight="bold")
+        style.title(figure, _LEFT, 0.22, title)
     width = (5.4 - 0.15 * (len(parts) - 1)) / len(parts)
     for row, (name, shown) in enumerate(rows.items()):
         for column, steps in enumerate(parts):
@@ -221,12 +222,12 @@ def _axes(title: str, height: float) -> tuple[Figure, Axes]:
     top = 0.5 if title else 0.2
     figure = style.new_figure(6.6, top + height + 0.5)
     if title:
-        style.text_inches(figure, _LEFT, 0.22, title, style.TITLE, weight="bold")
+        style.title(figure, _LEFT, 0.22, title)
     return figure, style.add_axes_inches(figure, _LEFT, top, _WIDTH, height)
 
 
 def _scale(figure: Figure, axes: Axes, picture: AxesImage, title: str) -> None:
-    """A colour bar at the right of the axes."""
+    """Draws a colour bar at the right of the axes."""
     place = axes.get_position()
     width = figure.get_size_inches()[0]
     bar_axes = figure.add_axes(

@@ -69,7 +69,7 @@ _READOUTS = ("fft", "last", "linear", "max_time", "mean_time")
 
 
 def _seeds(field: str, first: dict[Any, int], count: int = 10) -> list[dict[str, Any]]:
-    """`count` runs in a row of seeds for every value of a field."""
+    """Returns `count` runs in a row of seeds for every value of a field."""
     return [
         {field: value, "seed": seed + i}
         for value, seed in first.items()

@@ -81,20 +81,20 @@ def read(folder: pathlib.Path) -> Entry:
     Raises:
       UserError: it has not been evaluated, or is damaged.
     """
-    config, found = workdirs.read(folder), workdirs.scores(folder)
+    config, evaluation = workdirs.read(folder), workdirs.scores(folder)
     with workdirs.understood():
         length = config["data"].get("T")
         name = str(config["name"])
         return Entry(
             task=str(config["task"]),
             experiment=name if length is None else f"{name}, T={length}",
-            protocol=str(found["protocol"]),
-            seed=int(found["seed"]),
-            step=int(found["step"]),
-            scores=evaluating.flatten(found),
+            protocol=str(evaluation["protocol"]),
+            seed=int(evaluation["seed"]),
+            step=int(evaluation["step"]),
+            scores=evaluating.flatten(evaluation),
             solved=_solved(folder),
-            parameters=int(found["num_parameters"]),
-            weights=int(found["num_weights"]),
+            parameters=int(evaluation["num_parameters"]),
+            weights=int(evaluation["num_weights"]),
         )
 
 
@@ -164,8 +164,8 @@ def _mean(values: Sequence[float | None]) -> str:
 
 
 def _when(runs: Sequence[Entry]) -> str:
-    told = ["no" if run.solved is None else f"{run.solved:,}" for run in runs]
-    return " / ".join(told)
+    steps = ["no" if run.solved is None else f"{run.solved:,}" for run in runs]
+    return " / ".join(steps)
 
 
 def _counts(numbers: Sequence[int]) -> str:

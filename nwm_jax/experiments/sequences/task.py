@@ -12,7 +12,6 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from nwm_jax.errors import UserError, unknown
-from nwm_jax.experiments.sequences import figures as hidden
 from nwm_jax.experiments.sequences.wave_line import WaveLine
 from nwm_jax.experiments.wave_statistics import LEAST_FRAMES, WaveStatistics
 from nwm_jax.models import sequences
@@ -76,7 +75,7 @@ class SequenceTask(Task):
 
     @property
     def note(self) -> str:
-        """One line about the sequences, and the scores that they cannot give."""
+        """Describes the sequences, and the scores that they cannot have."""
         text = f"sequences of {self.units_per_example} steps"
         left_out = self._has_waves and self._too_short
         return f"{text}; left out: {left_out}" if left_out else text
@@ -103,7 +102,7 @@ class SequenceTask(Task):
         return float(self.units_per_example * step)
 
     def forward_flops(self) -> float:
-        """Floating-point operations of all steps of a batch, one counted by XLA."""
+        """Returns the floating-point operations of a batch, from XLA's count of one step."""
         batch, length = self.config.batch_size, self.units_per_example
 
         def once(inputs: jax.Array) -> jax.Array:
@@ -115,22 +114,22 @@ class SequenceTask(Task):
 
     @abc.abstractmethod
     def inputs(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """What the classifier sees of a batch, float32 ``[n, T, F]``; jittable."""
+        """Returns the classifier's inputs of a batch, float32 ``[n, T, F]``; jittable."""
 
     @abc.abstractmethod
     def errors(
         self, model: SequenceClassifier, batch: Mapping[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """Errors and accuracies of every example, ``[n]`` each."""
+        """Returns errors and accuracies of every example, ``[n]`` each."""
 
     @abc.abstractmethod
     def objective(self, errors: Mapping[str, jax.Array]) -> jax.Array:
-        """The loss, from the errors of a batch."""
+        """Returns the loss, from the errors of a batch."""
 
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
-        """The task's loss, and the batch means of its errors as metrics."""
+        """Returns the task's loss, and the batch means of its errors as metrics."""
         model = functional.merge(self.graphdef, params, state)
         errors = self.errors(model, batch)
         metrics = {name: jnp.mean(values) for name, values in errors.items()}
@@ -139,11 +138,11 @@ class SequenceTask(Task):
     def score(
         self, model: SequenceClassifier, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The errors of every example, ``[n]`` each."""
+        """Returns the errors of every example, ``[n]`` each."""
         return self.errors(model, batch)
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means over the examples, and "num_weights": the parameters without biases."""
+        """Returns means over the examples and "num_weights", the weights but no biases."""
         means = {
             name: float(np.mean(values, dtype=np.float64))
             for name, values in scores.items()
@@ -151,7 +150,7 @@ class SequenceTask(Task):
         return means | {"num_weights": self._num_weights}
 
     def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
-        """What metrics are computed by.
+        """Returns what metrics are computed by.
 
         Args:
           metrics: of the task's own, "wave_line", which only states on rings have, and
@@ -159,7 +158,7 @@ class SequenceTask(Task):
             and sequences of fewer than 4 steps; none: all that there are.
 
         Raises:
-          UserError: another metric, or one that so short sequences cannot give.
+          UserError: another metric, or one that such short sequences cannot have.
         """
         made: dict[str, Evaluation] = {self.metric: self}
         if self.cell.speed is not None:
@@ -192,6 +191,8 @@ class SequenceTask(Task):
           varies most (of a torus: its middle row). Units without a place, which feel
           all others or none, stand in the order of the times of their maxima.
         """
+        from nwm_jax.experiments.sequences import figures as hidden
+
         batch = self.eval_batch(np.array([self.num_eval - 1]))
         states = jax.jit(lambda model, batch: model.states(self.inputs(batch)))
         states = np.asarray(states(model, batch))[0]
@@ -208,7 +209,7 @@ class SequenceTask(Task):
         if not self.cell.has_neighbours:
             sheet = sheet[:, np.argsort(sheet.argmax(axis=0), kind="stable")]
             place = "unit, in the order of maxima"
-        title = f"{self.config.name}: hidden state{channel}"
+        title = f"{self.title}: hidden state{channel}"
         waves = self.cell.has_neighbours
         return [
             hidden.draw_waterfall(

@@ -30,21 +30,21 @@ class WaveLine(Evaluation):
         self.eval_batch_size = min(_EXAMPLES, task.eval_batch_size)
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The last examples of the task's set."""
+        """Returns the last examples of the task's set."""
         return self._task.eval_batch(self._task.num_eval - 1 - indices)
 
     def score(
         self, model: SequenceClassifier, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The hidden states, ``[n, T, places, C]``."""
+        """Returns the hidden states, ``[n, T, places, C]``."""
         return {"states": model.states(self._task.inputs(batch))}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """The part on the line, on that of waves the other way, and the line's area.
+        """Returns the parts on the lines of waves in both directions, and their area.
 
         Returns:
           "wave_line": {"fraction", "backward", "area"}; the area is what a state
-          without any order would have. NaN where sequences are too short to tell the
+          without any order would have. NaN where sequences are too short to show the
           directions apart.
         """
         states = np.moveaxis(scores["states"], -1, 1)

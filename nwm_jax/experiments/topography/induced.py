@@ -34,7 +34,7 @@ def induce(
 
     Args:
       model: whose positions lie on rings (or a torus: along its rows).
-      images: the sequences that give x_T, ``[B, T, h, w, 1]``.
+      images: the sequences that lead to x_T, ``[B, T, h, w, 1]``.
       indices: a number for every sequence, of its draws, ``[B]``.
       velocity: cells per step, of any sign; between whole cells it is blended.
       num_frames: how many pictures.
@@ -60,7 +60,7 @@ class InducedWave(Evaluation):
 
     Args:
       task: a `Variational` of rotating images.
-      velocity: cells per step. The slopes of half and of twice this velocity are told
+      velocity: cells per step. The slopes of half and of twice this velocity are returned
         too: a wave that turns the digit turns it in proportion.
     """
 
@@ -73,13 +73,13 @@ class InducedWave(Evaluation):
         self.eval_batch_size = min(20, task.eval_batch_size)
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The first examples of the task's set."""
+        """Returns the first examples of the task's set."""
         return self._task.eval_batch(indices)
 
     def score(
         self, model: VariationalNWM, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The best angle of every picture, degrees, and its correlation ``[n, 18]``.
+        """Returns every picture's best angle, degrees, and its correlation ``[n, 18]``.
 
         "angle_half" and "angle_twice" are those at half and twice the velocity.
         """
@@ -106,7 +106,7 @@ class InducedWave(Evaluation):
         }
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """The slopes of all digits.
+        """Returns the slopes of all digits.
 
         Returns:
           {"induced": {"velocity", "examples", "slope" (median, degrees per step),
@@ -147,7 +147,7 @@ class InducedWave(Evaluation):
 
 
 def _centred(images: jax.Array) -> jax.Array:
-    """Pixels ``[n, T, P]`` of mean 0 and length 1, so that products are correlations."""
+    """Returns pixels ``[n, T, P]`` of mean 0 and length 1: products are correlations."""
     flat = images.reshape(*images.shape[:2], -1)
     flat = flat - flat.mean(axis=-1, keepdims=True)
     return flat / jnp.maximum(jnp.linalg.norm(flat, axis=-1, keepdims=True), 1e-12)

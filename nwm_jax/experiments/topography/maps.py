@@ -68,7 +68,7 @@ def draw_orientation_map(
     height = _MAP * labels.shape[0] / labels.shape[1]
     figure = style.new_figure(_MAP + 1.5, _TOP + height + (0.42 if note else 0.15))
     if title:
-        style.text_inches(figure, _LEFT, 0.25, title, style.TITLE, weight="bold")
+        style.title(figure, _LEFT, 0.25, title)
     axes = style.add_axes_inches(figure, _LEFT, _TOP, _MAP, height)
     style.remove_ticks(axes)
     axes.imshow(

@@ -40,7 +40,7 @@ class Orientation(Evaluation):
     """The map of preferred orientations of a model of gratings.
 
     The response of a cell to a grating is the mean of its position over 36 frames of the
-    grating at rest, phase 0; 64 draws from the posterior of each of 8 orientations give
+    grating at rest, phase 0; 64 draws from the posterior of each of 8 orientations yield
     the spread that Cohen's d compares the means with.
 
     Args:
@@ -56,7 +56,7 @@ class Orientation(Evaluation):
         self.eval_batch_size = min(32, task.eval_batch_size)
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """The gratings, one orientation after the other, again and again."""
+        """Returns the gratings, one orientation after the other, again and again."""
         label = np.asarray(indices) % ORIENTATIONS
         angle = evenly_spaced(ORIENTATIONS)[label].astype(np.float32)
         return {
@@ -69,13 +69,13 @@ class Orientation(Evaluation):
     def score(
         self, model: VariationalNWM, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The responses ``[n, H, W]`` and their labels."""
+        """Returns the responses ``[n, H, W]`` and their labels."""
         images = self._task.source.standing(batch, FRAMES)
         states = posteriors.each(model.states, images, batch["index"])
         return {"responses": states[..., 0].mean(axis=1), "label": batch["label"]}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """How smooth and how clear the map is.
+        """Returns how smooth and how clear the map is.
 
         Returns:
           {"orientation": {"same_label" (part of the neighbours that prefer the same),
@@ -83,16 +83,16 @@ class Orientation(Evaluation):
           degrees), "unselective" (cells below d = 0.65), "cells", "pinwheels", "labels"
           (how many cells prefer each orientation)}}.
         """
-        found = read_map(scores)
-        theta = found.labels * (np.pi / ORIENTATIONS)
-        counts = np.bincount(found.labels.ravel(), minlength=ORIENTATIONS)
+        preferred = read_map(scores)
+        theta = preferred.labels * (np.pi / ORIENTATIONS)
+        counts = np.bincount(preferred.labels.ravel(), minlength=ORIENTATIONS)
         return {
             "orientation": {
-                "same_label": same_label_fraction(found.labels),
-                "chance": chance_same_label(found.labels),
+                "same_label": same_label_fraction(preferred.labels),
+                "chance": chance_same_label(preferred.labels),
                 "step": float(np.degrees(orientation_step(theta))),
-                "unselective": int(np.sum(~found.selective)),
-                "cells": int(found.labels.size),
+                "unselective": int(np.sum(~preferred.selective)),
+                "cells": int(preferred.labels.size),
                 "pinwheels": int(np.count_nonzero(pinwheels(theta))),
                 "labels": counts.tolist(),
             }
@@ -106,7 +106,7 @@ class Orientation(Evaluation):
 
 
 def read_map(scores: dict[str, np.ndarray]) -> OrientationMap:
-    """The map of the responses that `Orientation.score` gives."""
+    """Returns the map of the responses of `Orientation.score`."""
     d = cohens_d(scores["responses"], scores["label"])
     labels, selective = selectivity_map(d)
     return OrientationMap(labels, selective, d)

@@ -56,7 +56,8 @@ def draw(
     """Draws rows of pictures below each other; those of a column are simultaneous.
 
     Fields have one symmetric scale per row (99.5 % of the values), phases a cyclic one;
-    arrows are averaged over blocks of cells, the longest of a row as long as its block.
+    arrows are averaged over blocks of cells, the longest of a row as long as its block;
+    a note says how long that is.
 
     Args:
       path: the PNG to write.
@@ -85,24 +86,33 @@ def draw(
     top = 0.62 if title else 0.36
     tops = top + np.cumsum([0.0, *(height + _GAP for height in heights)])
     right = _LEFT + len(columns) * (cell + _GAP)
-    figure = style.new_figure(right + 0.6, tops[-1] + (0.3 if note else 0.08))
+    notes = [note] if note else []
+    notes += [
+        f"Arrows ({' '.join(row.label.split())}): \N{GREEK SMALL LETTER NU} = "
+        f"\N{MINUS SIGN}grad \N{GREEK SMALL LETTER PHI}, the longest "
+        f"{_blocks(row)[2]:.2g} rad/cell."
+        for row in rows
+        if _arrows(row) is not None
+    ]
+    figure = style.new_figure(right + 0.6, tops[-1] + 0.08 + 0.2 * len(notes))
     if title:
-        style.text_inches(figure, 0.12, 0.18, title, style.TITLE, weight="bold")
+        style.title(figure, 0.12, 0.18, title)
     for number, name in enumerate(columns):
         middle = _LEFT + number * (cell + _GAP) + cell / 2
         style.text_inches(figure, middle, top - 0.13, name, style.SMALL, ha="center")
-    for row, height, above in zip(rows, heights, tops):
+    for row, height, above in zip(rows, heights, tops, strict=False):
         place = (_LEFT - 0.09, above + height / 2)
         style.text_inches(figure, *place, row.label, style.LABEL, ha="right")
         shown = _draw_row(figure, row, (_LEFT, above, cell, height))
         _scale(figure, row, shown, (right, above, 0.08, height))
-    if note:
-        style.text_inches(figure, 0.12, tops[-1] + 0.12, note, style.SMALL)
+    for number, line in enumerate(notes):
+        place = (0.12, tops[-1] + 0.1 + 0.2 * number)
+        style.text_inches(figure, *place, line, style.SMALL)
     return style.save_png(figure, path)
 
 
 def _aspect(pictures: np.ndarray) -> float:
-    """Height over width; long rings are stretched rather than drawn as a thread."""
+    """Returns height over width; long rings are stretched."""
     return float(np.clip(pictures.shape[1] / pictures.shape[2], 0.4, 2.0))
 
 
@@ -112,11 +122,9 @@ def _draw_row(
     left, top, width, height = box
     shown = None
     velocity = row.kind == "velocity"
-    arrows = row.pictures if velocity else row.arrows
+    arrows = _arrows(row)
     if arrows is not None:
-        block = max(1, -(-max(arrows.shape[1:3]) // _ARROWS))
-        places, means = mean_blocks(arrows, block)
-        longest = float(np.nanmax(np.hypot(means[..., 0], means[..., 1]), initial=0.0))
+        places, means, longest, block = _blocks(row)
     look = _look(row)
     for number, picture in enumerate(row.pictures):
         axes = style.add_axes_inches(
@@ -132,6 +140,19 @@ def _draw_row(
             draw_arrows(axes, *places, means[number], longest, block)
         _draw_marks(axes, row, number)
     return shown
+
+
+def _arrows(row: Row) -> np.ndarray | None:
+    return row.pictures if row.kind == "velocity" else row.arrows
+
+
+def _blocks(row: Row) -> tuple[tuple[np.ndarray, ...], np.ndarray, float, int]:
+    """Places and means of the arrows over blocks, the longest mean, a block's side."""
+    arrows = _arrows(row)
+    block = max(1, -(-max(arrows.shape[1:3]) // _ARROWS))
+    places, means = mean_blocks(arrows, block)
+    longest = float(np.nanmax(np.hypot(means[..., 0], means[..., 1]), initial=0.0))
+    return places, means, longest, block
 
 
 def _look(row: Row) -> dict:

@@ -63,10 +63,10 @@ def draw(
 
 
 def _pick(runs: Sequence[Run], number: int, fits: Callable[[Run], bool]) -> list[Run]:
-    found = [run for run in runs if fits(run)]
-    if not found:
+    fitting = [run for run in runs if fits(run)]
+    if not fitting:
         raise UserError(f"figure {number} needs a run of {FIGURES[number].needs}")
-    return found
+    return fitting
 
 
 def _is_sheet(run: Run) -> bool:
@@ -98,11 +98,11 @@ def _overview(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
     velocity = rollouts.velocity(signal, _boundary(run))
     rows = [
         Row("input", seen.images[0, chosen]),
-        Row("prediction of\nthe next", seen.means[0, chosen]),
+        Row("prediction", seen.means[0, chosen - 1]),
         Row("hidden state\nx", seen.states[0, chosen], "field"),
         Row("phase and\nvelocity", np.angle(signal[chosen]), "phase", velocity[chosen]),
     ]
-    return [_save(path, rows, chosen, f"{run.config.name}: waves of a hidden state")]
+    return [_save(path, rows, chosen, f"Waves of a hidden state: {run.title}")]
 
 
 def _datasets(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
@@ -139,16 +139,16 @@ def _orientations(run: Run, path: pathlib.Path) -> pathlib.Path:
     _, params, state = functional.split(run.model)
     gather = evaluating.make_gather(asked, mesh.make_mesh(), asked.eval_batch_size)
     scores = gather(params, state)
-    found = orientation.read_map(scores)
+    preferred = orientation.read_map(scores)
     numbers = asked.summarise(scores)["orientation"]
     note = (
         f"same label as a neighbour {numbers['same_label']:.2f} (shuffled "
         f"{numbers['chance']:.2f}), {numbers['unselective']} of {numbers['cells']} cells "
         f"below d = 0.65, {numbers['pinwheels']} pinwheels"
     )
-    title = f"Preferred orientations, step {run.step:,}"
+    title = f"Preferred orientations: {run.title}"
     return maps.draw_orientation_map(
-        path, found.labels, found.selective, title=title, note=note
+        path, preferred.labels, preferred.selective, title=title, note=note
     )
 
 
@@ -167,7 +167,8 @@ def _wave(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
         Row("velocity", velocity, "velocity", **marks),
     ]
     note = "Star: a crest that is followed; triangle: where it was at first."
-    first = _save(path, rows, chosen, "A travelling wave", note)
+    title = f"A travelling wave: {run.title}"
+    first = _save(path, rows, chosen, title, note)
     before = run._replace(model=_untrained(run))
     columns, average = [], []
     for name, each in (("before", before), ("after", run)):
@@ -198,8 +199,8 @@ def _induced(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
         Row("state", fields, "field", frame=pink),
     ]
     note = "Pink: beyond the 18 frames of the input."
-    title = "The last state, moved one cell a step round its rings, and decoded"
-    return [_save(path, rows, steps, title, note, width=9.5)]
+    title = "The last state, moved one cell a step round its rings, and decoded: "
+    return [_save(path, rows, steps, title + run.title, note, width=9.5)]
 
 
 def _mosaic(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
@@ -217,12 +218,15 @@ def _samples(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
         signal = rollouts.signal(seen.states[number])
         rows += [
             Row("input", seen.images[number, chosen]),
-            Row("prediction", seen.means[number, chosen]),
+            Row("prediction", seen.means[number, chosen - 1]),
             Row("state", seen.states[number, chosen], "field"),
             Row("phase", np.angle(signal[chosen]), "phase"),
         ]
-    title = "Three more test digits, fourth period"
-    return [_save(path, rows, chosen, title, width=9.5)]
+    title = f"Three more test digits, fourth period: {run.title}"
+    note = (
+        "A prediction stands under the frame that it predicts, made one frame before."
+    )
+    return [_save(path, rows, chosen, title, note, width=9.5)]
 
 
 def _starts(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
@@ -247,10 +251,11 @@ def _digits(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
     for number in range(len(indices)):
         rows += [
             Row("input", seen.images[number]),
-            Row("prediction", seen.means[number]),
+            # Of the first frame: that of the frame after the last, which is the same.
+            Row("prediction", np.roll(seen.means[number], 1, axis=0)),
             Row("induced", rolled[number]),
         ]
-    title = "Inputs, predictions of the next frame, induced waves"
+    title = f"Inputs, predictions, induced waves: {run.title}"
     return [_save(path, rows, np.arange(PERIOD), title, width=9.5)]
 
 

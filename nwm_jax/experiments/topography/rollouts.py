@@ -41,32 +41,32 @@ def watch(
     @jax.jit
     def run(batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         images = task.source.sequences(batch, num_frames)
-        found = posteriors.each(model.run, images, batch["index"])
-        return images, jax.nn.sigmoid(found.logits), found.states.x
+        posterior = posteriors.each(model.run, images, batch["index"])
+        return images, jax.nn.sigmoid(posterior.logits), posterior.states.x
 
     arrays = run(task.eval_batch(np.asarray(indices)))
     return Watched(*(np.asarray(array)[..., 0] for array in arrays))
 
 
 def signal(states: np.ndarray) -> np.ndarray:
-    """The complex signal of a state ``[T, H, W]`` as the paper filters it."""
+    """Returns the complex signal of a state ``[T, H, W]`` as the paper filters it."""
     return wave_signal(states, band=ORIGINAL_BAND, setting="original")
 
 
-def velocity(found: np.ndarray, boundary: Any) -> np.ndarray:
-    """nu of a signal, ``[T, H, W, 2]``, by one-sided differences.
+def velocity(states: np.ndarray, boundary: Any) -> np.ndarray:
+    """Computes the velocity nu of a signal, ``[T, H, W, 2]``, by one-sided differences.
 
     Learned waves may be shorter than 4 cells, where central ones turn their sign.
     """
-    return wave_velocity(found, boundary=boundary, difference="forward")
+    return wave_velocity(states, boundary=boundary, difference="forward")
 
 
 def favourites(
     task: Any, model: VariationalNWM, count: int, absolute: bool = False
 ) -> np.ndarray:
-    """The input that moves every cell most, of many digits at all angles.
+    """Returns the input that moves every cell most, of many digits at all angles.
 
-    The second turn of every digit gives 18 samples: the position of a cell after a step
+    The second turn of every digit has 18 samples: the position of a cell after a step
     and the frame that was its input.
 
     Args:
@@ -80,9 +80,11 @@ def favourites(
     """
     most = None
     for start in range(0, count, 50):
-        found = watch(task, model, np.arange(start, min(start + 50, count)), 2 * PERIOD)
-        images = found.images[:, PERIOD:].reshape(-1, *found.images.shape[2:])
-        states = found.states[:, PERIOD:].reshape(-1, *found.states.shape[2:])
+        rollout = watch(
+            task, model, np.arange(start, min(start + 50, count)), 2 * PERIOD
+        )
+        images = rollout.images[:, PERIOD:].reshape(-1, *rollout.images.shape[2:])
+        states = rollout.states[:, PERIOD:].reshape(-1, *rollout.states.shape[2:])
         best, value = maximum_activating(states, absolute=absolute)
         shown, rank = images[best], np.abs(value) if absolute else value
         if most is None:
@@ -100,7 +102,7 @@ def turned_back(
     num_frames: int,
     velocity: float = 1.0,
 ) -> np.ndarray:
-    """Induced waves of test digits, ``[n, num_frames, h, w]``; see `induced`."""
+    """Returns induced waves of test digits, ``[n, num_frames, h, w]``, see `induced`."""
 
     @jax.jit
     def run(batch: dict[str, jax.Array]) -> jax.Array:

@@ -22,7 +22,6 @@ from nwm_jax.experiments.topography import posteriors, rollouts
 from nwm_jax.experiments.topography.induced import InducedWave
 from nwm_jax.experiments.topography.orientation import Orientation
 from nwm_jax.experiments.wave_statistics import WaveStatistics
-from nwm_jax.figures import animation, strip, waves
 from nwm_jax.models import topography
 from nwm_jax.models.topography import VariationalNWM
 from nwm_jax.modules import functional
@@ -79,7 +78,7 @@ class Variational(Task):
         )
 
     def batch(self, step: int, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-        """What the sequences of a step are; they are drawn inside the loss."""
+        """Returns what the sequences of a step are; they are drawn inside the loss."""
         config = self.config
         return self.source.train(config.seed, step, rows, config.batch_size)
 
@@ -108,13 +107,13 @@ class Variational(Task):
         return 2.0 * frames * (layers + field)
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Test sequences `indices`."""
+        """Returns test sequences `indices`."""
         return self.source.test(indices) | {"index": np.asarray(indices, np.int32)}
 
     def score(
         self, model: VariationalNWM, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
-        """The terms of the bound of every sequence, means over its frames, ``[n]``.
+        """Returns the terms of every sequence's bound, means over frames, ``[n]``.
 
         Every sequence has draws of its own, whatever stands beside it in the batch.
         "last_nll" is the mean of "nll" over the last period.
@@ -125,11 +124,11 @@ class Variational(Task):
         return means | {"last_nll": jnp.mean(terms["nll"][:, -PERIOD:], axis=1)}
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Means over the sequences, nats per frame."""
+        """Returns means over the sequences, nats per frame."""
         return {k: float(np.mean(v, dtype=np.float64)) for k, v in scores.items()}
 
     def evaluations(self, metrics: Sequence[str] = ()) -> dict[str, Evaluation]:
-        """What metrics are computed by.
+        """Returns what metrics are computed by.
 
         Args:
           metrics: "elbo" (the task itself), "waves" (of the states as the paper filters
@@ -160,7 +159,7 @@ class Variational(Task):
         return {name: made[name] for name in metrics} if metrics else made
 
     def states(self, model: VariationalNWM, batch: dict[str, jax.Array]) -> jax.Array:
-        """Positions over test sequences, ``[n, T, H, W, 1]``, of inputs that are drawn."""
+        """Returns positions over test sequences, ``[n, T, H, W, 1]``, of drawn inputs."""
         frames = max(self.config.eval.num_frames, 2 * PERIOD)
         images = self.source.sequences(batch, frames)
         return posteriors.each(model.states, images, batch["index"])
@@ -179,12 +178,14 @@ class Variational(Task):
           the state as it is), filtered.webp (the same with the filtered state),
           wave.png (the filtered state with phase and velocity) and space_time.png.
         """
+        from nwm_jax.figures import animation, strip, waves  # loads matplotlib
+
         length = max(self.config.eval.num_frames, 2 * PERIOD)
         seen = rollouts.watch(self, model, np.array([0]), length)
         truth = np.roll(seen.images[0], -1, axis=0)[-len(seen.means[0]) :, ..., None]
         means, sheet = seen.means[0][..., None], seen.states[0]
         signal = rollouts.signal(sheet)
-        title, look = self.config.name, {"origin": "upper"}
+        title, look = self.title, {"origin": "upper"}
         first = length - len(means) + 1
         times = {"first_frame": first, "num_observed": first + length} | look
         rings = self._rings

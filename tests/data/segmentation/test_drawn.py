@@ -60,7 +60,7 @@ def test_small_tetrominoes():
     assert images.dtype == labels.dtype == np.uint8
     assert np.all((images.sum(axis=-1) > 0) <= (labels > 0))
     assert drawn["test"][1].shape == (3, 24, 24)
-    with pytest.raises(UserError, match="needs? a canvas of at least 63"):
+    with pytest.raises(UserError, match=r"needs? a canvas of at least 63"):
         tetrominoes.draw({"train": 1}, side=60)
 
 

@@ -37,7 +37,7 @@ def test_idx_files_packed_or_not(tmp_path):
             (tmp_path / name.replace("-idx", ".idx")).write_bytes(idx(array))
         else:
             (tmp_path / f"{name}.gz").write_bytes(gzip.compress(idx(array)))
-    for found, array in zip(mnist.read(tmp_path), files.values()):
+    for found, array in zip(mnist.read(tmp_path), files.values(), strict=False):
         np.testing.assert_array_equal(found, array)
         assert found.dtype == np.uint8
     (tmp_path / "t10k-labels.idx1-ubyte").unlink()
@@ -215,7 +215,7 @@ def test_cifar_from_binary_archive_and_folders(tmp_path):
     check_cifar(cifar.read(folder))
     check_cifar(cifar.read(tmp_path / "above"))
     (folder / "data_batch_4.bin").unlink()
-    with pytest.raises(UserError, match="no data_batch_4.bin"):
+    with pytest.raises(UserError, match=r"no data_batch_4.bin"):
         cifar.read(folder)
 
 
@@ -302,7 +302,7 @@ def test_pickles_of_anything_else_are_refused(tmp_path, monkeypatch, content, me
 def test_wrong_paths_of_cifar(tmp_path):
     with pytest.raises(UserError, match=r"get https://.* --config.data.path="):
         cifar.read("")
-    with pytest.raises(UserError, match="has no test_batch.bin"):
+    with pytest.raises(UserError, match=r"has no test_batch.bin"):
         cifar.read(tmp_path)
     (tmp_path / "no.tar.gz").write_bytes(b"no archive")
     with pytest.raises(UserError, match="damaged"):

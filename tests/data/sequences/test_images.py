@@ -74,7 +74,7 @@ def test_some_or_all_of_the_test():
     chosen = images.choose(0, 1000, 100)
     assert len(set(chosen)) == 100 and chosen.min() >= 0 and chosen.max() < 1000
     assert chosen.mean() > 300
-    with pytest.raises(UserError, match="data.num_test=8"):
+    with pytest.raises(UserError, match=r"data.num_test=8"):
         images.choose(0, 7, 8)
 
 

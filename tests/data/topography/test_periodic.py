@@ -23,7 +23,7 @@ def test_rotation():
     y, x = np.mgrid[:28, :28]
     image = 0.5 + 0.5 * np.sin(0.3 * x + 0.17 * y)
     found = np.asarray(rotation.rotate(jnp.asarray(image)[None], list(TURNED)))[0]
-    for turned, expected in zip(found, TURNED.values()):
+    for turned, expected in zip(found, TURNED.values(), strict=False):
         np.testing.assert_allclose(turned[PLACES], expected[:5], atol=1e-5)
         assert turned.sum() == pytest.approx(expected[5], abs=1e-3)
 
@@ -100,5 +100,5 @@ def test_refuses():
     with pytest.raises(UserError, match="leaves none of 1500 images"):
         periodic.open_periodic(data)
     data = presets.load("rotating_mnist_nwm2d:smoke,data.name=movies").data
-    with pytest.raises(UserError, match="unknown data.name 'movies'"):
+    with pytest.raises(UserError, match=r"unknown data.name 'movies'"):
         periodic.open_periodic(data)

@@ -144,7 +144,7 @@ def test_what_cannot_be_read_is_told():
         with pytest.raises(UserError, match=r"and not [a-z_]+: leave it out of --met"):
             task.evaluations(["mse", "energy"])
     model = known_models.Counting(6, 0, False)
-    with pytest.raises(UserError, match="not clips.npy: leave"):
+    with pytest.raises(UserError, match=r"not clips.npy: leave"):
         energy.EnergyDrift(
             known_models.task(model, np.ones((2, 12, 8, 8, 3)), horizon=4)
         )

@@ -150,5 +150,7 @@ def test_what_cannot_be_compared_is_told():
     with pytest.raises(UserError, match="even length, not 3"):
         evaluation.score(task.model, evaluation.eval_batch(np.arange(3)))
     task.source.states = lambda batch: None
-    with pytest.raises(UserError, match="true states, which nobody knows of clips.npy"):
+    with pytest.raises(
+        UserError, match=r"true states, which nobody knows of clips.npy"
+    ):
         symetric.SyMetric(task)

@@ -14,6 +14,7 @@ from nwm_jax.errors import UserError
 from nwm_jax.experiments.forecasting import symetric
 from nwm_jax.experiments.forecasting import task as forecasting
 from nwm_jax.experiments.forecasting.task import Forecasting
+from nwm_jax.figures import animation, strip, waves
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.modules import functional
 from nwm_jax.training import evaluating, loop
@@ -345,10 +346,10 @@ def test_clips_need_one_channel_or_three(clips):
 def test_pictures_of_ones_own_clips_have_row_0_at_the_top(task, tmp_path, monkeypatch):
     seen = {}
     for module, name in (
-        (forecasting.strip, "draw"),
-        (forecasting.animation, "save"),
-        (forecasting.waves, "draw_snapshots"),
-        (forecasting.waves, "draw_space_time"),
+        (strip, "draw"),
+        (animation, "save"),
+        (waves, "draw_snapshots"),
+        (waves, "draw_space_time"),
     ):
 
         def draw(path, *args, name=name, **options):
@@ -389,7 +390,7 @@ def test_scores_that_short_clips_cannot_give_are_left_out_with_a_line(tmp_path):
     assert "waves" not in task.evaluations()
     for word in ("waves", "model.num_observed=3", "eval.horizon=1"):
         assert word in task.note
-    with pytest.raises(UserError, match="waves needs 4 frames .* leave it away"):
+    with pytest.raises(UserError, match=r"waves needs 4 frames .* leave it away"):
         task.evaluations(["waves"])
     task = build(tiny_forecasting.config(path, **{"eval.horizon": 2}))
     assert "waves" in task.evaluations() and not task.note

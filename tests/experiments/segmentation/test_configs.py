@@ -24,22 +24,14 @@ def test_plain_is_the_paper_s():
 
 
 def test_every_dataset_with_every_model():
-    assert len(configs.EXPERIMENTS) == 16
-    for name in configs.EXPERIMENTS:
-        for preset in configs.PRESETS:
+    assert len(configs.CONFIGS) == 16
+    for name, known in configs.CONFIGS.items():
+        for preset in known.presets():
             config = presets.load(f"{name}:{preset}")
             assert f"{config.data.name}_{config.model.name}" == name
             side = config.data.get("side", 28 * config.data.get("zoom", 1))
             assert config.model.name != "unet" or side % 16 == 0
             validate(config)
-
-
-@pytest.mark.parametrize("preset", configs.PRESETS)
-def test_presets_name_existing_fields_with_their_types(preset):
-    for name in configs.EXPERIMENTS:
-        plain = grammar.flatten(presets.load(name))
-        for field, value in configs.table(name)[preset].items():
-            assert type(value) is type(plain[field])
 
 
 def test_short_forms():

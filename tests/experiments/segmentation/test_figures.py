@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from nwm_jax.errors import UserError
-from nwm_jax.experiments.segmentation import drum_figures, figures
+from nwm_jax.experiments.segmentation import boxes, drum_figures, figures
 
 
 @pytest.fixture
@@ -46,6 +46,14 @@ def test_states_and_spectra(clip, tmp_path):
         figures.draw_states(tmp_path / "s.jpg", *one)
 
 
+def test_a_wave_is_seen_upon_a_drift():
+    t = np.arange(20.0)[:, None, None]
+    wave = np.sin(np.arange(24) / 4 - t / 3) * np.ones((20, 24, 24))
+    seen, limits = figures.about_mean(0.1 * wave + t)
+    assert np.abs(seen).max(axis=(1, 2)).min() > 0.9  # the drift alone reaches 19
+    assert 0.05 < limits.min() and limits.max() < 0.2
+
+
 def test_the_share_of_a_field_by_distance():
     field = np.zeros((9, 9))
     field[4, 4], field[4, 6], field[0, 0] = 2, 1, 1
@@ -59,12 +67,12 @@ def test_receptive_field_and_boxes(tmp_path):
     field = np.exp(-np.hypot(*np.mgrid[-4:5, -4:5]))
     assert read(figures.draw_receptive_field(tmp_path / "r.png", field)).std() > 10
     scores = {"nwm linear": [0.9, 0.8], "cnn 2": [0.3]}
-    path = figures.draw_seeds(
+    path = boxes.draw_seeds(
         tmp_path / "b.png", scores, label="accuracy", baseline=("no skill", 0.1)
     )
     assert read(path).std() > 5
     with pytest.raises(UserError, match="no runs"):
-        figures.draw_seeds(tmp_path / "b.png", {}, label="accuracy")
+        boxes.draw_seeds(tmp_path / "b.png", {}, label="accuracy")
 
 
 def test_where_a_drum_is_listened_to():

@@ -118,15 +118,18 @@ def test_table(several, capsys):
     captured = print_table(several, capsys, "--format=csv")
     rows = list(csv.reader(io.StringIO(captured.out)))
     head, linear, published, last = rows[:4]
-    found = dict(zip(head, linear))
+    found = dict(zip(head, linear, strict=False))
     assert found["model"] == "nwm linear, units=4"
     assert found["seeds"] == "2"
     assert found["collapsed"] == "0 of 2"
     assert found["foreground accuracy"] == "0.8500 ± 0.0707"
     assert (found["median"], found["least"]) == ("0.8500", "0.8000")
     assert published[:2] == ["nwm linear", "published"]
-    assert dict(zip(head, published))["foreground accuracy"] == "0.9866 ± 0.0040"
-    assert dict(zip(head, last))["collapsed"] == "1 of 1"
+    assert (
+        dict(zip(head, published, strict=False))["foreground accuracy"]
+        == "0.9866 ± 0.0040"
+    )
+    assert dict(zip(head, last, strict=False))["collapsed"] == "1 of 1"
     assert rows[-1][0] == "background only"
     assert "no_run" in captured.err
     told = print_table(several, capsys, "--format=markdown").out

@@ -62,7 +62,7 @@ def test_short_forms():
     assert config.protocol == "laptop + data.T=50 + data.layout=code"
     assert config.optimizer.learning_rate == 1e-4
     assert presets.load("adding_wrnn:T=400").data.T == 400
-    with pytest.raises(UserError, match="unknown config field 'data.layout'"):
+    with pytest.raises(UserError, match=r"unknown config field 'data.layout'"):
         presets.load("adding_wrnn:layout=code")
     with pytest.raises(UserError, match="T takes an integer, not 'x'"):
         presets.load("copy_wrnn:T=x")
@@ -130,8 +130,8 @@ def test_an_unknown_grid():
         grids.sweep("copy_rnn")
 
 
-def test_every_experiment_is_its_own_template():
-    for name in configs.EXPERIMENTS:
+def test_every_config_finds_its_definition():
+    for name, known in configs.CONFIGS.items():
         config = presets.load(f"{name}:smoke,name=mine")
-        assert presets.template(config).model.name == config.model.name
-        assert presets.template(presets.load(name)) == presets.load(name)
+        assert presets.definition(config).plain.model.name == config.model.name
+        assert presets.definition(presets.load(name)) is known

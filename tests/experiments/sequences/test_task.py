@@ -189,7 +189,7 @@ def test_summary_and_end_of_adding(adding):
     assert summary["solved"] == 1 and adding.stop(summary).startswith("solved")
     worse = adding.summarise(scores | {"mse": np.array([0.04, 0.07])})
     assert worse["solved"] == 0 and adding.stop(worse) is None
-    with pytest.raises(UserError, match="data.T=1 must be 2 or more"):
+    with pytest.raises(UserError, match=r"data.T=1 must be 2 or more"):
         Adding(make_config({"T": 1}))
 
 
@@ -255,9 +255,9 @@ def test_noise_follows_colour_images(monkeypatch):
     )
     np.testing.assert_array_equal(seen[0, 32:], seen[1, 32:])
     np.testing.assert_array_equal(seen[0, 32:], images.noise(0, 968, 96))
-    with pytest.raises(UserError, match="data.length=31 is shorter than the 32 steps"):
+    with pytest.raises(UserError, match=r"data.length=31 is shorter than the 32 steps"):
         Classification(digits_config(**settings | {"length": 31}))
-    with pytest.raises(UserError, match="unknown data.name 'cifar'"):
+    with pytest.raises(UserError, match=r"unknown data.name 'cifar'"):
         Classification(digits_config(name="cifar"))
 
 

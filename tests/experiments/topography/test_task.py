@@ -80,7 +80,7 @@ def test_figures_of_other_runs_are_refused(run, tmp_path):
         with pytest.raises(UserError, match=words):
             paper_figures.draw(number, [run], path)
     assert not path.exists()
-    with pytest.raises(UserError, match="eval.num_examples=298 is more than the 297"):
+    with pytest.raises(UserError, match=r"eval.num_examples=298 is more than the 297"):
         build(presets.load("rotating_mnist_nwm2d:smoke,eval.num_examples=298"))
 
 

@@ -1,0 +1,154 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # Forecast and analyse
+#
+# Take a trained model, forecast movies that it has not seen, and look at the waves of its
+# hidden state.
+#
+# ## A model
+#
+# The package does not come with trained weights yet, so that this page trains a small
+# model first: a Neural Wave Machine with 12 x 12 oscillators that sees springs, for 300
+# of the 4,000 steps of the preset `:laptop`. It is the command of the README with other
+# fields.
+
+# %%
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import nwm_jax
+from nwm_jax import waves
+
+folder = pathlib.Path(tempfile.mkdtemp())
+fields = (
+    "num_steps=300,data.num_train=256,data.num_valid=32,data.num_test=64,log_every=100"
+)
+scored = "eval.num_windows=64,eval.num_vpt=16,eval.num_mean_windows=128"
+command = [
+    *(sys.executable, "-m", "nwm_jax.train"),
+    f"--config=spring_nwm2d:laptop,{fields},{scored}",
+    f"--workdir={folder / 'run'}",
+]
+done = subprocess.run(command, capture_output=True, text=True, check=True)
+print("\n".join(line for line in done.stdout.splitlines() if "figures" not in line))
+
+# %%
+model = nwm_jax.load(folder / "run")
+
+# %% [markdown]
+# ## Movies
+#
+# `generate` makes movies of the test split, whose trajectories training never sees. Your
+# own are as good: uint8 `[number, time, 32, 32, 3]`.
+
+# %%
+command = [
+    *(sys.executable, "-m", "nwm_jax.generate", "--dataset=mass_spring"),
+    *("--clips=16", f"--out={folder / 'clips.npy'}"),
+]
+subprocess.run(command, capture_output=True, check=True)
+clips = np.load(folder / "clips.npy")
+print(clips.dtype, clips.shape)
+
+# %% [markdown]
+# ## A forecast
+#
+# The model sees 31 frames and continues on its own.
+
+# %%
+observed, horizon = model.num_observed, 60
+forecast = np.asarray(model.forecast(clips[:, :observed], horizon))
+truth = clips[:, observed : observed + horizon] / 255.0
+
+shown = [0, 5, 10, 20, 40, 59]
+fig, axes = plt.subplots(2, len(shown), figsize=(9, 3.2))
+for column, frame in enumerate(shown):
+    axes[0, column].imshow(truth[0, frame], origin="lower")
+    axes[1, column].imshow(np.clip(forecast[0, frame], 0, 1), origin="lower")
+    axes[0, column].set_title(f"{frame + 1} ahead", size=9)
+    for axis in axes[:, column]:
+        axis.set(xticks=[], yticks=[])
+axes[0, 0].set_ylabel("truth")
+axes[1, 0].set_ylabel("forecast")
+plt.show()
+
+
+# %% [markdown]
+# The error of every frame, next to two forecasts without skill. Relative is: of the sum of
+# squares of the true frame ([what it means](../experiments.md#what-relative_mse-means)).
+
+
+# %%
+def error(prediction):
+    """Returns the relative squared error of every frame [T], a mean over movies."""
+    squares = ((prediction - truth) ** 2).sum((-3, -2, -1))
+    return (squares / (truth**2).sum((-3, -2, -1))).mean(0)
+
+
+curves = {
+    "model": error(forecast),
+    "last observed frame": error(clips[:, observed - 1 : observed] / 255.0),
+    "mean image": error(truth.mean((0, 1))),
+}
+fig, axis = plt.subplots(figsize=(6, 2.8))
+for name, curve in curves.items():
+    axis.semilogy(np.arange(1, horizon + 1), curve, label=name)
+    print(f"{name:20} {curve.mean():.5f}")
+axis.set(xlabel="frames ahead", ylabel="relative squared error")
+axis.legend(fontsize=8)
+plt.show()
+
+# %% [markdown]
+# ## The hidden state and its phase
+#
+# `states` returns the positions of the oscillators during the same forecast,
+# `[movie, time, height, width, channel]`: a field like any recording. Drawn is what
+# moves: the mean over time is taken off.
+
+# %%
+states = np.asarray(model.states(clips))
+field = states[0, observed:, ..., 0]
+angles = waves.phase(field)
+moving = field - field.mean(0)
+
+fig, axes = plt.subplots(2, len(shown), figsize=(9, 3.2))
+limit = np.abs(moving).max()
+for column, frame in enumerate(shown):
+    axes[0, column].imshow(moving[frame], cmap="RdBu_r", vmin=-limit, vmax=limit)
+    axes[1, column].imshow(angles[frame], cmap="twilight", vmin=-np.pi, vmax=np.pi)
+    axes[0, column].set_title(f"{frame + 1} ahead", size=9)
+    for axis in axes[:, column]:
+        axis.set(xticks=[], yticks=[])
+axes[0, 0].set_ylabel("x")
+axes[1, 0].set_ylabel("phase")
+plt.show()
+
+# %% [markdown]
+# ## Statistics
+#
+# Do the oscillators carry a wave, or do they move together? `evaluate` writes the means of
+# these numbers over test movies into eval.json
+# ([what they mean](../waves.md#what-the-numbers-mean)). After 300 steps expect no wave:
+# neighbours share little of their power (`speed_goodness`), and directions hardly agree
+# (`coherence`). [Waves that were learned](../results/waves/README.md) took thousands.
+
+# %%
+numbers = waves.statistics(field, boundary="periodic")
+units = {"frequency": "cycles/frame", "speed": "cells/frame", "wave_number": "rad/cell"}
+for name in (
+    *("frequency", "wave_number", "speed", "speed_goodness"),
+    *("coherence", "travelling_index", "synchrony"),
+):
+    print(f"{name:17} {numbers[name]:8.3f} {units.get(name, '')}")

@@ -1,0 +1,41 @@
+"""The equations that several recurrences share."""
+
+import jax
+import jax.numpy as jnp
+
+ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "identity": lambda z: z}
+
+#: The derivative of an activation, from its value.
+SLOPES = {
+    "relu": lambda y: (y > 0).astype(y.dtype),
+    "tanh": lambda y: 1 - y * y,
+    "identity": jnp.ones_like,
+}
+
+
+def oscillate(
+    x: jax.Array,
+    v: jax.Array,
+    force: jax.Array,
+    dt: jax.Array | float,
+    gamma: jax.Array | float,
+    alpha: jax.Array | float,
+) -> tuple[jax.Array, jax.Array]:
+    """Moves damped, driven oscillators by one step of symplectic Euler.
+
+        v' = v + dt (force - gamma x - alpha v)
+        x' = x + dt v'
+
+    Args:
+      x: positions, any shape.
+      v: velocities, the same shape.
+      force: what drives them, the same shape.
+      dt: length of the step, > 0.
+      gamma: stiffness; alone it is stable while dt² gamma < 4.
+      alpha: damping.
+
+    Returns:
+      x' and v'.
+    """
+    v = v + dt * (force - (gamma * x + alpha * v))
+    return x + dt * v, v
