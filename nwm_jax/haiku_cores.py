@@ -1,7 +1,7 @@
 """The recurrent cells as Haiku cores, for models in DeepMind's style.
 
 They compute what `modules.cells` and `modules.sequence_cells` compute, by the same
-functions of `core.oscillator` and `core.wave`, and name their parameters the same:
+functions of `core.oscillator`, `core.linear_wave` and `core.wave`, and name their parameters the same:
 `functional.split(NWM2DCell(...))[1]` is what Haiku keeps under "nwm2d". `docs/haiku.md`
 puts one into a model.
 """
@@ -18,11 +18,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from nwm_jax.core import oscillator, wave
+from nwm_jax.core import linear_wave, oscillator, wave
+from nwm_jax.core.linear_wave import LinearWaveHParams
 from nwm_jax.core.oscillator import OscillatorHParams, OscillatorState
 from nwm_jax.core.wave import WaveHParams
 
-__all__ = ["NWM1D", "NWM2D", "CoRNN", "IdentityRNN", "WaveRNN"]
+__all__ = ["NWM1D", "NWM2D", "CoRNN", "IdentityRNN", "LinearWave", "WaveRNN"]
 
 State = jax.Array | OscillatorState
 
@@ -34,7 +35,7 @@ class _Core(hk.RNNCore):
 
     def __init__(
         self,
-        hparams: OscillatorHParams | WaveHParams,
+        hparams: OscillatorHParams | LinearWaveHParams | WaveHParams,
         name: str,
         param_dtype: DTypeLike,
         dtype: DTypeLike | None,
@@ -190,6 +191,29 @@ class CoRNN(_Oscillators):
 
     def __init__(self, units: int, name: str = "cornn", **options: Any) -> None:
         super().__init__("dense", (units,), name, **options)
+
+
+class LinearWave(_Core):
+    """A field of linear oscillators whose waves are learned (`core.linear_wave`).
+
+    Args:
+      hparams: what the field is.
+      name: of the module.
+      param_dtype: type of the weights.
+      dtype: type of states and arithmetic; None: that of the weights.
+    """
+
+    functions = linear_wave
+
+    def __init__(
+        self,
+        hparams: LinearWaveHParams,
+        name: str = "linear_wave",
+        *,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        super().__init__(hparams, name, param_dtype, dtype)
 
 
 class WaveRNN(_Core):

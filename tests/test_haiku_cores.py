@@ -12,8 +12,10 @@ import pytest
 from flax import nnx
 
 from nwm_jax import CoRNNCell, NWM1DCell, NWM2DCell, haiku_cores
+from nwm_jax.core.linear_wave import LinearWaveHParams
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.modules import functional
+from nwm_jax.modules.linear_wave import LinearWaveCell
 from nwm_jax.modules.sequence_cells import WaveRNNCell
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs" / "haiku.md"
@@ -21,6 +23,13 @@ KINDS = {
     "nwm2d": (haiku_cores.NWM2D, NWM2DCell, (3, 4), {"channels": 2}, (3, 4, 1)),
     "nwm1d": (haiku_cores.NWM1D, NWM1DCell, (3, 4), {"learned": ("dt",)}, (3, 4, 1)),
     "cornn": (haiku_cores.CoRNN, CoRNNCell, 6, {}, (6,)),
+    "linear_wave": (
+        haiku_cores.LinearWave,
+        LinearWaveCell,
+        LinearWaveHParams("ring", (1, 4), 2, 3, scheme="imex"),
+        {},
+        (3,),
+    ),
 }
 
 

@@ -22,10 +22,21 @@ from tests.helpers.native_library import needs_native
 
 ON_CPUS_ALONE = ("nwm_", "lapack_", "__onednn", "__cpu", "YnnFusion")
 # Of every family one, forecasters first.
-FORECASTERS = ("nwm2d", "nwm1d", "cornn", "ar", "hgn", "hgn_conv", "rgn", "lgn", "ode")
+FORECASTERS = (
+    "lwm2d",
+    "nwm2d",
+    "nwm1d",
+    "cornn",
+    "ar",
+    "hgn",
+    "hgn_conv",
+    "rgn",
+    "lgn",
+    "ode",
+)
 OTHERS = (
     *("adding_wrnn", "adding_irnn", "copy_wrnn"),
-    *("smnist_nwm2d", "smnist_cornn"),
+    *("smnist_nwm2d", "smnist_cornn", "smnist_lwm2d", "copy_lwm1d"),
     *("polygons_nwm", "polygons_cnn", "polygons_convlstm", "polygons_unet"),
     *("rotating_mnist_nwm1d", "sine_nwm2d"),
 )

@@ -24,14 +24,13 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from nwm_jax.core import linear_wave, spectral
+from nwm_jax.core import linear_wave, spectral, transition_powers
 from nwm_jax.core.linear_wave import (
     LinearWaveHParams,
     LinearWaveParams,
-    LinearWaveState,
-    advance,
 )
-from nwm_jax.core.transition import Transition
+from nwm_jax.core.oscillator import OscillatorState
+from nwm_jax.core.transition import Transition, advance
 from nwm_jax.errors import UserError
 
 METHODS = ("auto", "sequential", "associative", "chunked")
@@ -40,12 +39,13 @@ METHODS = ("auto", "sequential", "associative", "chunked")
 def scan(
     hparams: LinearWaveHParams,
     params: LinearWaveParams,
-    state: LinearWaveState,
+    state: OscillatorState,
     inputs: jax.Array,
     *,
     method: str = "auto",
     chunk: int = 16,
-) -> tuple[LinearWaveState, LinearWaveState]:
+    transitions: Transition | None = None,
+) -> tuple[OscillatorState, OscillatorState]:
     """Computes the states after every step of a sequence.
 
     Args:
@@ -55,6 +55,8 @@ def scan(
       inputs: ``[B, T, F]`` (dense) or ``[B, T, *size, C_in]`` (pointwise).
       method: one of `METHODS`; "auto" is chunked on CPUs, else associative.
       chunk: times of a chunk, 1 or more.
+      transitions: `linear_wave.transitions(hparams, params)`, where several calls
+        share it.
 
     Returns:
       The last state, and all states ``[B, T, *field_shape]``.
@@ -62,10 +64,54 @@ def scan(
     Raises:
       UserError: unknown method, or a chunk below 1.
     """
-    _check(method, chunk)
-    step = linear_wave.transitions(hparams, params)
-    modes = linear_wave.to_modes(hparams, state)
+    check(method, chunk)
+    step = transitions or linear_wave.transitions(hparams, params)
     forces = _forces(hparams, params, inputs)
+    return _scan(hparams, step, state, forces, method, chunk)
+
+
+def scan_drives(
+    hparams: LinearWaveHParams,
+    params: LinearWaveParams,
+    state: OscillatorState,
+    drives: jax.Array,
+    *,
+    method: str = "auto",
+    chunk: int = 16,
+    transitions: Transition | None = None,
+) -> tuple[OscillatorState, OscillatorState]:
+    """Computes as `scan` what given forces do.
+
+    Args:
+      hparams: the description of the field.
+      params: its weights.
+      state: x and v before the first step, ``[B, *field_shape]``.
+      drives: the force within every step, ``[B, T, *field_shape]``.
+      method: as of `scan`.
+      chunk: as of `scan`.
+      transitions: as of `scan`.
+
+    Returns:
+      The last state, and all states ``[B, T, *field_shape]``.
+
+    Raises:
+      UserError: unknown method, or a chunk below 1.
+    """
+    check(method, chunk)
+    step = transitions or linear_wave.transitions(hparams, params)
+    forces = spectral.to_modes(drives, hparams.rank)
+    return _scan(hparams, step, state, forces, method, chunk)
+
+
+def _scan(
+    hparams: LinearWaveHParams,
+    step: Transition,
+    state: OscillatorState,
+    forces: jax.Array,
+    method: str,
+    chunk: int,
+) -> tuple[OscillatorState, OscillatorState]:
+    modes = linear_wave.to_modes(hparams, state)
     if method == "auto":
         last, states = jax.lax.platform_dependent(
             step,
@@ -90,55 +136,59 @@ def scan(
 def last_state(
     hparams: LinearWaveHParams,
     params: LinearWaveParams,
-    state: LinearWaveState,
+    state: OscillatorState,
     inputs: jax.Array,
     *,
     chunk: int = 1024,
-) -> LinearWaveState:
-    """Computes the state after a sequence of vectors (forcing "dense").
+    transitions: Transition | None = None,
+) -> OscillatorState:
+    """Computes the state after a sequence, without those before it.
 
     Args:
       hparams: the description of the field.
       params: its weights.
       state: x and v before the first step, ``[B, *field_shape]``.
-      inputs: ``[B, T, F]``.
+      inputs: ``[B, T, F]`` (dense) or ``[B, T, *size, C_in]`` (pointwise).
       chunk: times that are one product; memory is that of the responses to `chunk`
-        inputs, and of one state per chunk.
+        inputs (pointwise: and of their modes), and of one state per chunk.
+      transitions: as of `scan`.
 
     Returns:
       The last state.
 
     Raises:
-      UserError: a pointwise forcing, or a chunk below 1.
+      UserError: a chunk below 1.
     """
-    _check("auto", chunk)
-    if hparams.forcing != "dense":
-        raise UserError("last_state needs forcing='dense'; use scan")
-    step = linear_wave.transitions(hparams, params)
+    check("auto", chunk)
+    step = transitions or linear_wave.transitions(hparams, params)
     modes = linear_wave.to_modes(hparams, state)
-    weights = spectral.to_modes(params.forcing, hparams.rank)
     chunk = min(chunk, inputs.shape[1])
     head = inputs.shape[1] % chunk
-    # Responses to an input l steps ago, the oldest first as the inputs of a chunk are.
-    response = [
-        jnp.flip(jnp.expand_dims(r, 1) * weights, 0) for r in _responses(step, chunk)
-    ]
-    across = _power(step, chunk)
+    # Responses to a force l steps ago, the oldest first as the inputs of a chunk are.
+    response = [jnp.flip(r, 0) for r in transition_powers.responses(step, chunk)]
+    if hparams.forcing == "dense":
+        weights = spectral.to_modes(params.forcing, hparams.rank)
+        response = [jnp.expand_dims(r, 1) * weights for r in response]
+    across = transition_powers.power(step, chunk)
+
+    def force(inputs: jax.Array) -> OscillatorState:
+        batch, times = inputs.shape[:2]
+        parts = [r[chunk - times :] for r in response]
+        if hparams.forcing == "dense":
+            flat = inputs.reshape(batch, -1)
+            return OscillatorState(*(_product(flat, part) for part in parts))
+        forces = _forces(hparams, params, inputs)
+        return OscillatorState(*(_weigh(part[None], forces)[:, 0] for part in parts))
 
     def add(
-        modes: LinearWaveState, inputs: jax.Array, across: Transition
-    ) -> LinearWaveState:
-        batch, times, features = inputs.shape
-        flat = inputs.reshape(batch, times * features)
-        forced = LinearWaveState(
-            *(_product(flat, r[chunk - times :]) for r in response)
-        )
+        modes: OscillatorState, inputs: jax.Array, across: Transition
+    ) -> OscillatorState:
         moved = advance(across, modes, jnp.zeros((), inputs.dtype))
-        return jax.tree.map(jnp.add, moved, forced)
+        return jax.tree.map(jnp.add, moved, force(inputs))
 
     if head:
-        modes = add(modes, inputs[:, :head], _power(step, head))
-    rest = inputs[:, head:].reshape(len(inputs), -1, chunk, inputs.shape[-1])
+        modes = add(modes, inputs[:, :head], transition_powers.power(step, head))
+    rest = inputs[:, head:].reshape(len(inputs), -1, chunk, *inputs.shape[2:])
     if rest.shape[1] == 1:
         modes = add(modes, rest[:, 0], across)
     else:
@@ -146,13 +196,14 @@ def last_state(
             jax.checkpoint(
                 lambda modes, part: (add(modes, part, across), None), prevent_cse=False
             ),
-            _as_modes(modes, response[0].dtype),
+            _as_modes(modes, jnp.result_type(modes.x, response[0])),
             jnp.moveaxis(rest, 1, 0),
         )
     return linear_wave.to_fields(hparams, modes)
 
 
-def _check(method: str, chunk: int) -> None:
+def check(method: str, chunk: int = 1) -> None:
+    """Raises UserError for a method or a length of chunks that there is not."""
     if method not in METHODS:
         raise UserError(f"unknown method {method!r}; one of {', '.join(METHODS)}")
     if chunk < 1:
@@ -186,16 +237,16 @@ def _product(rows: jax.Array, columns: jax.Array) -> jax.Array:
     return out.reshape(len(rows), *columns.shape[2:])
 
 
-def _as_modes(modes: LinearWaveState, dtype: jnp.dtype) -> LinearWaveState:
+def _as_modes(modes: OscillatorState, dtype: jnp.dtype) -> OscillatorState:
     return jax.tree.map(lambda m: m.astype(dtype), modes)
 
 
 def _sequential(
-    step: Transition, modes: LinearWaveState, forces: jax.Array
-) -> tuple[LinearWaveState, LinearWaveState]:
+    step: Transition, modes: OscillatorState, forces: jax.Array
+) -> tuple[OscillatorState, OscillatorState]:
     def body(
-        modes: LinearWaveState, force: jax.Array
-    ) -> tuple[LinearWaveState, LinearWaveState]:
+        modes: OscillatorState, force: jax.Array
+    ) -> tuple[OscillatorState, OscillatorState]:
         modes = advance(step, modes, force)
         return modes, modes
 
@@ -205,16 +256,16 @@ def _sequential(
 
 
 def _associative(
-    step: Transition, modes: LinearWaveState, forces: jax.Array
-) -> tuple[LinearWaveState, LinearWaveState]:
-    states = LinearWaveState(step.xf * forces, step.vf * forces)
+    step: Transition, modes: OscillatorState, forces: jax.Array
+) -> tuple[OscillatorState, OscillatorState]:
+    states = OscillatorState(step.xf * forces, step.vf * forces)
     first = advance(step, modes, forces[:, 0])
     states = jax.tree.map(lambda s, f: s.at[:, 0].set(f), states, first)
     states = _merge(step, states)
     return jax.tree.map(lambda s: s[:, -1], states), states
 
 
-def _merge(step: Transition, added: LinearWaveState) -> LinearWaveState:
+def _merge(step: Transition, added: OscillatorState) -> OscillatorState:
     """``z_t = M z_{t-1} + added_t`` with ``z_{-1} = 0``, along axis 1.
 
     Odd times first, as a recurrence of half the length with M^2; even times from them.
@@ -225,7 +276,7 @@ def _merge(step: Transition, added: LinearWaveState) -> LinearWaveState:
     even = jax.tree.map(lambda a: a[:, ::2], added)
     odd = jax.tree.map(lambda a: a[:, 1::2], added)
     pairs = _plus(step, jax.tree.map(lambda e: e[:, : times // 2], even), odd)
-    odd = _merge(_compose(step, step), pairs)
+    odd = _merge(transition_powers.compose(step, step), pairs)
     before = jax.tree.map(lambda o: o[:, : (times - 1) // 2], odd)
     later = _plus(step, before, jax.tree.map(lambda e: e[:, 1:], even))
 
@@ -242,34 +293,34 @@ def _merge(step: Transition, added: LinearWaveState) -> LinearWaveState:
 
 
 def _plus(
-    step: Transition, states: LinearWaveState, added: LinearWaveState
-) -> LinearWaveState:
+    step: Transition, states: OscillatorState, added: OscillatorState
+) -> OscillatorState:
     moved = advance(step, states, jnp.zeros((), added.x.real.dtype))
     return jax.tree.map(jnp.add, moved, added)
 
 
 def _chunked(
-    step: Transition, modes: LinearWaveState, forces: jax.Array, *, chunk: int
-) -> tuple[LinearWaveState, LinearWaveState]:
+    step: Transition, modes: OscillatorState, forces: jax.Array, *, chunk: int
+) -> tuple[OscillatorState, OscillatorState]:
     batch, times = forces.shape[:2]
     chunk = min(chunk, times)
     head = times % chunk
-    response = _responses(step, chunk)
-    powers = _powers(step, chunk)
+    response = transition_powers.responses(step, chunk)
+    powers = transition_powers.powers(step, chunk)
     # Response of time l to the force of time j, zero before it: [L, L, *modes].
     ago = jnp.arange(chunk)[:, None] - jnp.arange(chunk)
     seen = (ago >= 0).reshape(chunk, chunk, *[1] * (response[0].ndim - 1))
     tables = [jnp.where(seen, r[jnp.abs(ago)], 0.0) for r in response]
 
     def body(
-        modes: LinearWaveState, forces: jax.Array
-    ) -> tuple[LinearWaveState, LinearWaveState]:
+        modes: OscillatorState, forces: jax.Array
+    ) -> tuple[OscillatorState, OscillatorState]:
         n = forces.shape[1]
         start = jax.tree.map(lambda m: m[:, None], modes)
         moved = advance(
             Transition(*(p[:n] for p in powers)), start, jnp.zeros((), forces.dtype)
         )
-        forced = LinearWaveState(*(_weigh(t[:n, :n], forces) for t in tables))
+        forced = OscillatorState(*(_weigh(t[:n, :n], forces) for t in tables))
         states = jax.tree.map(jnp.add, moved, forced)
         return jax.tree.map(lambda s: s[:, -1], states), states
 
@@ -306,49 +357,3 @@ def _weigh(table: jax.Array, forces: jax.Array) -> jax.Array:
         multiply(table.real, forces.real) - multiply(table.imag, forces.imag),
         multiply(table.real, forces.imag) + multiply(table.imag, forces.real),
     )
-
-
-def _compose(after: Transition, before: Transition) -> Transition:
-    """The matrix of one step after another; forces are left out."""
-    xx = after.xx * before.xx + after.xv * before.vx
-    return Transition(
-        xx,
-        after.xx * before.xv + after.xv * before.vv,
-        after.vx * before.xx + after.vv * before.vx,
-        after.vx * before.xv + after.vv * before.vv,
-        jnp.zeros_like(xx),
-        jnp.zeros_like(xx),
-    )
-
-
-def _power(step: Transition, exponent: int) -> Transition:
-    """``M^exponent``, ``exponent >= 1``, by squaring."""
-    power = None
-    while exponent:
-        if exponent % 2:
-            power = step if power is None else _compose(step, power)
-        step, exponent = _compose(step, step), exponent // 2
-    return power
-
-
-def _powers(step: Transition, times: int) -> Transition:
-    """``M^1 ... M^times`` along a new first axis, by doubling."""
-    powers = Transition(*(entry[None] for entry in step))
-    reach = step
-    while len(powers.xx) < times:
-        powers = Transition(
-            *map(lambda a, b: jnp.concatenate([a, b]), powers, _compose(reach, powers))
-        )
-        reach = _compose(reach, reach)
-    return Transition(*(entry[:times] for entry in powers))
-
-
-def _responses(step: Transition, times: int) -> LinearWaveState:
-    """The state 0, 1, ... `times` - 1 steps after a force of 1 for one step."""
-    states = LinearWaveState(step.xf[None], step.vf[None])
-    reach = step
-    while len(states.x) < times:
-        later = advance(reach, states, jnp.zeros((), states.x.real.dtype))
-        states = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), states, later)
-        reach = _compose(reach, reach)
-    return jax.tree.map(lambda s: s[:times], states)

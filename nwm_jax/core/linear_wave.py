@@ -29,7 +29,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from nwm_jax.core import spectral
-from nwm_jax.core.transition import SCHEMES, Transition, transition
+from nwm_jax.core.oscillator import OscillatorState
+from nwm_jax.core.transition import SCHEMES, Transition, advance, transition
 from nwm_jax.errors import UserError
 
 RANKS = {"point": 0, "ring": 1, "torus": 2}
@@ -157,13 +158,6 @@ class LinearWaveParams(NamedTuple):
     gyration: jax.Array | None
 
 
-class LinearWaveState(NamedTuple):
-    """Position x and velocity v, each ``[B, *field_shape]``."""
-
-    x: jax.Array
-    v: jax.Array
-
-
 def init_params(
     key: jax.Array, hparams: LinearWaveHParams, dtype: jnp.dtype = jnp.float32
 ) -> LinearWaveParams:
@@ -213,10 +207,10 @@ def _inverse_softplus(value: jax.Array) -> jax.Array:
 
 def initial_state(
     hparams: LinearWaveHParams, batch: int, dtype: jnp.dtype = jnp.float32
-) -> LinearWaveState:
+) -> OscillatorState:
     """Returns a field at rest: zeros ``[batch, *field_shape]``, twice."""
     zeros = jnp.zeros((batch, *hparams.field_shape), dtype)
-    return LinearWaveState(zeros, zeros)
+    return OscillatorState(zeros, zeros)
 
 
 class Symbol(NamedTuple):
@@ -241,25 +235,29 @@ def symbol(
       half: the modes that the transforms keep (`mode_shape`), or all, laid out as
         `numpy.fft.fftfreq`, ``[*size of the periodic axes, C]``.
     """
+    phases = _phases(hparams, half)
+    cosines, sines = 2.0 - 2.0 * np.cos(phases), 2.0 * np.sin(phases)
+    return Symbol(
+        jax.nn.softplus(params.gamma) + _weigh(cosines, params.stiffness**2),
+        jax.nn.softplus(params.alpha) + _weigh(cosines, params.friction**2),
+        None if params.gyration is None else _weigh(sines, params.gyration),
+    )
+
+
+def _phases(hparams: LinearWaveHParams, half: bool) -> np.ndarray:
+    """Returns k . delta_j for every mode and offset: ``[*modes, J]``."""
     around = hparams.size[len(hparams.size) - hparams.rank :]
     numbers = spectral.wave_numbers(around, half=half)
-    # k . delta_j for every mode and offset: [*modes, J].
-    phases = sum(
+    return sum(
         (k[..., None] * d for k, d in zip(numbers, hparams.offsets.T, strict=True)),
         np.zeros(len(hparams.offsets)),
     )
-    dtype = params.gamma.dtype
-    cosines = jnp.asarray(2.0 - 2.0 * np.cos(phases), dtype)
-    sines = jnp.asarray(2.0 * np.sin(phases), dtype)
 
-    def weigh(waves: jax.Array, weights: jax.Array) -> jax.Array:
-        return jnp.einsum("...j,jc->...c", waves, weights, precision="highest")
 
-    return Symbol(
-        jax.nn.softplus(params.gamma) + weigh(cosines, params.stiffness**2),
-        jax.nn.softplus(params.alpha) + weigh(cosines, params.friction**2),
-        None if params.gyration is None else weigh(sines, params.gyration),
-    )
+def _weigh(waves: np.ndarray, weights: jax.Array) -> jax.Array:
+    """Sums over offsets: ``[..., J]`` times ``[J, C]``."""
+    waves = jnp.asarray(waves, weights.dtype)
+    return jnp.einsum("...j,jc->...c", waves, weights, precision="highest")
 
 
 def dispersion(
@@ -280,11 +278,47 @@ def dispersion(
       omega and damping, ``[2, *modes, C]``, for all k (laid out as `numpy.fft.fftfreq`)
       in radians per unit of time; the first branch has the larger frequency.
     """
+    exponents, _ = _exponents(hparams, params)
+    return -exponents.imag, -exponents.real
+
+
+def group_velocity(hparams: LinearWaveHParams, params: LinearWaveParams) -> jax.Array:
+    """Computes d omega / d k of both branches: how fast packets of waves move.
+
+    With the exponent s = -damping - i omega of a branch, s^2 + d s + a = 0, so that
+
+        d s / d k = -(d a / d k + s d d / d k) / (2 s + d)
+
+    Args:
+      hparams: the description of the field.
+      params: its weights.
+
+    Returns:
+      ``[2, rank, *modes, C]`` in cells per unit of time, the components in the order of
+      the axes; not finite at critical damping, where both branches meet.
+    """
+    s, d = _exponents(hparams, params)
+    phases = _phases(hparams, half=False)
+    velocities = []
+    for offsets in hparams.offsets.T:
+        sines, cosines = 2.0 * np.sin(phases) * offsets, 2.0 * np.cos(phases) * offsets
+        da = _weigh(sines, params.stiffness**2)
+        dd = _weigh(sines, params.friction**2)
+        if params.gyration is not None:
+            dd = jax.lax.complex(dd, _weigh(cosines, params.gyration))
+        velocities.append(((da + s * dd) / (2.0 * s + d)).imag)
+    shape = (2, 0, *s.shape[1:])
+    return jnp.stack(velocities, 1) if velocities else jnp.zeros(shape, s.real.dtype)
+
+
+def _exponents(
+    hparams: LinearWaveHParams, params: LinearWaveParams
+) -> tuple[jax.Array, jax.Array]:
+    """The exponents of both branches, ``[2, *modes, C]``, and d of every mode."""
     a, g, b = symbol(hparams, params, half=False)
     d = jax.lax.complex(g, jnp.zeros_like(g) if b is None else b)
     root = jnp.sqrt(a - d**2 / 4.0)
-    exponents = jnp.stack([-d / 2.0 - 1j * root, -d / 2.0 + 1j * root])
-    return -exponents.imag, -exponents.real
+    return jnp.stack([-d / 2.0 - 1j * root, -d / 2.0 + 1j * root]), d
 
 
 def step_sizes(params: LinearWaveParams) -> jax.Array:
@@ -318,9 +352,9 @@ def drive(
 def step(
     hparams: LinearWaveHParams,
     params: LinearWaveParams,
-    state: LinearWaveState,
+    state: OscillatorState,
     drive: jax.Array,
-) -> LinearWaveState:
+) -> OscillatorState:
     """Computes one time step of the field.
 
     Args:
@@ -337,23 +371,12 @@ def step(
     return to_fields(hparams, advance(transitions(hparams, params), modes, force))
 
 
-def advance(
-    step: Transition, modes: LinearWaveState, force: jax.Array
-) -> LinearWaveState:
-    """Applies one transition to the modes of a state, ``[..., *modes, C]``."""
-    x, v = modes
-    return LinearWaveState(
-        step.xx * x + step.xv * v + step.xf * force,
-        step.vx * x + step.vv * v + step.vf * force,
-    )
-
-
-def to_modes(hparams: LinearWaveHParams, state: LinearWaveState) -> LinearWaveState:
+def to_modes(hparams: LinearWaveHParams, state: OscillatorState) -> OscillatorState:
     """Computes the modes of a state."""
-    return LinearWaveState(*(spectral.to_modes(s, hparams.rank) for s in state))
+    return OscillatorState(*(spectral.to_modes(s, hparams.rank) for s in state))
 
 
-def to_fields(hparams: LinearWaveHParams, modes: LinearWaveState) -> LinearWaveState:
+def to_fields(hparams: LinearWaveHParams, modes: OscillatorState) -> OscillatorState:
     """Computes the state that has these modes."""
     last = hparams.size[-1] if hparams.rank else 1
-    return LinearWaveState(*(spectral.to_field(m, hparams.rank, last) for m in modes))
+    return OscillatorState(*(spectral.to_field(m, hparams.rank, last) for m in modes))

@@ -24,17 +24,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nwm_jax.core.oscillator import OscillatorState
+
 SCHEMES = ("exact", "implicit", "imex")
 
 # Taylor coefficients of cosh(sqrt(z)), sinh(sqrt(z)) / sqrt(z) and (e^s - 1) / s; so many
-# that what is left out is below 1e-17 inside the unit circle.
-_TERMS = 20
-_FACTORIALS = np.cumprod([1.0, *range(1, 2 * _TERMS + 2)])
+# that what is left out is below 1e-17 for |z| < 1 and |s| < 1/4.
+_TERMS = 10
+_FACTORIALS = np.cumprod([1.0, *range(1, 40)])
 _COSH = 1.0 / _FACTORIALS[: 2 * _TERMS : 2]
 _SINHC = 1.0 / _FACTORIALS[1 : 2 * _TERMS : 2]
-_PHI = 1.0 / _FACTORIALS[1 : _TERMS + 1]
-# Integrals over a step where the exponents are small; exact to rounding there.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(14)
+_PHI = 1.0 / _FACTORIALS[1 : _TERMS + 2]
+# The response to a force is a power series where dt^2 a and |d dt / 2| are below these.
+_SMALL_STIFFNESS, _SMALL_DAMPING = 0.25, 1.2
+_RESPONSE = 1.0 / _FACTORIALS[2:32]
 
 # imex: how near to the border of stability stiffness may come, and the largest |h|.
 _MARGIN = 0.999
@@ -83,6 +86,17 @@ def transition(
     return _exact(dt, stiffness, d)
 
 
+def advance(
+    step: Transition, modes: OscillatorState, force: jax.Array
+) -> OscillatorState:
+    """Applies one transition to the modes of a state, ``[..., *modes, C]``."""
+    x, v = modes
+    return OscillatorState(
+        step.xx * x + step.xv * v + step.xf * force,
+        step.vx * x + step.vv * v + step.vf * force,
+    )
+
+
 def _alike(*arrays: jax.Array) -> list[jax.Array]:
     return jnp.broadcast_arrays(*arrays)
 
@@ -108,74 +122,90 @@ def _imex(dt: jax.Array, a: jax.Array, g: jax.Array, b: jax.Array | None) -> Tra
 def _exact(dt: jax.Array, a: jax.Array, d: jax.Array) -> Transition:
     """Exponential of A dt and the integral of its response to a force.
 
-    With m = -d dt / 2 and the discriminant z = m^2 - a dt^2,
+    With m = -d dt / 2, q = a dt^2 and the discriminant z = m^2 - q,
 
-        exp(A dt) = e^m (C(z) + S(z) (A dt - m)),  C = cosh(sqrt z), S = sinh(sqrt z) / sqrt z
+        exp(A dt) = C + S (A dt - m),  C = e^m cosh(sqrt z),  S = e^m sinh(sqrt z) / sqrt z
 
-    C and S are entire functions of z: nothing happens at critical damping, z = 0, where
-    the two roots s = m +- sqrt z meet. Near it they are summed as power series; elsewhere
-    the roots are apart, and the formulas in them lose no digits and cannot overflow.
+    which are entire functions of z: nothing happens at critical damping, z = 0, where the
+    two roots m +- sqrt z meet. Near it they are power series in z; elsewhere the roots
+    are apart, and formulas in them neither lose digits nor overflow.
     """
     m, q = _alike(-d * dt / 2.0, a * dt**2)
     z = m**2 - q
-    near = jnp.abs(z) < 1.0
-
-    def choose(series: list[jax.Array], roots: list[jax.Array]) -> list[jax.Array]:
-        return [jnp.where(near, s, r) for s, r in zip(series, roots, strict=True)]
-
-    series = _by_series(m, jnp.where(near, z, 0.5), jnp.where(near, q, 1.0))
-    roots = _by_roots(m, jnp.where(near, 2.0, z), jnp.where(near, m**2 - 2.0, q))
-    xx, xv, vv, xf = choose(series, roots)
-    return Transition(xx, dt * xv, -a * dt * xv, vv, dt**2 * xf, dt * xv)
-
-
-def _by_series(m: jax.Array, z: jax.Array, q: jax.Array) -> list[jax.Array]:
-    """M_xx, M_xv / dt, M_vv and p / dt^2 for ``|z| < 1``."""
-    cosh, sinhc, decay = _sum(_COSH, z), _sum(_SINHC, z), jnp.exp(m)
-    xx, xv, vv = decay * (cosh - m * sinhc), decay * sinhc, decay * (cosh + m * sinhc)
-    # p / dt^2 = integral over s in [0, 1] of e^{m s} s S(z s^2) = (1 - M_xx) / q. The
-    # first loses digits for large |m|, the second for small q.
-    small = jnp.abs(m) < 2.0
-    m_small = jnp.where(small, m, 0.0)
-    # The nodes are a first axis: unrolled, they would take XLA minutes to compile.
-    axis = (-1, *[1] * m.ndim)
-    s = jnp.asarray((_NODES + 1.0) / 2.0, z.real.dtype).reshape(axis)
-    weight = jnp.asarray(_WEIGHTS / 2.0, z.real.dtype).reshape(axis)
-    integrand = weight * s * jnp.exp(m_small * s) * _sum(_SINHC, z * s**2)
-    integral = jnp.sum(integrand, axis=0)
-    quotient = (1.0 - xx) / jnp.where(small, 1.0, q)
-    return [xx, xv, vv, jnp.where(small, integral, quotient)]
-
-
-def _by_roots(m: jax.Array, z: jax.Array, q: jax.Array) -> list[jax.Array]:
-    """As `_by_series`, for ``|z| >= 1``: the roots are at least 2 apart."""
-    complex_z = jnp.asarray(z, jnp.result_type(z.dtype, jnp.complex64))
-    w = jnp.sqrt(complex_z)
-    # The sign for which m - w does not cancel; the other root by their product q.
-    w = jnp.where((jnp.conj(m) * w).real > 0.0, -w, w)
-    far = m - w
-    near = q / far
+    meet = _square(z) < 1.0
+    inside, decay = jnp.where(meet, z, 0.0), jnp.exp(jnp.where(meet, m, 0.0))
+    near, far = _roots(
+        jnp.where(meet, 0.0, m), jnp.where(meet, 1.0, q), jnp.where(meet, -1.0, z)
+    )
     exp_near, exp_far = jnp.exp(near), jnp.exp(far)
-    apart = near - far
-    values = [
-        (near * exp_far - far * exp_near) / apart,
-        (exp_near - exp_far) / apart,
-        (near * exp_near - far * exp_far) / apart,
-        (_phi(near) - _phi(far)) / apart,
-    ]
-    return values if jnp.iscomplexobj(z) else [value.real for value in values]
+    c = jnp.where(meet, decay * _sum(_COSH, inside), (exp_near + exp_far) / 2.0)
+    s = jnp.where(
+        meet, decay * _sum(_SINHC, inside), (exp_near - exp_far) * _invert(near - far)
+    )
+    xx, vv = c - m * s, c + m * s
+    xf = _response(m, q, xx)
+    if not jnp.iscomplexobj(m):
+        xx, vv, s, xf = (value.real for value in (xx, vv, s, xf))
+    return Transition(xx, dt * s, -a * dt * s, vv, dt**2 * xf, dt * s)
 
 
-def _phi(s: jax.Array) -> jax.Array:
-    """``(e^s - 1) / s``, smooth at 0."""
-    small = jnp.abs(s) < 1.0
-    inside, outside = jnp.where(small, s, 0.0), jnp.where(small, 1.0, s)
-    return jnp.where(small, _sum(_PHI, inside), (jnp.exp(outside) - 1.0) / outside)
+def _roots(m: jax.Array, q: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The roots m +- sqrt z, whose product is q; the one with the larger size second."""
+    w = jnp.sqrt(jnp.asarray(z, jnp.result_type(z.dtype, jnp.complex64)))
+    # The sign for which m - w does not cancel; the other root by the product.
+    far = m - jnp.where((jnp.conj(m) * w).real > 0.0, -w, w)
+    return q * _invert(far), far
+
+
+def _response(m: jax.Array, q: jax.Array, xx: jax.Array) -> jax.Array:
+    """What a constant force of 1 adds to x within a step, over dt^2.
+
+    It is (1 - M_xx) / q, which loses digits for small q. There it is a power series, or,
+    where one root s' is small and the other s is not, (phi(s') - phi(s)) / (s' - s) with
+    phi(s) = (e^s - 1) / s.
+    """
+    stiff = q >= _SMALL_STIFFNESS
+    free = ~stiff & (_square(m) < _SMALL_DAMPING**2)
+    damped = ~stiff & ~free
+    by_series = _sum_response(jnp.where(free, m, 0.0), jnp.where(free, q, 0.0))
+    m, tame = jnp.where(damped, m, -2.0), jnp.where(damped, q, 0.0)
+    near, far = _roots(m, tame, m**2 - tame)
+    phi_far = (jnp.exp(far) - 1.0) * _invert(far)
+    by_roots = (_sum(_PHI, near) - phi_far) * _invert(near - far)
+    quotient = (1.0 - xx) * (1.0 / jnp.where(stiff, q, 1.0))
+    return jnp.where(stiff, quotient, jnp.where(free, by_series, by_roots))
+
+
+def _sum_response(m: jax.Array, q: jax.Array) -> jax.Array:
+    """``sum_n h_n / (n + 2)!``, h_n = 2 m h_{n-1} - q h_{n-2}: powers of the roots."""
+
+    def add(
+        carry: tuple[jax.Array, ...], factor: jax.Array
+    ) -> tuple[tuple[jax.Array, ...], None]:
+        total, before, power = carry
+        return (total + factor * power, power, 2.0 * m * power - q * before), None
+
+    zeros = jnp.zeros_like(m)
+    factors = jnp.asarray(_RESPONSE, m.real.dtype)
+    (total, _, _), _ = jax.lax.scan(add, (zeros, zeros, zeros + 1.0), factors)
+    return total
+
+
+def _square(z: jax.Array) -> jax.Array:
+    """``|z|^2``."""
+    return z.real**2 + z.imag**2 if jnp.iscomplexobj(z) else z**2
+
+
+def _invert(z: jax.Array) -> jax.Array:
+    """``1 / z`` of complex numbers of ordinary size; XLA's takes long to compile."""
+    return jnp.conj(z) * (1.0 / _square(z))
 
 
 def _sum(coefficients: np.ndarray, z: jax.Array) -> jax.Array:
-    """A power series by Horner's rule."""
-    total = jnp.zeros_like(z)
-    for c in coefficients[::-1]:
-        total = total * z + c
-    return total
+    """A power series by Horner's rule; as a loop, because XLA compiles it faster."""
+
+    def add(total: jax.Array, factor: jax.Array) -> tuple[jax.Array, None]:
+        return total * z + factor, None
+
+    factors = jnp.asarray(coefficients[::-1].copy(), z.real.dtype)
+    return jax.lax.scan(add, jnp.zeros_like(z), factors)[0]

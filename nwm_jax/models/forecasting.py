@@ -6,10 +6,11 @@ from typing import Any
 
 from flax import nnx
 
+from nwm_jax.core.linear_wave import LinearWaveHParams
 from nwm_jax.errors import unknown
 from nwm_jax.models import ForecastModel
 from nwm_jax.models.forecaster import Forecaster
-from nwm_jax.models.names import DECODE, GATED, LATENT, OSCILLATORS
+from nwm_jax.models.names import DECODE, GATED, LATENT, LINEAR, OSCILLATORS
 from nwm_jax.modules.cells import (
     CoRNNCell,
     NWM1DCell,
@@ -17,6 +18,7 @@ from nwm_jax.modules.cells import (
     OscillatorCell,
     RecurrentCell,
 )
+from nwm_jax.modules.linear_wave import LinearWaveCell
 from nwm_jax.modules.stacked import StackedCell
 
 # (settings, image_shape, *, conv, remat, rngs) -> model
@@ -39,7 +41,8 @@ def build(
       model: the config's `model`: name, conv_channels, num_observed, num_target and
         the fields of its family. Oscillators: grid, channels, num_ic, decode ("xv",
         or "x": positions only) and, on rings and tori, kernel_size (1: no coupling).
-        Autoregressive: latent, units, layers and num_ic. Latent dynamics: see `models.latent_dynamics.build`.
+        Linear waves: the same, scheme, gyroscopic, dt_range, gamma_range, alpha_range
+        and coupling. Autoregressive: latent, units, layers and num_ic. Latent dynamics: see `models.latent_dynamics.build`.
       image_shape: (H, W, C) of the data.
       conv: implementation of the convolutions, see `modules.conv.conv`.
       remat: block length of rematerialisation in time; 0 = off.
@@ -109,6 +112,23 @@ def _oscillator(model: Any, rngs: nnx.Rngs) -> OscillatorCell:
     )
 
 
+def _linear(model: Any, rngs: nnx.Rngs) -> LinearWaveCell:
+    hparams = LinearWaveHParams(
+        "torus" if model.name == "lwm2d" else "ring",
+        tuple(model.grid),
+        channels=model.channels,
+        kernel_size=model.kernel_size,
+        forcing="pointwise",
+        scheme=model.scheme,
+        gyroscopic=model.gyroscopic,
+        dt=tuple(model.dt_range),
+        gamma=tuple(model.gamma_range),
+        alpha=tuple(model.alpha_range),
+        coupling=model.coupling,
+    )
+    return LinearWaveCell(hparams, rngs=rngs)
+
+
 def _stack(model: Any, rngs: nnx.Rngs) -> StackedCell:
     widths = [model.units] * (model.layers - 1) + [model.latent]
     return StackedCell(GATED[model.name], model.latent, widths, rngs=rngs)
@@ -126,6 +146,7 @@ def _latent(
 #: What builds a model, by the name that configs call it.
 BUILDERS: dict[str, Builder] = {
     **dict.fromkeys(OSCILLATORS, from_cell(_oscillator)),
+    **dict.fromkeys(LINEAR, from_cell(_linear)),
     **dict.fromkeys(GATED, from_cell(_stack, "x")),
     **dict.fromkeys(LATENT, _latent),
 }

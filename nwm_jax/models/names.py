@@ -2,6 +2,8 @@
 
 #: Fields of coupled oscillators.
 OSCILLATORS = ("nwm2d", "nwm1d", "cornn")
+#: Fields of linear oscillators.
+LINEAR = ("lwm2d", "lwm1d")
 #: Stacks of recurrent cells, and the kind of their layers.
 GATED = {"ar": "lstm", "ar_gru": "gru", "ar_vanilla": "vanilla"}
 #: Those that infer a state from the observed frames, and cut their clips by a split.

@@ -11,12 +11,14 @@ from typing import Any
 import jax
 from flax import nnx
 
+from nwm_jax.core.linear_wave import LinearWaveHParams
 from nwm_jax.core.oscillator_hparams import OscillatorHParams, check_stable
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import unknown
 from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
 from nwm_jax.modules.layers import chain, linears
+from nwm_jax.modules.linear_wave_stack import LinearWaveStack
 from nwm_jax.modules.oscillator_cell import OscillatorCell
 from nwm_jax.modules.sequence_cells import SequenceCell, WaveRNNCell
 
@@ -229,6 +231,29 @@ def _uncoupled(model: Any, inputs: int, rngs: nnx.Rngs) -> OscillatorCell:
     return _oscillators(model, inputs, size, train_scalars=trained, rngs=rngs)
 
 
+def _linear(
+    model: Any, inputs: int, rngs: nnx.Rngs, topology: str, **options: Any
+) -> LinearWaveStack:
+    for name in ("dt", "gamma", "alpha"):
+        options[name] = tuple(model[f"{name}_range"])
+    hparams = LinearWaveHParams(
+        topology, input_channels=inputs, scheme=model.scheme, **options
+    )
+    return LinearWaveStack(hparams, model.blocks, rngs=rngs)
+
+
+def _linear_field(model: Any, inputs: int, rngs: nnx.Rngs) -> LinearWaveStack:
+    names = ("channels", "kernel_size", "gyroscopic", "coupling")
+    options = {name: model[name] for name in names}
+    topology = "torus" if model.name == "lwm2d" else "ring"
+    return _linear(model, inputs, rngs, topology, size=tuple(model.grid), **options)
+
+
+def _linoss(model: Any, inputs: int, rngs: nnx.Rngs) -> LinearWaveStack:
+    options = {"channels": model.units, "gyroscopic": False}
+    return _linear(model, inputs, rngs, "point", **options)
+
+
 #: What makes a cell, (settings, inputs, rngs) -> cell, by the name that configs call it.
 CELLS: dict[str, Callable[[Any, int, nnx.Rngs], SequenceCell]] = {
     "wrnn": _wrnn,
@@ -237,6 +262,9 @@ CELLS: dict[str, Callable[[Any, int, nnx.Rngs], SequenceCell]] = {
     "nwm2d": _field,
     "nwm1d": _field,
     "uncoupled": _uncoupled,
+    "lwm2d": _linear_field,
+    "lwm1d": _linear_field,
+    "linoss": _linoss,
 }
 
 

@@ -20,7 +20,9 @@ class RecurrentCell(Protocol):
     """What a model may ask of a recurrent cell.
 
     The state is a pytree of arrays ``[B, ...]``. `drive` needs no state, so that a model
-    computes it for all times at once, outside of the scan over `step`.
+    computes it for all times at once, outside of the scan over `step`. A cell may also
+    have ``solve(state, drives) -> (last state, all states)``, of drives ``[B, T, ...]``,
+    which then does so for all steps at once.
 
     Attributes:
       input_shape: shape of one input without batch and time.

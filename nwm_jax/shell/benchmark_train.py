@@ -7,6 +7,9 @@ one, or the exit code is 1 and they are named. On CPUs a third one, the fallback
 runs where the compiled convolutions are missing: the plain formulation with the options
 of `modules.fallback`.
 
+With --against the steps of another config in turn with it, in the same process, so that
+both see the same machine.
+
 Operations are those of the plain formulation's loss and gradient without
 rematerialisation, so that a program that computes something twice gains nothing by it.
 """
@@ -20,10 +23,12 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
+from nwm_jax.config.validate import validate
 from nwm_jax.errors import UserError
 from nwm_jax.modules import fallback, functional
 from nwm_jax.shell import cli, memory, screen
 from nwm_jax.shell import machine as measure
+from nwm_jax.shell.config_flags import ConfigParser
 from nwm_jax.training import dispatch, flops, optimizer
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
@@ -45,6 +50,14 @@ COMPARE = flags.DEFINE_bool(
     "also measure the plain formulation, and check that both compute the same",
     flag_values=FLAGS,
 )
+AGAINST = flags.DEFINE(
+    ConfigParser(),
+    "against",
+    None,
+    "another experiment, written like --config: its steps are timed in turn",
+    flag_values=FLAGS,
+    serializer=flags.ArgumentSerializer(),
+)
 REPEATS = flags.DEFINE_integer(
     "repeats",
     5,
@@ -60,11 +73,16 @@ JSON = flags.DEFINE_bool(
 def main(argv: list[str]) -> int:
     """Runs the command; 1 if the two formulations do not agree."""
     del argv
+    if COMPARE.value and AGAINST.value is not None:
+        raise UserError("--compare and --against are two measurements: leave one away")
+    if AGAINST.value is not None:
+        validate(AGAINST.value)
     memory.keep_freed()
     result = run(
         CONFIG.value,
         REPEATS.value,
         compare=COMPARE.value,
+        against=AGAINST.value,
         counter=None if JSON.value else screen.counter,
     )
     print(json.dumps(result) if JSON.value else describe(result))
@@ -75,6 +93,7 @@ def run(
     config: ConfigDict,
     repeats: int,
     compare: bool = False,
+    against: ConfigDict | None = None,
     counter: Callable[[str], Callable[[int, int], None]] | None = None,
 ) -> dict[str, Any]:
     """Measures a config on all devices of this process.
@@ -83,6 +102,7 @@ def run(
       config: a resolved config of any task.
       repeats: how many dispatches are timed.
       compare: whether to measure the plain formulation too.
+      against: another config, whose steps are measured in turn.
       counter: see `training.registry.build`.
 
     Returns:
@@ -98,7 +118,10 @@ def run(
       "disagree", the names of those above `TOLERANCE`. The plain formulation loses up to
       five digits in single precision. So where the two differ by more than the tolerance
       it is computed again in double precision: the nearer one counts, and what single
-      precision costs the plain formulation is allowed to ours, "rounding" by name.
+      precision costs the plain formulation is allowed to ours, "rounding" by name. With
+      `against` also "against" (its name), "against_step_ms", "against_temp_mb",
+      "against_compile_s", "against_processor_ms" and "against_ratio" (its median step
+      over ours).
 
     Raises:
       UserError: a step that is not finite, or what `training.registry.build` finds wrong.
@@ -115,6 +138,9 @@ def run(
             others["fallback"] = _Step(
                 config, build(plain), mesh, options=fallback.OPTIONS
             )
+    if against is not None:
+        meshes.check_batch_size(against.batch_size, mesh)
+        others["against"] = _Step(against, build(against, counter), mesh)
     for _ in range(repeats + 1):
         for step in (ours, *others.values()):
             step.go()
@@ -151,6 +177,12 @@ def run(
             f"{name}_step_ms_least": other.times("seconds").least,
             f"{name}_temp_mb": other.temp_mb,
             f"{name}_compile_s": other.compile_s,
+        }
+    if against is not None:
+        result |= {
+            "against": f"{against.name} ({against.protocol}), batch {against.batch_size}",
+            "against_processor_ms": others["against"].times("processor").median,
+            "against_ratio": result["against_step_ms"] / step_ms.median,
         }
     if compare:
         errors, rounding = _errors(config, task, others["plain"].task)
@@ -212,6 +244,13 @@ def describe(result: dict[str, Any]) -> str:
         if wrong:
             named = ", ".join(f"{name} {errors[name]:.2g}" for name in wrong)
             shown["loss, gradients"] = f"NOT equal to {TOLERANCE:g}: {named}"
+    if "against" in result:
+        shown["against"] = (
+            f"{result['against']}: {result['against_step_ms']:.4g} ms (processors "
+            f"{result['against_processor_ms']:.4g}), {memory('against_temp_mb')}, "
+            f"compiled in {result['against_compile_s']:.3g} s"
+        )
+        shown["ratio"] = f"{result['against_ratio']:.2f} (against over config)"
     lines = [measure.describe(result["machine"])]
     lines.append(
         f"{config} ({protocol}), batch {batch}, {frames:,} frames a step, {steps} "

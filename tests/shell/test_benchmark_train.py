@@ -109,6 +109,27 @@ def test_the_formulations_agree_in_every_array(result):
     assert "equal to 1e-05: at most" in told and "NOT" not in told
 
 
+def test_another_config_is_measured_in_turn(convolving, monkeypatch, capsys):
+    order = []
+    go = benchmark_train._Step.go
+
+    def noted(step):
+        order.append(step.task.config.batch_size)
+        go(step)
+
+    monkeypatch.setattr(benchmark_train._Step, "go", noted)
+    one, other = settings(conv="xla"), settings(conv="xla", batch_size=8)
+    result = benchmark_train.run(one, repeats=2, against=other)
+    assert order == [4, 8] * 3
+    ratio = result["against_step_ms"] / result["step_ms"]
+    assert result["against_ratio"] == pytest.approx(ratio)
+    text = benchmark_train.describe(result)
+    assert "batch 8: " in text and "(against over config)" in text
+    flags = ["--config=adding_wrnn:smoke", "--against=adding_irnn:smoke"]
+    assert run(*flags, "--compare") == 2
+    assert "--compare and --against" in capsys.readouterr().err
+
+
 def test_one_array_that_differs_is_named_and_the_exit_code_is_1(
     result, monkeypatch, capsys
 ):

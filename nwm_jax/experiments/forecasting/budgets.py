@@ -134,6 +134,8 @@ BY_MODEL: dict[str, dict[str, dict[str, Any]]] = {
     "cornn": _oscillators(),
     "nwm2d": _oscillators(),
     "nwm1d": _oscillators(),
+    "lwm2d": _oscillators(),
+    "lwm1d": _oscillators(),
     "hgn_conv": _convolved(),
 }
 

@@ -18,6 +18,7 @@ from nwm_jax.config.fields import field, grid, odd, refuse
 from nwm_jax.data.windows import NUM_VALID
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.experiments.forecasting import budgets, datasets
+from nwm_jax.experiments.linear_waves import LinearWaves
 from nwm_jax.models import solvers, splits
 from nwm_jax.models.names import DECODE
 
@@ -100,6 +101,11 @@ class NWM(CoRNN):
     kernel_size: int = field(
         3, "odd width of the coupling; 1: uncoupled", least=1, check=odd
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class LWM(LinearWaves, NWM):
+    """A field of linear oscillators."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,6 +274,8 @@ MODELS: dict[str, Model] = {
     "cornn": CoRNN(),
     "nwm2d": NWM(),
     "nwm1d": NWM(),
+    "lwm2d": LWM(),
+    "lwm1d": LWM(),
     "ar_gru": Autoregressive(),
     "ar_vanilla": Autoregressive(),
     "lgn": Lagrangian(

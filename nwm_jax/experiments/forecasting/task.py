@@ -262,9 +262,11 @@ class Forecasting(Task):
 
         Returns:
           strip.png and forecast.webp; for a model whose oscillators have a place, also
-          wave.png (snapshots with phase and velocity) and space_time.png.
+          wave.png (snapshots with phase and velocity) and space_time.png, and for
+          linear waves dispersion.png.
         """
-        from nwm_jax.figures import animation, strip, waves  # loads matplotlib
+        # Loads matplotlib.
+        from nwm_jax.figures import animation, dispersion, strip, waves
 
         trajectories, starts = (chosen[:1] for chosen in self.windows.chosen)
         window = self.source.windows(
@@ -306,6 +308,16 @@ class Forecasting(Task):
             paths.append(
                 waves.draw_space_time(lines, sheet, first_frame=first, title=title)
             )
+            if linear := getattr(model.cell, "linear_waves", None):
+                paths.append(
+                    dispersion.draw(
+                        folder / "dispersion.png",
+                        linear.hparams,
+                        linear.params,
+                        np.asarray(states.x)[0],
+                        title=f"{self.title}: linear waves",
+                    )
+                )
         return paths
 
 

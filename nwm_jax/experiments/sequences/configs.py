@@ -13,12 +13,15 @@ from ml_collections import ConfigDict
 
 from nwm_jax.config import base, grammar
 from nwm_jax.config.base import Config, Optimizer
-from nwm_jax.config.definition import Definition, Presets
+from nwm_jax.config.definition import Definition
 from nwm_jax.config.fields import field, grid, odd
 from nwm_jax.core import coupling
 from nwm_jax.core.equations import ACTIVATIONS
+from nwm_jax.core.transition import SCHEMES
 from nwm_jax.core.wave import COUPLING_INITS, INPUT_INITS
 from nwm_jax.data.sequences.copy_memory import LAYOUTS
+from nwm_jax.experiments.linear_waves import LinearOscillators, LinearWaves
+from nwm_jax.experiments.sequences import budgets
 
 #: What an argument may say for short.
 SHORT = {"T": "data.T", "layout": "data.layout"}
@@ -112,6 +115,30 @@ class NWM(Oscillators):
     channels: int = field(1, "channels, or oscillators at every place", least=1)
 
 
+_BLOCKS = "linear waves and pointwise networks in turn"
+
+
+@dataclasses.dataclass(frozen=True)
+class LWM(LinearWaves, Recurrent):
+    """Blocks of linear oscillators coupled with their neighbours."""
+
+    grid: tuple[int, int] = field(
+        (16, 16), "oscillators, (height, width) or (rings, ring)", check=grid
+    )
+    channels: int = field(16, "channels, or oscillators at every place", least=1)
+    kernel_size: int = field(3, "odd width of the coupling", least=1, check=odd)
+    blocks: int = field(2, _BLOCKS, least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class LinOSS(LinearOscillators, Recurrent):
+    """Blocks of linear oscillators on their own."""
+
+    scheme: str = field("imex", "a time step of linear waves", choices=SCHEMES)
+    units: int = field(256, "hidden units, or places of a ring", least=1)
+    blocks: int = field(2, _BLOCKS, least=1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Examples(base.Eval):
     """How much is scored of data that are drawn."""
@@ -142,6 +169,9 @@ MODELS = {
     "nwm2d": NWM(channels=16),
     "nwm1d": NWM(),
     "uncoupled": Uncoupled(),
+    "lwm2d": LWM(),
+    "lwm1d": LWM(grid=(1, 16)),
+    "linoss": LinOSS(),
 }
 
 _COPY = Solvable(
@@ -221,6 +251,24 @@ _PLAIN: dict[str, tuple[Config, str, dict[str, Any]]] = {
 for _model in ("cornn", "nwm2d", "nwm1d", "uncoupled"):
     _PLAIN[f"smnist_{_model}"] = (_SMNIST, _model, _COUPLED)
     _PLAIN[f"psmnist_{_model}"] = (_PSMNIST, _model, _COUPLED_PERMUTED)
+_LINEAR_WAVES = {
+    "optimizer.learning_rate": 1e-3,
+    "optimizer.schedule": "cosine",
+    "optimizer.clip": 1.0,
+}
+# Images need no nonlinearity before their end: one block, which is read there.
+_ONE_BLOCK = _LINEAR_WAVES | {"model.blocks": 1, "num_steps": 20 * 446}
+_PLAIN |= {
+    "smnist_lwm2d": (_SMNIST, "lwm2d", _ONE_BLOCK),
+    "smnist_linoss": (_SMNIST, "linoss", _ONE_BLOCK),
+    "psmnist_lwm2d": (_PSMNIST, "lwm2d", _ONE_BLOCK),
+    "psmnist_linoss": (_PSMNIST, "linoss", _ONE_BLOCK),
+    "nscifar10_lwm2d": (_NSCIFAR10, "lwm2d", _ONE_BLOCK | {"num_steps": 20 * 183}),
+    "copy_lwm1d": (_COPY, "lwm1d", _LINEAR_WAVES),
+    "copy_linoss": (_COPY, "linoss", _LINEAR_WAVES),
+    "adding_lwm1d": (_ADDING, "lwm1d", _LINEAR_WAVES),
+    "adding_linoss": (_ADDING, "linoss", _LINEAR_WAVES),
+}
 
 # The learning rate and the clip that the paper found best for copying, by T.
 _BEST: dict[str, dict[int, tuple[float, float]]] = {
@@ -238,65 +286,6 @@ _BEST: dict[str, dict[int, tuple[float, float]]] = {
         80: (1e-4, 1.0),
         480: (1e-4, 10.0),
     },
-}
-
-# Steps and sizes for two CPU cores.
-_LAPTOP = {
-    "copy": {"num_steps": 5_000},
-    "adding": {"num_steps": 20_000, "stop_when_solved": True},
-    "mnist": {
-        "num_steps": 10 * 446,
-        "data.pool": 2,
-        "data.num_valid": 1_000,
-        "eval.every": 446,
-    },
-    "cifar10": {
-        "num_steps": 20 * 64,
-        "batch_size": 128,
-        "data.length": 232,
-        "data.num_train": 8_192,
-        "data.num_valid": 1_000,
-        "data.num_test": 2_000,
-        "eval.every": 64,
-    },
-}
-_FASTER = {"optimizer.learning_rate": 1e-3, "optimizer.clip": 1.0}
-_SMALL = {
-    "wrnn": _FASTER | {"model.units": 64, "model.channels": 8},
-    "irnn": _FASTER | {"model.units": 128},
-    "cornn": {"model.units": 128},
-    "nwm2d": {"model.grid": (8, 8), "model.channels": 8},
-    "nwm1d": {"model.grid": (8, 8)},
-    "uncoupled": {"model.units": 128},
-}
-
-_SMOKE = {
-    "batch_size": 16,
-    "num_steps": 20,
-    "log_every": 10,
-    "checkpoint_every": 10,
-    "eval.every": 10,
-    "eval.batch_size": 50,
-}
-_SMOKE_DATA = {
-    "copy": {"data.T": 10, "eval.num_examples": 50},
-    "adding": {"data.T": 10, "eval.num_examples": 50},
-    # The digits that come with scikit-learn.
-    "mnist": {"data.name": "digits", "data.num_valid": 50, "data.num_test": 50},
-    "cifar10": {
-        "data.name": "digits",
-        "data.num_valid": 50,
-        "data.num_test": 50,
-        "data.length": 80,
-    },
-}
-_TINY = {
-    "wrnn": {"model.units": 16, "model.channels": 2},
-    "nwm2d": {"model.grid": (4, 4), "model.channels": 2},
-    "nwm1d": {"model.grid": (4, 4)},
-    "irnn": {"model.units": 16},
-    "cornn": {"model.units": 16},
-    "uncoupled": {"model.units": 16},
 }
 
 
@@ -323,30 +312,12 @@ def best(plain: Config, length: int) -> Config:
     return plain.changed({"optimizer.learning_rate": rate, "optimizer.clip": clip})
 
 
-def presets(plain: Config) -> Presets:
-    """Returns the presets of a plain config.
-
-    - paper: no change.
-    - laptop: for two CPU cores: fewer steps and, except for copying, smaller models;
-      images of 14 x 14 pixels.
-    - smoke: some seconds, images from scikit-learn; shows that everything runs.
-    """
-    data, model = plain.data.name, plain.model.name
-    laptop = dict(_LAPTOP[data])
-    if plain.task == "classification":
-        laptop |= _SMALL.get(model, {})
-    elif plain.name == "adding_wrnn":
-        laptop |= {"model.channels": 6}
-    smoke = _SMOKE | _SMOKE_DATA[data] | _TINY.get(model, {})
-    return {"paper": {}, "laptop": laptop, "smoke": smoke}
-
-
 def _define(name: str, task: Config, model: str, changes: dict[str, Any]) -> Definition:
     network = replace(MODELS[model], name=model)
     plain = replace(task, name=name, model=network).changed(changes)
     if name in _BEST:
-        return Copying(best(plain, plain.data.T), presets, SHORT)
-    return Definition(plain, presets, SHORT)
+        return Copying(best(plain, plain.data.T), budgets.presets, SHORT)
+    return Definition(plain, budgets.presets, SHORT)
 
 
 #: All configs by name.

@@ -94,9 +94,9 @@ class SequenceTask(Task):
         return f"the metric waves needs {LEAST_FRAMES} steps, sequences have {steps}"
 
     def bytes_per_example(self) -> float:
-        """Bytes of a sequence, and of the states that its gradient needs."""
+        """Bytes of a sequence, and of the states that its gradient needs, if any."""
         step = 4 * self._sizes["inputs"]
-        if not self.config.remat:
+        if not self.config.remat and getattr(self.cell, "keeps_states", True):
             shape = (1, self._sizes["inputs"])
             step += room.size(jax.eval_shape(lambda: self.cell.initialize_carry(shape)))
         return float(self.units_per_example * step)
@@ -189,13 +189,23 @@ class SequenceTask(Task):
           hidden_state.png, the state over time and place, and hidden_spectrum.png, its
           power over that of the same state shuffled. They are of the channel that
           varies most (of a torus: its middle row). Units without a place, which feel
-          all others or none, stand in the order of the times of their maxima.
+          all others or none, stand in the order of the times of their maxima. Linear
+          waves also have dispersion.png: what they learned, beside the spectrum of
+          their state.
         """
         from nwm_jax.experiments.sequences import figures as hidden
+        from nwm_jax.figures import dispersion
 
         batch = self.eval_batch(np.array([self.num_eval - 1]))
         states = jax.jit(lambda model, batch: model.states(self.inputs(batch)))
         states = np.asarray(states(model, batch))[0]
+        linear, more = getattr(model.cell, "linear_waves", None), []
+        if linear is not None:
+            path = folder / "dispersion.png"
+            name = f"{self.title}: linear waves"
+            more = [
+                dispersion.draw(path, linear.hparams, linear.params, states, title=name)
+            ]
         place, channel = "place on the ring", ""
         if states.ndim == 2:  # places without channels
             states = states[..., None]
@@ -212,6 +222,7 @@ class SequenceTask(Task):
         title = f"{self.title}: hidden state{channel}"
         waves = self.cell.has_neighbours
         return [
+            *more,
             hidden.draw_waterfall(
                 folder / "hidden_state.png", sheet, title=title, place=place
             ),

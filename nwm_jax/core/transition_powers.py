@@ -1,0 +1,53 @@
+"""Powers of the transition of a linear oscillator: many steps at once."""
+
+import jax
+import jax.numpy as jnp
+
+from nwm_jax.core.oscillator import OscillatorState
+from nwm_jax.core.transition import Transition, advance
+
+
+def compose(after: Transition, before: Transition) -> Transition:
+    """The matrix of one step after another; forces are left out."""
+    xx = after.xx * before.xx + after.xv * before.vx
+    return Transition(
+        xx,
+        after.xx * before.xv + after.xv * before.vv,
+        after.vx * before.xx + after.vv * before.vx,
+        after.vx * before.xv + after.vv * before.vv,
+        jnp.zeros_like(xx),
+        jnp.zeros_like(xx),
+    )
+
+
+def power(step: Transition, exponent: int) -> Transition:
+    """``M^exponent``, ``exponent >= 1``, by squaring."""
+    power = None
+    while exponent:
+        if exponent % 2:
+            power = step if power is None else compose(step, power)
+        step, exponent = compose(step, step), exponent // 2
+    return power
+
+
+def powers(step: Transition, times: int) -> Transition:
+    """``M^1 ... M^times`` along a new first axis, by doubling."""
+    powers = Transition(*(entry[None] for entry in step))
+    reach = step
+    while len(powers.xx) < times:
+        powers = Transition(
+            *map(lambda a, b: jnp.concatenate([a, b]), powers, compose(reach, powers))
+        )
+        reach = compose(reach, reach)
+    return Transition(*(entry[:times] for entry in powers))
+
+
+def responses(step: Transition, times: int) -> OscillatorState:
+    """The state 0, 1, ... `times` - 1 steps after a force of 1 for one step."""
+    states = OscillatorState(step.xf[None], step.vf[None])
+    reach = step
+    while len(states.x) < times:
+        later = advance(reach, states, jnp.zeros((), states.x.real.dtype))
+        states = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), states, later)
+        reach = compose(reach, reach)
+    return jax.tree.map(lambda s: s[:times], states)
