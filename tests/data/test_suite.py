@@ -236,7 +236,7 @@ def test_a_trajectory_does_not_depend_on_those_beside_it(name):
     else:
         settings = {"num_frames": 128, "dt": 0.2, "seed": 0}
         all_of_them = trajectories.simulate_chunk(
-            suite.get(name), "test", 0, **settings
+            suite.get(name), "test", 1, **settings
         )
     some = trajectories.simulate_chunk(
         suite.get(name), "test", 1, count=200, **settings
