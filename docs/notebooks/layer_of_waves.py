@@ -185,9 +185,9 @@ for axis, (name, movie) in zip(axes, shown.items(), strict=False):
     axis.imshow(circles, cmap="RdBu_r", origin="lower", aspect="auto")
     axis.set(title=name, xlabel="frame")
     if name != "a channel of x":
-        crest = circles[2:7].argmax(1)  # when the crest passes each distance
-        axis.plot(crest, range(2, 7), "k.")
-        speed = np.polyfit(crest, range(2, 7), 1)[0]
+        crest = 2 + circles[2:6, 2:].argmax(1)  # when the crest passes a distance
+        axis.plot(crest, range(2, 6), "k.")
+        speed = np.polyfit(crest, range(2, 6), 1)[0]
         print(f"{name}: the crest moves {speed:.2f} cells per frame")
 axes[0].set_ylabel("distance (cells)")
 plt.show()

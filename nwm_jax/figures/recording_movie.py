@@ -86,7 +86,7 @@ def save(
         for center in found.fronts.center[now]:
             at = (center - low + margin) / cell * zoom
             if np.isfinite(at).all() and (at >= 0).all() and (at < box).all():
-                y, x = [*at, _TOP, 0]
+                y, x = np.add(at, (_TOP, 0))
                 pen.ellipse((x - 7, y - 7, x + 7, y + 7), outline="black", width=2)
         kinds = ", ".join(found.fronts.kind[now]) or "no wave"
         moment = time + found.result["statistics"]["skipped"] / fs

@@ -174,11 +174,13 @@ def lines(numbers: dict[str, Any], units: dict[str, str]) -> list[str]:
 
 
 def text(value: Any) -> str:
-    """Returns a value with four digits."""
+    """Returns a value with four digits; "-" where there is none."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {text(part)}" for name, part in value.items())
     if isinstance(value, list | tuple):
         return "[" + ", ".join(text(part) for part in value) + "]"
+    if value is None:
+        return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

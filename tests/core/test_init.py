@@ -1,11 +1,15 @@
 """Spread and reach of the initial weights."""
 
+import itertools
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nwm_jax.core import gated, init, oscillator
+from nwm_jax.core import gated, init, oscillator, oscillator_init
+from nwm_jax.errors import UserError
 
 
 def test_linear() -> None:
@@ -80,3 +84,35 @@ def test_dense_matrices_and_scalars() -> None:
     params = oscillator.init_params(jax.random.key(5), fixed)
     assert params.dt is None and params.gamma is None and params.alpha is None
     assert oscillator.constants(fixed, params)["gamma"] == 2.0
+
+
+def keys() -> Iterator[jax.Array]:
+    return map(
+        jax.random.fold_in, itertools.repeat(jax.random.key(6)), itertools.count()
+    )
+
+
+def test_layers() -> None:
+    """Kernel and bias of the three programs, by the spread of 3 x 3 kernels."""
+    stream, shape = keys(), (3, 3, 16, 200)
+    limit = 1 / 12  # 144 numbers meet in one sum
+    kernel, bias = init.layer("torch", stream.__next__, shape)
+    assert bias.shape == (200,) and float(jnp.abs(bias).max()) <= limit
+    assert abs(float(kernel.std()) / (limit / 3**0.5) - 1) < 0.01
+    kernel, bias = init.layer("benchmark", stream.__next__, shape)
+    assert abs(float(kernel.std()) / limit - 0.8796) < 0.01 and not bias.any()
+    kernel, bias = init.layer("he", stream.__next__, shape)
+    assert abs(float(kernel.std()) / (2**0.5 * limit) - 1) < 0.01 and not bias.any()
+    assert init.layer("torch", stream.__next__, shape, bias=False)[1] is None
+    with pytest.raises(UserError, match="unknown init 'glorot'"):
+        init.layer("glorot", stream.__next__, shape)
+
+
+def test_first_weights_of_oscillators_are_refused_where_they_make_no_sense() -> None:
+    dense = oscillator.OscillatorHParams("dense", (4,))
+    with pytest.raises(UserError, match="take a ring or a torus"):
+        oscillator_init.draw("constant", keys().__next__, dense)
+    with pytest.raises(UserError, match="unknown init 'zeros'"):
+        oscillator_init.draw("zeros", keys().__next__, dense)
+    with pytest.raises(UserError, match="taps 'next' are for one channel on rings"):
+        oscillator.OscillatorHParams("torus", (4, 4), taps="next")

@@ -112,6 +112,18 @@ def test_units_stand_on_the_axes(signal, tmp_path, figures):
         assert movie.n_frames >= 8
 
 
+def test_a_source_is_a_ring_of_the_animation(tmp_path):
+    t, i, j = np.indices((120, 12, 12))
+    away = np.hypot(i - 4.0, j - 7.0)
+    found = analysis.analyse(np.cos(2 * np.pi * (t / 20 - away / 12)), band=(0.02, 0.1))
+    assert (found.fronts.kind == "radial").any()
+    recording.draw(tmp_path, found, fs=1.0, boundary="open", units=describe.Units())
+    with Image.open(tmp_path / "waves.webp") as movie:
+        movie.seek(movie.n_frames // 2)
+        picture = np.asarray(movie.convert("RGB"))[40:]
+    assert (picture.max(axis=-1) < 60).sum() > 50  # black
+
+
 def test_difficult_recordings_still_give_pictures(tmp_path):
     x = wave_fields.noise((30, 1, 9))
     x[:, 0, 3] = np.nan

@@ -138,7 +138,11 @@ class Inferring(Model):
           UserError: what does not go together.
         """
         return splits.get(
-            "forward", "include_inference", self.num_observed, self.num_target, True
+            getattr(self, "training", "forward"),
+            getattr(self, "split", "include_inference"),
+            self.num_observed,
+            self.num_target,
+            reversible=not isinstance(self, Residual),
         )
 
     def train_length(self) -> int:
@@ -160,12 +164,6 @@ class Residual(Layered, Inferring):
     residual: bool = field(True, "the latent state changes by what is learned")
     beta: float = field(1.0, "weight of the divergence from the prior", least=0)
 
-    def cut(self) -> splits.Split:
-        """Returns how a clip is cut."""
-        return splits.get(
-            "forward", self.split, self.num_observed, self.num_target, False
-        )
-
 
 @dataclasses.dataclass(frozen=True)
 class Flow(Layered, Inferring):
@@ -180,12 +178,6 @@ class Flow(Layered, Inferring):
     dt: float = field(0.125, "time between two frames for the model", check=_step)
     integrator: str = field("dopri5", "of the equation of motion")
     beta: float = field(1.0, "weight of the divergence from the prior", least=0)
-
-    def cut(self) -> splits.Split:
-        """Returns how a clip is cut."""
-        return splits.get(
-            self.training, self.split, self.num_observed, self.num_target, True
-        )
 
     def check(self) -> None:
         """Refuses an integrator or a split that does not fit."""
@@ -248,9 +240,8 @@ class Forecasting(Config):
         if self.data.name not in datasets.names():
             raise unknown("data.name", self.data.name, datasets.names())
         model, length = self.model, self.model.train_length()
-        terms = {"model.num_observed": model.num_observed} | {
-            "model.num_target": model.num_target
-        }
+        terms = {"model.num_observed": model.num_observed}
+        terms["model.num_target"] = model.num_target
         if length == model.num_target:
             del terms["model.num_observed"]
         summed = " + ".join(terms) + " - 1" * (length < sum(terms.values()))
