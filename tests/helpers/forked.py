@@ -36,6 +36,7 @@ VERBS = {
 
 def readers():
     """Functions of a path, by name."""
+    import nwm_jax
     from nwm_jax import files
     from nwm_jax.data import source, tfrecord
     from nwm_jax.data.records import RecordsSource
@@ -49,6 +50,7 @@ def readers():
 
     return {
         "json": files.read_json,
+        "export": lambda workdir: nwm_jax.export(workdir, "new.npz"),
         "array": files.open_array,
         "npz": lambda path: files.read_npz(path, 10**9),
         "frames": source.open_frames,
