@@ -211,6 +211,7 @@ def main(argv: list[str]) -> int:
         ]
         if SLURM.value:
             return _write_array(jobs, done)
+        slots = gpus.environments(JOBS.value)
     except ValueError as error:
         return _fail(str(error))
     except OSError as error:
@@ -219,7 +220,7 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: runner.stop())
     began = time.monotonic()
-    outcomes = runner.run(JOBS.value, gpus.environments(JOBS.value))
+    outcomes = runner.run(JOBS.value, slots)
     print(summary(outcomes, time.monotonic() - began), flush=True)
     return int(any(outcome.status in ("failed", "stopped") for outcome in outcomes))
 

@@ -14,7 +14,7 @@ from flax import nnx
 from nwm_jax import haiku_cores
 from nwm_jax.config import presets
 from nwm_jax.core.wave import WaveHParams
-from nwm_jax.models import sequences, topography
+from nwm_jax.models import forecasting, segmentation, sequences, topography
 from nwm_jax.modules import autoencoder, functional, gated, layers
 from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell
 from nwm_jax.modules.sequence_cells import WaveRNNCell
@@ -125,6 +125,44 @@ def test_haiku_cores(core, shape, double):
         assert types(tree) == {"float64"}
     params, outputs = found(param_dtype=jnp.float64, dtype=jnp.float32)
     assert types(params) == {"float64"} and types(outputs) == {"float32"}
+
+
+# By task: a model of a config, and the shape of what it takes.
+BUILD = {
+    "forecasting": lambda m, **o: forecasting.build(m, (32, 32, 3), **o),
+    "segmentation": lambda m, **o: segmentation.build(m, (16, 16, 1), 3, **o),
+    "variational": lambda m, **o: topography.build(m, (20, 20, 1), **o),
+    **dict.fromkeys(("copy", "adding"), lambda m, **o: sequences.build(m, 2, 3, **o)),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_models(name, double):
+    config = presets.load(f"{name}:smoke")
+    images = jnp.zeros((2, 40, 32, 32, 3), jnp.float32)
+
+    def found(**options):
+        def run():
+            model = BUILD[config.task](config.model, **options, rngs=nnx.Rngs(0))
+            weights = functional.split(model)[1:]
+            if hasattr(model, "train_length"):
+                frames = images[:, : model.train_length]
+                key = jax.random.key(0)
+                return weights, (model.reconstruct(frames), model.loss(frames, key))
+            if hasattr(model, "run"):
+                return weights, model.run(jnp.zeros((2, 4, 20, 20, 1), jnp.float32))
+            shape = (2, 16, 16, 1) if config.task == "segmentation" else (2, 5, 2)
+            return weights, model(jnp.zeros(shape, jnp.float32))
+
+        return jax.eval_shape(run)
+
+    weights, outputs = found()
+    assert types(weights) == types(outputs) == {"float32"}
+    weights, outputs = found(param_dtype=jnp.float64)
+    # A variational model returns the frames that it was to predict, too.
+    assert types(weights) == {"float64"} and "float64" in types(outputs)
+    weights, outputs = found(param_dtype=jnp.float64, dtype=jnp.float32)
+    assert types(weights) == {"float64"} and types(outputs) == {"float32"}
 
 
 @pytest.mark.parametrize("name", FAMILIES)

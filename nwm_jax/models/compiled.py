@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 
 from nwm_jax.errors import UserError
-from nwm_jax.modules import functional
+from nwm_jax.modules import devices, functional
 
 # Programs that are kept, the last ones used; each takes some megabytes.
 MOST_PROGRAMS = 16
@@ -34,7 +34,8 @@ def compiled(method: Callable[..., Any]) -> Callable[..., Any]:
       method: its arguments after the first array are arrays, integers or None.
 
     Returns:
-      A method with the same arguments and results.
+      A method with the same arguments and results; it raises a UserError where the
+      program needs more memory than the machine has, before that runs.
     """
     signature = inspect.signature(method)
 
@@ -81,7 +82,23 @@ def _program(
         given = [next(left) if number is _ARRAY else number for number in numbers]
         return method(functional.merge(graphdef, params, state), array, *given)
 
-    return jax.jit(run)
+    program, fits = jax.jit(run), False
+
+    def checked(params: Any, state: Any, arrays: tuple[jax.Array, ...]) -> Any:
+        nonlocal fits
+        if not fits:  # the call below takes the same program
+            sizes = iter([str(list(array.shape)) for array in arrays])
+            texts = [next(sizes)]
+            texts += [next(sizes) if n is _ARRAY else str(n) for n in numbers]
+            devices.check_program(
+                program.lower(params, state, arrays).compile(),
+                f"{method.__name__}({', '.join(texts)})",
+                "ask for fewer frames, or give fewer clips at a time",
+            )
+            fits = True
+        return program(params, state, arrays)
+
+    return checked
 
 
 def check_images(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:

@@ -49,6 +49,8 @@ class Forecaster(nnx.Module):
       conv: implementation of the convolutions, see `modules.conv.conv`.
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
       rngs: draws the weights.
+      types: param_dtype and dtype of all layers beside the cell, see
+        `modules.layers.Linear`.
 
     Raises:
       UserError: sides are not multiples of 8, num_ic > num_observed, no more than
@@ -70,6 +72,7 @@ class Forecaster(nnx.Module):
         conv: str = "auto",
         remat: int = 0,
         rngs: nnx.Rngs,
+        **types: Any,
     ) -> None:
         if not 0 <= num_ic <= num_observed or num_observed < 1:
             raise UserError(
@@ -91,10 +94,12 @@ class Forecaster(nnx.Module):
         self.remat = remat
         features = math.prod(cell.input_shape)
         self.encoder = Encoder(
-            image_shape, features, channels=conv_channels, conv=conv, rngs=rngs
+            image_shape, features, channels=conv_channels, conv=conv, rngs=rngs, **types
         )
         self.cell = cell
-        self.initial = GRUCell(features, cell.state_size, rngs=rngs) if num_ic else None
+        self.initial = (
+            GRUCell(features, cell.state_size, rngs=rngs, **types) if num_ic else None
+        )
         seen = cell.state_size if decode == "state" else math.prod(cell.output_shape)
         self.decoder = Decoder(
             seen,
@@ -103,6 +108,7 @@ class Forecaster(nnx.Module):
             channels=conv_channels,
             conv=conv,
             rngs=rngs,
+            **types,
         )
 
     def predict(self, images: jax.Array) -> jax.Array:

@@ -23,8 +23,8 @@ from nwm_jax.modules.stacked import StackedCell
 
 # (settings, image_shape, *, conv, remat, rngs) -> model
 Builder = Callable[..., ForecastModel]
-# (settings, rngs) -> cell
-MakeCell = Callable[[Any, nnx.Rngs], RecurrentCell]
+# (settings, rngs, **types) -> cell
+MakeCell = Callable[..., RecurrentCell]
 
 
 def build(
@@ -34,6 +34,7 @@ def build(
     conv: str = "auto",
     remat: int = 0,
     rngs: nnx.Rngs,
+    **types: Any,
 ) -> ForecastModel:
     """Builds the model that a config describes.
 
@@ -47,6 +48,8 @@ def build(
       conv: implementation of the convolutions, see `modules.conv.conv`.
       remat: block length of rematerialisation in time; 0 = off.
       rngs: draws the weights.
+      types: param_dtype and dtype of the whole model, see `modules.layers.Linear`; a
+        builder of your own gets them only where somebody asks.
 
     Returns:
       The model.
@@ -57,7 +60,7 @@ def build(
     if model.name not in BUILDERS:
         raise unknown("model", model.name, BUILDERS)
     builder = BUILDERS[model.name]
-    return builder(model, image_shape, conv=conv, remat=remat, rngs=rngs)
+    return builder(model, image_shape, conv=conv, remat=remat, rngs=rngs, **types)
 
 
 def from_cell(make_cell: MakeCell, decode: str | None = None) -> Builder:
@@ -80,12 +83,13 @@ def from_cell(make_cell: MakeCell, decode: str | None = None) -> Builder:
         conv: str,
         remat: int,
         rngs: nnx.Rngs,
+        **types: Any,
     ) -> ForecastModel:
         seen = decode or model.get("decode", "xv")
         if seen not in DECODE:
             raise unknown("model.decode", seen, DECODE)
         return Forecaster(
-            make_cell(model, rngs),
+            make_cell(model, rngs, **types),
             image_shape,
             num_observed=model.num_observed,
             num_ic=model.num_ic,
@@ -95,24 +99,26 @@ def from_cell(make_cell: MakeCell, decode: str | None = None) -> Builder:
             conv=conv,
             remat=remat,
             rngs=rngs,
+            **types,
         )
 
     return build_one
 
 
-def _oscillator(model: Any, rngs: nnx.Rngs) -> OscillatorCell:
+def _oscillator(model: Any, rngs: nnx.Rngs, **types: Any) -> OscillatorCell:
     if model.name == "cornn":
-        return CoRNNCell(math.prod(model.grid) * model.channels, rngs=rngs)
+        return CoRNNCell(math.prod(model.grid) * model.channels, rngs=rngs, **types)
     kind = NWM2DCell if model.name == "nwm2d" else NWM1DCell
     return kind(
         tuple(model.grid),
         channels=model.channels,
         kernel_size=model.kernel_size,
         rngs=rngs,
+        **types,
     )
 
 
-def _linear(model: Any, rngs: nnx.Rngs) -> LinearWaveCell:
+def _linear(model: Any, rngs: nnx.Rngs, **types: Any) -> LinearWaveCell:
     hparams = LinearWaveHParams(
         "torus" if model.name == "lwm2d" else "ring",
         tuple(model.grid),
@@ -126,12 +132,12 @@ def _linear(model: Any, rngs: nnx.Rngs) -> LinearWaveCell:
         alpha=tuple(model.alpha_range),
         coupling=model.coupling,
     )
-    return LinearWaveCell(hparams, rngs=rngs)
+    return LinearWaveCell(hparams, rngs=rngs, **types)
 
 
-def _stack(model: Any, rngs: nnx.Rngs) -> StackedCell:
+def _stack(model: Any, rngs: nnx.Rngs, **types: Any) -> StackedCell:
     widths = [model.units] * (model.layers - 1) + [model.latent]
-    return StackedCell(GATED[model.name], model.latent, widths, rngs=rngs)
+    return StackedCell(GATED[model.name], model.latent, widths, rngs=rngs, **types)
 
 
 def _latent(

@@ -10,10 +10,12 @@ shown.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.errors import UserError
 from nwm_jax.models.dynamics import Hamiltonian
@@ -65,11 +67,11 @@ class ConvEnergy(ConvStack):
       inputs: c.
       channels: channels of the widest convolutions.
       conv: implementation of the convolutions, see `modules.conv.conv`; "bf16" is "auto".
-      rngs: draws the weights.
+      options: rngs, and others of `modules.layers.Conv`.
     """
 
     def __init__(
-        self, inputs: int, channels: int, *, conv: str = "auto", rngs: nnx.Rngs
+        self, inputs: int, channels: int, *, conv: str = "auto", **options: Any
     ) -> None:
         layers = [
             (channels // 2, 3, 1, "SAME"),
@@ -80,7 +82,7 @@ class ConvEnergy(ConvStack):
         ]
         # A force is a difference of energies: no energy of rounded products.
         conv = "auto" if conv == "bf16" else conv
-        super().__init__(inputs, layers, nnx.softplus, implementation=conv, rngs=rngs)
+        super().__init__(inputs, layers, nnx.softplus, implementation=conv, **options)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[..., h, w, c]`` to ``[...]``."""
@@ -101,6 +103,8 @@ class ConvHGN(LatentModel):
       kappa: the squared error for each pixel that training aims at.
       conv: implementation of the convolutions, see `modules.conv.conv`.
       remat: block length of rematerialisation in time; 0 = off.
+      param_dtype: type of the weights and of `average`.
+      dtype: type of the arithmetic; None: that of the weights.
       rngs: draws the weights.
 
     Attributes:
@@ -123,6 +127,8 @@ class ConvHGN(LatentModel):
         kappa: float,
         conv: str = "auto",
         remat: int = 0,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         self.coarse_shape = coarse_shape(image_shape)
@@ -137,6 +143,7 @@ class ConvHGN(LatentModel):
                 f"and conv_channels {channels}"
             )
         half = latent_channels // 2
+        options = {"param_dtype": param_dtype, "dtype": dtype, "rngs": rngs}
         hidden = [channels // 2, *[channels] * 4, 2 * latent_channels]
         shapes = [(2, 2, "VALID"), (4, 1, "SAME")] * 3
         encoder = ConvStack(
@@ -144,10 +151,10 @@ class ConvHGN(LatentModel):
             [(outputs, *shape) for outputs, shape in zip(hidden, shapes, strict=False)],
             nnx.relu,
             implementation=conv,
-            rngs=rngs,
+            **options,
         )
         kinetic, potential = (
-            ConvEnergy(half, channels, conv=conv, rngs=rngs) for _ in range(2)
+            ConvEnergy(half, channels, conv=conv, **options) for _ in range(2)
         )
         decoder = PlanesDecoder(
             image_shape,
@@ -155,7 +162,7 @@ class ConvHGN(LatentModel):
             channels=channels,
             slope=0.2,
             conv=conv,
-            rngs=rngs,
+            **options,
         )
         super().__init__(
             encoder,
@@ -173,12 +180,13 @@ class ConvHGN(LatentModel):
             [channels] * 4 + [latent_channels],
             nnx.relu,
             implementation=conv,
-            rngs=rngs,
+            **options,
         )
         # softplus(raw) = 1.
-        self.raw_multiplier = nnx.Param(jnp.float32(math.log(math.expm1(1.0))))
+        raw = jnp.asarray(math.log(math.expm1(1.0)), param_dtype)
+        self.raw_multiplier = nnx.Param(raw)
         self.kappa = kappa
-        self.average = nnx.Variable(jnp.zeros((), jnp.float32))
+        self.average = nnx.Variable(jnp.zeros((), param_dtype))
 
     def loss(
         self, images: jax.Array, key: jax.Array
@@ -199,9 +207,10 @@ class ConvHGN(LatentModel):
         """
         _, metrics = self.evidence(images, key)
         constraint = metrics["mse"] - self.kappa
-        multiplier = jax.nn.softplus(self.raw_multiplier[...])
+        raw = self.raw_multiplier[...].astype(constraint.dtype)
+        multiplier = jax.nn.softplus(raw)
         average = jax.lax.stop_gradient(constraint)
-        self.average.set_value(average)
+        self.average.set_value(average.astype(self.average[...].dtype))
         loss = geco_product(multiplier, average, constraint) + metrics["kl"]
         return loss, metrics | {"multiplier": multiplier}
 

@@ -20,7 +20,13 @@ from nwm_jax.modules.layers import MLP, ScalarMLP
 
 
 def build(
-    model: Any, image_shape: tuple[int, ...], *, conv: str, remat: int, rngs: nnx.Rngs
+    model: Any,
+    image_shape: tuple[int, ...],
+    *,
+    conv: str,
+    remat: int,
+    rngs: nnx.Rngs,
+    **types: Any,
 ) -> LatentModel:
     """Builds the latent model that a config describes, for `models.forecasting.build`.
 
@@ -47,13 +53,14 @@ def build(
             conv=conv,
             remat=remat,
             rngs=rngs,
+            **types,
         )
     if model.latent < 2 or (model.name in PAIRED and model.latent % 2):
         wanted = "even and at least 2" if model.name in PAIRED else "at least 2"
         raise UserError(f"model.latent={model.latent} must be {wanted}")
     height, width, channels = image_shape
-    dynamics = _dynamics(model, remat, rngs)
-    networks = {"channels": model.conv_channels, "conv": conv, "rngs": rngs}
+    dynamics = _dynamics(model, remat, rngs=rngs, **types)
+    networks = {"channels": model.conv_channels, "conv": conv, "rngs": rngs, **types}
     half = model.latent // 2
     map_only = model.name == "rgn"
     return LatentModel(
@@ -76,14 +83,14 @@ def build(
     )
 
 
-def _dynamics(model: Any, remat: int, rngs: nnx.Rngs) -> Dynamics:
+def _dynamics(model: Any, remat: int, **options: Any) -> Dynamics:
     hidden = [model.units] * (model.layers - 1)
 
     def network(inputs: int, outputs: int) -> MLP:
-        return MLP([inputs, *hidden, outputs], rngs=rngs)
+        return MLP([inputs, *hidden, outputs], **options)
 
     def scalar(inputs: int) -> ScalarMLP:
-        return ScalarMLP([inputs, *hidden], rngs=rngs)
+        return ScalarMLP([inputs, *hidden], **options)
 
     if model.name == "rgn":
         net = network(model.latent, model.latent)

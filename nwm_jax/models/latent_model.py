@@ -161,7 +161,7 @@ class LatentModel(nnx.Module):
         informative = (jnp.square(stddev) < 0.5) & (jnp.abs(mean) > 0.1)
         return likelihood, metrics | {
             "kl": jnp.sum(divergence) / targets.size,
-            "small_latents": jnp.sum(informative) / mean.shape[0],
+            "small_latents": jnp.sum(informative, dtype=mean.dtype) / mean.shape[0],
         }
 
     def reconstruct(self, images: jax.Array) -> jax.Array:

@@ -23,6 +23,7 @@ def build(
     conv: str = "auto",
     remat: int = 0,
     rngs: nnx.Rngs,
+    **types: Any,
 ) -> Segmenter | UNet:
     """Builds the segmentation model that a config describes.
 
@@ -36,6 +37,8 @@ def build(
       remat: time steps between two kept states, see
         `modules.time_readout.TimeReadout`.
       rngs: draws the weights.
+      types: param_dtype and dtype of the whole model, see `modules.layers.Linear`; a
+        builder of your own gets them only where somebody asks.
 
     Returns:
       The model.
@@ -45,8 +48,8 @@ def build(
     """
     if model.name not in BUILDERS:
         raise unknown("model.name", model.name, BUILDERS)
-    builder = BUILDERS[model.name]
-    return builder(model, image_shape, classes, conv=conv, remat=remat, rngs=rngs)
+    options = {"conv": conv, "remat": remat, "rngs": rngs, **types}
+    return BUILDERS[model.name](model, image_shape, classes, **options)
 
 
 def _unet(
@@ -57,6 +60,7 @@ def _unet(
     conv: str,
     remat: int,
     rngs: nnx.Rngs,
+    **types: Any,
 ) -> UNet:
     del remat
     if image_shape[0] % 2**SCALES or image_shape[1] % 2**SCALES:
@@ -64,7 +68,7 @@ def _unet(
             f"a U-Net needs images whose sides are multiples of {2**SCALES}, not "
             f"{image_shape[0]} x {image_shape[1]}"
         )
-    return UNet(image_shape[-1], model.width, classes, conv=conv, rngs=rngs)
+    return UNet(image_shape[-1], model.width, classes, conv=conv, rngs=rngs, **types)
 
 
 def _convolutions(
@@ -75,6 +79,7 @@ def _convolutions(
     conv: str,
     remat: int,
     rngs: nnx.Rngs,
+    **types: Any,
 ) -> ConvSegmenter:
     del remat
     return ConvSegmenter(
@@ -88,6 +93,7 @@ def _convolutions(
         he=model.he,
         conv=conv,
         rngs=rngs,
+        **types,
     )
 
 
@@ -107,10 +113,11 @@ def recurrent(make_cell: Callable[..., Any]) -> Builder:
         conv: str,
         remat: int,
         rngs: nnx.Rngs,
+        **types: Any,
     ) -> RecurrentSegmenter:
         if model.readout not in READOUTS:
             raise unknown("model.readout", model.readout, READOUTS)
-        sizes = {"width": model.width, "conv": conv, "rngs": rngs}
+        sizes = {"width": model.width, "conv": conv, "rngs": rngs, **types}
         return RecurrentSegmenter(
             make_cell(model, image_shape[-1], **sizes),
             model.readout,
@@ -120,6 +127,7 @@ def recurrent(make_cell: Callable[..., Any]) -> Builder:
             conv=conv,
             remat=remat,
             rngs=rngs,
+            **types,
         )
 
     return build_one

@@ -21,6 +21,7 @@ from nwm_jax.models.compiled import compiled
 from nwm_jax.modules import functional
 from nwm_jax.modules.chunks import chunk_size, sum_over_chunks
 from nwm_jax.modules.devices import on_each_device
+from nwm_jax.modules.dtypes import cast
 from nwm_jax.modules.layers import MLP, Conv, ConvStack
 from nwm_jax.modules.sheet_cells import ConvLSTM, WaveSheet
 from nwm_jax.modules.time_readout import TimeReadout
@@ -158,9 +159,9 @@ def _read_out(
     return total, jax.tree.map(lambda s: s.sum(axis=0), sums)
 
 
-def pixel_perceptron(widths: Sequence[int], rngs: nnx.Rngs) -> MLP:
+def pixel_perceptron(widths: Sequence[int], **options: Any) -> MLP:
     """Returns the perceptron with ReLU that reads the features of each pixel."""
-    return MLP(widths, activation=jax.nn.relu, init="torch", rngs=rngs)
+    return MLP(widths, activation=jax.nn.relu, init="torch", **options)
 
 
 class RecurrentSegmenter(Segmenter):
@@ -175,6 +176,8 @@ class RecurrentSegmenter(Segmenter):
       conv: see `Segmenter`.
       remat: see `TimeReadout.gather`; the plain formulation keeps all.
       rngs: draws the readout and the perceptron.
+      types: param_dtype and dtype of all layers beside the cell, see
+        `modules.layers.Linear`.
     """
 
     def __init__(
@@ -188,11 +191,14 @@ class RecurrentSegmenter(Segmenter):
         conv: str = "auto",
         remat: int = 0,
         rngs: nnx.Rngs,
+        **types: Any,
     ) -> None:
         self.cell = cell
-        self.readout = TimeReadout(readout, num_steps, rngs=rngs)
+        weights = {k: v for k, v in types.items() if k == "param_dtype"}
+        self.readout = TimeReadout(readout, num_steps, rngs=rngs, **weights)
         features = readouts.num_features(readout, num_steps, cell.channels)
-        super().__init__(pixel_perceptron([features, *hidden, classes], rngs), conv)
+        sizes = [features, *hidden, classes]
+        super().__init__(pixel_perceptron(sizes, rngs=rngs, **types), conv)
         self.remat = remat
 
     def encode(self, images: jax.Array) -> Any:
@@ -250,6 +256,7 @@ class ConvSegmenter(Segmenter):
         channels dead.
       conv: see `Segmenter`.
       rngs: draws the weights.
+      types: param_dtype and dtype of all layers, see `modules.layers.Linear`.
     """
 
     def __init__(
@@ -265,13 +272,16 @@ class ConvSegmenter(Segmenter):
         he: bool = False,
         conv: str = "auto",
         rngs: nnx.Rngs,
+        **types: Any,
     ) -> None:
-        options = {"init": "he" if he else "torch", "implementation": conv}
+        options = {"init": "he" if he else "torch", "implementation": conv, **types}
         widths = [*[width] * (depth - 1), channels]
         self.convs = ConvStack(inputs, widths, jax.nn.relu, **options, rngs=rngs)
         self.he = he
-        self.widen = Conv(channels, features, size=1, init="torch", rngs=rngs)
-        super().__init__(pixel_perceptron([features, *hidden, classes], rngs), conv)
+        options = {"rngs": rngs, **types}
+        self.widen = Conv(channels, features, size=1, init="torch", **options)
+        sizes = [features, *hidden, classes]
+        super().__init__(pixel_perceptron(sizes, **options), conv)
 
     def encode(self, images: jax.Array) -> jax.Array:
         """The narrow place, ``[N, H, W, channels]``."""
@@ -280,5 +290,8 @@ class ConvSegmenter(Segmenter):
 
     def features(self, layout: Layout, fields: jax.Array) -> jax.Array:
         """The features, linear in the narrow place."""
-        y = layout.dense(fields, self.widen.kernel[...][0, 0])
-        return y + layout.along_channels(self.widen.bias[...])
+        layer = self.widen
+        fields, kernel, bias = cast(
+            layer.dtype, fields, layer.kernel[...][0, 0], layer.bias[...]
+        )
+        return layout.dense(fields, kernel) + layout.along_channels(bias)

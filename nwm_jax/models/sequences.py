@@ -37,6 +37,7 @@ class SequenceClassifier(nnx.Module):
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
       implementation: "auto" or "xla", see `core.wave.run`.
       rngs: draws the readout.
+      types: param_dtype and dtype of the readout, see `modules.layers.Linear`.
     """
 
     def __init__(
@@ -49,12 +50,13 @@ class SequenceClassifier(nnx.Module):
         remat: int = 0,
         implementation: str = "auto",
         rngs: nnx.Rngs,
+        **types: Any,
     ) -> None:
         self.cell = cell
         self.every_step = every_step
         self._options = {"remat": remat, "implementation": implementation}
         widths = [cell.num_outputs, *([hidden] if hidden else []), outputs]
-        self.readout = linears(widths, init="torch", rngs=rngs)
+        self.readout = linears(widths, init="torch", rngs=rngs, **types)
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Answers to sequences.
@@ -102,6 +104,7 @@ def build(
     remat: int = 0,
     implementation: str = "auto",
     rngs: nnx.Rngs,
+    **types: Any,
 ) -> SequenceClassifier:
     """Builds the sequence model that a config describes.
 
@@ -117,6 +120,7 @@ def build(
       remat: block length of rematerialisation in time; 0 = off.
       implementation: "auto" or "xla", see `core.wave.run`.
       rngs: draws the weights.
+      types: param_dtype and dtype of the whole model, see `modules.layers.Linear`.
 
     Returns:
       The model.
@@ -126,7 +130,7 @@ def build(
     """
     if model.name not in CELLS:
         raise unknown("model", model.name, CELLS)
-    cell = CELLS[model.name](model, inputs, rngs)
+    cell = CELLS[model.name](model, inputs, rngs, **types)
     return SequenceClassifier(
         cell,
         outputs,
@@ -135,10 +139,13 @@ def build(
         remat=remat,
         implementation=implementation,
         rngs=rngs,
+        **types,
     )
 
 
-def _wave(topology: str, model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
+def _wave(
+    topology: str, model: Any, inputs: int, rngs: nnx.Rngs, **types: Any
+) -> WaveRNNCell:
     names = (
         "units channels activation coupling_init input_init speed "
         "zero_coupling_bias frozen"
@@ -146,15 +153,16 @@ def _wave(topology: str, model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell
     options = {name: model[name] for name in names.split()}
     if topology != "dense":
         options["kernel_size"] = model.kernel_size
-    return WaveRNNCell(WaveHParams(topology, inputs=inputs, **options), rngs=rngs)
+    hparams = WaveHParams(topology, inputs=inputs, **options)
+    return WaveRNNCell(hparams, rngs=rngs, **types)
 
 
-def _wrnn(model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
-    return _wave("local" if model.local else "ring", model, inputs, rngs)
+def _wrnn(model: Any, inputs: int, rngs: nnx.Rngs, **types: Any) -> WaveRNNCell:
+    return _wave("local" if model.local else "ring", model, inputs, rngs, **types)
 
 
-def _irnn(model: Any, inputs: int, rngs: nnx.Rngs) -> WaveRNNCell:
-    return _wave("dense", model, inputs, rngs)
+def _irnn(model: Any, inputs: int, rngs: nnx.Rngs, **types: Any) -> WaveRNNCell:
+    return _wave("dense", model, inputs, rngs, **types)
 
 
 def oscillators(
@@ -217,45 +225,55 @@ def _oscillators(
     return oscillators(model.name, size, inputs, **options)
 
 
-def _field(model: Any, inputs: int, rngs: nnx.Rngs) -> OscillatorCell:
-    grid = tuple(model.grid)
-    return _oscillators(model, inputs, grid, channels=model.channels, rngs=rngs)
+def _field(model: Any, inputs: int, rngs: nnx.Rngs, **types: Any) -> OscillatorCell:
+    options = {"channels": model.channels, "rngs": rngs, **types}
+    return _oscillators(model, inputs, tuple(model.grid), **options)
 
 
-def _cornn(model: Any, inputs: int, rngs: nnx.Rngs) -> OscillatorCell:
-    return _oscillators(model, inputs, (model.units,), rngs=rngs)
+def _cornn(model: Any, inputs: int, rngs: nnx.Rngs, **types: Any) -> OscillatorCell:
+    return _oscillators(model, inputs, (model.units,), rngs=rngs, **types)
 
 
-def _uncoupled(model: Any, inputs: int, rngs: nnx.Rngs) -> OscillatorCell:
-    size, trained = (1, model.units), model.train_scalars
-    return _oscillators(model, inputs, size, train_scalars=trained, rngs=rngs)
+def _uncoupled(model: Any, inputs: int, rngs: nnx.Rngs, **types: Any) -> OscillatorCell:
+    options = {"train_scalars": model.train_scalars, "rngs": rngs, **types}
+    return _oscillators(model, inputs, (1, model.units), **options)
 
 
 def _linear(
-    model: Any, inputs: int, rngs: nnx.Rngs, topology: str, **options: Any
+    model: Any,
+    inputs: int,
+    topology: str,
+    *,
+    rngs: nnx.Rngs,
+    types: dict[str, Any],
+    **options: Any,
 ) -> LinearWaveStack:
     for name in ("dt", "gamma", "alpha"):
         options[name] = tuple(model[f"{name}_range"])
     hparams = LinearWaveHParams(
         topology, input_channels=inputs, scheme=model.scheme, **options
     )
-    return LinearWaveStack(hparams, model.blocks, rngs=rngs)
+    return LinearWaveStack(hparams, model.blocks, rngs=rngs, **types)
 
 
-def _linear_field(model: Any, inputs: int, rngs: nnx.Rngs) -> LinearWaveStack:
+def _linear_field(
+    model: Any, inputs: int, rngs: nnx.Rngs, **types: Any
+) -> LinearWaveStack:
     names = ("channels", "kernel_size", "gyroscopic", "coupling")
     options = {name: model[name] for name in names}
     topology = "torus" if model.name == "lwm2d" else "ring"
-    return _linear(model, inputs, rngs, topology, size=tuple(model.grid), **options)
+    options |= {"size": tuple(model.grid), "rngs": rngs, "types": types}
+    return _linear(model, inputs, topology, **options)
 
 
-def _linoss(model: Any, inputs: int, rngs: nnx.Rngs) -> LinearWaveStack:
+def _linoss(model: Any, inputs: int, rngs: nnx.Rngs, **types: Any) -> LinearWaveStack:
     options = {"channels": model.units, "gyroscopic": False}
-    return _linear(model, inputs, rngs, "point", **options)
+    return _linear(model, inputs, "point", rngs=rngs, types=types, **options)
 
 
-#: What makes a cell, (settings, inputs, rngs) -> cell, by the name that configs call it.
-CELLS: dict[str, Callable[[Any, int, nnx.Rngs], SequenceCell]] = {
+#: What makes a cell, (settings, inputs, rngs, **types) -> cell, by the name that configs
+#: call it.
+CELLS: dict[str, Callable[..., SequenceCell]] = {
     "wrnn": _wrnn,
     "irnn": _irnn,
     "cornn": _cornn,

@@ -65,6 +65,8 @@ class VariationalNWM(nnx.Module):
       start: of `models.names.STARTS`.
       remat: block length of rematerialisation in time, see `core.unroll`; 0 = off.
       rngs: draws the weights, as PyTorch draws linear layers.
+      types: param_dtype and dtype of all layers beside the cell, see
+        `modules.layers.Linear`.
 
     Raises:
       UserError: an unknown `start`.
@@ -80,6 +82,7 @@ class VariationalNWM(nnx.Module):
         start: str = "repeat",
         remat: int = 0,
         rngs: nnx.Rngs,
+        **types: Any,
     ) -> None:
         if start not in STARTS:
             raise unknown("start", start, STARTS)
@@ -88,7 +91,7 @@ class VariationalNWM(nnx.Module):
         self.start = start
         self.remat = remat
         pixels, units = math.prod(image_shape), math.prod(cell.output_shape)
-        torch = {"init": "torch", "rngs": rngs}
+        torch = {"init": "torch", "rngs": rngs, **types}
         self.encoder = linears([pixels, *encoder, 2 * units], **torch)
         self.decoder = linears([units, *decoder, pixels], **torch)
 
@@ -231,6 +234,7 @@ def build(
     conv: str = "auto",
     remat: int = 0,
     rngs: nnx.Rngs,
+    **types: Any,
 ) -> VariationalNWM:
     """Builds the model that a config describes.
 
@@ -241,6 +245,7 @@ def build(
       conv: implementation of the couplings, see `core.coupling.couple`.
       remat: block length of rematerialisation in time; 0 = off.
       rngs: draws the weights.
+      types: param_dtype and dtype of the whole model, see `modules.layers.Linear`.
 
     Returns:
       The model.
@@ -256,6 +261,7 @@ def build(
         dt=model.dt,
         kernel_fill=model.kernel_fill,
         implementation=conv,
+        **types,
     )
     return VariationalNWM(
         cell,
@@ -265,4 +271,5 @@ def build(
         start=model.start,
         remat=remat,
         rngs=rngs,
+        **types,
     )

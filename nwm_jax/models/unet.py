@@ -4,15 +4,19 @@ Ronneberger et al., arXiv:1505.04597, with batch normalisation, zero padding and
 channels (arXiv:2502.06034, baseline).
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from nwm_jax.core.init import uniform
 from nwm_jax.core.layouts import IMAGES
 from nwm_jax.core.segmentation import Sums
 from nwm_jax.errors import UserError
 from nwm_jax.models.segmenter import Measure
+from nwm_jax.modules.dtypes import cast
 from nwm_jax.modules.layers import Conv
 
 SCALES = 4
@@ -28,29 +32,40 @@ class BatchNorm(nnx.Module):
 
     Args:
       channels: C of ``[N, H, W, C]``.
+      param_dtype: type of scale, shift and what is stored.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
     """
 
-    def __init__(self, channels: int) -> None:
-        self.scale = nnx.Param(jnp.ones(channels, jnp.float32))
-        self.shift = nnx.Param(jnp.zeros(channels, jnp.float32))
-        self.mean = nnx.BatchStat(jnp.zeros(channels, jnp.float32))
-        self.variance = nnx.BatchStat(jnp.ones(channels, jnp.float32))
+    def __init__(
+        self,
+        channels: int,
+        *,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        self.scale = nnx.Param(jnp.ones(channels, param_dtype))
+        self.shift = nnx.Param(jnp.zeros(channels, param_dtype))
+        self.mean = nnx.BatchStat(jnp.zeros(channels, param_dtype))
+        self.variance = nnx.BatchStat(jnp.ones(channels, param_dtype))
+        self.dtype = dtype
 
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Normalises ``[N, H, W, C]``."""
-        mean, variance = self.mean[...], self.variance[...]
+        weights = (self.scale, self.shift, self.mean, self.variance)
+        x, scale, shift, mean, variance = cast(
+            self.dtype, x, *(weight[...] for weight in weights)
+        )
         if train:
             count = x.size // x.shape[-1]
-            stored = mean, variance
+            stored = self.mean[...], self.variance[...]
             mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
             batch = mean, variance * (count / max(count - 1, 1))
             for variable, old, new in zip(
                 (self.mean, self.variance), stored, batch, strict=False
             ):
-                moved = (1 - _MOMENTUM) * old + _MOMENTUM * new
+                moved = (1 - _MOMENTUM) * old + _MOMENTUM * new.astype(old.dtype)
                 variable[...] = jax.lax.stop_gradient(moved)
-        scale = self.scale[...] * jax.lax.rsqrt(variance + _EPSILON)
-        return (x - mean) * scale + self.shift[...]
+        return (x - mean) * (scale * jax.lax.rsqrt(variance + _EPSILON)) + shift
 
 
 class DoubleConv(nnx.Module):
@@ -61,15 +76,18 @@ class DoubleConv(nnx.Module):
       outputs: channels after each of the two.
       conv: see `modules.conv.conv`.
       rngs: draws the kernels, as PyTorch does.
+      types: param_dtype and dtype of all layers.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, conv: str, rngs: nnx.Rngs) -> None:
-        torch = {"init": "torch", "rngs": rngs}
+    def __init__(
+        self, inputs: int, outputs: int, *, conv: str, rngs: nnx.Rngs, **types: Any
+    ) -> None:
+        torch = {"init": "torch", "rngs": rngs, **types}
         self.convs = nnx.List(
             Conv(before, outputs, bias=False, implementation=conv, **torch)
             for before in (inputs, outputs)
         )
-        self.norms = nnx.List(BatchNorm(outputs) for _ in range(2))
+        self.norms = nnx.List(BatchNorm(outputs, **types) for _ in range(2))
 
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Maps ``[N, H, W, C]`` to ``[N, H, W, O]``."""
@@ -84,20 +102,33 @@ class Upsample(nnx.Module):
     Args:
       inputs: C.
       outputs: O.
+      param_dtype: type of the weights.
+      dtype: type of inputs, arithmetic and result; None: that of the weights.
       rngs: draws kernel and bias, uniform in ±1/sqrt(4 O).
     """
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        param_dtype: DTypeLike = jnp.float32,
+        dtype: DTypeLike | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
         # PyTorch counts the fan-in on the axis of the outputs.
         shape, fan_in = (2, 2, inputs, outputs), 4 * outputs
-        self.kernel = nnx.Param(uniform(rngs.params(), shape, fan_in))
-        self.bias = nnx.Param(uniform(rngs.params(), (outputs,), fan_in))
+        for name, size in (("kernel", shape), ("bias", (outputs,))):
+            drawn = uniform(rngs.params(), size, fan_in, param_dtype)
+            setattr(self, name, nnx.Param(drawn))
+        self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[N, H, W, C]`` to ``[N, 2 H, 2 W, O]``."""
         n, height, width, _ = x.shape
-        y = jnp.einsum("nhwc,uvco->nhuwvo", x, self.kernel[...])
-        return y.reshape(n, 2 * height, 2 * width, -1) + self.bias[...]
+        x, kernel, bias = cast(self.dtype, x, self.kernel[...], self.bias[...])
+        y = jnp.einsum("nhwc,uvco->nhuwvo", x, kernel)
+        return y.reshape(n, 2 * height, 2 * width, -1) + bias
 
 
 class UNet(nnx.Module):
@@ -109,6 +140,7 @@ class UNet(nnx.Module):
       classes: K.
       conv: see `modules.conv.conv`.
       rngs: draws the weights, all as PyTorch does.
+      types: param_dtype and dtype of all layers, see `modules.layers.Linear`.
     """
 
     def __init__(
@@ -119,19 +151,20 @@ class UNet(nnx.Module):
         *,
         conv: str = "auto",
         rngs: nnx.Rngs,
+        **types: Any,
     ) -> None:
+        options = {"conv": conv, "rngs": rngs, **types}
         sizes = [width * 2**scale for scale in range(SCALES + 1)]
-        self.first = DoubleConv(inputs, width, conv=conv, rngs=rngs)
+        self.first = DoubleConv(inputs, width, **options)
         self.down = nnx.List(
-            DoubleConv(before, 2 * before, conv=conv, rngs=rngs)
-            for before in sizes[:-1]
+            DoubleConv(before, 2 * before, **options) for before in sizes[:-1]
         )
         coarse = sizes[:0:-1]
-        self.up = nnx.List(Upsample(size, size // 2, rngs=rngs) for size in coarse)
-        self.merge = nnx.List(
-            DoubleConv(size, size // 2, conv=conv, rngs=rngs) for size in coarse
+        self.up = nnx.List(
+            Upsample(size, size // 2, rngs=rngs, **types) for size in coarse
         )
-        self.head = Conv(width, classes, size=1, init="torch", rngs=rngs)
+        self.merge = nnx.List(DoubleConv(size, size // 2, **options) for size in coarse)
+        self.head = Conv(width, classes, size=1, init="torch", rngs=rngs, **types)
 
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """Logits of every pixel.

@@ -1,4 +1,4 @@
-"""Functions of examples that every device runs on its own part of them."""
+"""Examples that are dealt out to devices, and programs that must fit into these."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jax.sharding import AxisType, PartitionSpec
 
+from nwm_jax import files
 from nwm_jax.modules.chunks import chunk_size
 
 # Numbers that a CPU's cache holds: of a torus of 16x16 cells with 16 channels, 120
@@ -43,6 +44,39 @@ def on_each_device(
         out_specs=along,
         check_vma=False,
     )(examples, weights)
+
+
+def check_program(
+    program: jax.stages.Compiled,
+    what: str,
+    remedy: str,
+    devices: int = 1,
+    memory: float | None = None,
+) -> None:
+    """Refuses a program that needs more memory than there is, before it runs.
+
+    Counted are its arguments, its results and what XLA has planned for all between.
+
+    Args:
+      program: what `jax.jit(function).lower(...).compile()` returns.
+      what: what needs the memory: "batch_size=8".
+      remedy: what to do about it.
+      devices: how many share the memory, and run the program each.
+      memory: bytes that there are; None: the machine's.
+
+    Raises:
+      UserError: it is more.
+    """
+    analysis = program.memory_analysis()
+    if analysis is None:  # of a backend that does not say
+        return
+    size = (
+        analysis.argument_size_in_bytes
+        + analysis.output_size_in_bytes
+        + analysis.temp_size_in_bytes
+        - analysis.alias_size_in_bytes
+    )
+    files.check_memory(devices * size, what, remedy, memory)
 
 
 def in_cache(function: Callable[[Any], Any], examples: Any, numbers: int) -> Any:

@@ -15,6 +15,7 @@ Whatever the user can mend ends with one line ``error: ...`` on stderr and exit 
 """
 
 import errno
+import functools
 import itertools
 import math
 import os
@@ -29,11 +30,10 @@ import jax
 from absl import flags
 
 import nwm_jax.experiments  # noqa: F401 (registers them)
-from nwm_jax import files
 from nwm_jax.config import grammar
 from nwm_jax.config.validate import validate
 from nwm_jax.errors import UserError, nearest, reason, shorten
-from nwm_jax.shell import usage
+from nwm_jax.shell import flag_files, usage
 from nwm_jax.shell.config_flags import (
     config_flag,
     define,
@@ -101,6 +101,7 @@ def run(
         _mark_global_flags_as_parsed()
         enable_compilation_cache()
         code = main(rest)
+        peers.finish()
     except signals.Ended as ended:
         peers.end(ended)
     except KeyboardInterrupt:
@@ -113,9 +114,9 @@ def run(
         if line is None:
             if not peers.several():
                 raise
-            traceback.print_exception(error)
             first = (str(error).strip().splitlines() or [""])[0][:200]
-            peers.fail(f"{type(error).__name__}: {first}", 1)
+            show = functools.partial(traceback.print_exception, error)
+            peers.fail(f"{type(error).__name__}: {first}", 1, show)
         _fail(line, 2)
     raise SystemExit(code)
 
@@ -165,10 +166,9 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
       UserError: a mistake in the config.
       flags.Error: a mistake in another flag.
     """
-    overrides = []
+    argv, overrides = flag_files.expanded(argv), []
     if takes_config(flag_values):
         argv, overrides = take_overrides(argv)
-    _check_flag_files(argv)
     rest = flag_values(argv)
     _refuse_empty(flag_values)
     _check_numbers(argv, flag_values)
@@ -181,19 +181,6 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
         if "task" not in config:
             raise UserError("the config has no field task: it is no experiment of ours")
     return rest
-
-
-def _check_flag_files(argv: Sequence[str]) -> None:
-    """Checks what ``--flagfile=path`` names, before absl waits for a pipe to speak."""
-    for argument in argv[1:]:
-        if match := re.match(r"--?flagfile=(.*)$", argument, re.DOTALL):
-            data = files.read_bytes(match[1])
-            try:
-                text = data.decode()
-            except UnicodeDecodeError:
-                text = "\0"
-            if "\0" in text:
-                raise UserError(f"--flagfile={match[1]} is not a text of flags")
 
 
 def _refuse_empty(flag_values: flags.FlagValues) -> None:
@@ -293,7 +280,10 @@ def _mark_global_flags_as_parsed() -> None:
 def _fail(message: str, code: int) -> None:
     """Writes one line to stderr and exits."""
     line = shorten(message)
-    sys.stdout.flush()
-    print(line if code == 130 else f"error: {line}", file=sys.stderr, flush=True)
-    peers.fail(line, code)
+
+    def show() -> None:
+        sys.stdout.flush()
+        print(line if code == 130 else f"error: {line}", file=sys.stderr, flush=True)
+
+    peers.fail(line, code, show)
     raise SystemExit(code)

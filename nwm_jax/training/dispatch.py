@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from nwm_jax import files
 from nwm_jax.modules import fallback
 from nwm_jax.training import mesh as meshes
 from nwm_jax.training import state as states
@@ -172,8 +173,18 @@ def make_batches(
 
     Returns:
       Sharded batches `[k, B, ...]`.
+
+    Raises:
+      UserError: they take more memory than there is.
     """
-    made = [task.batch(step + i, rows) for i in range(count)]
+    first = task.batch(step, rows)
+    bytes_of_one = sum(leaf.nbytes for leaf in jax.tree.leaves(first))
+    files.check_memory(
+        2 * group * bytes_of_one,
+        f"steps_per_dispatch={group} batches of {bytes_of_one / 1e6:.3g} MB",
+        "lower steps_per_dispatch",
+    )
+    made = [first, *(task.batch(step + i, rows) for i in range(1, count))]
 
     def stack(*leaves: np.ndarray) -> np.ndarray:
         stacked = np.zeros((group, *leaves[0].shape), leaves[0].dtype)

@@ -7,9 +7,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from nwm_jax import files
 from nwm_jax.errors import UserError
 from nwm_jax.modules import functional
 from nwm_jax.training import mesh as meshes
+from nwm_jax.training import room
 from nwm_jax.training.evaluation import Evaluation
 
 
@@ -30,7 +32,8 @@ def make_gather(
       host arrays, equal in every process and independent of the number of devices.
 
     Raises:
-      UserError: `batch_size` is not positive.
+      UserError: `batch_size` is not positive, or (when called) needs more memory than
+        there is.
     """
     if batch_size < 1:
         raise UserError(f"eval.batch_size={batch_size} must be 1 or more")
@@ -43,12 +46,15 @@ def make_gather(
         out_shardings=NamedSharding(mesh, PartitionSpec()),
     )
 
+    fits = False
+
     def gather(
         params: Any,
         state: Any,
         num: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> dict[str, np.ndarray]:
+        nonlocal fits
         num = min(num or evaluation.num_eval, evaluation.num_eval)
         params, state = (meshes.replicate(tree, mesh) for tree in (params, state))
         parts = []
@@ -57,7 +63,14 @@ def make_gather(
             indices = np.minimum(np.arange(start, start + batch_size), num - 1)
             batch = meshes.shard_batch(evaluation.eval_batch(indices[rows]), mesh)
             with jax.enable_x64(False), jax.set_mesh(mesh):
+                if not fits:  # the call below takes the same program
+                    program = score.lower(params, state, batch).compile()
+                    room.check_program(program, "eval.batch_size", batch_size, mesh)
+                    fits = True
                 scores = jax.device_get(score(params, state, batch))
+            if start == 0:  # they are kept, and then put together
+                kept = 2 * room.size(scores) / batch_size * num
+                files.check_memory(kept, f"the scores of {num} examples", "score fewer")
             parts.append({k: v[: num - start] for k, v in scores.items()})
             if progress:
                 progress(min(start + batch_size, num), num)

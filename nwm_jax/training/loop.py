@@ -196,6 +196,7 @@ class _Run:
             self.task, self.transform, self.mesh, self.state, batches
         )
         self.say(f"compiled the step in {time.perf_counter() - began:.1f} s")
+        room.check_program(compiled, "batch_size", self.config.batch_size, self.mesh)
         if self.saved is None:
             self.score(self.config.eval.batch_size)
         with self.listener.hold():

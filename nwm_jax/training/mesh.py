@@ -247,15 +247,16 @@ def is_lost_peer(error: Exception) -> bool:
 def lost_peer(error: Exception, purpose: str) -> UserError:
     """Makes the error that names the loss of another process.
 
-    The end of this program will not wait for it; JAX would, and abort after minutes.
+    Where that one has said why it ends, this process ends too, and nothing is returned.
+    Else the end of this program will not wait for it; JAX would, and abort after
+    minutes.
 
     Args:
       error: what JAX raised.
       purpose: what starting all of them again is good for, such as "to go on".
     """
+    peers.wait_for_end()
     peers.leave_at_exit(2)
-    if end := peers.end_of_another():
-        return UserError(f"{end}")
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return UserError(
         f"another process of this run is gone ({reason}); start all of them again with "

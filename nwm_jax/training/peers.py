@@ -7,22 +7,28 @@ since the main thread may wait forever in a collective operation by then.
 
 import atexit
 import contextlib
+import functools
 import json
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+from jax.errors import JaxRuntimeError
 
 from nwm_jax.errors import UserError
 from nwm_jax.training import signals
 
-_END, _LEFT, _CONFIG = "nwm_jax/end", "nwm_jax/left", "nwm_jax/config"
+_END, _CONFIG = "nwm_jax/end", "nwm_jax/config"
+_READY, _LEFT, _DONE = "nwm_jax/ready", "nwm_jax/left", "nwm_jax/done"
 _POLL_SECONDS = 0.5
 # So long a thread lets the main thread print an error of its own.
 _OWN_SECONDS = 0.3
-# So long process 0, in which the service runs, waits for the others to be gone.
-_LEAVE_SECONDS = 5.0
+# So long a process that ends waits for the others to end too.
+_LEAVE_SECONDS = 7.0
+# Between the last text of a process and its end.
+_GONE_SECONDS = 0.5
 # So long a process waits for the config of another one.
 CONFIG_SECONDS = 300.0
 # What machines may have each to themselves.
@@ -51,7 +57,7 @@ class End(NamedTuple):
 _end: End | None = None
 _known, _over = threading.Event(), threading.Event()
 # Taken by the thread that ends this process, never released.
-_ending = threading.Lock()
+_ending = threading.RLock()
 
 
 def watch() -> None:
@@ -96,16 +102,33 @@ def several() -> bool:
     return _service()[0] is not None
 
 
-def fail(line: str, code: int) -> None:
-    """Ends a run of several processes after an error; returns in a run of one.
+def fail(line: str, code: int, show: Callable[[], None]) -> None:
+    """Shows an error and ends a run of several processes; one alone goes on.
 
     Args:
       line: what is wrong, which the other processes print.
       code: the exit code of all.
+      show: prints the error; not called if this process is already ending.
     """
-    if several():
-        publish(line, code)
-        leave(code)
+    if not several():
+        show()
+        return
+    _ending.acquire()
+    publish(line, code)
+    show()
+    _leave(code)
+
+
+def finish() -> None:
+    """Waits at the end of a program for the other processes, which may still fail."""
+    client, number, total = _service()
+    if client is None:
+        return
+    _set(client, f"{_DONE}/{number}", "")
+    for other in range(total):
+        # In between Python hears signals.
+        while not _came(client, f"{_DONE}/{other}", time.monotonic() + _POLL_SECONDS):
+            time.sleep(0.1 * _POLL_SECONDS)
 
 
 def leave_at_exit(code: int) -> None:
@@ -116,10 +139,13 @@ def leave_at_exit(code: int) -> None:
     atexit.register(signals.leave_at_once, code)
 
 
-def end_of_another(seconds: float = 1.0) -> End | None:
-    """Returns why another process ended, if it says so within some seconds."""
-    _known.wait(seconds)
-    return _end
+def wait_for_end(seconds: float = 1.0) -> None:
+    """Does not return if another process says within some seconds why it ends.
+
+    The thread that watches prints it and ends this process.
+    """
+    if _known.wait(seconds):
+        time.sleep(60 + 2 * _LEAVE_SECONDS)
 
 
 def end(ended: signals.Ended) -> None:
@@ -130,12 +156,12 @@ def end(ended: signals.Ended) -> None:
 
 
 def leave(code: int) -> None:
-    """Ends this process, of several the first one last; does not return.
+    """Ends this process together with the others of its run; does not return.
 
     JAX's own end would wait minutes for a process that is gone and then abort.
 
     Args:
-      code: the exit code.
+      code: the exit code; that of the process that ended first counts.
     """
     _ending.acquire()
     _leave(code)
@@ -187,7 +213,7 @@ def _service() -> tuple[Any, int, int]:
 
 def _set(client: Any, key: str, text: str) -> None:
     # There may be a text already, or no service any more.
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(JaxRuntimeError):
         client.key_value_set(key, text)
 
 
@@ -195,15 +221,18 @@ def _get(client: Any, key: str, seconds: float) -> str:
     return client.blocking_key_value_get(key, int(1000 * seconds))
 
 
+def _published(client: Any) -> End | None:
+    """Why a process ended, if one has; there is no such key before."""
+    with contextlib.suppress(JaxRuntimeError):
+        return End(*json.loads(client.key_value_try_get(_END)))
+    return None
+
+
 def _wait_for_end(client: Any, number: int) -> None:
     global _end
-    while not _over.wait(_POLL_SECONDS):
-        # There is no such key before the end, and no service after it.
-        with contextlib.suppress(Exception):
-            end = End(*json.loads(client.key_value_try_get(_END)))
-            break
-    else:
-        return
+    while not (end := _published(client)):
+        if _over.wait(_POLL_SECONDS):
+            return
     if end.process == number:
         return
     _end = end
@@ -222,16 +251,29 @@ def _leave(code: int) -> None:
     client, number, total = _service()
     if client is None:
         signals.leave(code)
-    if number:
-        # Not before a checkpoint is whole, and then at once.
-        with signals.saving():
-            _set(client, f"{_LEFT}/{number}", "")
-            signals.leave_at_once(code)
-    deadline = time.monotonic() + _LEAVE_SECONDS
-    for other in range(1, total):
-        try:
-            _get(client, f"{_LEFT}/{other}", max(0.0, deadline - time.monotonic()))
-        except Exception:  # noqa: BLE001 (it did not come in time)
-            break
-    time.sleep(0.2)  # between the text and the end of the process that left it
-    signals.leave(code)
+    # Not before a checkpoint is whole.
+    with signals.saving():
+        if end := _published(client):
+            code = end.code
+        # A process that goes closes its connections, and what another one computes with
+        # it fails, or aborts the other: nobody goes before all are here.
+        _set(client, f"{_READY}/{number}", "")
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        others = [other for other in range(total) if other != number]
+        came = all(_came(client, f"{_READY}/{n}", deadline) for n in others)
+        if number:
+            last = functools.partial(_set, client, f"{_LEFT}/{number}", "")
+            signals.leave_at_once(code, last)
+        # The service runs here, and its end aborts who is left.
+        if came and all(_came(client, f"{_LEFT}/{n}", deadline) for n in others):
+            time.sleep(_GONE_SECONDS)
+        signals.leave_at_once(code)
+
+
+def _came(client: Any, key: str, deadline: float) -> bool:
+    """Whether there is a text before a deadline."""
+    try:
+        _get(client, key, max(0.0, deadline - time.monotonic()))
+    except JaxRuntimeError:
+        return False
+    return True

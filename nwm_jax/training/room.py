@@ -1,7 +1,8 @@
-"""Whether a run fits into the memory of the machine, before anything is computed.
+"""Whether a run fits into the memory of the machine.
 
-What is counted is less than a step really takes, so that no run is refused that would
-have worked; XLA alone knows the rest, once it has compiled the step.
+Before anything is computed weights, examples and data are counted, which is less than a
+step takes: what costs minutes is not begun where it is plainly too much. Once XLA has
+compiled a program, and before that runs, XLA's own plan of its memory counts.
 """
 
 import math
@@ -11,6 +12,7 @@ import jax
 from jax.sharding import Mesh
 
 from nwm_jax import files
+from nwm_jax.modules import devices
 from nwm_jax.training import state as states
 from nwm_jax.training.task import Task
 
@@ -52,6 +54,29 @@ def check(config: Any, task: Task, state: states.TrainState, mesh: Mesh) -> None
             f"lower {field}, or the sizes of the data or the model",
             memory,
         )
+
+
+def check_program(
+    program: jax.stages.Compiled, field: str, examples: int, mesh: Mesh
+) -> None:
+    """Refuses a compiled step or evaluation that does not fit, before it runs.
+
+    Args:
+      program: what was compiled for the devices of the mesh.
+      field: the config's field with the number of examples.
+      examples: its value.
+      mesh: the devices.
+
+    Raises:
+      UserError: one line with the field and the numbers.
+    """
+    devices.check_program(
+        program,
+        f"{field}={examples} with these sizes of data and model",
+        f"lower {field} or the sizes",
+        mesh.size,
+        _memory(mesh),
+    )
 
 
 def size(tree: Any) -> int:

@@ -248,8 +248,13 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
-def leave_at_once(code: int) -> None:
-    """Ends the process now; does not return."""
+def leave_at_once(code: int, last: Callable[[], object] = lambda: None) -> None:
+    """Ends the process now; does not return.
+
+    Args:
+      code: the exit code.
+      last: what is done between the last output and the end, within a second.
+    """
     # A reader that does not read must not keep the process.
     timer = threading.Timer(1.0, os._exit, [code])
     timer.daemon = True
@@ -259,4 +264,5 @@ def leave_at_once(code: int) -> None:
             if stream.isatty():
                 stream.write("\x1b[?25h")  # the cursor, which a progress bar hides
             stream.flush()
+    last()
     os._exit(code)

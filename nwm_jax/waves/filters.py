@@ -200,10 +200,15 @@ def check_band(band: tuple[float, float], fs: float) -> tuple[float, float]:
     if not (np.isfinite(fs) and fs > 0):
         raise UserError(f"fs is samples per unit of time and must be positive: {fs!r}")
     try:
-        low, high = (float(edge) for edge in band)
+        # Python would take the digits of any script.
+        low, high = (
+            float(edge.encode("ascii") if isinstance(edge, str) else edge)
+            for edge in band
+        )
     except (TypeError, ValueError):
+        given = ",".join(map(str, band)) if isinstance(band, list | tuple) else band
         raise UserError(
-            f"the band is two frequencies low,high and not {band!r}"
+            f"the band is two frequencies low,high and not {given}"
         ) from None
     if not 0 < low < high < fs / 2:
         raise UserError(

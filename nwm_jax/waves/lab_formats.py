@@ -16,6 +16,10 @@ _NWB_SERIES = (
 )
 # Readers of these run what the file says.
 _PICKLED = (".pkl", ".pickle")
+# Readers of neo that are not asked: of pickles; of .mat files, which have a reader here;
+# of .pl2 files, for which it downloads a program and runs that; of bytes that say nothing
+# of themselves, for which it makes up channels and a rate.
+_NOT_ASKED = ("PickleIO", "NeoMatlabIO", "Plexon2IO", "RawBinarySignalIO")
 
 
 class Recording(NamedTuple):
@@ -130,13 +134,17 @@ def read_neo(path: pathlib.Path, key: str) -> Recording:
     candidates = [
         reader
         for reader in neo.list_candidate_ios(path)
-        if reader.__name__ not in ("PickleIO", "NeoMatlabIO") and reader.is_readable
+        if reader.__name__ not in _NOT_ASKED and reader.is_readable
     ]
     signals = {}
     for reader in candidates:
         try:
             blocks = reader(str(path)).read(lazy=False)
+        except MemoryError:
+            raise
         except Exception:  # noqa: BLE001, S112
+            # On foreign files these readers raise what they happen to: of 0.14 one raises
+            # a plain Exception, others SyntaxError, AssertionError, struct.error, ...
             continue
         for segment in [part for block in blocks for part in block.segments]:
             for item in [*segment.analogsignals, *segment.imagesequences]:

@@ -8,6 +8,7 @@ in a few milliseconds and in a state in which forking is sound. Cases are JSON o
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -35,6 +36,7 @@ VERBS = {
 
 def readers():
     """Functions of a path, by name."""
+    import nwm_jax
     from nwm_jax import files
     from nwm_jax.data import source, tfrecord
     from nwm_jax.data.records import RecordsSource
@@ -48,6 +50,7 @@ def readers():
 
     return {
         "json": files.read_json,
+        "export": lambda workdir: nwm_jax.export(workdir, "new.npz"),
         "array": files.open_array,
         "npz": lambda path: files.read_npz(path, 10**9),
         "frames": source.open_frames,
@@ -151,6 +154,9 @@ def main():
     from jax._src import xla_bridge
 
     assert not xla_bridge.backends_are_initialized(), "an import ran JAX"
+    # Children look at no object of the parent's for garbage: its pages stay shared.
+    gc.collect()
+    gc.freeze()
     waiting = [json.loads(line) for line in sys.stdin]
     waiting.reverse()
     running = {}

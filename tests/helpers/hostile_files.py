@@ -36,6 +36,20 @@ JSON = {
     "binary": bytes(range(256)) * 40,
 }
 
+#: Flag files.
+FLAGS = {
+    "digits": f"--seed={'9' * 5_000}\n",
+    "arabic": "--num_train=٤\n",
+    "inf": "# a remark\n\n--dt=inf\n",
+    "apart": "--dt\nnan\n",
+    "unknown": "--num_trian=4\n",
+    "itself": "--flagfile={f}/itself.flags\n",
+    "pipe": "--flagfile={f}/pipe.npy\n",
+    "endless": "--flagfile={f}/device.npy\n",
+    "ends": "--flagfile\n",
+    "overrides": "--config=pendulum_nwm2d:smoke\n--config.seed=-1\n--workdir=new\n",
+}
+
 # The header of a .npy file, after which ten numbers follow.
 _HEADER = "{{'descr': {}, 'fortran_order': False, 'shape': {}}}"
 HEADERS = {
@@ -76,6 +90,9 @@ def make(folder: pathlib.Path) -> None:
         (folder / f"{name}.npy").write_bytes(npy(header))
         with zipfile.ZipFile(folder / f"{name}.npz", "w") as archive:
             archive.writestr("x.npy", npy(header))
+    for name, text in FLAGS.items():
+        (folder / f"{name}.flags").write_text(text.replace("{f}", str(folder)))
+    np.save(folder / "movie.npy", np.random.default_rng(0).normal(size=(40, 4, 4)))
     whole = io.BytesIO()
     np.save(whole, np.zeros((4, 8, 16, 16, 3), np.uint8))
     (folder / "cut.npy").write_bytes(whole.getvalue()[:500])

@@ -13,12 +13,12 @@ import pytest
 
 from nwm_jax import native
 from tests.helpers import native_sweep
-from tests.helpers.native import needs_native
+from tests.helpers.native_library import needs_native
 
 pytestmark = needs_native
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_random_calls_equal_those_of_xla(seed):
     """With every instruction set: shapes, strides, no images, NaN, infinity, views."""
     assert native_sweep.sweep(12, seed) == []
@@ -144,8 +144,11 @@ def test_memory_stays_bounded_over_calls_of_varying_sizes():
     )
     assert done.returncode == 0, done.stderr
     before, after = map(float, done.stdout.split())
-    # XLA's own arrays are part of it: 75 MiB were measured on two cores.
-    assert after < before + 128, f"{before} MiB, after 1,000 calls {after} MiB"
+    # A call frees its workspaces, so that a leak of one array of x a call would be 850 MiB.
+    # What stays is what malloc keeps for each thread: of the largest call x, its padded
+    # copy, y, the sine, and the three gradients, 8 MiB each (75 MiB measured, two threads).
+    bound = min(64 * max(2, os.cpu_count()), 512)
+    assert after < before + bound, f"{before} MiB, after 1,000 calls {after} MiB"
 
 
 LIMITED = """

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import nwm_jax
+from nwm_jax import files
 from nwm_jax.errors import UserError
 from nwm_jax.figures import waves
 from nwm_jax.models import compiled
@@ -288,6 +289,15 @@ def test_a_loaded_model_compiles_once_for_each_shape(run):
     np.testing.assert_allclose(
         inside(model, clips[:2, :4] / np.float32(255)), first, atol=1e-6
     )
+
+
+def test_a_forecast_that_does_not_fit_is_refused_before_it_runs(run, monkeypatch):
+    clips = np.load(run.config.data.path)[:2, :4]
+    model = nwm_jax.load(run.workdir)
+    monkeypatch.setattr(files, "machine_memory", lambda: 10**6)
+    text = r"^forecast\(\[2, 4, 8, 8, 3\], 5000\): .* GB .* 0.001 GB; ask for fewer"
+    with pytest.raises(UserError, match=text):
+        model.forecast(clips, 5000)
 
 
 def test_a_loaded_model_checks_its_images(run):

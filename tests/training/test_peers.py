@@ -122,4 +122,7 @@ def test_all_processes_must_have_one_config(other, problem, monkeypatch):
 def test_a_run_of_one_process_has_one_config():
     assert not peers.several()
     peers.check_same({"seed": 0})
-    peers.fail("a line", 2)
+    shown = []
+    peers.fail("a line", 2, lambda: shown.append("a line"))
+    assert shown == ["a line"]
+    peers.finish()

@@ -96,7 +96,7 @@ def interrupt(folder, place, nth, how, **environment):
         time.sleep(0.05)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert err == "", err
     return out, process.returncode, time.monotonic() - began
 
@@ -157,10 +157,14 @@ class Failing(toy_task.Toy):
 
 def main(argv):
     mesh.initialize_distributed()
-    config = toy_task.get_config(num_steps=400)
+    config = toy_task.get_config(num_steps=int(os.environ.get("STEPS", 400)))
     config.seed = int(ME) * int(os.environ.get("DIFFERENT", 0))
     peers.check_same(grammar.flatten(config))
     loop.train(config, Failing(delay=0.03), argv[1], display=progress.Progress)
+    if os.environ.get("LATE") == ME:
+        time.sleep(2)  # the other one has nothing left to do
+        print(f"failing at {time.time()}", flush=True)
+        raise ERRORS[os.environ["ERROR"]]
     return 0
 
 cli.run(main, flags.FlagValues(), positional=True)
@@ -169,24 +173,21 @@ cli.run(main, flags.FlagValues(), positional=True)
 
 def end_both(processes):
     """The exit codes and errors of both processes, what they said, and the time."""
-    ends = [process.communicate(timeout=120) for process in processes]
+    ends = [process.communicate(timeout=300) for process in processes]
     now = time.time()
     codes = [process.returncode for process in processes]
     return codes, [err for _, err in ends], "".join(out for out, _ in ends), now
 
 
 @pytest.mark.parametrize("failing", [0, 1])
+@pytest.mark.parametrize(("error", "code"), [("user", 2), ("bug", 1)])
 @pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        ("user", 2),
-        # Gloo may abort the other process before it has read why its peer ended.
-        pytest.param("bug", 1, marks=pytest.mark.nightly),
-    ],
+    "when", [{"FAILING": 400}, {"LATE": 20}], ids=["training", "after"]
 )
-def test_an_error_in_one_process_ends_both(failing, error, code, tmp_path):
-    program = ("-c", TWO)
-    processes = start_two(tmp_path, program=program, FAILING=str(failing), ERROR=error)
+def test_an_error_in_one_process_ends_both(failing, error, code, when, tmp_path):
+    ((variable, steps),) = when.items()
+    settings = {variable: str(failing), "STEPS": str(steps), "ERROR": error}
+    processes = start_two(tmp_path, program=("-c", TWO), **settings)
     codes, errors, out, now = end_both(processes)
     assert codes == [code, code], errors
     assert now - float(re.search(r"failing at (\S+)", out)[1]) < 10

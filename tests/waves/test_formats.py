@@ -2,7 +2,9 @@
 
 import datetime
 import json
+import socket
 import sys
+import urllib.request
 
 import numpy as np
 import pytest
@@ -107,6 +109,19 @@ def test_nwb_images(tmp_path, nwb_file):
     found = formats.read(tmp_path / "a.nwb", "second")
     np.testing.assert_array_equal(found.data, COUNTS)
     np.testing.assert_allclose(found.fs, 25)
+
+
+@pytest.mark.parametrize("suffix", ["pl2", "abf", "plx", "raw"])
+def test_foreign_files_are_refused_and_fetch_nothing(suffix, tmp_path, monkeypatch):
+    pytest.importorskip("neo")
+    fetched = []
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: fetched.append(1))
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: fetched.append(1))
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(np.random.default_rng(0).bytes(5_000))
+    with pytest.raises(UserError, match=rf"^a\.{suffix} "):
+        lab_formats.read_neo(path, "")
+    assert not fetched
 
 
 def test_what_neo_reads(tmp_path):

@@ -85,4 +85,6 @@ def _open(windows: Windows, data: str) -> tuple[Source, str]:
         dt=config.data.dt,
         seed=config.data.seed,
     )
+    if check := getattr(source, "check_size", None):
+        check()
     return source, name

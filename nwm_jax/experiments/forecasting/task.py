@@ -139,9 +139,10 @@ class Forecasting(Task):
 
     def check_size(self) -> None:
         """Refuses trajectories that this machine cannot simulate or keep."""
-        files.check_memory(
-            16 * self.num_eval, f"eval.num_windows={self.num_eval}", "score fewer"
-        )
+        for field in ("num_windows", "num_mean_windows"):
+            # The number of a trajectory and of its first frame; while drawn, twice.
+            number = self.config.eval[field]
+            files.check_memory(32 * number, f"eval.{field}={number}", "take fewer")
         if check := getattr(self.source, "check_size", None):
             check()
 
