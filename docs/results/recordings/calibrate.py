@@ -25,7 +25,7 @@ from nwm_jax.waves.travelling import travelling_index
 
 HERE = pathlib.Path(__file__).parent
 SHAPE, BAND = (1000, 16, 16), (0.05, 0.15)
-NUM, LEVEL, DRAWS = 39, 0.05, 100
+NUM, LEVEL, DRAWS = 39, 0.05, 160
 SITES = grid_sites(np.ones(SHAPE[1:], bool))
 WAVELENGTH, FREQUENCY, DIRECTION = 24.0, 0.1, 0.4
 
