@@ -20,29 +20,20 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
-# Folders whose tests spend their time in compiling programs that run once.
-_QUICK_TO_COMPILE = ("config", "experiments", "interop", "models", "modules", "runs")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def compile_mode(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Leaves most of XLA's optimisations out where compiling takes longest."""
-    # What imports JAX comes after the settings above.
-    import nwm_jax.experiments  # noqa: F401 (registers them)
-    from tests.helpers import compile_modes
-
-    folder = request.path.relative_to(pathlib.Path(__file__).parent).parts[0]
-    with compile_modes.quick(folder in _QUICK_TO_COMPILE):
-        yield
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiles the fast tests' programs, which run once, in half of the time."""
+    if "not slow" in config.option.markexpr:
+        os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
 @pytest.fixture(autouse=True)
 def flags_as_defined() -> Iterator[None]:
     """No verb sees the flags that another test has given it."""
     yield
-    for name, module in list(sys.modules.items()):
-        values = getattr(module, "FLAGS", None)
-        if name.startswith("nwm_jax.") and isinstance(values, flags.FlagValues):
+    for name in [name for name in sys.modules if name.startswith("nwm_jax.")]:
+        values = getattr(sys.modules[name], "FLAGS", None)
+        if isinstance(values, flags.FlagValues):
             values.unparse_flags()
             for flag in values:
                 values[flag].unparse()
@@ -51,6 +42,7 @@ def flags_as_defined() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="module")
 def registered_as_defined() -> Iterator[None]:
     """No file of tests sees the models and datasets that another has registered."""
+    import nwm_jax.experiments  # noqa: F401 (registers its own)
     from nwm_jax.experiments.forecasting import budgets, configs, datasets
     from nwm_jax.models import forecasting
     from nwm_jax.training import registry
@@ -67,3 +59,27 @@ def registered_as_defined() -> Iterator[None]:
     for table, content in zip(tables, before, strict=True):
         table.clear()
         table.update(content)
+
+
+@pytest.fixture(scope="session")
+def straight(tmp_path_factory):
+    """An uninterrupted run of the toy task: (result, workdir)."""
+    from nwm_jax.training import loop
+    from tests.helpers import toy_task
+
+    workdir = tmp_path_factory.mktemp("straight")
+    return loop.train(toy_task.get_config(), toy_task.Toy(), workdir), workdir
+
+
+@pytest.fixture
+def same_bits():
+    """Asserts that two trees are equal to the last bit."""
+    import jax
+    import numpy as np
+
+    def check(one, other):
+        assert jax.tree.structure(one) == jax.tree.structure(other)
+        for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+            np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+    return check

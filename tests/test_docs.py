@@ -1,5 +1,6 @@
 """The documentation is true: its links lead somewhere, its commands exist."""
 
+import doctest
 import importlib
 import pathlib
 import re
@@ -101,3 +102,16 @@ def test_verbs_are_listed():
 
 def test_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_examples_in_docstrings():
+    files = [
+        path.relative_to(ROOT).with_suffix("")
+        for path in sorted((ROOT / "nwm_jax").rglob("*.py"))
+        if ">>> " in path.read_text()
+    ]
+    assert files
+    for path in files:
+        module = importlib.import_module(".".join(path.parts))
+        failures, attempted = doctest.testmod(module)
+        assert attempted and not failures, module.__name__

@@ -17,7 +17,6 @@ from nwm_jax.core.wave import WaveHParams
 from nwm_jax.modules import functional
 from nwm_jax.modules.linear_wave import LinearWaveCell
 from nwm_jax.modules.sequence_cells import WaveRNNCell
-from tests.helpers.compile_modes import quick_to_compile  # noqa: F401 (a fixture)
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs" / "haiku.md"
 KINDS = {

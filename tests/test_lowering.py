@@ -18,7 +18,7 @@ from nwm_jax.modules import conv
 from nwm_jax.training import dispatch, optimizer, registry
 from nwm_jax.training import state as states
 from nwm_jax.training.mesh import make_mesh
-from tests.helpers.native import needs_native
+from tests.helpers.native_library import needs_native
 
 ON_CPUS_ALONE = ("nwm_", "lapack_", "__onednn", "__cpu", "YnnFusion")
 # Of every family one, forecasters first.

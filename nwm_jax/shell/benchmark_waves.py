@@ -58,9 +58,13 @@ def main(argv: list[str]) -> None:
             "clock": {part: value._asdict() for part, value in clock.items()},
             "processor": {part: value._asdict() for part, value in spent.items()},
         }
-        settings = {"frames": frames, "repeats": repeats, "samples": samples}
-        report = {"benchmark": "waves", "machine": machine, **settings}
-        print(json.dumps(report | {"unit": "s", **times}))
+        settings: dict[str, int] = {
+            "frames": frames,
+            "repeats": repeats,
+            "samples": samples,
+        }
+        report = {"benchmark": "waves", "machine": machine, "unit": "s"}
+        print(json.dumps(report | settings | times))
         return
     print(measure.describe(machine))
     print(f"{frames:,} x {_SIDE} x {_SIDE} float32: {samples:,} samples")
@@ -71,9 +75,7 @@ def main(argv: list[str]) -> None:
         print(f"{part:12}  {times}")
 
 
-def run(
-    frames: int, repeats: int
-) -> tuple[dict[str, measure.Times], dict[str, measure.Times]]:
+def run(frames: int, repeats: int) -> tuple[dict[str, measure.Times], ...]:
     """Measures the analysis of a recording.
 
     Args:
@@ -90,16 +92,16 @@ def run(
         data = np.load(path, mmap_mode="r")
         for repetition in range(repeats + 1):
             took = _analyse(data)
-            took["total"] = tuple(map(sum, zip(*took.values(), strict=True)))
+            seconds, processor = zip(*took.values(), strict=True)
+            took["total"] = sum(seconds), sum(processor)
             if repetition:
-                for part, (seconds, processor) in took.items():
-                    clock[part].append(seconds)
-                    spent[part].append(processor)
-    summaries = (
+                for part, (second, busy) in took.items():
+                    clock[part].append(second)
+                    spent[part].append(busy)
+    return tuple(
         {part: measure.summarise(times[part]) for part in PARTS}
         for times in (clock, spent)
     )
-    return tuple(summaries)
 
 
 def recording(frames: int) -> np.ndarray:
@@ -128,12 +130,13 @@ def _analyse(data: np.ndarray) -> dict[str, tuple[float, float]]:
         return len(fronts_of(signal, sites, fs=_FS, scale=scale).time)
 
     sites = grid_sites(np.ones(data.shape[1:], bool))
-    signal, *first = measure.timed(make_signal)
-    cycles, *second = measure.timed(make_statistics)
-    count, *third = measure.timed(find)
+    signal, *times = measure.timed(make_signal)
+    cycles, *more = measure.timed(make_statistics)
+    count, *last = measure.timed(find)
     if not count:
         raise UserError(f"no wave in {len(data)} frames: use more --frames")
-    return dict(zip(PARTS, (tuple(first), tuple(second), tuple(third)), strict=False))
+    each = ((a, b) for a, b in (times, more, last))
+    return dict(zip(PARTS, each, strict=False))
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def analyse(
         ready = prepare.apply(plan, np.asarray(data), fs=fs)
         shape = ready.shape[1:]
         sheet = ready if ready.ndim == 3 else ready[:, None]
-        options = {"band": band, "fs": fs, "setting": setting}
+        options: dict[str, Any] = {"band": band, "fs": fs, "setting": setting}
         signal = wave_signal(sheet, **options)[inner].reshape(-1, *shape)
         if num_surrogates:
             plain = plain_signal(sheet, **options)[inner].reshape(-1, *shape)
@@ -144,7 +144,7 @@ def analyse(
     scale = front_smoothing(cycles, sheet_sites)
     fronts = fronts_of(signal, sheet_sites, fs=fs, scale=scale)
     tests, p_value = {}, None
-    if num_surrogates:
+    if plain is not None:
         tests, p_value = surrogates.significance(
             flatten(plain, positions)[0] if whole else plain,
             sheet_sites,

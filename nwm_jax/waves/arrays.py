@@ -11,7 +11,8 @@ import numpy as np
 
 from nwm_jax.errors import UserError
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 BOUNDARIES = ("periodic", "open")
 
@@ -145,8 +146,8 @@ def spread(count: int, most: int) -> np.ndarray:
 
 
 def in_threads(
-    function: Callable[[Item], Result], items: Iterable[Item]
-) -> Iterator[Result]:
+    function: Callable[[_Item], _Result], items: Iterable[_Item]
+) -> Iterator[_Result]:
     """Yields what a function returns of each item, in order, one thread a core.
 
     The large operations of NumPy and SciPy run at the same time.

@@ -65,7 +65,7 @@ def measure_cycles(signal: np.ndarray, sites: Sites) -> Cycles:
       80 % of the variance of their phases.
     """
     bounds, omega = _cycles(signal)
-    *products, modes = _products(signal, sites, bounds, omega)
+    products, modes = _products(signal, sites, bounds, omega)
     scale = 2.0 * sites.spacing
     for _ in range(2):
         found = _fit(products, sites, scale)
@@ -103,7 +103,7 @@ def _cycles(signal: np.ndarray) -> tuple[np.ndarray, float]:
 
 def _products(
     signal: np.ndarray, sites: Sites, bounds: np.ndarray, omega: float
-) -> tuple[np.ndarray, ...]:
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """Sums over each cycle, [n, E]: a_j conj(a_i), both with a lag of 1, |a_i a_j|.
 
     And a exp(-i omega t), [n, N].
@@ -132,7 +132,7 @@ def _products(
             power[k] = np.sqrt(own[first] * own[second])
 
     list(in_threads(fill, np.array_split(np.arange(len(bounds)), 8)))
-    return together, ahead, behind, power, modes
+    return (together, ahead, behind, power), modes
 
 
 def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
@@ -146,7 +146,7 @@ def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 def _less_noise(
     whole: dict[str, np.ndarray],
-    products: list[np.ndarray],
+    products: tuple[np.ndarray, ...],
     sites: Sites,
     plane: np.ndarray,
 ) -> dict[str, np.ndarray]:

@@ -232,8 +232,9 @@ def _slope(gap: tuple, beside: tuple, across: tuple) -> np.ndarray:
     w0, w1 = 2 * h1 + h0, h1 + 2 * h0
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = (w0 + w1) / (w0 / d0 + w1 / d1)
+        # Where there are two points alone this is nothing, and `three` leaves it out.
+        end = ((2 * h0 + h2) * d0 - h0 * d2) / (h0 + h2)
     mean = np.where(d0 * d1 > 0, mean, 0.0)
-    end = ((2 * h0 + h2) * d0 - h0 * d2) / (h0 + h2)
     end = np.where(end * d0 <= 0, 0.0, end)
     steep = (d0 * d2 <= 0) & (np.abs(end) > 3 * np.abs(d0))
     end = np.where(steep, 3 * d0, end)

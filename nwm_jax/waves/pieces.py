@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def piecewise_signal(
             "the Hilbert transform of an unfiltered record depends on all of it"
         )
     low, _ = check_band(band, fs)
-    options = {"fs": fs, "zero_phase": setting == "generalized"}
+    options: dict[str, Any] = {"fs": fs, "zero_phase": setting == "generalized"}
     interpolated = interpolated and setting == "generalized"
     extra = int(np.ceil(max(_OVERLAP * fs / low, ringing(band, **options))))
     there = np.isfinite(prepare.apply(plan, data[:4], fs=fs)).all(axis=0).ravel()

@@ -53,23 +53,25 @@ def surrogates(
       Analytic signals [T, N]; of a memory map one array, filled again each time.
     """
     length, count = signal.shape
-    half = (length + 1) // 2
+    half, dtype = (length + 1) // 2, signal.dtype
     on_disk = isinstance(signal, np.memmap)
     sites = list(slices(count, length, _COURSES))
-    spectrum = temporary_array((half, count), folder) if on_disk else None
-    if spectrum is None:
-        spectrum = np.empty((half, count), signal.dtype)
+
+    def array(shape: tuple[int, int]) -> np.ndarray:
+        return temporary_array(shape, folder) if on_disk else np.empty(shape, dtype)
+
+    spectrum = array((half, count))
 
     def transform(part: slice) -> None:
         spectrum[:, part] = scipy.fft.fft(signal[:, part], axis=0)[:half]
 
     list(in_threads(transform, sites))
     generator = np.random.default_rng(seed)
-    out = temporary_array(signal.shape, folder) if on_disk else None
+    out = array(signal.shape)
     for _ in range(num):
         phase = np.exp(2j * np.pi * generator.random(half)).astype(signal.dtype)
         flip = generator.random(half)[:, None] >= 0.5
-        other = np.empty(signal.shape, signal.dtype) if out is None else out
+        other = out if on_disk else np.empty_like(out)
 
         def turn_back(part: slice, phase=phase, flip=flip, other=other) -> None:
             block = np.zeros((length, part.stop - part.start), signal.dtype)

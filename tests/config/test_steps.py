@@ -14,7 +14,7 @@ from nwm_jax.modules import functional
 from nwm_jax.training import dispatch, optimizer
 from nwm_jax.training import state as states
 from nwm_jax.training.mesh import make_mesh
-from tests.helpers.models import ONCE, filled
+from tests.helpers.filled_models import filled
 
 # Of every kind of gradient one: they are not only traced, but run.
 SPECIAL = ("lgn", "ode", "rgn", "hgn_conv")
@@ -122,7 +122,7 @@ def test_fair_is_fair(preset):
 def test_a_real_gradient(model):
     task, params, state, batch = small_task(model)
     gradient = jax.value_and_grad(task.loss, has_aux=True)
-    run = jax.jit(gradient, compiler_options=ONCE)
+    run = jax.jit(gradient)
     (loss, (metrics, after)), grads = run(params, state, batch, jax.random.key(0))
     assert np.isfinite(loss)
     assert all(np.isfinite(value) for value in metrics.values())
@@ -138,7 +138,7 @@ def test_a_real_step(model):
     task, params, state, batch = small_task(model)
     transform = optimizer.build(task.config.optimizer, task.config.num_steps)
     before = states.TrainState(jnp.int32(0), params, state, transform.init(params))
-    step = jax.jit(dispatch.make_step(task, transform), compiler_options=ONCE)
+    step = jax.jit(dispatch.make_step(task, transform))
     after, metrics, finite = step(before, batch, jax.random.key(0))
     assert finite
     assert all(np.isfinite(value) for value in metrics.values())

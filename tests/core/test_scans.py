@@ -9,7 +9,6 @@ from nwm_jax.core import oscillator, wave
 from nwm_jax.core.oscillator import OscillatorHParams, OscillatorState
 from nwm_jax.core.wave import WaveHParams
 from nwm_jax.errors import UserError
-from tests.helpers.compile_modes import quick_to_compile  # noqa: F401 (a fixture)
 
 STEPS = 6
 

@@ -4,6 +4,7 @@ The golden arrays were computed by the original generator; `x_reference` is the 
 problem solved to 1e-13.
 """
 
+import functools
 import pathlib
 
 import jax
@@ -16,6 +17,9 @@ from nwm_jax.data import render, suite, systems
 from nwm_jax.data.systems.base import ToySystem
 from nwm_jax.errors import UserError
 
+# Of every simulation here, so that a system is compiled once: the solver chooses its
+# steps itself, and frames may be as far apart as a test needs.
+BATCH, STEPS = 64, 60
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "data"
 NAMES = ("mass_spring", "pendulum")
 ALL = (*NAMES, "double_pendulum", "two_body", "three_body")
@@ -42,9 +46,16 @@ def _params(held):
     return {k[6:]: v for k, v in held.items() if k.startswith("param_")}
 
 
-def _states(system, n, name):
+@functools.cache
+def _states(name):
+    """Params, q and p of trajectories, which no test changes."""
     spec = suite.DATASETS.get(f"{name}_colors", THREE)
-    return system.sample(jax.random.key(3), n, spec)
+    return systems.get(name).sample(jax.random.key(3), BATCH, spec)
+
+
+def _many(*values):
+    """The values over and over, one for each trajectory."""
+    return np.resize(np.array(values, float), BATCH)
 
 
 def test_trajectories_equal_golden(golden):
@@ -81,7 +92,7 @@ def test_fields_and_pictures_equal_golden(golden):
 @pytest.mark.parametrize("friction", [0.0, 0.05])
 def test_vector_field_is_the_gradient_of_the_energy(name, friction):
     system = systems.get(name)
-    params, q, p = _states(system, 64, name)
+    params, q, p = _states(name)
     with jax.enable_x64(True):
         gradients = jax.jit(
             jax.grad(lambda q, p: system.hamiltonian(params, q, p).sum(), (0, 1))
@@ -95,8 +106,8 @@ def test_vector_field_is_the_gradient_of_the_energy(name, friction):
 @pytest.mark.parametrize("name", NAMES)
 def test_energy_is_kept_for_512_frames(name):
     system = systems.get(name)
-    params, q, p = _states(system, 128, name)
-    x = system.simulate(params, q, p, dt=0.05, num_steps=511)
+    params, q, p = _states(name)
+    x = system.simulate(params, q, p, dt=511 * 0.05 / STEPS, num_steps=STEPS)
     energy = system.hamiltonian(params, *np.split(x, 2, axis=-1))
     drift = np.abs(energy / energy[:, :1] - 1).max()
     assert drift < 1e-10
@@ -113,8 +124,8 @@ def test_energy_is_kept_for_512_frames(name):
 )
 def test_friction_takes_the_energy_it_should(name, dt):
     system, friction = systems.get(name), 0.05
-    params, q, p = _states(system, 16, name)
-    x = system.simulate(params, q, p, dt=dt, num_steps=400, friction=friction)
+    params, q, p = _states(name)
+    x = system.simulate(params, q, p, dt=dt, num_steps=STEPS, friction=friction)
     q, p = np.split(x, 2, axis=-1)
     energy = system.hamiltonian(params, q, p)
     velocity, _ = system.vector_field(params, q, p)
@@ -131,12 +142,13 @@ def test_friction_takes_the_energy_it_should(name, dt):
 @pytest.mark.parametrize("name", NAMES)
 def test_time_reversal(name):
     system = systems.get(name)
-    params, q, p = _states(system, 32, name)
-    x = system.simulate(params, q, p, dt=0.05, num_steps=100)
+    params, q, p = _states(name)
+    dt = 0.08
+    x = system.simulate(params, q, p, dt=dt, num_steps=STEPS)
     last_q, last_p = np.split(x[:, -1], 2, axis=-1)
-    back = system.simulate(params, last_q, last_p, dt=-0.05, num_steps=100)
+    back = system.simulate(params, last_q, last_p, dt=-dt, num_steps=STEPS)
     np.testing.assert_allclose(back[:, ::-1], x, atol=1e-9)
-    turned = system.simulate(params, last_q, -last_p, dt=0.05, num_steps=100)
+    turned = system.simulate(params, last_q, -last_p, dt=dt, num_steps=STEPS)
     turned = turned[:, ::-1] * np.array([1, -1])
     np.testing.assert_allclose(turned, x, atol=1e-9)
 
@@ -156,10 +168,9 @@ def test_trajectories_and_pictures_equal_generated_ones(name):
             q, p = np.split(g["x"][None], 2, axis=-1)
             field = np.concatenate(system.vector_field(params, q, p), -1)
             np.testing.assert_allclose(field[0], g["dx_dt"], atol=1e-12)
-            # As many as in the other tests, which is compiled already.
-            many = {k: np.resize(v, (64, *v.shape[1:])) for k, v in params.items()}
-            start = [np.resize(half[0, 0], (64, half.shape[-1])) for half in (q, p)]
-            x = system.simulate(many, *start, dt=0.05, num_steps=60)
+            many = {k: np.resize(v, (BATCH, *v.shape[1:])) for k, v in params.items()}
+            start = [np.resize(half[0, 0], (BATCH, half.shape[-1])) for half in (q, p)]
+            x = system.simulate(many, *start, dt=0.05, num_steps=STEPS)
             np.testing.assert_allclose(x[0, :6], g["x"], rtol=0, atol=1e-7)
             image = render.render(
                 system.positions(params, q, g["offset"]),
@@ -176,19 +187,19 @@ def test_trajectories_and_pictures_equal_generated_ones(name):
 
 def test_double_pendulum_keeps_energy_and_turns_back():
     system = systems.get("double_pendulum")
-    params, q, p = _states(system, 64, "double_pendulum")
-    x = system.simulate(params, q, p, dt=0.05, num_steps=60)
+    params, q, p = _states("double_pendulum")
+    x = system.simulate(params, q, p, dt=0.05, num_steps=STEPS)
     energy = system.hamiltonian(params, *np.split(x, 2, axis=-1))
     np.testing.assert_allclose(energy, energy[:, :1] + np.zeros(61), atol=1e-7)
     last_q, last_p = np.split(x[:, -1], 2, axis=-1)
-    back = system.simulate(params, last_q, last_p, dt=-0.05, num_steps=60)
+    back = system.simulate(params, last_q, last_p, dt=-0.05, num_steps=STEPS)
     np.testing.assert_allclose(back[:, -1], x[:, 0], atol=1e-5)
 
 
 def test_gravity_keeps_energy_momentum_and_angular_momentum():
-    system, spec = systems.get("two_body"), suite.DATASETS["two_body_colors"]
-    params, q, p = system.sample(jax.random.key(3), 64, spec)
-    x = system.simulate(params, q, p, dt=0.05, num_steps=60)
+    system = systems.get("two_body")
+    params, q, p = _states("two_body")
+    x = system.simulate(params, q, p, dt=0.05, num_steps=STEPS)
     q, p = np.split(x, 2, axis=-1)
     energy = system.hamiltonian(params, q, p)
     np.testing.assert_allclose(energy, energy[:, :1] + np.zeros(61), atol=1e-7)
@@ -196,33 +207,32 @@ def test_gravity_keeps_energy_momentum_and_angular_momentum():
     turning = q[..., ::2] * p[..., 1::2] - q[..., 1::2] * p[..., ::2]
     spin = turning.sum(-1)
     np.testing.assert_allclose(spin, spin[:, :1] + np.zeros(61), atol=1e-9)
-    back = system.simulate(params, q[:, -1], p[:, -1], dt=-0.05, num_steps=60)
+    back = system.simulate(params, q[:, -1], p[:, -1], dt=-0.05, num_steps=STEPS)
     np.testing.assert_allclose(back[:, ::-1], x, atol=1e-7)
 
 
 def test_equal_bodies_move_on_circles():
     system, spec = systems.get("two_body"), suite.DATASETS["two_body"]
-    params, q, p = system.sample(jax.random.key(3), 8, spec)
-    x = system.simulate(params, q, p, dt=0.05, num_steps=255)
+    params, q, p = system.sample(jax.random.key(3), BATCH, spec)
+    x = system.simulate(params, q, p, dt=255 * 0.05 / STEPS, num_steps=STEPS)
     radius = np.hypot(x[..., 0], x[..., 1])
-    np.testing.assert_allclose(radius, radius[:, :1] + np.zeros(256), atol=1e-12)
+    np.testing.assert_allclose(radius, radius[:, :1] + np.zeros(STEPS + 1), atol=1e-12)
     assert (x[:, 1, 0] * x[:, 0, 1] > x[:, 1, 1] * x[:, 0, 0]).all()  # clockwise
 
 
 def test_three_bodies_start_on_a_triangle():
-    system = systems.get("three_body")
-    _, q, p = system.sample(jax.random.key(3), 32, THREE)
-    corners = q.reshape(32, 3, 2)
+    _, q, p = _states("three_body")
+    corners = q.reshape(BATCH, 3, 2)
     radius = np.linalg.norm(corners, axis=-1)
     assert (radius >= 0.9).all() and (radius <= 1.2).all()
     np.testing.assert_allclose(corners.sum(1), 0, atol=1e-14)
-    np.testing.assert_allclose(p.reshape(32, 3, 2).sum(1), 0, atol=1e-14)
+    np.testing.assert_allclose(p.reshape(BATCH, 3, 2).sum(1), 0, atol=1e-14)
 
 
 def test_three_bodies_that_nearly_collide():
     system = systems.get("three_body")
-    params, q, p = system.sample(jax.random.key(3), 64, THREE)
-    x = system.simulate(params, q, p, dt=0.05, num_steps=60)
+    params, q, p = _states("three_body")
+    x = system.simulate(params, q, p, dt=0.05, num_steps=STEPS)
     energy = system.hamiltonian(params, *np.split(x, 2, axis=-1))
     drift = np.abs(energy / energy[:, :1] - 1).max(axis=1)
     # Where two bodies come nearest (r = 4.5e-4, potential energy U = 1,400 of |H|), a
@@ -230,7 +240,7 @@ def test_three_bodies_that_nearly_collide():
     # there add up a few, which differ between versions of XLA: 7.1e-9 with jax 0.10,
     # 1.1e-8 with 0.12. A hundred and more of them are allowed; equal steps miss by 1.
     assert drift.max() < 1e-7 and np.median(drift) < 1e-12
-    steady = ToySystem.simulate_steadily(system, params, q, p, dt=0.05, num_steps=60)
+    steady = ToySystem.simulate_steadily(system, params, q, p, dt=0.05, num_steps=STEPS)
     wrong = np.abs(steady - x).max(axis=(1, 2))
     assert (wrong > 1).any()  # equal steps do not serve all
     np.testing.assert_array_equal(
@@ -262,25 +272,25 @@ def test_bodies_that_collide_are_told_of():
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("k", "m"), [(2.0, 0.5), (400.0, 0.01)])
-def test_a_strong_spring_on_a_light_mass(k, m):
-    spring, friction = systems.get("mass_spring"), 0.05
-    params = {"k": np.array([k]), "m": np.array([m])}
+def test_a_strong_spring_on_a_light_mass():
+    spring, friction, dt = systems.get("mass_spring"), 0.05, 5 / STEPS
+    k, m = _many(2.0, 400.0), _many(0.5, 0.01)
+    start = np.ones((BATCH, 1)), np.zeros((BATCH, 1))
     x = spring.simulate(
-        params, [[1.0]], [[0.0]], dt=0.05, num_steps=100, friction=friction
+        {"k": k, "m": m}, *start, dt=dt, num_steps=STEPS, friction=friction
     )
-    t, decay = 0.05 * np.arange(101), friction / (2 * m)
-    w = np.sqrt(k / m - decay**2)
+    t, decay = dt * np.arange(STEPS + 1), (friction / (2 * m))[:, None]
+    w = np.sqrt((k / m)[:, None] - decay**2)
     expected = np.exp(-decay * t) * (np.cos(w * t) + decay / w * np.sin(w * t))
-    np.testing.assert_allclose(x[0, :, 0], expected, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(x[..., 0], expected, rtol=0, atol=1e-10)
 
 
 def test_a_pendulum_at_rest_upside_down_stays_there():
     pendulum = systems.get("pendulum")
-    params = {name: np.ones(2) for name in "mgl"}
-    q0, p0 = [[np.pi], [0.0]], np.zeros((2, 1))
-    x = pendulum.simulate(params, q0, p0, dt=0.05, num_steps=20)
-    np.testing.assert_allclose(x, x[:, :1] + np.zeros((21, 2)), atol=1e-13)
+    params = {name: _many(1) for name in "mgl"}
+    q0, p0 = _many(np.pi, 0)[:, None], np.zeros((BATCH, 1))
+    x = pendulum.simulate(params, q0, p0, dt=1 / STEPS, num_steps=STEPS)
+    np.testing.assert_allclose(x, x[:, :1] + np.zeros((STEPS + 1, 2)), atol=1e-13)
 
 
 @pytest.mark.parametrize("name", systems.SYSTEMS)
@@ -298,11 +308,11 @@ def test_frames_that_are_too_far_apart(name):
 def _some_states(name):
     """Params, q and p of 64 trajectories, without the cost of equilibrating a box."""
     if not name.startswith("lj"):
-        return _states(systems.get(name), 64, name)
+        return _states(name)
     rows = int(systems.get(name).num_particles ** 0.5)
     grid = 1.1 * np.stack(np.divmod(np.arange(rows**2), rows), -1).reshape(1, -1)
     rng = np.random.default_rng(0)
-    q = grid + rng.uniform(-0.05, 0.05, (64, 2 * rows**2))
+    q = grid + rng.uniform(-0.05, 0.05, (BATCH, 2 * rows**2))
     return {}, q, rng.normal(size=q.shape)
 
 
@@ -312,11 +322,10 @@ def _some_states(name):
 def test_all_systems_have_the_same_methods(name):
     system = systems.get(name)
     params, q, p = _some_states(name)
-    # As many as in the other tests, which is compiled already.
     x = system.simulate(
-        params=params, q0=q, p0=p, dt=0.0005, num_steps=60, friction=0.05
+        params=params, q0=q, p0=p, dt=0.0005, num_steps=STEPS, friction=0.05
     )
-    assert x.shape == (64, 61, 2 * q.shape[1]) and x.dtype == np.float64
+    assert x.shape == (BATCH, STEPS + 1, 2 * q.shape[1]) and x.dtype == np.float64
     np.testing.assert_array_equal(x[:, 0], np.concatenate([q, p], -1))
     before, after = np.split(x[:, 0], 2, -1), np.split(x[:, -1], 2, -1)
     velocity, _ = system.vector_field(params=params, q=q, p=p)
@@ -325,28 +334,28 @@ def test_all_systems_have_the_same_methods(name):
     lost = system.hamiltonian(params=params, q=after[0], p=after[1])
     lost = lost - system.hamiltonian(params=params, q=before[0], p=before[1])
     work = -0.05 * 0.03 * (velocity**2).sum(-1)
-    assert lost.shape == (64,)
+    assert lost.shape == (BATCH,)
     # Pairs that cross the cutoff of a box are worth up to 0.03 each.
     exact = 0.07 if name.startswith("lj") else 2e-5
     np.testing.assert_allclose(lost, work, rtol=0.5, atol=exact)
     offset = np.array([[0.5, -0.25]])
     places = system.positions(params=params, q=q, offset=offset)
-    assert places.shape[0] == 64 and places.shape[2] == 2
+    assert places.shape[0] == BATCH and places.shape[2] == 2
     unmoved = system.positions(params=params, q=q, offset=0.0)
     np.testing.assert_allclose(places - unmoved, np.broadcast_to(offset, places.shape))
     if not name.startswith("lj"):  # see the tests of the boxes
         spec = suite.DATASETS.get(f"{name}_colors", THREE)
-        again, q0, p0 = system.sample(key=jax.random.key(3), n=64, spec=spec)
+        again, q0, p0 = system.sample(key=jax.random.key(3), n=BATCH, spec=spec)
         np.testing.assert_array_equal(np.stack([q0, p0]), np.stack([q, p]))
-        assert all(len(value) == 64 for value in again.values())
+        assert all(len(value) == BATCH for value in again.values())
 
 
 def test_damped_spring_is_the_damped_oscillator():
-    spring, friction = systems.get("mass_spring"), 0.05
-    params, q, p = _states(spring, 32, "mass_spring")
-    x = spring.simulate(params, q, p, dt=0.05, num_steps=200, friction=friction)
+    spring, friction, dt = systems.get("mass_spring"), 0.05, 10 / STEPS
+    params, q, p = _states("mass_spring")
+    x = spring.simulate(params, q, p, dt=dt, num_steps=STEPS, friction=friction)
     k, m = params["k"][:, None], params["m"][:, None]
-    t = 0.05 * np.arange(201)
+    t = dt * np.arange(STEPS + 1)
     decay = friction / (2 * m)
     w = np.sqrt(k / m - decay**2)
     expected = np.exp(-decay * t) * (
@@ -357,10 +366,10 @@ def test_damped_spring_is_the_damped_oscillator():
 
 def test_jax_in_jax_out():
     pendulum = systems.get("pendulum")
-    params, q, _ = _states(pendulum, 4, "pendulum")
+    params, q, _ = _states("pendulum")
     single = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), (params, q))
     drawn = jax.jit(pendulum.positions)(*single)
-    assert isinstance(drawn, jax.Array) and drawn.shape == (4, 1, 2)
+    assert isinstance(drawn, jax.Array) and drawn.shape == (BATCH, 1, 2)
     exact = pendulum.positions(params, q)
     assert isinstance(exact, np.ndarray) and exact.dtype == np.float64
     np.testing.assert_allclose(drawn, exact, atol=1e-6)

@@ -8,6 +8,7 @@ in a few milliseconds and in a state in which forking is sound. Cases are JSON o
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -153,6 +154,9 @@ def main():
     from jax._src import xla_bridge
 
     assert not xla_bridge.backends_are_initialized(), "an import ran JAX"
+    # Children look at no object of the parent's for garbage: its pages stay shared.
+    gc.collect()
+    gc.freeze()
     waiting = [json.loads(line) for line in sys.stdin]
     waiting.reverse()
     running = {}

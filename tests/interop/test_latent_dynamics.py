@@ -1,7 +1,5 @@
 """The original's latent models: golden roll-outs, posteriors and evaluations."""
 
-import functools
-
 import jax
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from nwm_jax.interop import physics_inspired_models as originals
 from nwm_jax.modules import functional
 from tests.helpers.golden_files import GOLDEN
 from tests.helpers.latent_configs import BOTH_WAYS, shapes
-from tests.helpers.models import ONCE
 
 FILES = {"hgn": "hgn_pp_forward", "ode": "ode_forward"}
 
@@ -35,7 +32,7 @@ def golden(request):
     params = {k[7:]: v for k, v in arrays.items() if k.startswith("params/")}
     model = originals.load(params, request.param, num_target_steps=9)
 
-    @functools.partial(jax.jit, compiler_options=ONCE)
+    @jax.jit
     def run(images):
         states, variance, _ = model.latents(images)
         means = {

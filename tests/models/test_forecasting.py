@@ -1,7 +1,5 @@
 """Models from configs: parameter counts of the papers, options, one step of training."""
 
-import functools
-
 import jax
 import numpy as np
 import optax
@@ -12,7 +10,7 @@ from nwm_jax.config.presets import load as load_config
 from nwm_jax.errors import UserError
 from nwm_jax.models.forecasting import build
 from nwm_jax.modules import functional
-from tests.helpers.models import ONCE, filled
+from tests.helpers.filled_models import filled
 
 IMAGE_NETWORKS = {"encoder": 221_312, "decoder": 205_283}
 INFERENCE = {"encoder": 295_872}
@@ -80,7 +78,7 @@ def check_a_step_of_training(name, argument):
     length = max(6, config.model.num_ic + 3)
     images = jax.random.uniform(jax.random.key(0), (2, length, 8, 8, 3)) ** 3
 
-    @functools.partial(jax.jit, compiler_options=ONCE)
+    @jax.jit
     def step(params, rate):
         def loss(params):
             model = functional.merge(graphdef, params, state)

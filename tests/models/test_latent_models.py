@@ -1,7 +1,5 @@
 """Latent models: sizes, losses, what they see, and that they learn."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +12,6 @@ from nwm_jax.models.forecasting import build
 from nwm_jax.models.names import LATENT
 from nwm_jax.modules import functional
 from tests.helpers.latent_configs import BOTH_WAYS, config, make, shapes
-from tests.helpers.models import ONCE
 
 
 def clip(model, side=8, batch=4):
@@ -57,7 +54,7 @@ def losses(model, images, steps=3, rate=0.3):
     """Losses of a few steps of gradient descent with one and the same sample."""
     graphdef, params, state = functional.split(model)
 
-    @functools.partial(jax.jit, compiler_options=ONCE)
+    @jax.jit
     def step(params, state):
         def loss(params):
             model = functional.merge(graphdef, params, state)
@@ -117,7 +114,7 @@ def hgn():
 def run(hgn):
     """Forward, backward and forecast of a clip, compiled once."""
 
-    @functools.partial(jax.jit, compiler_options=ONCE)
+    @jax.jit
     def run(images):
         return (
             hgn.reconstruct(images),

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from nwm_jax.errors import UserError
 from nwm_jax.models import sequences
 from nwm_jax.modules import functional
-from tests.helpers.models import filled
+from tests.helpers.filled_models import filled
 
 WAVE = {
     "channels": 1,

@@ -14,7 +14,7 @@ from nwm_jax.models import topography
 from nwm_jax.models.topography import VariationalNWM
 from nwm_jax.modules import functional
 from nwm_jax.training import optimizer
-from tests.helpers.models import sheet_cell
+from tests.helpers.filled_models import sheet_cell
 
 
 def reference():

@@ -44,44 +44,67 @@ def draw(*shape):
     return jax.random.normal(jax.random.key(1), shape)
 
 
+def compiled(function, cell, *arrays):
+    """The result of ``function(cell, *arrays)``, as one program."""
+    graphdef, params, state = functional.split(cell)
+
+    @jax.jit
+    def run(params, arrays):
+        return function(functional.merge(graphdef, params, state), *arrays)
+
+    return run(params, arrays)
+
+
+def assert_close(one, other):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
 def test_runs_unchanged_in_nnx_rnn(cell):
     """`nnx.RNN` equals our own unroll, which takes the drive out of the loop."""
     cell, shape = cell
-    inputs = draw(2, 5, *shape)
-    carry, outputs = nnx.RNN(cell, return_carry=True)(inputs)
-    start = cell.initialize_carry((2, *shape))
-    last, states = unroll(cell.step, start, cell.drive(inputs))
-    np.testing.assert_allclose(
-        outputs, states.x if hasattr(states, "x") else states, atol=1e-6
-    )
-    for a, b in zip(jax.tree.leaves(carry), jax.tree.leaves(last), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+
+    def both(cell, inputs):
+        start = cell.initialize_carry((2, *shape))
+        last, states = unroll(cell.step, start, cell.drive(inputs))
+        states = states.x if hasattr(states, "x") else states
+        return nnx.RNN(cell, return_carry=True)(inputs), (last, states)
+
+    assert_close(*compiled(both, cell, draw(2, 5, *shape)))
 
 
 def test_time_major_reverse_and_lengths_of_nnx_rnn(cell):
     cell, shape = cell
-    inputs = draw(2, 5, *shape)
-    outputs = nnx.RNN(cell)(inputs)
-    swapped = nnx.RNN(cell, time_major=True)(jnp.swapaxes(inputs, 0, 1))
-    np.testing.assert_allclose(jnp.swapaxes(swapped, 0, 1), outputs, atol=1e-6)
-    backwards = nnx.RNN(cell, reverse=True, keep_order=True)(inputs[:, ::-1])
-    np.testing.assert_allclose(backwards[:, ::-1], outputs, atol=1e-6)
-    carry, _ = nnx.RNN(cell, return_carry=True)(inputs, seq_lengths=jnp.array([5, 3]))
-    short, _ = nnx.RNN(cell, return_carry=True)(inputs[1:, :3])
-    for a, b in zip(jax.tree.leaves(carry), jax.tree.leaves(short), strict=True):
-        np.testing.assert_allclose(a[1], b[0], atol=1e-6)
+
+    def ways(cell, inputs):
+        swapped = nnx.RNN(cell, time_major=True)(jnp.swapaxes(inputs, 0, 1))
+        backwards = nnx.RNN(cell, reverse=True, keep_order=True)(inputs[:, ::-1])
+        rnn = nnx.RNN(cell, return_carry=True)
+        carry, _ = rnn(inputs, seq_lengths=jnp.array([5, 3]))
+        short, _ = rnn(inputs[1:, :3])
+        outputs = nnx.RNN(cell)(inputs)
+        pairs = (
+            (jnp.swapaxes(swapped, 0, 1), outputs),
+            (backwards[:, ::-1], outputs),
+            (jax.tree.map(lambda a: a[1:], carry), short),
+        )
+        return tuple(zip(*pairs, strict=True))
+
+    assert_close(*compiled(ways, cell, draw(2, 5, *shape)))
 
 
 def test_any_number_of_batch_axes(cell):
     cell, shape = cell
-    inputs = draw(2, 3, *shape)
-    carry, _ = cell(cell.initialize_carry((2, 3, *shape)), inputs)
-    flat, _ = cell(cell.initialize_carry((6, *shape)), inputs.reshape(6, *shape))
-    for a, b in zip(jax.tree.leaves(carry), jax.tree.leaves(flat), strict=True):
-        np.testing.assert_allclose(a.reshape(b.shape), b, atol=1e-6)
-    single, _ = cell(cell.initialize_carry(shape), inputs[0, 0])
-    for a, b in zip(jax.tree.leaves(single), jax.tree.leaves(carry), strict=True):
-        np.testing.assert_allclose(a, b[0, 0], atol=1e-6)
+
+    def ways(cell, inputs):
+        carry, _ = cell(cell.initialize_carry((2, 3, *shape)), inputs)
+        flat, _ = cell(cell.initialize_carry((6, *shape)), inputs.reshape(6, *shape))
+        single, _ = cell(cell.initialize_carry(shape), inputs[0, 0])
+        return carry, flat, single
+
+    carry, flat, single = compiled(ways, cell, draw(2, 3, *shape))
+    assert_close(jax.tree.map(lambda a: a.reshape(6, *a.shape[2:]), carry), flat)
+    assert_close(jax.tree.map(lambda a: a[0, 0], carry), single)
 
 
 def test_jit_vmap_and_gradients(cell):

@@ -8,7 +8,7 @@ import pytest
 from nwm_jax import errors
 from nwm_jax.modules import conv as conv_lib
 from nwm_jax.training import mesh
-from tests.helpers.native import each_instruction_set
+from tests.helpers.native_library import each_instruction_set
 
 # N, H, W, C, kh, kw, O, stride, padding
 SHAPES = [

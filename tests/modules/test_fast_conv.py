@@ -7,7 +7,7 @@ import pytest
 
 from nwm_jax import errors
 from nwm_jax.modules import conv, conv_layers, fast_conv
-from tests.helpers.native import each_instruction_set, needs_native
+from tests.helpers.native_library import each_instruction_set, needs_native
 
 SIZES = ((6, 5), (3, 3), (6, 6), (6, 6))  # before, between and after the layers
 SLOPES = 0.1, 0.2, 1.0

@@ -14,7 +14,7 @@ from nwm_jax.errors import UserError
 from nwm_jax.modules import functional
 from nwm_jax.modules.linear_wave import LinearWave, LinearWaveCell, LinOSS
 from nwm_jax.modules.linear_wave_stack import LinearWaveBlock, LinearWaveStack
-from tests.helpers.models import filled
+from tests.helpers.filled_models import filled
 
 FIELD = LinearWaveHParams("ring", (1, 4), 2, 1, forcing="pointwise", scheme="imex")
 DRIVEN = LinearWaveHParams("torus", (3, 4), 2, 3, scheme="implicit")

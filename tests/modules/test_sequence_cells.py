@@ -12,7 +12,7 @@ from nwm_jax.models import sequences
 from nwm_jax.modules import devices, functional
 from nwm_jax.modules.chunks import chunk_size
 from nwm_jax.modules.sequence_cells import WaveRNNCell
-from tests.helpers.models import filled
+from tests.helpers.filled_models import filled
 
 # A generator that compiles quickly.
 KEY = jax.random.key(0, impl="rbg")

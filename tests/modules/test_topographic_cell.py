@@ -9,7 +9,7 @@ from flax import nnx
 from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.errors import UserError
 from nwm_jax.models.topography import topographic_cell
-from tests.helpers.models import sheet_cell
+from tests.helpers.filled_models import sheet_cell
 
 
 @pytest.fixture(autouse=True)

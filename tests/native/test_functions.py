@@ -13,12 +13,12 @@ import pytest
 
 from nwm_jax import native
 from tests.helpers import native_sweep
-from tests.helpers.native import needs_native
+from tests.helpers.native_library import needs_native
 
 pytestmark = needs_native
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_random_calls_equal_those_of_xla(seed):
     """With every instruction set: shapes, strides, no images, NaN, infinity, views."""
     assert native_sweep.sweep(12, seed) == []

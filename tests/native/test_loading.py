@@ -17,7 +17,7 @@ from nwm_jax import errors, native
 from nwm_jax.modules import conv
 from nwm_jax.native import build
 from nwm_jax.shell import screen
-from tests.helpers.native import needs_native
+from tests.helpers.native_library import needs_native
 
 try:
     COMPILER = build.compiler()

@@ -14,7 +14,7 @@ from nwm_jax.experiments.sequences.classification import Classification
 from nwm_jax.experiments.sequences.copy_memory import CopyMemory
 from nwm_jax.interop.torch import load_state_dict
 from nwm_jax.modules import functional
-from tests.helpers.models import filled
+from tests.helpers.filled_models import filled
 
 WRNN = {
     "name": "wrnn",

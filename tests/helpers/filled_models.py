@@ -10,12 +10,6 @@ from flax import nnx
 from nwm_jax.modules import functional
 from tests.helpers import numerics
 
-#: Compiler options for what runs once: half as long to compile, slower to run.
-ONCE = {
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-}
-
 
 def filled(build: Callable[[], nnx.Module], scale: float = 1.0) -> nnx.Module:
     """What `build` makes, with every parameter from the fill rule instead."""
