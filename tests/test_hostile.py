@@ -55,6 +55,10 @@ TOO_LARGE = (
     ("tetrominoes_nwm", "data.side", LARGEST),
     ("tetrominoes_nwm", "batch_size", LARGEST),
     ("sine_nwm2d", "data.size", LARGEST),
+    ("tetrominoes_nwm", "model.channels", LARGEST),
+    ("tetrominoes_nwm", "model.hidden_layers", LARGEST),
+    ("tetrominoes_cnn", "model.depth", LARGEST),
+    ("pendulum_ar", "model.layers", LARGEST),
 )
 
 

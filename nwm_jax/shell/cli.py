@@ -137,9 +137,14 @@ def _line(error: Exception, flag_values: flags.FlagValues) -> str | None:
         return _flag_message(error, flag_values)
     if isinstance(error, jax.errors.JaxRuntimeError) and mesh.is_lost_peer(error):
         return str(mesh.lost_peer(error, "to go on"))
-    if isinstance(error, MemoryError) or (
-        isinstance(error, jax.errors.JaxRuntimeError)
-        and "RESOURCE_EXHAUSTED" in str(error)
+    if (
+        isinstance(error, MemoryError)
+        or (
+            isinstance(error, jax.errors.JaxRuntimeError)
+            and "RESOURCE_EXHAUSTED" in str(error)
+        )
+        # NumPy's for what is larger than any memory.
+        or (isinstance(error, ValueError) and "array is too big" in str(error))
     ):
         return (
             f"not enough memory ({reason(error)[:150]}): lower batch_size, or the sizes of "

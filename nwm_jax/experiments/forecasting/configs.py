@@ -115,7 +115,7 @@ class Layered(Forecaster):
     num_observed: int = field(5, "frames that the model sees", least=1)
     latent: int = field(32, "length of the latent state", least=2)
     units: int = field(250, "width of the hidden layers", least=1)
-    layers: int = field(5, "number of layers", least=1)
+    layers: int = field(5, "number of layers", least=1, bits=12)
 
 
 @dataclasses.dataclass(frozen=True)

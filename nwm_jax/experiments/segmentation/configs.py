@@ -90,7 +90,7 @@ class Pixels(UNet):
     width: int = field(16, "channels of hidden convolutions", least=1)
     channels: int = field(2, "channels of the hidden state", least=1)
     units: int = field(256, "width of the perceptron's hidden layers", least=1)
-    hidden_layers: int = field(3, "of the perceptron", least=0)
+    hidden_layers: int = field(3, "of the perceptron", least=0, bits=12)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ class NWM(ConvLSTM):
 class CNN(Pixels):
     """Convolutions."""
 
-    depth: int = field(8, "convolutions", least=2)
+    depth: int = field(8, "convolutions", least=2, bits=12)
     # 49 of each of two channels: the original's T // 2 - 1.
     features: int = field(98, "of a pixel, that the perceptron sees", least=1)
     he: bool = field(False, "He's first weights")

@@ -127,7 +127,7 @@ class LWM(LinearWaves, Recurrent):
     )
     channels: int = field(16, "channels, or oscillators at every place", least=1)
     kernel_size: int = field(3, "odd width of the coupling", least=1, check=odd)
-    blocks: int = field(2, _BLOCKS, least=1)
+    blocks: int = field(2, _BLOCKS, least=1, bits=12)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,7 @@ class LinOSS(LinearOscillators, Recurrent):
 
     scheme: str = field("imex", "a time step of linear waves", choices=SCHEMES)
     units: int = field(256, "hidden units, or places of a ring", least=1)
-    blocks: int = field(2, _BLOCKS, least=1)
+    blocks: int = field(2, _BLOCKS, least=1, bits=12)
 
 
 @dataclasses.dataclass(frozen=True)
