@@ -189,9 +189,11 @@ def table():
     for flag in ("size", "canvas", "steps"):
         for number in ("9" * 13, "9" * 400, "-1", "٤٢x"):
             add("drum", f"--{flag}={number}", "--out=new.png")
-    for verb in ("benchmark data", "benchmark train"):
+    for verb in ("benchmark data", "benchmark train", "benchmark waves"):
         for number in ("-1", "9" * 5_000, "x", "1e9"):
             add(verb, f"--repeats={number}")
+    for number in ("-1", "9" * 12, "9" * 22):
+        add("benchmark waves", f"--frames={number}")
     return cases
 
 

@@ -32,6 +32,7 @@ FRAMES = flags.DEFINE_integer(
     90_000,
     "length of the recording, at 1,000 frames a second",
     lower_bound=4000,
+    upper_bound=10**9,
     flag_values=FLAGS,
 )
 REPEATS = flags.DEFINE_integer(
