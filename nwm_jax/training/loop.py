@@ -102,13 +102,15 @@ def train(
             workdirs.locked(workdir) as folder,
             signals.collect() as listener,
         ):
-            notes = workdirs.claim(folder, config)
-            # What the data do not have is refused before the first step. Not earlier:
-            # it may simulate the data, which nobody needs whose workdir is refused.
-            task.evaluations()
-            run = _Run(config, task, folder, mesh, transform, listener, display)
+            with workdirs.config_stays_if_refused(folder):
+                notes = workdirs.claim(folder, config)
+                # What the data do not have is refused before the first step. Not earlier:
+                # it may simulate the data, which nobody needs whose workdir is refused.
+                task.evaluations()
+                run = _Run(config, task, folder, mesh, transform, listener, display)
+                restored = run.saver.restore_latest(shapes)
             try:
-                run.start(shapes, notes, writers)
+                run.start(restored, notes, writers)
                 return run.go()
             finally:
                 if run.saved is not None:
@@ -142,12 +144,11 @@ class _Run:
 
     def start(
         self,
-        shapes: states.TrainState,
+        restored: tuple[states.TrainState, dict[str, Any]] | None,
         notes: list[str],
         writers: Sequence[sinks.Writer],
     ) -> None:
-        """Restores or creates the state, opens the writers, says where it stands."""
-        restored = self.saver.restore_latest(shapes)
+        """Takes or creates the state, opens the writers, says where it stands."""
         if restored is None:
             self.state = states.create(
                 self.task, self.transform, self.config.seed, self.mesh

@@ -185,6 +185,19 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
     return meshes.on_primary(write)
 
 
+@contextlib.contextmanager
+def config_stays_if_refused(workdir: pathlib.Path) -> Iterator[None]:
+    """Puts the `config.json` of before back where a command is refused after `claim`."""
+    path = workdir / CONFIG
+    before = path.read_bytes() if meshes.is_primary() and path.is_file() else None
+    try:
+        yield
+    except UserError:
+        if before is not None and path.read_bytes() != before:
+            files.write_atomic(path, before)
+        raise
+
+
 def _has_steps(workdir: pathlib.Path) -> bool:
     """Returns whether anything in a workdir depends on its config."""
     saved = (workdir / "checkpoints").glob("[0-9]*")
