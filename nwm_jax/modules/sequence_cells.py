@@ -1,9 +1,9 @@
 """Cells for long sequences of vectors, as Flax NNX modules.
 
-`OscillatorCell` is one too. Each takes `[..., F]` and shows, beside the interface of `nnx.RNNCellBase`, what a model
-of whole sequences wants: `unroll(state, inputs)` for all steps in one scan with the
-input map inside, `field(state)` the state as it lies in space, and `readable(state)` as
-the vector that a readout sees.
+`OscillatorCell` is one too. Each takes `[..., F]` and shows, beside the interface of
+`nnx.RNNCellBase`, what a model of whole sequences wants: `unroll(state, inputs)` for all
+steps in one scan with the input map inside, `field(state)` the state as it lies in space,
+and `readable(state)` as the vector that a readout sees.
 """
 
 import math
