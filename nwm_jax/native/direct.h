@@ -263,15 +263,15 @@ void kernel_gradient_directly(xla::ffi::ThreadPool& pool, const Images<const T>&
         pad(x, (n + i) * together, together, geometry.low, height, width, p + i * image);
       for (Size from = 0; from < g.h; from += band) {
         const Size rows = std::min(band, g.h - from), near = rows * g.w * wide;
-        const T* q = copy;
-        for (Size i = 0; i < number; ++i)
+        // Several images are whole in a band: where they lie they are `near` apart, too.
+        const bool there = together == 1 && wide == g.c;
+        const T* q = there ? g.image(n) + from * g.w * g.c : copy;
+        for (Size i = 0; !there && i < number; ++i)
           if (together > 1)
             zip_rows(g, (n + i) * together, from, rows, panels, arrays[2], copy + i * near);
-          else if (wide != g.c || number > 1)
+          else
             widen(g.image(n + i) + from * g.w * g.c + first, g.c, panels.used(panel),
                   wide, rows * g.w, copy + i * near);
-          else
-            q = g.image(n) + from * g.w * g.c;
         for (Size u = 0; u < kh; ++u) {
           const Steps steps{true,
                             g.w,
