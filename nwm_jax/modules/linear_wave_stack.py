@@ -174,7 +174,7 @@ class LinearWaveStack(nnx.Module):
     @property
     def has_neighbours(self) -> bool:
         """Whether oscillators feel those beside them."""
-        return len(self.hparams.offsets) > 0
+        return self.blocks[0].waves.cell.has_neighbours
 
     @property
     def linear_waves(self) -> LinearWaveCell | None:

@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from nwm_jax import files
 from nwm_jax.modules import fallback
 from nwm_jax.training import mesh as meshes
+from nwm_jax.training import room
 from nwm_jax.training import state as states
 from nwm_jax.training.state import TrainState
 from nwm_jax.training.task import Task
@@ -178,7 +179,7 @@ def make_batches(
       UserError: they take more memory than there is.
     """
     first = task.batch(step, rows)
-    bytes_of_one = sum(leaf.nbytes for leaf in jax.tree.leaves(first))
+    bytes_of_one = room.size(first)
     files.check_memory(
         2 * group * bytes_of_one,
         f"steps_per_dispatch={group} batches of {bytes_of_one / 1e6:.3g} MB",

@@ -90,7 +90,7 @@ def test_a_diverged_seed_is_counted_and_never_best(tmp_path):
 
 
 def test_old_and_new_runs_never_share_a_block(tmp_path):
-    """The same preset's name, but other settings: the protocol's name tells them."""
+    """The same preset's name, but other settings: the protocol's name differs."""
     made_workdirs.run(tmp_path / "old", "spring_ar", 1.0, protocol="laptop")
     made_workdirs.run(tmp_path / "new", "spring_ar", 2.0, seed=1)
     found, _ = collect.collect(workdirs.find([f"{tmp_path}/*/*"]))
