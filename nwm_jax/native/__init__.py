@@ -29,7 +29,6 @@ import threading
 import jax
 
 from nwm_jax import errors
-from nwm_jax.native import build
 
 # Forces one of `instruction_sets`; the best of this CPU otherwise.
 ISA_VARIABLE = "NWM_JAX_ISA"
@@ -101,6 +100,9 @@ def use(instruction_set: str) -> None:
 def _load_once() -> str | None:
     global _library, _problem, _tried
     if not _tried:
+        # Not above: `python -m nwm_jax.native.build` would find itself imported.
+        from nwm_jax.native import build
+
         _library, _problem = load(build.LIBRARY)
         _tried = True
         if _library is not None:
@@ -131,6 +133,8 @@ def load(path: pathlib.Path) -> tuple[ctypes.CDLL | None, str | None]:
 
 def examine(path: pathlib.Path) -> tuple[ctypes.CDLL | None, str | None]:
     """Opens a library and compares what it says of itself; registers nothing."""
+    from nwm_jax.native import build
+
     if not path.exists():
         return None, f"there is no {path}"
     try:

@@ -3,11 +3,12 @@
 import pytest
 
 from nwm_jax import native
+from nwm_jax.native import build
 
 
 def _why_not():
     """The reason is asked of the library's file: importing a test starts no JAX."""
-    _, what = native.examine(native.build.LIBRARY)
+    _, what = native.examine(build.LIBRARY)
     return what
 
 
