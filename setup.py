@@ -87,6 +87,7 @@ setuptools.setup(
         "nwm_jax": ["py.typed"],
         "nwm_jax.native": ["*.cc", "*.h", "xla/*", "xla/ffi/api/*.h"],
         "nwm_jax.figures": ["*.css", "*.html", "*.js"],
+        "nwm_jax.weights": ["*.json", "*.safetensors"],
     },
     ext_modules=[CONVOLUTIONS],
     cmdclass={"build_ext": BuildLibrary, "bdist_wheel": Wheel},

@@ -2,7 +2,7 @@
 
 The layer, for your own model: `NWM2DCell`, `NWM1DCell`, `CoRNNCell` (Flax NNX). The
 mathematics without a framework: `nwm_jax.core`. The benchmark: `python -m
-nwm_jax.train`, `load` and `export`. The analysis of waves: `nwm_jax.waves`.
+nwm_jax.train`, `load`, `pretrained` and `export`. The analysis of waves: `nwm_jax.waves`.
 
 What is listed here is imported when it is first used: `from nwm_jax import waves` loads
 neither JAX nor Flax.
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from nwm_jax.modules.gated import GRUCell as GRUCell
     from nwm_jax.runs.opened import export as export
     from nwm_jax.runs.opened import load as load
+    from nwm_jax.runs.pretrained import pretrained as pretrained
 
 # Public names and the modules that define them; empty for a room.
 _HOMES = {
@@ -40,6 +41,7 @@ _HOMES = {
     "core": "",
     "export": "runs.opened",
     "load": "runs.opened",
+    "pretrained": "runs.pretrained",
     "waves": "",
 }
 

@@ -22,7 +22,11 @@ from nwm_jax.training import mesh
 
 FLAGS = flags.FlagValues()
 WORKDIR = flags.DEFINE_string(
-    "workdir", None, "folder of the run", required=True, flag_values=FLAGS
+    "workdir",
+    None,
+    "folder of the run, or pretrained:NAME with weights that come with the package",
+    required=True,
+    flag_values=FLAGS,
 )
 WHICH = flags.DEFINE_string(
     "which",
@@ -62,6 +66,13 @@ INPUT = flags.DEFINE_string(
 OUTPUT = flags.DEFINE_string(
     "output", None, "where the forecast goes, a .npy file", flag_values=FLAGS
 )
+OUT = flags.DEFINE_string(
+    "out",
+    None,
+    "where the scores go, a .json file, instead of the workdir; with pretrained:NAME it "
+    "is needed",
+    flag_values=FLAGS,
+)
 HORIZON = flags.DEFINE_integer(
     "horizon",
     None,
@@ -80,6 +91,8 @@ def main(argv: list[str]) -> int:
     mesh.initialize_distributed()
     if bool(INPUT.value) != bool(OUTPUT.value):
         raise UserError("--input and --output go together: give both or none")
+    if OUT.value and INPUT.value:
+        raise UserError("--out is for scores; a forecast goes to --output")
     if DATA.value and (METRICS.value or INPUT.value):
         raise UserError("--data goes without --metrics and --input")
     if SPLIT.value != "test" and (DATA.value or INPUT.value):
@@ -97,10 +110,12 @@ def main(argv: list[str]) -> int:
         if changed := presets.changed(run.config):
             screen.say(f"note: {changed}")
         scores = opened.evaluate(
-            run, METRICS.value, screen.scoring, DATA.value or "", SPLIT.value
+            run, METRICS.value, screen.scoring, DATA.value or "", SPLIT.value, OUT.value
         )
         screen.say(screen.scores(run.task, scores))
-        if mesh.is_primary():
+        if OUT.value:
+            screen.say(f"scores: {OUT.value}")
+        elif mesh.is_primary():
             from nwm_jax.runs import report  # loads Pillow
 
             screen.say(f"report: {report.write(run.workdir)}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nwm_jax.errors import UserError
 from nwm_jax.figures import curves
 from nwm_jax.runs import opened, scores, workdirs
 from nwm_jax.training import writers
@@ -27,7 +28,15 @@ def draw(
 
     Returns:
       The pictures.
+
+    Raises:
+      UserError: the run has no folder.
     """
+    if run.card is not None:
+        raise UserError(
+            f"{run.workdir} is no folder to draw into: train a run of your own, or call "
+            "task.figures(model, folder) of nwm_jax.runs.opened.open_run in Python"
+        )
     folder = run.workdir / "figures"
     folder.mkdir(exist_ok=True)
     task, title = copy.copy(run.task), run.title

@@ -19,15 +19,14 @@ from ml_collections import ConfigDict
 
 from nwm_jax import files
 from nwm_jax.config import presets
-from nwm_jax.config.validate import validate
 from nwm_jax.core import oscillator
 from nwm_jax.data import render
 from nwm_jax.data.source import open_frames
-from nwm_jax.errors import UserError, reason
+from nwm_jax.errors import UserError
 from nwm_jax.models.compiled import check_shape
 from nwm_jax.modules import functional
 from nwm_jax.modules.cells import OscillatorCell
-from nwm_jax.runs import scores, workdirs
+from nwm_jax.runs import pretrained, scores, workdirs
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
 from nwm_jax.training.registry import build
@@ -35,14 +34,15 @@ from nwm_jax.training.task import Counter, Task
 
 
 class Run(NamedTuple):
-    """A run that was read from its workdir.
+    """A run that was read from its workdir, or trained weights of the package.
 
     Attributes:
-      workdir: its folder.
+      workdir: its folder; of trained weights of the package their name.
       config: its resolved config.
       task: its task, with the data open.
       model: the model with the weights of `step`.
       step: the number of updates that the weights have had.
+      card: of trained weights of the package; None for a workdir.
     """
 
     workdir: pathlib.Path
@@ -50,6 +50,7 @@ class Run(NamedTuple):
     task: Task
     model: nnx.Module
     step: int
+    card: pretrained.Card | None = None
 
     @property
     def title(self) -> str:
@@ -66,10 +67,11 @@ def open_run(
     task: Task | None = None,
     counter: Counter | None = None,
 ) -> Run:
-    """Opens a workdir.
+    """Opens a workdir, or trained weights that come with the package.
 
     Args:
-      workdir: the folder of a run.
+      workdir: the folder of a run, or "pretrained:NAME" (NAME alone where there is no
+        such folder) with a name of `pretrained.pretrained`.
       which: "last", "best" (by the evaluations during training; the last if there were
         none), the step of a checkpoint (0: the weights before the first step), or None:
         what the task has evaluated, `Task.scored`.
@@ -83,16 +85,22 @@ def open_run(
     Raises:
       UserError: not a workdir, or no such checkpoint.
     """
-    workdir = pathlib.Path(workdir)
-    config = read_config(workdir)
+    card, workdir = pretrained.find(workdir), pathlib.Path(workdir)
+    config = pretrained.read_config(card) if card else read_config(workdir)
     task = task or build(config, counter)
     which = task.scored if which is None else which
-    if which == 0:
+    if card:
+        if which not in ("last", "best", card.step):
+            raise UserError(
+                f"{workdir} has the weights of step {card.step} only, not of {which}"
+            )
+        step, (params, state) = card.step, pretrained.read(card, task)
+    elif which == 0:
         step, (params, state) = 0, states.untrained(task, config.seed)
     else:
         step, params, state = checkpoint.load(workdir, task, which)
     model = functional.merge(task.graphdef, params, state)
-    return Run(workdir, config, task, model, step)
+    return Run(workdir, config, task, model, step, card)
 
 
 def which(text: str | None) -> str | int | None:
@@ -110,29 +118,16 @@ def read_config(workdir: str | os.PathLike) -> ConfigDict:
     if not path.exists():
         raise UserError(
             f"{workdir} is not a workdir (it has no config.json): give the --workdir "
-            "of a run of python -m nwm_jax.train"
+            f"of a run of python -m nwm_jax.train{_or_pretrained()}"
         )
     wrong = f"{path} does not hold the config of a run"
     stored = files.check_fields(files.read_json(path), {"config": dict}, wrong)
-    # What has no task is no experiment.
-    files.check_fields(stored["config"], {"task": str}, wrong)
-    try:
-        return validate(presets.from_dict(stored["config"]))
-    except UserError as error:
-        if not str(error).startswith("unknown "):
-            raise
-        raise UserError(
-            f"{error} (if a config file of yours defines it, pass that: --config=FILE, "
-            "or nwm_jax.load(..., config=FILE))"
-        ) from None
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-    ) as error:
-        raise UserError(f"{wrong} ({reason(error)})") from None
+    return workdirs.resolve(stored["config"], wrong)
+
+
+def _or_pretrained() -> str:
+    names = ", ".join(f"{pretrained.PREFIX}{name}" for name in pretrained.pretrained())
+    return names and f", or one of {names}"
 
 
 def load(
@@ -143,7 +138,9 @@ def load(
     """Returns a trained model back.
 
     Args:
-      path: a workdir.
+      path: a workdir, or a name of `nwm_jax.pretrained`, such as
+        "spring_nwm1d:laptop" or "pretrained:spring_nwm1d:laptop"; without the prefix a
+        folder of that name comes first.
       which: "last", "best" or the step of a checkpoint.
       config: your own config file, if the run's cell, model, dataset or task is defined
         there; it is run.
@@ -186,11 +183,8 @@ def export(
         raise UserError(f"weights are exported to a file ending in .npz, not {path}")
     run = open_run(workdir, which)
     _, params, state = functional.split(run.model)
-    leaves = jax.tree_util.tree_flatten_with_path((params, state))[0]
-    arrays = {
-        "/".join(str(key.key) for key in keys[1:]): np.asarray(leaf)
-        for keys, leaf in leaves
-    }
+    leaves = pretrained.names((params, state))
+    arrays = {name: np.asarray(leaf) for name, leaf in leaves.items()}
     constants = {
         "/".join(map(str, path)): {
             name: np.asarray(value).tolist()
@@ -215,6 +209,7 @@ def evaluate(
     counter: Counter | None = None,
     data: str = "",
     split: str = "test",
+    out: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
     """Scores a run on fixed sets of examples and writes eval.json.
 
@@ -229,6 +224,8 @@ def evaluate(
         `metrics`; see `Task.evaluation_on`.
       split: "test", or "valid", which training was followed on: its scores go to
         eval_valid.json.
+      out: another file for the scores, ending in .json; trained weights of the package
+        need one.
 
     Returns:
       What eval.json holds: "protocol", "step", "num_windows", ... and the summaries of
@@ -236,11 +233,11 @@ def evaluate(
       error of frames that are black in all windows, there is None, null in the file.
 
     Raises:
-      UserError: an unknown metric, or one that the data do not have.
+      UserError: an unknown metric, one that the data do not have, or no place for the
+        scores.
     """
-    path = run.workdir / scores.EVALUATION
+    path = scores.path(run.workdir if run.card is None else None, split, out)
     if split == "valid":
-        path = run.workdir / scores.VALIDATION
         if run.task.validation is None:
             raise UserError(
                 f"the data of {run.config.name} has no split {split} of its own: "
@@ -267,7 +264,8 @@ def evaluate(
             progress=counter(name) if counter else None,
         )
     report = scores.without_nan(report | kept)
-    report |= mesh.on_primary(lambda: scores.spent(run.workdir, run.step))
+    if run.card is None:
+        report |= mesh.on_primary(lambda: scores.spent(run.workdir, run.step))
     if mesh.is_primary():
         files.write_json(path, report)
     return report

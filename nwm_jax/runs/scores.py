@@ -26,6 +26,28 @@ EVALUATION = "eval.json"
 VALIDATION = "eval_valid.json"
 
 
+def path(
+    workdir: pathlib.Path | None, split: str, out: str | os.PathLike | None = None
+) -> pathlib.Path:
+    """Returns the file that scores go to.
+
+    Args:
+      workdir: the folder of the run, if it has one.
+      split: "test" or "valid".
+      out: the file, where it is not the one of the workdir.
+
+    Raises:
+      UserError: neither a folder nor a file, or one that does not end in .json.
+    """
+    if out is not None:
+        if pathlib.Path(out).suffix != ".json":
+            raise UserError(f"scores are written to a file ending in .json, not {out}")
+        return pathlib.Path(out)
+    if workdir is None:
+        raise UserError("pretrained weights have no workdir: name a file with --out")
+    return workdir / (VALIDATION if split == "valid" else EVALUATION)
+
+
 def write_divergence(
     workdir: str | os.PathLike, config: ConfigDict, task: Task, error: NonFiniteError
 ) -> None:

@@ -7,7 +7,11 @@ import pathlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from ml_collections import ConfigDict
+
 from nwm_jax import files
+from nwm_jax.config import presets
+from nwm_jax.config.validate import validate
 from nwm_jax.errors import UserError, reason
 
 Entry = TypeVar("Entry")
@@ -36,6 +40,37 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
     stored = files.read_json(folder / "config.json")
     wrong = "its config.json is not that of a run"
     return files.check_fields(stored, {"config": dict}, wrong)["config"]
+
+
+def resolve(stored: Mapping[str, Any], wrong: str) -> ConfigDict:
+    """Returns the config of a run that was stored as JSON, with its fields checked.
+
+    Args:
+      stored: the config, nested.
+      wrong: how the message begins, such as "run/config.json is not that of a run".
+
+    Raises:
+      UserError: it is not a config, or one whose cell, model or dataset nobody knows.
+    """
+    # What has no task is no experiment.
+    files.check_fields(stored, {"task": str}, wrong)
+    try:
+        return validate(presets.from_dict(stored))
+    except UserError as error:
+        if not str(error).startswith("unknown "):
+            raise
+        raise UserError(
+            f"{error} (if a config file of yours defines it, pass that: --config=FILE, "
+            "or nwm_jax.load(..., config=FILE))"
+        ) from None
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:
+        raise UserError(f"{wrong} ({reason(error)})") from None
 
 
 def scores(folder: pathlib.Path) -> dict[str, Any]:
