@@ -12,7 +12,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict

@@ -25,8 +25,13 @@ PREFIX = "pretrained:"
 # At most so many bytes are read: a file here has some megabytes.
 _LARGEST = 2**26
 _FIELDS = {
-    **{"name": str, "data": str, "licence": str, "commit": str, "sha256": str},
-    **{"config": dict, "scores": dict},
+    "name": str,
+    "data": str,
+    "licence": str,
+    "commit": str,
+    "sha256": str,
+    "config": dict,
+    "scores": dict,
 }
 
 
