@@ -116,7 +116,7 @@ setuptools.setup(
     extras_require={
         # setuptools: the tests build a wheel without asking a registry.
         "test": [
-            *("hypothesis", "pytest", "pytest-xdist", "pyyaml", "ruff"),
+            *("hypothesis", "mypy", "pytest", "pytest-xdist", "pyyaml", "ruff"),
             "setuptools>=77",
         ],
         # The site: `mkdocs build --strict`; ipykernel runs the notebooks. MkDocs 2 has no

@@ -31,7 +31,7 @@ FLOORS = """
     training figures
     models
     modules haiku_cores
-    core data waves native
+    core data waves native weights
     folders
     files
     errors _version
