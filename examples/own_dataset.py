@@ -50,7 +50,7 @@ class BouncingDisc:
         """Returns the number of trajectories of a split."""
         return self._sizes[split]
 
-    def windows(
+    def read(
         self, split: str, indices: np.ndarray, starts: np.ndarray, length: int
     ) -> dict[str, np.ndarray]:
         """Returns "states", positions and velocities ``[n, length, 4]``."""
@@ -67,17 +67,14 @@ class BouncingDisc:
             states.append(np.concatenate([inside, speed], axis=-1))
         return {"states": np.asarray(states, np.float32)}
 
-    def images(self, batch: dict[str, jax.Array]) -> jax.Array:
-        """Returns red discs on black, float32 ``[n, length, H, W, 3]`` in [0, 1]."""
+    def decode(self, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        """Returns "images", red discs on black, and "states", as they were read."""
         grid = jnp.linspace(-1 - RADIUS, 1 + RADIUS, SIDE)
         x, y = batch["states"][..., 0, None, None], batch["states"][..., 1, None, None]
         distance = jnp.hypot(grid - x, grid[:, None] - y)
         disc = jnp.clip((RADIUS - distance) * SIDE / 2 + 0.5, 0.0, 1.0)
-        return quantise(disc[..., None] * jnp.array([1.0, 0.0, 0.0]))
-
-    def states(self, batch: dict[str, jax.Array]) -> jax.Array:
-        """Returns the true states, positions before velocities."""
-        return batch["states"]
+        images = quantise(disc[..., None] * jnp.array([1.0, 0.0, 0.0]))
+        return {"images": images, "states": batch["states"]}
 
 
 def read(*, cache_dir, num_train, num_valid, num_test, num_frames, dt, seed):

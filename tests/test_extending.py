@@ -128,6 +128,23 @@ def test_names_of_the_package_are_not_taken():
             register(name)
 
 
+def test_a_source_of_the_old_kind_names_the_new_methods(monkeypatch):
+    from nwm_jax.config import presets
+    from nwm_jax.experiments.forecasting import datasets
+
+    class Old:
+        size = windows = images = states = None
+
+    own = datasets.Own(dt=0.1, read=lambda **fields: Old())
+    monkeypatch.setitem(datasets.OWN, "old", own)
+    config = presets.load("pendulum_nwm2d:smoke")
+    config.data.name = "old"
+    with pytest.raises(
+        UserError, match=r"data.name=old.* Old, has no method read.*windows"
+    ):
+        datasets.read(config.data)
+
+
 def forecasting_register(name):
     from nwm_jax.experiments.forecasting import register_model
 

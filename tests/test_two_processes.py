@@ -30,7 +30,7 @@ CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 @pytest.fixture(scope="module")
 def train(tmp_path_factory):
-    """Gives `train(workdir, steps, processes)`: the verb on so many; its output."""
+    """Returns `train(workdir, steps, processes)`: the verb on so many; its output."""
     folder = tmp_path_factory.mktemp("two")
     clips = tiny_forecasting.write(folder)
     commands = folder / "commands"

@@ -168,7 +168,7 @@ def coerce(text: str | None, like: Any, field: str) -> Any:
     Args:
       text: what was typed; None for a flag without a value.
       like: the field's present value: bool, int, float, str or tuple (whose first
-        element gives the type of all).
+        element has the type of all).
       field: the name to blame.
 
     Returns:

@@ -2,7 +2,7 @@
 
 One folder per dataset, named after a hash of its manifest (everything the numbers
 depend on), so different settings never meet. A folder is written beside its final
-place and renamed when complete: whoever finds it finds all of it. The chunks of
+place and renamed when complete: a reader that finds it finds all of it. The chunks of
 trajectories that an interrupted process has written there are kept.
 """
 
@@ -98,7 +98,7 @@ def open_folder(
     Args:
       name: what the folder's name begins with.
       settings: all that the numbers depend on, as JSON gives it back.
-      write: writes `<array>-<split>.npy` into a folder, as `growing` does; gives their
+      write: writes `<array>-<split>.npy` into a folder, as `growing` does; returns their
         sizes and checksums by file. What it leaves there with a journal, when it is
         interrupted, the next call finds.
       cache_dir: folder of the cache, see `cache_root`.

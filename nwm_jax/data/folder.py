@@ -12,10 +12,10 @@ MANIFEST = "generate.json"
 
 
 def expand(path: str | os.PathLike) -> pathlib.Path:
-    """Puts the home folder in the place of a leading `~` or `~name`.
+    """Replaces a leading `~` or `~name` with the home folder.
 
     Raises:
-      UserError: nobody has this name.
+      UserError: no user has this name.
     """
     try:
         return pathlib.Path(path).expanduser()

@@ -28,7 +28,7 @@ def name_of(path: str | os.PathLike) -> str:
 
 
 def own_name(path: str | os.PathLike) -> str:
-    """Names data that nobody knows by the last two parts of its path."""
+    """Names unknown data by the last two parts of its path."""
     return str(pathlib.Path(*pathlib.Path(path).parts[-2:]))
 
 

@@ -3,17 +3,19 @@
 import concurrent.futures
 import functools
 import os
-from collections.abc import Mapping
 
-import jax
 import numpy as np
 
 from nwm_jax.data import render, suite, tfrecord
 from nwm_jax.data.folder import MANIFEST, expand, read_manifest
-from nwm_jax.data.windows import NUM_VALID, check_length, num_held_out
+from nwm_jax.data.windows import (
+    NUM_VALID,
+    Batch,
+    Decoded,
+    check_length,
+    num_held_out,
+)
 from nwm_jax.errors import UserError
-
-Batch = Mapping[str, np.ndarray | jax.Array]
 
 # Decoding is what costs: small datasets are decoded once, of large ones a part.
 _KEPT_BYTES = 2**30
@@ -22,7 +24,7 @@ _KEPT_BYTES = 2**30
 class RecordsSource:
     """A dataset of the Hamiltonian Dynamics Suite in its published files.
 
-    Shapes and lengths are those that `features.txt` tells. Long trajectories are
+    Shapes and lengths are those that `features.txt` states. Long trajectories are
     published as a test split alone. The last trajectories of train.tfrecord are the
     validation split, see `windows.num_held_out`. A set of `python -m nwm_jax.generate` must be as
     its `generate.json` says.
@@ -88,13 +90,13 @@ class RecordsSource:
         places = self._places(split)
         return places.stop - places.start
 
-    def windows(
+    def read(
         self, split: str, indices: np.ndarray, starts: np.ndarray, length: int
     ) -> dict[str, np.ndarray]:
         """`frames` uint8 `[n, length, H, W, C]`; `states` float32 `[n, length, d]`.
 
         There are `states` only where the folder has an array `x` of them. See
-        `Source.windows`.
+        `Source.read`.
 
         Raises:
           UserError: windows are too long, the split is missing, or its file damaged.
@@ -110,13 +112,10 @@ class RecordsSource:
         keys = cuts[0] if cuts else ()
         return {key: np.stack([cut[key] for cut in cuts]) for key in keys}
 
-    def images(self, batch: Batch) -> jax.Array:
-        """Brightness of the bytes; see `Source.images`."""
-        return render.from_uint8(batch["frames"])
-
-    def states(self, batch: Batch) -> np.ndarray | jax.Array | None:
-        """The array `x`, float32 `[n, length, d]`; None if the folder has none."""
-        return batch.get("states")
+    def decode(self, batch: Batch) -> Decoded:
+        """Brightness of the bytes; states float32 where the folder has an array `x`."""
+        known = {"states": batch["states"]} if "states" in batch else {}
+        return {"images": render.from_uint8(batch["frames"]), **known}
 
     def _origin(self, is_shifted: bool) -> str:
         """Where row 0 of the images belongs, see `Source`."""
@@ -151,7 +150,7 @@ class RecordsSource:
         return records
 
     def _check_count(self, split: str, count: int) -> None:
-        """A file that was cut between two records cannot be told by itself."""
+        """A file that was cut between two records cannot be recognised alone."""
         file = self._folder / f"{split}.tfrecord"
         if not count:
             raise UserError(f"{file} holds no records: get or generate it again")

@@ -174,7 +174,7 @@ def in_bytes(
     last bit wherever one begins.
 
     Args:
-      draw: jittable and hashable, `draw(arrays)` gives images in [0, 1]
+      draw: jittable and hashable, `draw(arrays)` returns images in [0, 1]
         `[n, T, H, W, C]`.
       arrays: what it draws, leading axis n each, real numbers in float64.
       num_frames: T.

@@ -1,24 +1,28 @@
-"""Where a task reads its windows of images from: simulated systems, or one's own file.
+"""Where a task reads its windows of images from: simulated systems, or a file of your own.
 
-A source hands out small host arrays (states, or bytes) and turns them into images
-inside the compiled step, on the device.
+A source reads small host arrays (states, or bytes) and decodes them into images inside
+the compiled step, on the device.
 """
 
 import os
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-import jax
 import numpy as np
 
 from nwm_jax import files
 from nwm_jax.data import cache, render, suite, systems, trajectories
 from nwm_jax.data.folder import expand
 from nwm_jax.data.simulate import count_substeps
-from nwm_jax.data.windows import NUM_VALID, check_length, num_held_out
+from nwm_jax.data.windows import (
+    NUM_VALID,
+    Batch,
+    Decoded,
+    check_length,
+    num_held_out,
+)
 from nwm_jax.errors import UserError
 
-Batch = Mapping[str, np.ndarray | jax.Array]
 Arrays = Mapping[str, Mapping[str, np.ndarray]]
 
 
@@ -40,7 +44,7 @@ class Source(Protocol):
         """Number of trajectories of a split."""
         ...
 
-    def windows(
+    def read(
         self, split: str, indices: np.ndarray, starts: np.ndarray, length: int
     ) -> dict[str, np.ndarray]:
         """Reads windows on the host, leaving out what the device can compute.
@@ -52,26 +56,23 @@ class Source(Protocol):
           length: frames per window.
 
         Returns:
-          Arrays with leading axis n, for `images` and `states`.
+          Arrays with leading axis n, for `decode`.
 
         Raises:
           UserError: `length` is longer than the trajectories.
         """
         ...
 
-    def images(self, batch: Batch) -> jax.Array:
-        """Images of windows, jittable.
+    def decode(self, batch: Batch) -> Decoded:
+        """Makes of windows what models and metrics take, jittable.
 
         Args:
-          batch: what `windows` returned.
+          batch: what `read` returned.
 
         Returns:
-          float32 `[n, length, H, W, C]` in {0, ..., 255} / 255.
+          "images" float32 `[n, length, H, W, C]` in {0, ..., 255} / 255, and "states",
+          the true physical states (q, p), `[n, length, d]`, where they are known.
         """
-        ...
-
-    def states(self, batch: Batch) -> np.ndarray | jax.Array | None:
-        """True physical states (q, p) of windows, `[n, length, d]`; None if unknown."""
         ...
 
 
@@ -116,12 +117,12 @@ class SimulatedSource:
         """Number of trajectories of a split."""
         return len(self._arrays(split)["states"])
 
-    def windows(
+    def read(
         self, split: str, indices: np.ndarray, starts: np.ndarray, length: int
     ) -> dict[str, np.ndarray]:
         """`states` float32 `[n, length, d]`; of particles also `offset`, `radius`, ...
 
-        See `Source.windows`.
+        See `Source.read`.
         """
         indices = np.asarray(indices)
         return {
@@ -131,17 +132,14 @@ class SimulatedSource:
             for key, value in self._arrays(split).items()
         }
 
-    def images(self, batch: Batch) -> jax.Array:
-        """Draws windows; see `Source.images`."""
-        return render.quantise(self.spec.images(batch))
-
-    def states(self, batch: Batch) -> np.ndarray | jax.Array:
-        """True states, `[n, length, d]`: (q, p), or the strategies of two players."""
-        return batch["states"]
+    def decode(self, batch: Batch) -> Decoded:
+        """Draws the images; states are (q, p), or the strategies of two players."""
+        images = render.quantise(self.spec.images(batch))
+        return {"images": images, "states": batch["states"]}
 
 
 class FramesSource:
-    """Somebody's own movies: a `frames.npy` of bytes `[N, T, H, W, C]`, memory-mapped.
+    """Your own movies: a `frames.npy` of bytes `[N, T, H, W, C]`, memory-mapped.
 
     The last fifth of the N trajectories (rounded down, at least one) is the test split.
     Of the others the last ones are the validation split, see `windows.num_held_out`.
@@ -177,19 +175,15 @@ class FramesSource:
         """Number of trajectories of a split."""
         return len(self._frames[split])
 
-    def windows(
+    def read(
         self, split: str, indices: np.ndarray, starts: np.ndarray, length: int
     ) -> dict[str, np.ndarray]:
-        """`frames` uint8 `[n, length, H, W, C]`; see `Source.windows`."""
+        """`frames` uint8 `[n, length, H, W, C]`; see `Source.read`."""
         return {"frames": _cut(self._frames[split], indices, starts, length)}
 
-    def images(self, batch: Batch) -> jax.Array:
-        """Brightness of the bytes; see `Source.images`."""
-        return render.from_uint8(batch["frames"])
-
-    def states(self, batch: Batch) -> np.ndarray | jax.Array | None:
-        """None: nobody knows."""
-        return None
+    def decode(self, batch: Batch) -> Decoded:
+        """Brightness of the bytes; states are not known."""
+        return {"images": render.from_uint8(batch["frames"])}
 
 
 def open_source(
@@ -210,7 +204,7 @@ def open_source(
     Args:
       name: a dataset of the suite, by the suite's name or the configs' (`spring`); not
         looked at if `path` is given.
-      path: a folder of TFRecords (see `RecordsSource`), or a `frames.npy` of one's own
+      path: a folder of TFRecords (see `RecordsSource`), or a `frames.npy` of your own
         (see `FramesSource`); everything that follows comes from there then. Empty: the
         dataset `name` is simulated.
       cache_dir: where simulated states are kept, see `cache.cache_root`.
@@ -302,7 +296,7 @@ def _open_path(path: str, num_valid: int) -> Source:
 
         source = RecordsSource(place, num_valid)
         for split in ("train", "test"):
-            source.size(split)  # told now, not after the model was compiled
+            source.size(split)  # an error now, not after the model was compiled
         return source
     if place.suffix == ".tfrecord" or place.name == "features.txt":
         raise UserError(

@@ -72,7 +72,7 @@ class Spec(abc.ABC):
 
     @abc.abstractmethod
     def records(self, arrays: Arrays) -> dict[str, np.ndarray]:
-        """What the published files hold of one trajectory, but for its images.
+        """What the published files hold of one trajectory, except its images.
 
         Args:
           arrays: as `simulate` returns them, of one trajectory: "states" `[T, d]`.

@@ -104,7 +104,7 @@ class Records:
 
     Args:
       path: the file.
-      described: all arrays of a record, as `features` gives them.
+      described: all arrays of a record, as `features` returns them.
       start: how many records to leave out.
       names: the arrays to read; all of them if empty.
     """

@@ -1,7 +1,9 @@
 """Which windows of which trajectories a step sees: pure functions of (seed, step)."""
 
 import functools
+from collections.abc import Mapping
 
+import jax
 import numpy as np
 
 from nwm_jax.errors import UserError
@@ -11,6 +13,10 @@ _ORDER, _TRAIN_STARTS, _EVAL_STARTS, _EVAL_ORDER = range(4)
 
 #: Trajectories of the validation split where nothing else is asked for.
 NUM_VALID = 512
+
+#: What a source reads, on the host or on the device, and what it makes of that.
+Batch = Mapping[str, np.ndarray | jax.Array]
+Decoded = dict[str, np.ndarray | jax.Array]
 
 
 def train_windows(

@@ -49,7 +49,7 @@ def save(
 
     The field x is shown on a diverging map with symmetric limits (the 99.5 % quantile
     of |x| over the clip), its phase (`waves.phase`, mean over time removed) on a cyclic
-    one. A time line tells observed from forecast frames.
+    one. A time line marks observed and forecast frames.
 
     Args:
       path: ends in ".gif" or ".webp"; both play in a browser for ever.

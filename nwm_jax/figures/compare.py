@@ -28,7 +28,7 @@ def draw_comparison(
       runs: name -> metrics file, as in `draw_training`. A run without the number is
         left out of its panel.
       keys: kind of the rows ("train", "eval") -> which number of them. The vertical
-        axis is logarithmic as in `draw_training`, but for accuracies.
+        axis is logarithmic as in `draw_training`, except for accuracies.
       title: one line above the panels.
 
     Returns:

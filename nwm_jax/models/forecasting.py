@@ -49,7 +49,7 @@ def build(
       remat: block length of rematerialisation in time; 0 = off.
       rngs: draws the weights.
       types: param_dtype and dtype of the whole model, see `modules.layers.Linear`; a
-        builder of your own gets them only where somebody asks.
+        builder of your own gets them only if the config sets them.
 
     Returns:
       The model.

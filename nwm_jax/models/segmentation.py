@@ -38,7 +38,7 @@ def build(
         `modules.time_readout.TimeReadout`.
       rngs: draws the weights.
       types: param_dtype and dtype of the whole model, see `modules.layers.Linear`; a
-        builder of your own gets them only where somebody asks.
+        builder of your own gets them only if the config sets them.
 
     Returns:
       The model.

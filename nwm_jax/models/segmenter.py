@@ -89,7 +89,7 @@ class Segmenter(nnx.Module):
           measure: `core.segmentation.training_sums` or `all_sums`.
 
         Returns:
-          A scalar, and what `measure` gives.
+          A scalar, and what `measure` returns.
         """
         fields = self.encode(images)
         if self.plain:

@@ -26,14 +26,14 @@ def sum_over_chunks(
     Differentiable once, in reverse, with respect to `weights` and `fields`.
 
     Args:
-      function: gives a scalar and anything else, which carries no gradient. It must
+      function: returns a scalar and anything else, which carries no gradient. It must
         not close over traced arrays.
       weights: a pytree of floating-point arrays.
       fields: a pytree of floating-point arrays ``[chunks, ...]``.
       constants: a pytree of arrays ``[chunks, ...]`` that carry no gradient.
 
     Returns:
-      The sum, and what else the function gives, stacked: ``[chunks, ...]``.
+      The sum, and what else the function returns, stacked: ``[chunks, ...]``.
     """
 
     def body(total, chunk):

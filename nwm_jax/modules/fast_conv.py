@@ -106,7 +106,7 @@ convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
 def _transpose(g, kernel, x, layer):
-    """What a convolution without a slope gives back to its images."""
+    """What a convolution without a slope returns to its images."""
     other = {"correlate": "spread", "spread": "correlate"}[layer.operation]
     back = layer._replace(operation=other, size=x.shape[1:3], slope=1.0)
     kernel = kernel.swapaxes(2, 3)

@@ -46,7 +46,7 @@ class TimeReadout(nnx.Module):
         *,
         remat: int = 0,
     ) -> jax.Array:
-        """Runs a recurrence for T steps and gives the features of every cell.
+        """Runs a recurrence for T steps and returns the features of every cell.
 
         Args:
           step: one time step of a state.

@@ -228,7 +228,7 @@ def evaluate(
 
     Returns:
       What eval.json holds: "protocol", "step", "num_windows", ... and the summaries of
-      the evaluations. In the place of a number that is not finite, such as the relative
+      the evaluations. Instead of a number that is not finite, such as the relative
       error of frames that are black in all windows, there is None, null in the file.
 
     Raises:

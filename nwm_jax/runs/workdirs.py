@@ -50,7 +50,7 @@ def resolve(stored: Mapping[str, Any], wrong: str) -> ConfigDict:
       wrong: how the message begins, such as "run/config.json is not that of a run".
 
     Raises:
-      UserError: it is not a config, or one whose cell, model or dataset nobody knows.
+      UserError: it is not a config, or one whose cell, model or dataset is unknown.
     """
     # What has no task is no experiment.
     files.check_fields(stored, {"task": str}, wrong)

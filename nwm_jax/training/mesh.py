@@ -34,7 +34,7 @@ def initialize_distributed() -> bool:
 
     It must run before anything asks for a device. A cluster is: more than one task of
     `srun` or `mpirun`, more than one TPU host, or the variables
-    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, which whoever
+    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, which the program that
     starts the processes sets to ask for it. A plain machine, and a shell inside a
     Slurm allocation, are left alone.
 

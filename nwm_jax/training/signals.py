@@ -154,7 +154,7 @@ class Listener:
     def _watch(self) -> None:
         heard, own = [], 0
         while number := self._reader.recv(1)[0]:
-            if number not in NUMBERS:  # what has a handler of somebody else
+            if number not in NUMBERS:  # another package's handler
                 continue
             if number == own:
                 own = 0

@@ -60,7 +60,7 @@ def as_signal(signal: np.ndarray, rank: int, shape: str) -> np.ndarray:
     """Returns a complex array of at least `rank` axes.
 
     Raises:
-      UserError: the array is real, or has fewer axes; `shape` tells what it should be.
+      UserError: the array is real, or has fewer axes; `shape` says what it should be.
     """
     signal = np.asarray(signal)
     if not np.iscomplexobj(signal):

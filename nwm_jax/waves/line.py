@@ -67,7 +67,7 @@ def over_shuffled(
 def on_line(
     length: int, places: int, speed: float, width: int = WIDTH
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Tells which frequencies and wave numbers lie on the line of a speed.
+    """Returns which frequencies and wave numbers lie on the line of a speed.
 
     Args:
       length: T.

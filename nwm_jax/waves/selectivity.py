@@ -107,7 +107,7 @@ def same_label_fraction(
       where: bool [H, W]; pairs of two such cells count. None: all.
 
     Returns:
-      In [0, 1]: 1 for one label everywhere; `chance_same_label` tells what scattered
+      In [0, 1]: 1 for one label everywhere; `chance_same_label` is what scattered
       labels would give. NaN without a pair.
 
     Raises:

@@ -270,7 +270,7 @@ def _transform(
         block[:, missing] = 0
         block = (block - block.mean(axis=0)) / unit
         parts[k] = scipy.fft.rfft(block * window[:, None], axis=0)[kept]
-    # Two-sided power of a real series but for the highest frequency of an even length.
+    # Two-sided power of a real series except for the highest frequency of an even length.
     twice = np.where((size % 2 == 0) & (frequency[kept] == frequency[-1]), 1, 2)
     scale = np.sqrt(twice / (size * np.sum(window**2) * len(starts)))
     parts *= scale[:, None].astype(np.float32)

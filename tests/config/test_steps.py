@@ -25,8 +25,8 @@ class Images:
 
     image_shape, num_frames = (32, 32, 3), 256
 
-    def images(self, batch):
-        return batch["images"]
+    def decode(self, batch):
+        return batch
 
 
 @functools.cache

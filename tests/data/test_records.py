@@ -57,29 +57,31 @@ def test_what_a_folder_tells(source, folder, monkeypatch):
 def test_windows(source):
     written = list(clips(8))
     indices, starts = np.array([5, 0, 5]), np.array([0, 9, 3])
-    batch = source.windows("train", indices, starts, 5)
+    batch = source.read("train", indices, starts, 5)
     cut = [(written[i], slice(s, s + 5)) for i, s in zip(indices, starts, strict=False)]
     frames = np.stack([record["image"][window] for record, window in cut])
     states = np.stack([record["x"][window] for record, window in cut])
     np.testing.assert_array_equal(batch["frames"], frames)
-    assert source.states(batch).dtype == np.float32
-    np.testing.assert_array_equal(source.states(batch), states.astype(np.float32))
-    images = jax.jit(source.images)(batch)
+    assert source.decode(batch)["states"].dtype == np.float32
+    np.testing.assert_array_equal(
+        source.decode(batch)["states"], states.astype(np.float32)
+    )
+    images = jax.jit(source.decode)(batch)["images"]
     assert images.dtype == np.float32
     np.testing.assert_array_equal(images, frames.astype(np.float32) / np.float32(255))
     with pytest.raises(UserError, match="do not fit into trajectories of 14 frames"):
-        source.windows("train", indices, starts, 15)
+        source.read("train", indices, starts, 15)
     with pytest.raises(IndexError):
-        source.windows("train", np.array([7]), np.array([0]), 5)
+        source.read("train", np.array([7]), np.array([0]), 5)
 
 
 def test_the_validation_split_is_the_end_of_the_training_file(source):
     """And training never reads it."""
     written = list(clips(8))
-    batch = source.windows("valid", np.array([0]), np.array([2]), 5)
+    batch = source.read("valid", np.array([0]), np.array([2]), 5)
     np.testing.assert_array_equal(batch["frames"][0], written[7]["image"][2:7])
     with pytest.raises(IndexError):
-        source.windows("valid", np.array([1]), np.array([0]), 5)
+        source.read("valid", np.array([1]), np.array([0]), 5)
 
 
 @pytest.mark.parametrize("room", [0, 3 * 8 * 8 * tiny_forecasting.FRAMES * 4, 2**30])
@@ -98,13 +100,13 @@ def test_trajectories_are_decoded_once(folder, room, monkeypatch):
     monkeypatch.setattr(tfrecord.Records, "__getitem__", counted)
     indices, starts = np.array([4, 1, 4, 6, 4, 2, 1]), np.arange(7)
     for _ in range(2):
-        batch = source.windows("train", indices, starts, 3)
+        batch = source.read("train", indices, starts, 3)
     expected = 4 * 2 - {0: 0, 2**30: 4}.get(room, 3)
     assert len(decoded) == expected and set(decoded) == {1, 2, 4, 6}
     monkeypatch.undo()
-    for key, array in plain.windows("train", indices, starts, 3).items():
+    for key, array in plain.read("train", indices, starts, 3).items():
         np.testing.assert_array_equal(batch[key], array)
-    test = source.windows("test", np.array([1]), np.array([0]), 3)
+    test = source.read("test", np.array([1]), np.array([0]), 3)
     assert not np.array_equal(test["frames"][0], batch["frames"][1])
 
 
@@ -112,12 +114,10 @@ def test_a_test_split_alone_is_for_evaluation(tmp_path):
     tfrecord.write(tmp_path, "test", clips(3, frames=30))
     source = RecordsSource(tmp_path)
     assert (source.num_frames, source.size("test")) == (30, 3)
-    assert (
-        len(source.windows("test", np.arange(3), np.zeros(3, int), 30)["frames"]) == 3
-    )
+    assert len(source.read("test", np.arange(3), np.zeros(3, int), 30)["frames"]) == 3
     for use in (
         lambda: source.size("train"),
-        lambda: source.windows("train", np.arange(3), np.zeros(3, int), 3),
+        lambda: source.read("train", np.arange(3), np.zeros(3, int), 3),
     ):
         with pytest.raises(UserError, match=r"has no train.tfrecord, only test.tfreco"):
             use()
@@ -178,7 +178,7 @@ def test_what_a_generated_set_says_of_itself(tmp_path):
     source = RecordsSource(tmp_path)
     for use in (
         lambda: source.size("train"),
-        lambda: source.windows("train", np.arange(3), np.zeros(3, int), 3),
+        lambda: source.read("train", np.arange(3), np.zeros(3, int), 3),
     ):
         with pytest.raises(
             UserError, match=r"holds 7 records, but generate.json .* 8:"
@@ -226,7 +226,7 @@ def test_a_room_gives_a_batch(tmp_path):
     batch = task.batch(0, slice(None))
     assert batch["frames"].shape == (2, task.train_length, 8, 8, 3)
     assert batch["states"].shape == (2, task.train_length, 6)
-    assert task.source.images(batch).shape == batch["frames"].shape
+    assert task.source.decode(batch)["images"].shape == batch["frames"].shape
 
 
 def test_without_states(tmp_path):
@@ -236,8 +236,8 @@ def test_without_states(tmp_path):
         images = (clip["image"] for clip in clips(1))
         tfrecord.write(folder, "train", ({"image": image} | x for image in images))
         source = RecordsSource(folder)
-        batch = source.windows("train", np.array([0]), np.array([0]), 4)
-        assert list(batch) == ["frames"] and source.states(batch) is None
+        batch = source.read("train", np.array([0]), np.array([0]), 4)
+        assert list(batch) == ["frames"] and "states" not in source.decode(batch)
 
 
 @pytest.mark.parametrize(
@@ -253,13 +253,13 @@ def test_published_folders(name, origin):
     assert (source.num_frames, source.image_shape) == (8, (32, 32, 3))
     assert [source.size(s) for s in ("train", "valid", "test")] == [1, 1, 1]
     assert source.origin == origin
-    batch = source.windows("test", np.array([0]), np.array([0]), 8)
+    batch = source.read("test", np.array([0]), np.array([0]), 8)
     expected = np.load(GOLDEN / "tfrecord" / "expected.npz")
     start = f"{name.split('_dt_')[0]}:test:0:loaded32:"
     np.testing.assert_array_equal(batch["states"][0], expected[start + "x"])
     # The original multiplies by a rounded 1/255.
     np.testing.assert_allclose(
-        source.images(batch)[0], expected[start + "image"], rtol=2e-7
+        source.decode(batch)["images"][0], expected[start + "image"], rtol=2e-7
     )
 
 
@@ -268,9 +268,9 @@ def test_a_simulated_dataset_written_and_read_back(tmp_path):
         name="pendulum_colors", cache_dir=str(tmp_path / "cache"), **SIZES
     )
     n = simulated.size("train")
-    batch = simulated.windows("train", np.arange(n), np.zeros(n, int), 16)
-    images = np.asarray(jax.jit(simulated.images)(batch))
-    states = np.asarray(simulated.states(batch))
+    batch = simulated.read("train", np.arange(n), np.zeros(n, int), 16)
+    images = np.asarray(jax.jit(simulated.decode)(batch)["images"])
+    states = np.asarray(simulated.decode(batch)["states"])
     levels = np.rint(255 * images).astype(np.uint8)
     tfrecord.write(
         tmp_path / "written",
@@ -282,9 +282,12 @@ def test_a_simulated_dataset_written_and_read_back(tmp_path):
     )
     source = RecordsSource(tmp_path / "written")
     indices, starts = np.array([4, 0, 3]), np.array([2, 6, 0])
-    batch = source.windows("train", indices, starts, 10)
+    batch = source.read("train", indices, starts, 10)
     wanted = [slice(start, start + 10) for start in starts]
-    for got, all_of in ((source.images(batch), images), (batch["states"], states)):
+    for got, all_of in (
+        (source.decode(batch)["images"], images),
+        (batch["states"], states),
+    ):
         cut = np.stack([all_of[i][w] for i, w in zip(indices, wanted, strict=False)])
         np.testing.assert_array_equal(got, cut)
 

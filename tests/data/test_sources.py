@@ -1,4 +1,4 @@
-"""What a task reads: simulated datasets, and movies of one's own."""
+"""What a task reads: simulated datasets, and movies of your own."""
 
 import jax
 import jax.numpy as jnp
@@ -38,9 +38,9 @@ def test_simulated(name, cache_dir):
     assert (source.num_frames, source.image_shape) == (16, (32, 32, 3))
     assert (source.size("train"), source.size("test")) == (6, 3)
     indices, starts = np.array([2, 0, 2]), np.array([0, 6, 3])
-    batch = source.windows("test", indices, starts, 10)
+    batch = source.read("test", indices, starts, 10)
     assert all(isinstance(v, np.ndarray) and len(v) == 3 for v in batch.values())
-    images = jax.jit(source.images)(batch)
+    images = jax.jit(source.decode)(batch)["images"]
     assert images.shape == (3, 10, 32, 32, 3) and images.dtype == jnp.float32
     levels = np.rint(np.asarray(images) * 255)
     np.testing.assert_array_equal(images, levels.astype(np.float32) / np.float32(255))
@@ -52,7 +52,9 @@ def test_simulated(name, cache_dir):
     states = np.stack(
         [x[s : s + 10] for x, s in zip(raw["states"], starts, strict=False)]
     )
-    np.testing.assert_array_equal(source.states(batch), states.astype(np.float32))
+    np.testing.assert_array_equal(
+        source.decode(batch)["states"], states.astype(np.float32)
+    )
     exact = render.render(
         systems.get(spec.system).positions(
             params_of(raw), np.split(states, 2, axis=-1)[0], raw["offset"]
@@ -73,12 +75,14 @@ def _check_whole(name, dt, cache_dir):
     spec, sizes = suite.get(name), {**SIZES, "dt": dt}
     source = data.open_source(name=name, cache_dir=cache_dir, **sizes)
     assert source.origin == spec.origin
-    batch = source.windows("test", np.array([2, 0]), np.array([3, 6]), 10)
+    batch = source.read("test", np.array([2, 0]), np.array([3, 6]), 10)
     assert list(batch) == ["states"]
     raw = trajectories.simulate_chunk(spec, "test", 0, num_frames=16, dt=dt, seed=0)
     states = np.stack([raw["states"][2, 3:13], raw["states"][0, 6:16]])
-    np.testing.assert_array_equal(source.states(batch), states.astype(np.float32))
-    images = jax.jit(source.images)(batch)
+    np.testing.assert_array_equal(
+        source.decode(batch)["states"], states.astype(np.float32)
+    )
+    images = jax.jit(source.decode)(batch)["images"]
     assert images.shape == (2, 10, 32, 32, 3) and images.dtype == jnp.float32
     levels = np.rint(np.asarray(images) * 255)
     np.testing.assert_array_equal(images, levels.astype(np.float32) / np.float32(255))
@@ -112,10 +116,10 @@ def test_boxes(name, cache_dir):
 
 def test_rows_are_independent(cache_dir):
     source = data.open_source(name="pendulum_colors", cache_dir=cache_dir, **SIZES)
-    images = jax.jit(source.images)
+    images = jax.jit(lambda batch: source.decode(batch)["images"])
     indices, starts = np.arange(6), np.arange(6)
-    whole = source.windows("train", indices, starts, 10)
-    part = source.windows("train", indices[2:4], starts[2:4], 10)
+    whole = source.read("train", indices, starts, 10)
+    part = source.read("train", indices[2:4], starts[2:4], 10)
     for key in whole:
         np.testing.assert_array_equal(whole[key][2:4], part[key])
     np.testing.assert_allclose(images(whole)[2:4], images(part), atol=1.01 / 255)
@@ -123,10 +127,10 @@ def test_rows_are_independent(cache_dir):
 
 def test_the_user_keeps_float32_under_x64(cache_dir):
     source = data.open_source(name="pendulum", cache_dir=cache_dir, **SIZES)
-    batch = source.windows("train", np.arange(2), np.zeros(2, int), 4)
-    plain = source.images(batch)
+    batch = source.read("train", np.arange(2), np.zeros(2, int), 4)
+    plain = source.decode(batch)["images"]
     with jax.enable_x64(True):
-        images = source.images(batch)
+        images = source.decode(batch)["images"]
         assert images.dtype == jnp.float32
     np.testing.assert_allclose(images, plain, atol=1.01 / 255)
 
@@ -160,11 +164,11 @@ def test_frames_are_split_four_to_one(tmp_path, n, valid, test):
     assert (source.size("train"), source.size("test")) == (n - test - valid, test)
     # A single trajectory serves for training and for validation.
     assert source.size("valid") == max(valid, 1)
-    held = source.windows("valid", np.array([0]), np.array([0]), 7)
+    held = source.read("valid", np.array([0]), np.array([0]), 7)
     np.testing.assert_array_equal(held["frames"][0], frames[n - test - max(valid, 1)])
-    last = source.windows("test", np.array([test - 1]), np.array([0]), 7)
+    last = source.read("test", np.array([test - 1]), np.array([0]), 7)
     np.testing.assert_array_equal(last["frames"][0], frames[-1])
-    assert source.states(last) is None
+    assert list(source.decode(last)) == ["images"]
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -172,14 +176,14 @@ def test_frames_become_images(tmp_path, order):
     frames = _frames()
     source = _saved(tmp_path, np.asarray(frames, order=order))
     assert (source.num_frames, source.image_shape) == (7, (8, 6, 2))
-    batch = source.windows("train", np.array([3, 1]), np.array([2, 0]), 5)
+    batch = source.read("train", np.array([3, 1]), np.array([2, 0]), 5)
     expected = np.stack([frames[3, 2:], frames[1, :5]])
     assert batch["frames"].dtype == np.uint8
     np.testing.assert_array_equal(batch["frames"], expected)
-    images = jax.jit(source.images)(batch)
+    images = jax.jit(source.decode)(batch)["images"]
     np.testing.assert_array_equal(images, expected.astype(np.float32) / np.float32(255))
     with pytest.raises(UserError, match="do not fit into trajectories of 7 frames"):
-        source.windows("train", np.array([0]), np.array([0]), 8)
+        source.read("train", np.array([0]), np.array([0]), 8)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +206,7 @@ def test_nothing_is_simulated_before_it_is_read(tmp_path):
     source = data.open_source(name="spring", cache_dir=str(tmp_path / "c"), **SIZES)
     assert (source.num_frames, source.image_shape) == (16, (32, 32, 3))
     assert not (tmp_path / "c").exists()
-    source.windows("train", np.array([0]), np.array([0]), 2)
+    source.read("train", np.array([0]), np.array([0]), 2)
     assert (tmp_path / "c").exists()
 
 

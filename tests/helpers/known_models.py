@@ -13,7 +13,7 @@ class Counting:
 
     Args:
       train_length: frames of a training clip.
-      missing: frames at the start of a clip that it gives no means of.
+      missing: frames at the start of a clip that it forecasts no means of.
       reversible: whether it runs backward; the error in frame t is then t / 500.
     """
 
@@ -44,7 +44,7 @@ def task(model, images, **fields):
     """
     images = np.asarray(images, np.float32)
 
-    def windows(split, indices, starts, length):
+    def read(split, indices, starts, length):
         cut = [images[i, s : s + length] for i, s in zip(indices, starts, strict=False)]
         states = np.zeros((len(cut), length, 2), np.float32)
         states[..., 0] = np.arange(length) + np.asarray(starts)[:, None]
@@ -54,9 +54,8 @@ def task(model, images, **fields):
         num_frames=images.shape[1],
         image_shape=images.shape[2:],
         size=lambda split: len(images),
-        windows=windows,
-        images=lambda batch: batch["images"],
-        states=lambda batch: batch["states"],
+        read=read,
+        decode=lambda batch: batch,
     )
     settings = {"num_vpt": 10, "batch_size": 4, "horizon": 60, "num_windows": 8}
     config = types.SimpleNamespace(

@@ -1,4 +1,4 @@
-"""A tiny forecasting experiment on clips of one's own: compiles in a second or two."""
+"""A tiny forecasting experiment on clips of your own: compiles in a second or two."""
 
 import pathlib
 

@@ -22,7 +22,7 @@ SCRIPTS = [*LAUNCH.glob("*.sh"), *LAUNCH.glob("*.sbatch")]
 def cluster(tmp_path):
     """A folder of stand-ins for the cluster's commands; they log how they are called.
 
-    Gives `run(script, *arguments, **environment) -> (code, stderr, calls)`.
+    Returns `run(script, *arguments, **environment) -> (code, stderr, calls)`.
     """
     commands, log = tmp_path / "commands", tmp_path / "calls"
     commands.mkdir()

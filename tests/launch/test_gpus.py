@@ -10,7 +10,7 @@ FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
-    """Gives `machine(n)`: n GPUs, as a stand-in for nvidia-smi lists them."""
+    """Returns `machine(n)`: n GPUs, as a stand-in for nvidia-smi lists them."""
     for name in (
         *("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", FRACTION),
         *("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_PREALLOCATE"),

@@ -69,7 +69,7 @@ def test_equals_haikus_deep_rnn(stack):
 
 
 def test_the_parts_make_the_whole(stack):
-    """Drive outside the loop, step inside: what `nnx.RNN` gives."""
+    """Drive outside the loop, step inside: equal to `nnx.RNN`."""
     _, cell = stack
     inputs = draw(2, 7, 2)
 

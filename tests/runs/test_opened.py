@@ -60,7 +60,7 @@ def test_evaluate_writes_what_the_design_names(run):
     assert stored["num_windows"] == 5
     assert stored["protocol"].startswith("smoke + ")
     assert stored["name"] == "pendulum_nwm2d"
-    # Clips of one's own, whatever the config is called.
+    # Clips of your own, whatever the config is called.
     path = pathlib.Path(run.config.data.path)
     assert stored["dataset"] == f"{path.parent.name}/frames.npy"
     assert stored["path"] == str(path)
@@ -74,7 +74,7 @@ def test_evaluate_writes_what_the_design_names(run):
     assert stored["vpt"]["segment"] == 8
     assert stored["vpt"]["num_trajectories"] == 2
     assert 0 <= stored["vpt"]["forward_abs"] <= 8
-    # One's own clips have no known states, and no energy.
+    # Your own clips have no known states, and no energy.
     assert not {"energy", "symetric", "backward"} & stored.keys()
 
 
@@ -154,7 +154,7 @@ def test_metrics_are_added_to_those_of_the_same_step(run):
 def test_what_cannot_be_computed_is_told(run):
     with pytest.raises(UserError, match="unknown metric 'vtp'; did you mean 'vpt'"):
         runs.evaluate(run, ["mse", "vtp"])
-    with pytest.raises(UserError, match="true states, which nobody knows of"):
+    with pytest.raises(UserError, match="true states, which are not known of"):
         runs.evaluate(run, ["symetric"])
     with pytest.raises(
         UserError, match=r"energy needs three or more .*frames.npy: leave"

@@ -208,7 +208,7 @@ def test_a_loss_that_is_not_finite_is_told(convolving, monkeypatch):
 
 @pytest.mark.slow
 def test_a_forecaster(tmp_path, monkeypatch):
-    """Also where the plain one's own rounding is more than what is allowed."""
+    """Also where the rounding of the plain one is more than what is allowed."""
     monkeypatch.setattr(benchmark_train, "build", registry.build)
     path = tiny_forecasting.write(tmp_path)
     config = tiny_forecasting.config(path, conv="fast", steps_per_dispatch=1)

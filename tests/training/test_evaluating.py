@@ -11,7 +11,7 @@ from tests.helpers import toy_task
 
 
 class Kept(toy_task.Toy):
-    """Gives the scores back as they came."""
+    """Returns the scores unchanged."""
 
     def summarise(self, scores):
         return scores

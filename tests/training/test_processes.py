@@ -153,7 +153,7 @@ def test_asked_to_end_saves_and_says_so_by_its_exit_code(straight, tmp_path):
 
 
 def exchange(monkeypatch, function):
-    """Gives how `on_primary` ends in process 0 and in process 1 of two."""
+    """Returns how `on_primary` ends in process 0 and in process 1 of two."""
     sent, ends = [], []
     for number in range(2):
         queue = list(sent)

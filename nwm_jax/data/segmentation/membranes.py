@@ -1,4 +1,4 @@
-"""Membranes of one's own, from a file."""
+"""Membranes of your own, from a file."""
 
 import os
 import pathlib

@@ -14,6 +14,7 @@ from nwm_jax.data.segmentation.enlarge import enlarge
 from nwm_jax.data.sequences import images as permutations
 from nwm_jax.data.sequences import mnist
 from nwm_jax.data.sequences.images import LabelledImages
+from nwm_jax.data.windows import Batch
 from nwm_jax.errors import UserError, unknown
 
 SPLITS = ("train", "valid", "test")
@@ -28,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 
 class ShapeSource(Protocol):
-    """Images and the classes of their pixels.
+    """Images and the classes of their pixels: a `data.Source` without frames.
 
     Attributes:
       image_shape: (H, W, C).
@@ -40,15 +41,23 @@ class ShapeSource(Protocol):
 
     def size(self, split: str) -> int:
         """Number of images of a split: "train", "valid" or "test"."""
+        ...
 
-    def rows(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
+    def read(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Some images of a split, as they lie on the host, ``[n, ...]``."""
+        ...
 
-    def images(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """Images of `rows`, float32 ``[n, H, W, C]`` in [0, 1]; jittable."""
+    def decode(self, batch: Batch) -> dict[str, jax.Array]:
+        """Makes of them what models and metrics take, jittable.
 
-    def labels(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """Classes of their pixels, int32 ``[n, H, W]``; jittable."""
+        Args:
+          batch: what `read` returned.
+
+        Returns:
+          "images" float32 ``[n, H, W, C]`` in [0, 1] and "labels", the classes of their
+          pixels, int32 ``[n, H, W]``.
+        """
+        ...
 
 
 class StoredShapes:
@@ -58,7 +67,7 @@ class StoredShapes:
       image_shape: (H, W, C).
       class_names: names of the classes.
       sizes: images of every split.
-      open_arrays: gives "images" and "labels" of every split. It is called when the
+      open_arrays: returns "images" and "labels" of every split. It is called when the
         first image is read: a trained model needs no data.
     """
 
@@ -82,17 +91,16 @@ class StoredShapes:
         """Number of images of a split."""
         return self._sizes[split]
 
-    def rows(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
+    def read(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Returns "images" uint8 ``[n, H, W, C]`` and "labels" uint8 ``[n, H, W]``."""
         return {name: array[indices] for name, array in self._arrays[split].items()}
 
-    def images(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """Returns bytes over 255."""
-        return jnp.asarray(batch["images"], jnp.float32) / 255.0
-
-    def labels(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """As they are stored."""
-        return jnp.asarray(batch["labels"], jnp.int32)
+    def decode(self, batch: Batch) -> dict[str, jax.Array]:
+        """Bytes over 255, and the classes as they are stored."""
+        return {
+            "images": jnp.asarray(batch["images"], jnp.float32) / 255.0,
+            "labels": jnp.asarray(batch["labels"], jnp.int32),
+        }
 
 
 class EnlargedDigits:
@@ -116,20 +124,19 @@ class EnlargedDigits:
         """Number of images of a split."""
         return len(self._found[split][1])
 
-    def rows(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
+    def read(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Returns "images" float32 ``[n, H, W, 1]`` and "labels" uint8 ``[n, H, W]``."""
         small, classes = (array[indices] for array in self._found[split])
         images = enlarge(small, self._zoom)
         labels = (images > 0.5) * (classes[:, None, None] + np.uint8(1))
         return {"images": images[..., None], "labels": labels.astype(np.uint8)}
 
-    def images(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """The enlarged image, grey."""
-        return jnp.asarray(batch["images"], jnp.float32)
-
-    def labels(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """The digit plus one where the enlarged image is brighter than a half."""
-        return jnp.asarray(batch["labels"], jnp.int32)
+    def decode(self, batch: Batch) -> dict[str, jax.Array]:
+        """The grey image; the digit plus one where it is brighter than a half."""
+        return {
+            "images": jnp.asarray(batch["images"], jnp.float32),
+            "labels": jnp.asarray(batch["labels"], jnp.int32),
+        }
 
 
 Arrays = dict[str, tuple[np.ndarray, np.ndarray]]

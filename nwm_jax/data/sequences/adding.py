@@ -1,7 +1,7 @@
 """The adding task: the sum of the two numbers that are marked in a long sequence.
 
-Input 0 is uniform in [0, 1); input 1 is zero but for a one in each half of the
-sequence. Whoever always answers 1 has a mean squared error of 1/6 (arXiv:1504.00941).
+Input 0 is uniform in [0, 1); input 1 is zero except for a one in each half of the
+sequence. A constant prediction of 1 has a mean squared error of 1/6 (arXiv:1504.00941).
 """
 
 import numpy as np

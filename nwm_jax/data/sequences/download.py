@@ -53,7 +53,7 @@ def fetch(
       `path`.
 
     Raises:
-      UserError: no mirror gave the file; tells where to put it by hand.
+      UserError: no mirror served the file; the message says where to put it by hand.
     """
     if path.is_file() and _digest(path.read_bytes()) == remote.sha256:
         return path
@@ -74,7 +74,7 @@ def fetch(
     told = "; ".join(f"{url}: {problem}" for url, problem in problems.items())
     raise UserError(
         f"cannot download {path.name} ({told}): get {remote.urls[0]} by another way, "
-        f"unpack it to {path}, or name the folder of one's own files with "
+        f"unpack it to {path}, or name the folder of your own files with "
         "--config.data.path=..."
     )
 

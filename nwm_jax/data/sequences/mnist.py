@@ -1,4 +1,4 @@
-"""MNIST from the standard IDX files: one's own, or downloaded once and checked."""
+"""MNIST from the standard IDX files: your own, or downloaded once and checked."""
 
 import gzip
 import math
@@ -95,7 +95,7 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
       path: the file; ".gz" is compressed.
 
     Returns:
-      uint8, of the shape that the file tells.
+      uint8, of the shape that the file's header states.
 
     Raises:
       UserError: the file is not IDX, or shorter or longer than its header says.

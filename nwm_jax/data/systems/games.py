@@ -78,7 +78,7 @@ class Game:
     def simulate(
         self, payoff: ArrayLike, x0: ArrayLike, *, dt: float, num_steps: int
     ) -> np.ndarray:
-        """Trajectories from given strategies, as `System.simulate` gives them.
+        """Trajectories from given strategies, as `System.simulate` returns them.
 
         Args:
           payoff: U, `[2, n, n]`; usually `self.payoff`. Larger payoffs make all faster,

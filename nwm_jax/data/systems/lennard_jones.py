@@ -127,7 +127,7 @@ class LennardJones(System):
     def sample(
         self, key: jax.Array, n: int, spec: Ranges | None = None
     ) -> tuple[dict, np.ndarray, np.ndarray]:
-        """See `System.sample`: params {}, and states as `equilibrate` gives them."""
+        """See `System.sample`: params {}, and states as `equilibrate` returns them."""
         with float64_on_cpu():
             keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(n))
             seeds = np.asarray(jax.random.key_data(keys))

@@ -1,6 +1,6 @@
 """Sequences that return to their start, and noise: the data of topographic maps.
 
-A source gives host arrays that say what the sequences are ("pixels", "orientation",
+A source returns host arrays that say what the sequences are ("pixels", "orientation",
 ...), and draws the sequences from them on the device.
 """
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from nwm_jax.data import Source, open_source, suite
+from nwm_jax.errors import UserError
 
 #: Rows of the paper's table.
 TABLE = ("spring", "pendulum", "two_body", "pennies", "double_pendulum")
@@ -61,4 +62,12 @@ def read(data: Any, progress: Callable[[int, int], None] | None = None) -> Sourc
         return open_source(**fields, progress=progress)
     name = fields.pop("name")
     del fields["path"]
-    return OWN[name].read(**fields)
+    source = OWN[name].read(**fields)
+    for method in ("size", "read", "decode"):
+        if not hasattr(source, method):
+            raise UserError(
+                f"the source of data.name={name}, {type(source).__name__}, has no method "
+                f"{method}: give it those of nwm_jax.data.Source (windows is now read; "
+                "images and states are now decode)"
+            )
+    return source

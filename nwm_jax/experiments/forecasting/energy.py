@@ -167,7 +167,7 @@ class EnergyDrift(Evaluation):
           value along the whole roll-out, ``[n, T']``.
         """
         scores = {}
-        images = self._windows.source.images(batch)
+        images = self._windows.source.decode(batch)["images"]
         if has_energy(model):
             scores["model"] = model.energy(model.latents(images).z)
         if self._readable:

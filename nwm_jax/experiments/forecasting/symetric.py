@@ -204,10 +204,10 @@ class SyMetric(Evaluation):
         self.graphdef = windows.graphdef
         # Some models have no latent state of the frames that they observe.
         self.length = min(source.num_frames, STEPS + windows.model.num_observed)
-        first = source.windows(windows.split, np.array([0]), np.array([0]), 1)
-        if source.states(first) is None:
+        first = source.read(windows.split, np.array([0]), np.array([0]), 1)
+        if "states" not in source.decode(first):
             raise UserError(
-                "symetric compares with the true states, which nobody knows of "
+                "symetric compares with the true states, which are not known of "
                 f"{config.data.path}: leave it out of --metrics"
             )
         self.num_eval = min(GROUP * NUM_GROUPS, source.size(windows.split))
@@ -224,7 +224,7 @@ class SyMetric(Evaluation):
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the beginnings of trajectories."""
         starts = np.zeros(len(indices), int)
-        return self._windows.source.windows(
+        return self._windows.source.read(
             self._windows.split, self._trajectories[indices], starts, self.length
         )
 
@@ -240,7 +240,8 @@ class SyMetric(Evaluation):
         Raises:
           UserError: a latent state of odd length.
         """
-        z, variance, pairing = model.latents(self._windows.source.images(batch))
+        truth = self._windows.source.decode(batch)
+        z, variance, pairing = model.latents(truth["images"])
         if z.shape[-1] % 2:
             raise UserError(
                 f"symetric needs latent states of even length, not {z.shape[-1]}"
@@ -248,7 +249,7 @@ class SyMetric(Evaluation):
         if pairing == "interleaved":
             z = _pairs_apart(z)
             variance = None if variance is None else _pairs_apart(variance)
-        states = self._windows.source.states(batch)[:, -z.shape[1] :]
+        states = truth["states"][:, -z.shape[1] :]
         scores = {"latents": z[:, :STEPS], "states": states[:, :STEPS]}
         return scores if variance is None else scores | {"variance": variance}
 

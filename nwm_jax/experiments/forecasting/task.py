@@ -124,7 +124,7 @@ class Forecasting(Task):
             num_frames=self.source.num_frames,
             length=length,
         )
-        return self.source.windows("train", indices, starts, length)
+        return self.source.read("train", indices, starts, length)
 
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
@@ -134,7 +134,7 @@ class Forecasting(Task):
         What the model changed in itself besides its parameters is the next state.
         """
         model = functional.merge(self.graphdef, params, state)
-        loss, metrics = model.loss(self.source.images(batch), key)
+        loss, metrics = model.loss(self.source.decode(batch)["images"], key)
         return loss, (metrics, functional.split(model)[2])
 
     def check_size(self) -> None:
@@ -185,7 +185,9 @@ class Forecasting(Task):
         self, model: ForecastModel, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
         """Returns errors of the frames of every window, see `mse.score`."""
-        return mse.score(model, self.source.images(batch), batch["mean_image"])
+        return mse.score(
+            model, self.source.decode(batch)["images"], batch["mean_image"]
+        )
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:
         """Returns errors of the extrapolated and of each frame, see `mse.summarise`."""
@@ -270,10 +272,10 @@ class Forecasting(Task):
         from nwm_jax.figures import animation, dispersion, strip, waves
 
         trajectories, starts = (chosen[:1] for chosen in self.windows.chosen)
-        window = self.source.windows(
+        window = self.source.read(
             self.windows.split, trajectories, starts, self.windows.window
         )
-        images = self.source.images(window)
+        images = self.source.decode(window)["images"]
         sheet = None
         if isinstance(model, Forecaster) and isinstance(model.cell, OscillatorCell):
             means, states = jax.jit(model.roll_out)(images)
@@ -325,7 +327,7 @@ class Forecasting(Task):
 def _waves(task: Forecasting) -> Evaluation:
     return WaveStatistics(
         task,
-        lambda model, batch: model.states(task.source.images(batch)),
+        lambda model, batch: model.states(task.source.decode(batch)["images"]),
         rings=task.model.cell.hparams.topology == "ring",
         skip=task.model.num_observed,
     )

@@ -81,7 +81,7 @@ class ValidPredictionTime(Evaluation):
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Returns whole trajectories, and the mean image of the training set."""
         chosen = self._trajectories[indices], self._starts[indices]
-        batch = self._source.windows(self._split, *chosen, self.length)
+        batch = self._source.read(self._split, *chosen, self.length)
         return self._windows.with_mean_image(batch)
 
     def score(
@@ -93,7 +93,7 @@ class ValidPredictionTime(Evaluation):
           "forward", for reversible models "backward", and without skill "mean_image"
           and "last_frame": int32 ``[n]`` each.
         """
-        images = self._source.images(batch)
+        images = self._source.decode(batch)["images"]
         truth = images[:, -self.segment :]
         last_seen = images[:, model.num_observed - 1][:, None]
         forecasts = {

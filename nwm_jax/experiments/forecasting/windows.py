@@ -58,7 +58,7 @@ class Windows:
         """Returns windows `indices` of the split and the mean image."""
         trajectories, starts = self.chosen
         return self.with_mean_image(
-            self.source.windows(
+            self.source.read(
                 self.split, trajectories[indices], starts[indices], self.window
             )
         )
@@ -86,10 +86,10 @@ class Windows:
 
         # In one program XLA would merge drawing and sum, which takes up to five times as
         # long on CPUs.
-        draw = jax.jit(self.source.images)
+        draw = jax.jit(lambda batch: self.source.decode(batch)["images"])
         total = jnp.zeros(self.source.image_shape, jnp.float32)
         for chunk in np.array_split(np.arange(count), -(-count // 32)):
-            batch = self.source.windows(
+            batch = self.source.read(
                 "train", trajectories[chunk], starts[chunk], self.window
             )
             total = total + jnp.sum(draw(batch), axis=(0, 1))

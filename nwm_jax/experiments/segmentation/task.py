@@ -12,8 +12,9 @@ from ml_collections import ConfigDict
 
 from nwm_jax import files
 from nwm_jax.core import segmentation as pixels
+from nwm_jax.core.layouts import IMAGES
 from nwm_jax.data.segmentation.source import open_source
-from nwm_jax.data.windows import train_indices
+from nwm_jax.data.windows import Batch, train_indices
 from nwm_jax.experiments.segmentation import scores as segmentation
 from nwm_jax.models import segmentation as models
 from nwm_jax.models.segmenter import RecurrentSegmenter, Segmenter
@@ -69,9 +70,9 @@ class Segmentation(Task):
         self._num_valid = self.source.size("valid")
         self.num_eval = self._num_valid + self.source.size("test")
         self.num_periodic = self._num_valid
-        self.graphdef, params, _ = functional.split(
-            nnx.eval_shape(lambda: self.init(jax.random.key(0)))
-        )
+        # The model's structure, with shapes instead of weights.
+        self.model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
+        self.graphdef, params, _ = functional.split(self.model)
         self._num_parameters = functional.count(params)
         height, width, _ = self.source.image_shape
         self._num_pixels = height * width
@@ -109,14 +110,18 @@ class Segmentation(Task):
             batch_size=self.config.batch_size,
             size=self.source.size("train"),
         )
-        return self.source.rows("train", indices)
+        return self.source.read("train", indices)
+
+    def _decode(self, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        decoded = self.source.decode(batch)
+        return decoded["images"], decoded["labels"]
 
     def loss(
         self, params: Any, state: Any, batch: dict[str, jax.Array], key: jax.Array
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
         """Returns mean cross-entropy of all pixels; the accuracies are followed too."""
         model = functional.merge(self.graphdef, params, state)
-        images, labels = self.source.images(batch), self.source.labels(batch)
+        images, labels = self._decode(batch)
         options = {"train": True} if isinstance(model, UNet) else {}
         loss, sums = model.score(images, labels, pixels.training_sums, **options)
         sums = jax.tree.map(lambda value: jax.lax.stop_gradient(value.sum()), sums)
@@ -148,37 +153,35 @@ class Segmentation(Task):
 
         Of a recurrence, whose body XLA counts once, all steps are counted.
         """
-        config = self.config.copy_and_resolve_references()
-        shape = (config.batch_size, *self.source.image_shape)
+        model = self.config.model
+        shape = (self.config.batch_size, *self.source.image_shape)
         images = jax.ShapeDtypeStruct(shape, jnp.float32)
         labels = jax.ShapeDtypeStruct(shape[:3], jnp.int32)
 
-        def loss(steps: int, images: jax.Array, labels: jax.Array) -> jax.Array:
-            model = config.model.copy_and_resolve_references()
-            with model.unlocked():
-                if "num_steps" in model:
-                    model.num_steps = steps
+        def build() -> Segmenter | UNet:
             classes = len(self.source.class_names)
-            made = models.build(model, shape[1:], classes, conv="xla", rngs=nnx.Rngs(0))
-            return made.score(images, labels, pixels.training_sums)[0]
+            return models.build(model, shape[1:], classes, conv="xla", rngs=nnx.Rngs(0))
 
-        def count(steps: int) -> float:
-            lowered = jax.jit(loss, static_argnums=0).lower(steps, images, labels)
-            return lowered.cost_analysis()["flops"]
+        def loss(images: jax.Array, labels: jax.Array) -> jax.Array:
+            return build().score(images, labels, pixels.training_sums)[0]
 
-        total = count(config.model.get("num_steps", 1))
-        if "num_steps" in config.model:
-            # One step of the recurrence: what the perceptron does not cost.
-            channels = config.model.channels
-            per_pixel = (
-                2 * 9 * channels**2 * (8 if config.model.name == "convlstm" else 1)
-            )
-            total += (
-                (config.model.num_steps - 1)
-                * per_pixel
-                * self._num_pixels
-                * config.batch_size
-            )
+        def steps(number: int) -> Callable[[jax.Array], Any]:
+            def run(images: jax.Array) -> Any:
+                cell = build().cell
+                scene, state = cell.encode(images)
+                for _ in range(number):
+                    state = cell.step(IMAGES, scene, state)
+                return scene, state
+
+            return run
+
+        def count(function: Callable[..., Any], *args: jax.ShapeDtypeStruct) -> float:
+            return jax.jit(function).lower(*args).cost_analysis()["flops"]
+
+        total = count(loss, images, labels)
+        if isinstance(self.model, RecurrentSegmenter):
+            one = count(steps(1), images) - count(steps(0), images)
+            total += (model.num_steps - 1) * one
         return total
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
@@ -192,7 +195,7 @@ class Segmentation(Task):
         for split, (chosen, places) in parts.items():
             if not len(chosen):
                 continue
-            for name, rows in self.source.rows(split, chosen).items():
+            for name, rows in self.source.read(split, chosen).items():
                 if name not in batch:
                     batch[name] = np.zeros((len(indices), *rows.shape[1:]), rows.dtype)
                 batch[name][places] = rows
@@ -202,7 +205,7 @@ class Segmentation(Task):
         self, model: Segmenter | UNet, batch: dict[str, jax.Array]
     ) -> dict[str, jax.Array]:
         """Returns sums of every image, see `core.segmentation.all_sums`, and its part."""
-        images, labels = self.source.images(batch), self.source.labels(batch)
+        images, labels = self._decode(batch)
         _, sums = model.score(images, labels, pixels.all_sums)
         return sums | {"test": batch["test"]}
 
@@ -250,9 +253,7 @@ class Segmentation(Task):
         from nwm_jax.experiments.segmentation import figures as shapes
 
         indices = np.arange(min(32, self.source.size("test"))) + self._num_valid
-        batch = self.eval_batch(indices)
-        images = np.asarray(self.source.images(batch))
-        labels = np.asarray(self.source.labels(batch))
+        images, labels = map(np.asarray, self._decode(self.eval_batch(indices)))
         answers = np.asarray(jax.jit(lambda m, x: m(x).argmax(-1))(model, images))
         names, title = self.source.class_names, self.title
         paths = [

@@ -69,7 +69,7 @@ def test_adding_marks_one_number_in_each_half(length):
 def test_statistics_and_seeds_of_adding():
     inputs, sums = adding.eval_set(0, 20_000, 10)
     np.testing.assert_allclose(sums.mean(), 1.0, atol=0.01)
-    # Whoever always answers 1 has this error.
+    # The error of a constant prediction of 1.
     np.testing.assert_allclose(np.mean((sums - 1) ** 2), 1 / 6, rtol=0.02)
     assert set(np.flatnonzero(inputs[..., 1].any(axis=0))) == set(range(10))
     first, again = (adding.train_batch(3, 7, 4, 10) for _ in range(2))

@@ -35,8 +35,8 @@ def read(name, cache):
         dt=DT,
         seed=0,
     )
-    batch = source.windows("test", np.arange(COUNT), np.zeros(COUNT, int), FRAMES)
-    images = source.images(batch)
+    batch = source.read("test", np.arange(COUNT), np.zeros(COUNT, int), FRAMES)
+    images = source.decode(batch)["images"]
     system, params = systems.get(source.spec.system), params_of(batch)
     true = np.split(batch["states"][:, 1:-1], 2, axis=-1)
     found = energy.read_states(images, batch, source.spec, DT)
@@ -89,7 +89,7 @@ class Stretched:
 
     def reconstruct(self, images):
         states = self.factor * self.batch["states"]
-        return self.task.source.images(self.batch | {"states": states})
+        return self.task.source.decode(self.batch | {"states": states})["images"]
 
 
 def config(dataset, model="cornn", **fields):

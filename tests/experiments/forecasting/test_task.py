@@ -86,7 +86,7 @@ def test_inputs_and_targets_are_the_right_frames(monkeypatch):
 
     config = presets.load("pendulum_nwm2d:paper,model.grid=(3,4),model.conv_channels=2")
     task = Forecasting(config, _array_source(frames))
-    batch = task.source.windows("train", np.array([0]), np.array([0]), 60)
+    batch = task.source.read("train", np.array([0]), np.array([0]), 60)
     errors_of = image_errors.frame_errors
 
     def predict(model, images):
@@ -154,7 +154,7 @@ def test_a_perfect_model_scores_zero_and_the_baselines_do_not(task):
 def test_mean_image_is_the_mean_of_training_windows(task):
     mean = task.windows.mean_image
     assert mean.shape == (8, 8, 3)
-    frames = task.source.windows("train", np.arange(7), np.zeros(7, int), 14)["frames"]
+    frames = task.source.read("train", np.arange(7), np.zeros(7, int), 14)["frames"]
     assert frames.min() / 255 <= mean.min() <= mean.max() <= frames.max() / 255
     # The bar is in every row equally often.
     np.testing.assert_allclose(mean.mean(), frames.mean() / 255, rtol=0.05)
@@ -165,7 +165,9 @@ def test_loss_is_the_models_loss_on_the_rendered_images(task):
     _, params, state = functional.split(model)
     batch = task.batch(0, slice(None))
     loss, (metrics, after) = jax.jit(task.loss)(params, state, batch, jax.random.key(1))
-    want, _ = jax.jit(lambda m, x: m.loss(x))(model, task.source.images(batch))
+    want, _ = jax.jit(lambda m, x: m.loss(x))(
+        model, task.source.decode(batch)["images"]
+    )
     np.testing.assert_allclose(loss, want, rtol=1e-6)
     assert set(metrics) == {"mse", "relative_mse"}
     assert jax.tree.leaves(after) == []
@@ -200,7 +202,9 @@ def test_what_a_model_changes_in_itself_is_the_next_state(task, monkeypatch):
         (_, (metrics, state)), grads = step(params, state, batch, key)
         assert float(state["calls"]) == count
         np.testing.assert_allclose(metrics["mse"], jax.random.normal(key))
-    np.testing.assert_allclose(grads["scale"], task.source.images(batch).mean(), 1e-5)
+    np.testing.assert_allclose(
+        grads["scale"], task.source.decode(batch)["images"].mean(), 1e-5
+    )
 
 
 @pytest.mark.slow
@@ -315,7 +319,7 @@ def test_black_frames_have_no_relative_error(clips):
 
     def summarise(model):
         scores = jax.jit(lambda batch: task.score(model, batch))(
-            task.source.windows("test", np.arange(2), np.zeros(2, int), 10)
+            task.source.read("test", np.arange(2), np.zeros(2, int), 10)
             | {"mean_image": np.zeros((2, 8, 8, 3), np.float32)}
         )
         return task.summarise({k: np.asarray(v) for k, v in scores.items()})

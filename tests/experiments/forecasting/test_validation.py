@@ -51,7 +51,7 @@ def test_generated_batches_are_what_they_were(name, tmp_path):
 def test_validation_trajectories_are_nobody_else_s(name, tmp_path):
     source = data.open_source(name=name, cache_dir=str(tmp_path), num_valid=9, **SIZES)
     starts = {
-        split: source.windows(
+        split: source.read(
             split, np.arange(source.size(split)), np.zeros(source.size(split), int), 1
         )["states"].reshape(source.size(split), -1)
         for split in ("train", "valid", "test")
@@ -62,11 +62,11 @@ def test_validation_trajectories_are_nobody_else_s(name, tmp_path):
     # They do not depend on the sizes of the others, nor does the training set on theirs.
     other = {"num_train": 30, "num_valid": 12}
     larger = data.open_source(name=name, cache_dir=str(tmp_path), **SIZES | other)
-    again = larger.windows("valid", np.arange(9), np.zeros(9, int), 1)["states"]
+    again = larger.read("valid", np.arange(9), np.zeros(9, int), 1)["states"]
     np.testing.assert_array_equal(again.reshape(9, -1), starts["valid"])
 
 
 def test_a_trained_model_needs_no_validation_data(tmp_path):
     source = data.open_source(name="spring", cache_dir=str(tmp_path), **SIZES)
-    source.windows("test", np.array([0]), np.array([0]), 4)
+    source.read("test", np.array([0]), np.array([0]), 4)
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1

@@ -46,8 +46,8 @@ def test_evaluation_is_valid_then_test(make):
     assert (task.num_eval, task.num_periodic) == (40, 20)
     batch = task.eval_batch(np.array([25, 3, 19, 20]))
     assert batch["test"].tolist() == [True, False, False, True]
-    valid = task.source.rows("valid", np.array([3, 19]))["labels"]
-    test = task.source.rows("test", np.array([5, 0]))["labels"]
+    valid = task.source.read("valid", np.array([3, 19]))["labels"]
+    test = task.source.read("test", np.array([5, 0]))["labels"]
     np.testing.assert_array_equal(batch["labels"][[1, 2]], valid)
     np.testing.assert_array_equal(batch["labels"][[0, 3]], test)
 
@@ -55,7 +55,7 @@ def test_evaluation_is_valid_then_test(make):
 def test_a_model_that_answers_background_is_told_to_have_collapsed(make):
     task = make()
     batch = task.eval_batch(np.arange(40))
-    labels = jnp.asarray(task.source.labels(batch))
+    labels = jnp.asarray(task.source.decode(batch)["labels"])
     share = jnp.bincount(labels[20:].ravel(), length=5) / labels[20:].size
     logits = jnp.broadcast_to(jnp.log(share), (*labels.shape, 5))
     sums = segmentation.all_sums(IMAGES, logits, labels)
@@ -109,7 +109,7 @@ def test_flops_grow_with_the_steps(make):
 def test_the_middle_feels_what_is_near(make):
     task = make()
     model = task.init(jax.random.key(0))
-    images = np.asarray(task.source.images(task.eval_batch(np.arange(2))))
+    images = np.asarray(task.source.decode(task.eval_batch(np.arange(2)))["images"])
     field = task.receptive_field(model, images)
     assert field.shape == (32, 32)
     # Ten steps and the encoders reach 10 + 4 cells and no farther.
@@ -119,16 +119,16 @@ def test_the_middle_feels_what_is_near(make):
 
 
 def test_drawn_images_are_drawn_once(make, monkeypatch):
-    first = make().source.rows("train", np.arange(3))["images"]
+    first = make().source.read("train", np.arange(3))["images"]
 
     def fail(*args, **kwargs):
         raise AssertionError("drawn again")
 
     monkeypatch.setattr(sources.polygons, "draw", fail)
-    again = make().source.rows("train", np.arange(3))["images"]
+    again = make().source.read("train", np.arange(3))["images"]
     np.testing.assert_array_equal(first, again)
     with pytest.raises(AssertionError, match="drawn again"):
-        make("polygons_nwm:smoke,data.seed=1").source.rows("train", np.arange(3))
+        make("polygons_nwm:smoke,data.seed=1").source.read("train", np.arange(3))
 
 
 def resize(x):
@@ -140,8 +140,11 @@ def test_digits_are_enlarged():
     digits = rng.integers(0, 256, (3, 28, 28), np.uint8)
     part = digits, np.array([8, 0, 3], np.uint8)
     source = EnlargedDigits({"train": part, "valid": part, "test": part}, 2)
-    rows = source.rows("test", np.arange(3))
-    images, labels = np.asarray(source.images(rows)), np.asarray(source.labels(rows))
+    rows = source.read("test", np.arange(3))
+    images, labels = (
+        np.asarray(source.decode(rows)["images"]),
+        np.asarray(source.decode(rows)["labels"]),
+    )
     assert images.shape == (3, 56, 56, 1) == (3, *source.image_shape)
     # Bilinear, with pixels at half numbers: three parts of the nearer, one of the other.
     x = digits.astype(float) / 255
@@ -165,7 +168,7 @@ def test_digits_are_enlarged():
 )
 def test_refusals(spec, message, make):
     with pytest.raises(UserError, match=message):
-        make(spec).source.rows("train", np.arange(1))
+        make(spec).source.read("train", np.arange(1))
 
 
 def test_mnist_that_is_too_small(tmp_path, monkeypatch):
@@ -189,8 +192,8 @@ def test_mnist_that_is_too_small(tmp_path, monkeypatch):
 def test_smoke_needs_no_files(spec, make):
     task = make(spec)
     batch = task.batch(0, slice(None))
-    images = np.asarray(task.source.images(batch))
-    labels = np.asarray(task.source.labels(batch))
+    images = np.asarray(task.source.decode(batch)["images"])
+    labels = np.asarray(task.source.decode(batch)["labels"])
     assert images.shape == (8, *task.source.image_shape)
     assert 0 <= images.min() and images.max() == 1
     assert 1 < len(np.unique(labels)) <= 11 == len(task.source.class_names)
