@@ -11,7 +11,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
@@ -20,7 +20,8 @@ from jax.typing import DTypeLike
 
 from nwm_jax.core import linear_wave, oscillator, wave
 from nwm_jax.core.linear_wave import LinearWaveHParams
-from nwm_jax.core.oscillator import OscillatorHParams, OscillatorState
+from nwm_jax.core.oscillator import OscillatorState
+from nwm_jax.core.oscillator_hparams import OscillatorHParams
 from nwm_jax.core.wave import WaveHParams
 
 __all__ = ["NWM1D", "NWM2D", "CoRNN", "IdentityRNN", "LinearWave", "WaveRNN"]
@@ -31,7 +32,7 @@ State = jax.Array | OscillatorState
 class _Core(hk.RNNCore):
     """A recurrence of `core`: a module with the four functions of a cell."""
 
-    functions: ClassVar[types.ModuleType]
+    functions: types.ModuleType
 
     def __init__(
         self,
@@ -67,8 +68,10 @@ class _Core(hk.RNNCore):
     def initial_state(self, batch_size: int | None) -> State:
         """Zeros, without an axis of the batch if `batch_size` is None."""
         batch = 1 if batch_size is None else batch_size
-        state = self.functions.initial_state(self.hparams, batch, self.dtype)
-        return jax.tree.map(lambda s: s[0], state) if batch_size is None else state
+        state: State = self.functions.initial_state(self.hparams, batch, self.dtype)
+        if batch_size is None:
+            state = jax.tree.map(lambda s: s[0], state)
+        return state
 
     def _params(self) -> NamedTuple:
         """The parameters, drawn by the first call, as the core computes with them."""
@@ -86,14 +89,17 @@ class _Core(hk.RNNCore):
             return jnp.asarray(array, self.dtype)
 
         shapes = _shapes(init, self.hparams, kind)
-        return type(shapes)(*map(get, shapes._fields, shapes))
+        return shapes._make(map(get, shapes._fields, shapes))
 
 
 @functools.cache
 def _shapes(
     init: Callable[..., NamedTuple], hparams: Any, kind: jnp.dtype
 ) -> NamedTuple:
-    return jax.eval_shape(lambda key: init(key, hparams, kind), jax.random.key(0))
+    shapes: NamedTuple = jax.eval_shape(
+        lambda key: init(key, hparams, kind), jax.random.key(0)
+    )
+    return shapes
 
 
 class _Oscillators(_Core):
@@ -128,8 +134,9 @@ def _with_signature(*hidden: str) -> Callable[[type], type]:
     ]
 
     def decorate(core: type) -> type:
-        *given, _ = inspect.signature(core.__init__).parameters.values()
-        core.__init__.__signature__ = inspect.Signature([*given, *options])
+        init: Any = vars(core)["__init__"]
+        *given, _ = inspect.signature(init).parameters.values()
+        init.__signature__ = inspect.Signature([*given, *options])
         return core
 
     return decorate

@@ -208,7 +208,7 @@ def laplacian(channels: int) -> np.ndarray:
     Returns:
       ``[3, 3, C, C]``; channels do not mix.
     """
-    stencil = np.float32([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
+    stencil = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
     return stencil[:, :, None, None] * np.eye(channels, dtype=np.float32)
 
 
@@ -244,11 +244,15 @@ def couple_planes(planes: jax.Array, kernel: jax.Array) -> jax.Array:
     )
 
 
-def _couple_forward(planes, kernel):
+def _couple_forward(
+    planes: jax.Array, kernel: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     return couple_planes(planes, kernel), (planes, kernel)
 
 
-def _couple_backward(residuals, gradient):
+def _couple_backward(
+    residuals: tuple[jax.Array, jax.Array], gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     planes, kernel = residuals
     windows = _plane_windows(planes, kernel)
     if math.prod(kernel.shape[2:]) <= _SHIFTED_PRODUCTS:

@@ -1,12 +1,20 @@
 """The equations that several recurrences share."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
-ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "identity": lambda z: z}
+Activation = Callable[[jax.Array], jax.Array]
+
+ACTIVATIONS: dict[str, Activation] = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "identity": lambda z: z,
+}
 
 #: The derivative of an activation, from its value.
-SLOPES = {
+SLOPES: dict[str, Activation] = {
     "relu": lambda y: (y > 0).astype(y.dtype),
     "tanh": lambda y: 1 - y * y,
     "identity": jnp.ones_like,

@@ -8,7 +8,7 @@ pre-activations, so that it is computed for all times at once.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -100,14 +100,14 @@ def gru_step(params: GRUParams, h: jax.Array, drive: jax.Array) -> jax.Array:
     return _gru_step(params.w_h, h, drive)
 
 
-def _gru_step(w_h, h, drive):
+def _gru_step(w_h: jax.Array, h: jax.Array, drive: jax.Array) -> jax.Array:
     z, r = jnp.split(_gru_gates(w_h, h, drive), 2, axis=-1)
     units = h.shape[-1]
     a = jnp.tanh(drive[..., 2 * units :] + (r * h) @ w_h[:, 2 * units :])
     return (1.0 - z) * h + z * a
 
 
-def _gru_gates(w_h, h, drive):
+def _gru_gates(w_h: jax.Array, h: jax.Array, drive: jax.Array) -> jax.Array:
     """Returns z and r, side by side."""
     units = h.shape[-1]
     return jax.nn.sigmoid(drive[..., : 2 * units] + h @ w_h[:, : 2 * units])
@@ -131,8 +131,10 @@ def gru_scan(
     return _gru_scan(params.w_h, h, drives)
 
 
-def _plain_gru_scan(w_h, h, drives):
-    def step(h, drive):
+def _plain_gru_scan(
+    w_h: jax.Array, h: jax.Array, drives: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    def step(h: jax.Array, drive: jax.Array) -> tuple[jax.Array, jax.Array]:
         h = _gru_step(w_h, h, drive)
         return h, h
 
@@ -142,14 +144,18 @@ def _plain_gru_scan(w_h, h, drives):
 _gru_scan = jax.custom_vjp(_plain_gru_scan)
 
 
-def _gru_scan_forward(w_h, h, drives):
+def _gru_scan_forward(
+    w_h: jax.Array, h: jax.Array, drives: jax.Array
+) -> tuple[tuple[jax.Array, jax.Array], tuple[Any, ...]]:
     scan = functools.partial(_plain_gru_scan, w_h)
     (last, states), pull = jax.vjp(scan, h, drives)
     before = jnp.concatenate([h[None], states[:-1]])
     return (last, states), (pull, w_h, before, drives)
 
 
-def _gru_scan_backward(residuals, cotangents):
+def _gru_scan_backward(
+    residuals: tuple[Any, ...], cotangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     pull, w_h, before, drives = residuals
     dh, ddrives = pull(cotangents)
     # Drives are added to the products with w_h: their gradients are those of both.

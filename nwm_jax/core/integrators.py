@@ -114,8 +114,8 @@ def _mirror_even(half: Sequence[float]) -> list[float]:
 
 def _interleave(outer: Sequence[float], inner: Sequence[float]) -> tuple[float, ...]:
     """Alternates n + 1 coefficients of what moves first with n of what moves second."""
-    inner = [*inner, None]
-    pairs = zip(outer, inner, strict=True)
+    padded: list[float | None] = [*inner, None]
+    pairs = zip(outer, padded, strict=True)
     return tuple(c for pair in pairs for c in pair if c is not None)
 
 

@@ -20,6 +20,7 @@ whole sequence is one chunk.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -121,7 +122,7 @@ def _scan(
             default=_associative,
         )
     else:
-        ways = {
+        ways: dict[str, Callable[..., tuple[OscillatorState, OscillatorState]]] = {
             "sequential": _sequential,
             "associative": _associative,
             "chunked": functools.partial(_chunked, chunk=chunk),
@@ -184,7 +185,7 @@ def last_state(
         modes: OscillatorState, inputs: jax.Array, across: Transition
     ) -> OscillatorState:
         moved = advance(across, modes, jnp.zeros((), inputs.dtype))
-        return jax.tree.map(jnp.add, moved, force(inputs))
+        return OscillatorState(*map(jnp.add, moved, force(inputs)))
 
     if head:
         modes = add(modes, inputs[:, :head], transition_powers.power(step, head))
@@ -238,7 +239,7 @@ def _product(rows: jax.Array, columns: jax.Array) -> jax.Array:
 
 
 def _as_modes(modes: OscillatorState, dtype: jnp.dtype) -> OscillatorState:
-    return jax.tree.map(lambda m: m.astype(dtype), modes)
+    return OscillatorState(*(m.astype(dtype) for m in modes))
 
 
 def _sequential(
@@ -289,14 +290,14 @@ def _merge(step: Transition, added: OscillatorState) -> OscillatorState:
         both = jnp.stack([even, odd], axis=2)
         return both.reshape(len(both), -1, *even.shape[2:])[:, :times]
 
-    return jax.tree.map(weave, even, later, odd)
+    return OscillatorState(*map(weave, even, later, odd))
 
 
 def _plus(
     step: Transition, states: OscillatorState, added: OscillatorState
 ) -> OscillatorState:
     moved = advance(step, states, jnp.zeros((), added.x.real.dtype))
-    return jax.tree.map(jnp.add, moved, added)
+    return OscillatorState(*map(jnp.add, moved, added))
 
 
 def _chunked(

@@ -27,6 +27,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from nwm_jax.core import spectral
 from nwm_jax.core.oscillator import OscillatorState
@@ -159,7 +160,7 @@ class LinearWaveParams(NamedTuple):
 
 
 def init_params(
-    key: jax.Array, hparams: LinearWaveHParams, dtype: jnp.dtype = jnp.float32
+    key: jax.Array, hparams: LinearWaveHParams, dtype: DTypeLike = jnp.float32
 ) -> LinearWaveParams:
     """Draws the first weights.
 
@@ -256,8 +257,8 @@ def _phases(hparams: LinearWaveHParams, half: bool) -> np.ndarray:
 
 def _weigh(waves: np.ndarray, weights: jax.Array) -> jax.Array:
     """Sums over offsets: ``[..., J]`` times ``[J, C]``."""
-    waves = jnp.asarray(waves, weights.dtype)
-    return jnp.einsum("...j,jc->...c", waves, weights, precision="highest")
+    cast = jnp.asarray(waves, weights.dtype)
+    return jnp.einsum("...j,jc->...c", cast, weights, precision="highest")
 
 
 def dispersion(

@@ -65,7 +65,8 @@ def mask(shape: str, size: int, canvas: int, angle: float = 0.3) -> np.ndarray:
         return row**2 + column**2 <= size**2
     phi = angle + (2 * np.arange(3) + 1) * np.pi / 3
     distance = column[..., None] * np.cos(phi) + row[..., None] * np.sin(phi)
-    return (distance <= size * np.cos(np.pi / 3)).all(axis=-1)
+    triangle: np.ndarray = (distance <= size * np.cos(np.pi / 3)).all(axis=-1)
+    return triangle
 
 
 def strike(membrane: np.ndarray, width: float = 0.0) -> np.ndarray:
@@ -88,7 +89,8 @@ def strike(membrane: np.ndarray, width: float = 0.0) -> np.ndarray:
     width = width or math.sqrt(len(rows)) / 4
     row = np.arange(membrane.shape[0])[:, None] - rows.mean()
     column = np.arange(membrane.shape[1]) - columns.mean()
-    return membrane * np.exp(-(row**2 + column**2) / (2 * width**2))
+    bump: np.ndarray = membrane * np.exp(-(row**2 + column**2) / (2 * width**2))
+    return bump
 
 
 def vibrate(
@@ -127,7 +129,9 @@ def vibrate(
     )
     kernel = jnp.asarray(speed**2 * laplacian(1), dtype)
 
-    def step(state: tuple, _: None) -> tuple:
+    def step(
+        state: tuple[jax.Array, jax.Array], _: None
+    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         force = m * couple_planes(state[0], kernel)
         state = oscillate(*state, force, dt, 0.0, 0.0)
         return state, state[0][0, 1:-1, 1:-1, 0]

@@ -124,7 +124,7 @@ def constants(
       else the array of `params`, else the number of `hparams`.
     """
     constraints = {"dt": jax.nn.sigmoid, "gamma": jax.nn.relu, "alpha": jax.nn.relu}
-    values = {}
+    values: dict[str, jax.Array | float] = {}
     for name, constraint in constraints.items():
         given = getattr(params, name)
         if name in hparams.learned:
@@ -153,8 +153,9 @@ def drive(
       A field ``[..., *field_shape]``.
     """
     if hparams.forcing == "identity":
-        forced = inputs
-    elif hparams.forcing == "dense":
+        return inputs + params.bias
+    assert params.forcing is not None
+    if hparams.forcing == "dense":
         forced = (inputs @ params.forcing).reshape(
             *inputs.shape[:-1], *hparams.field_shape
         )
@@ -226,19 +227,23 @@ def run(
     """
     value = constants(hparams, params)
     scan = None
-    if hparams.topology != "dense" and all(
-        isinstance(number, int | float) for number in value.values()
-    ):
+    fixed = {name: n for name, n in value.items() if isinstance(n, int | float)}
+    if hparams.topology != "dense" and len(fixed) == len(value):
+        assert params.forcing is not None  # it is "dense"
         weights = scans.Weights(
             params.forcing.reshape(-1, *hparams.field_shape),
             params.bias,
             jnp.concatenate([params.coupling_x, params.coupling_v], axis=-2),
         )
-        fixed = scans.Constants(hparams.activation, **value)
+        numbers = scans.Constants(hparams.activation, **fixed)
 
-        def scan(state: OscillatorState, inputs: jax.Array) -> tuple:
-            both = scans.scan_oscillators(fixed, weights, tuple(state), inputs)
-            return tuple(OscillatorState(*each) for each in both)
+        def scan(
+            state: OscillatorState, inputs: jax.Array
+        ) -> tuple[OscillatorState, OscillatorState]:
+            last, states = scans.scan_oscillators(
+                numbers, weights, tuple(state), inputs
+            )
+            return OscillatorState(*last), OscillatorState(*states)
 
     return scans.run(
         functools.partial(drive, hparams, params),

@@ -6,6 +6,7 @@ a program keeps into those that the equations take.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -66,10 +67,14 @@ def draw(
 
     # On rings one profile serves all of them.
     bias = jnp.zeros(hparams.field_shape[rings:], dtype)
-    couplings = kernel(hparams.channels), kernel(hparams.channels)
-    forcing = kernel(hparams.input_channels)
-    constants = first_constants(hparams, dtype)
-    return OscillatorParams(*couplings, forcing, bias, **constants), {}
+    params = OscillatorParams(
+        coupling_x=kernel(hparams.channels),
+        coupling_v=kernel(hparams.channels),
+        forcing=kernel(hparams.input_channels),
+        bias=bias,
+        **first_constants(hparams, dtype),
+    )
+    return params, {}
 
 
 def _like_torch(
@@ -83,9 +88,9 @@ def _like_torch(
         kernel = (*field, *field)
         fan_in = neighbours = inputs + 2 * field[0]
 
-    def coupling() -> jax.Array | None:
+    def coupling() -> Any:
         if hparams.taps == "one":
-            return None
+            return None  # nothing is learned: `whole` puts an array in its place
         if hparams.taps == "self":
             return jnp.ones(kernel, dtype)
         return draws.uniform(keys(), kernel, neighbours, dtype)

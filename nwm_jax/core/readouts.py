@@ -100,6 +100,7 @@ def add(
         return gathered + series.sum(axis=0, keepdims=True) / num_steps
     if name == "fft":
         basis = jnp.asarray(fourier_basis(num_steps), series.dtype)
+    assert basis is not None  # that of "linear" is given
     rows = jax.lax.dynamic_slice_in_dim(basis, begin, series.shape[0], axis=1)
     flat = rows @ series.reshape(series.shape[0], -1)
     return gathered + flat.reshape(gathered.shape)

@@ -64,6 +64,11 @@ def run(
     return unroll(driven, state, inputs, remat=remat)
 
 
+Pair = tuple[jax.Array, jax.Array]
+# Whether the inputs' gradient is wanted, as a residual: an empty tuple, or None if not.
+Wanted = tuple[()] | None
+
+
 class Weights(NamedTuple):
     """What drives a field, and how its cells feel each other.
 
@@ -102,18 +107,24 @@ def scan_wave(
     return jax.lax.scan(step, state, inputs)
 
 
-def _wave_forward(activation, weights, state, inputs):
+def _wave_forward(
+    activation: str, weights: Any, state: Any, inputs: Any
+) -> tuple[Pair, tuple[Weights, Wanted, jax.Array, jax.Array, jax.Array]]:
     weights, state, inputs, wanted = _primals(weights, state, inputs)
     last, states = scan_wave(activation, weights, state, inputs)
     return (last, states), (weights, wanted, inputs, state, states)
 
 
-def _wave_backward(activation, residuals, cotangents):
+def _wave_backward(
+    activation: str,
+    residuals: tuple[Weights, Wanted, jax.Array, jax.Array, jax.Array],
+    cotangents: Any,
+) -> tuple[Weights, jax.Array, jax.Array | None]:
     weights, wanted, inputs, start, states = residuals
     g_last, g_states = _cotangents(cotangents, start)
     back = _Backward(weights, wanted, start)
 
-    def step(carry, at):
+    def step(carry: tuple[Any, ...], at: tuple[Any, ...]) -> tuple[Any, Any]:
         # `near` are the windows of the step that started from the state h.
         g, near, sums = carry
         h, u, g_state = at
@@ -144,9 +155,9 @@ class Constants(NamedTuple):
 def scan_oscillators(
     constants: Constants,
     weights: Weights,
-    state: tuple[jax.Array, jax.Array],
+    state: Pair,
     inputs: jax.Array,
-) -> tuple[Any, Any]:
+) -> tuple[Pair, Pair]:
     """All steps of a ring or torus of oscillators (equations in `core.oscillator`).
 
     Args:
@@ -162,12 +173,14 @@ def scan_oscillators(
     return last, states
 
 
-def _oscillate(constants, weights, state, inputs):
+def _oscillate(
+    constants: Constants, weights: Weights, state: Pair, inputs: jax.Array
+) -> tuple[Pair, Pair, jax.Array]:
     """Also returns the activation's value of every step."""
     activation, dt, gamma, alpha = constants
     couple = _coupling(jnp.concatenate(state, axis=-1), weights.kernel)
 
-    def step(state, u):
+    def step(state: Pair, u: jax.Array) -> tuple[Pair, tuple[Pair, jax.Array]]:
         force = _drive(weights, u) + couple(jnp.concatenate(state, axis=-1))
         y = ACTIVATIONS[activation](force)
         state = oscillate(*state, y, dt, gamma, alpha)
@@ -177,20 +190,29 @@ def _oscillate(constants, weights, state, inputs):
     return last, states, values
 
 
-def _oscillators_forward(constants, weights, state, inputs):
+_Residuals = tuple[Weights, Wanted, jax.Array, Pair, Pair, jax.Array]
+
+
+def _oscillators_forward(
+    constants: Constants, weights: Any, state: Any, inputs: Any
+) -> tuple[tuple[Pair, Pair], _Residuals]:
     weights, state, inputs, wanted = _primals(weights, state, inputs)
     last, states, values = _oscillate(constants, weights, state, inputs)
     return (last, states), (weights, wanted, inputs, state, states, values)
 
 
-def _oscillators_backward(constants, residuals, cotangents):
+def _oscillators_backward(
+    constants: Constants,
+    residuals: _Residuals,
+    cotangents: Any,
+) -> tuple[Weights, Pair, jax.Array | None]:
     weights, wanted, inputs, start, states, values = residuals
     activation, dt, gamma, alpha = constants
     (g_x, g_v), g_states = _cotangents(cotangents, start)
     both = functools.partial(jnp.concatenate, axis=-1)
     back = _Backward(weights, wanted, both(start))
 
-    def step(carry, at):
+    def step(carry: tuple[Any, ...], at: tuple[Any, ...]) -> tuple[Any, Any]:
         (g_x, g_v), near, sums = carry
         state, y, u, g_state = at
         g_x = _add(g_x, g_state[0])
@@ -215,12 +237,12 @@ scan_oscillators.defvjp(
 )
 
 
-def _drive(weights, u):
+def _drive(weights: Weights, u: jax.Array) -> jax.Array:
     # Not computed before the loop: an input is shorter than the field that it drives.
     return product(u, weights.forcing) + weights.bias
 
 
-def _coupling(state, kernel):
+def _coupling(state: jax.Array, kernel: jax.Array) -> Callable[[jax.Array], jax.Array]:
     """What cells feel of each other, as a function that makes its matrix but once."""
     sizes, shape = kernel.shape[:-2], (*state.shape[:-1], kernel.shape[-1])
     q = coupling.block(shape, len(sizes))
@@ -228,16 +250,16 @@ def _coupling(state, kernel):
     return lambda field: product(windows(field, sizes, q), matrix).reshape(shape)
 
 
-def _primals(*primals):
+def _primals(*primals: Any) -> tuple[Any, ...]:
     """The arguments of a forward rule, and whether the inputs' gradient is wanted."""
     values = jax.tree.map(
         lambda p: p.value, primals, is_leaf=lambda p: hasattr(p, "perturbed")
     )
-    # Residuals are arrays; this must be known while tracing, so: an empty tuple or None.
+    # Residuals are arrays; this must be known while tracing.
     return *values, (() if primals[-1].perturbed else None)
 
 
-def _cotangents(cotangents, start):
+def _cotangents(cotangents: Any, start: Any) -> tuple[Any, Any]:
     """Those of the last state, and those of all states, None where nobody used them."""
     last, states = jax.tree.map(
         lambda g: None if isinstance(g, SymbolicZero) else g, cotangents
@@ -246,7 +268,7 @@ def _cotangents(cotangents, start):
     return last, states
 
 
-def _add(g, more):
+def _add(g: jax.Array, more: jax.Array | None) -> jax.Array:
     return g if more is None else g + more
 
 
@@ -257,7 +279,7 @@ class _Backward:
     the forcing, the bias as its last row.
     """
 
-    def __init__(self, weights: Weights, wanted: tuple | None, state: jax.Array):
+    def __init__(self, weights: Weights, wanted: Wanted, state: jax.Array):
         self.forcing = None if wanted is None else weights.forcing
         self.sizes = weights.kernel.shape[:-2]
         self.field = weights.bias.shape
@@ -267,7 +289,7 @@ class _Backward:
             lambda kernel: banded(turned(kernel), self.q), weights.kernel
         )
 
-    def zeros(self, inputs):
+    def zeros(self, inputs: jax.Array) -> tuple[jax.Array, Pair]:
         """The windows after the last step, and empty sums."""
         dtype = self.matrix.dtype
         near = windows(
@@ -276,13 +298,15 @@ class _Backward:
         drive = jnp.zeros((inputs.shape[-1] + 1, *self.field), dtype)
         return near, (jnp.zeros_like(self.matrix), drive)
 
-    def add_kernel(self, sums, near, state):
+    def add_kernel(self, sums: Pair, near: jax.Array, state: jax.Array) -> Pair:
         """Adds what a step from `state`, with windows `near` after it, asks of U."""
         reach, width = self.matrix.shape
         more = product(near.reshape(-1, reach).T, state.reshape(-1, width))
         return sums[0] + more, sums[1]
 
-    def pull(self, g, u, sums):
+    def pull(
+        self, g: jax.Array, u: jax.Array, sums: Pair
+    ) -> tuple[jax.Array, jax.Array, Pair, jax.Array | None]:
         """From the gradient at the argument of the activation to all others.
 
         Returns:
@@ -299,7 +323,7 @@ class _Backward:
             )
         return near, product(near, self.matrix).reshape(self.state), sums, g_u
 
-    def weights(self, sums) -> Weights:
+    def weights(self, sums: Pair) -> Weights:
         """The gradient at the weights."""
         (kernel,) = self.pull_kernel(sums[0])
         return Weights(sums[1][:-1], sums[1][-1], kernel)

@@ -71,7 +71,7 @@ def all_sums(layout: Layout, logits: jax.Array, labels: jax.Array) -> Sums:
         },
         logits.dtype,
     )
-    by_class = {"truth": [], "answers": [], "both": []}
+    by_class: dict[str, list[jax.Array]] = {"truth": [], "answers": [], "both": []}
     for k in range(logits.shape[axis]):
         truth, answer = labels == k, answers == k
         pixels = {"truth": truth, "answers": answer, "both": truth & answer}

@@ -79,9 +79,9 @@ def to_field(modes: jax.Array, rank: int, last: int) -> jax.Array:
     weight[0] = 1.0
     if last % 2 == 0:
         weight[-1] = 1.0
-    weight = jnp.asarray(weight / last, cosines.dtype)[:, None]
-    return _along(modes.real, weight * cosines.T, -2) - _along(
-        modes.imag, weight * sines.T, -2
+    weights = jnp.asarray(weight / last, cosines.dtype)[:, None]
+    return _along(modes.real, weights * cosines.T, -2) - _along(
+        modes.imag, weights * sines.T, -2
     )
 
 

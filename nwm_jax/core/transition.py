@@ -108,7 +108,8 @@ def _implicit(dt: jax.Array, a: jax.Array, d: jax.Array) -> Transition:
 
 
 def _imex(dt: jax.Array, a: jax.Array, g: jax.Array, b: jax.Array | None) -> Transition:
-    cosine, half_turn = 1.0, 1.0
+    cosine: jax.Array | float = 1.0
+    half_turn: jax.Array | float = 1.0
     if b is not None:
         h = jnp.clip(dt * b / 2.0, -_LARGEST_TURN, _LARGEST_TURN)
         cosine, half_turn = jnp.cos(h), jnp.exp(-1j * h)
@@ -180,8 +181,8 @@ def _sum_response(m: jax.Array, q: jax.Array) -> jax.Array:
     """``sum_n h_n / (n + 2)!``, h_n = 2 m h_{n-1} - q h_{n-2}: powers of the roots."""
 
     def add(
-        carry: tuple[jax.Array, ...], factor: jax.Array
-    ) -> tuple[tuple[jax.Array, ...], None]:
+        carry: tuple[jax.Array, jax.Array, jax.Array], factor: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], None]:
         total, before, power = carry
         return (total + factor * power, power, 2.0 * m * power - q * before), None
 

@@ -22,11 +22,12 @@ def compose(after: Transition, before: Transition) -> Transition:
 
 def power(step: Transition, exponent: int) -> Transition:
     """``M^exponent``, ``exponent >= 1``, by squaring."""
-    power = None
+    power: Transition | None = None
     while exponent:
         if exponent % 2:
             power = step if power is None else compose(step, power)
         step, exponent = compose(step, step), exponent // 2
+    assert power is not None  # exponent >= 1
     return power
 
 
@@ -50,4 +51,4 @@ def responses(step: Transition, times: int) -> OscillatorState:
         later = advance(reach, states, jnp.zeros((), states.x.real.dtype))
         states = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), states, later)
         reach = compose(reach, reach)
-    return jax.tree.map(lambda s: s[:times], states)
+    return OscillatorState(*(s[:times] for s in states))

@@ -46,9 +46,17 @@ class ForecastModel(Protocol):
       reversible: True where there is a `reconstruct_backward`.
     """
 
-    num_observed: int
-    train_length: int
-    reversible: bool
+    @property
+    def num_observed(self) -> int:
+        """Returns how many frames `reconstruct` sees."""
+
+    @property
+    def train_length(self) -> int:
+        """Returns how many frames a training clip has."""
+
+    @property
+    def reversible(self) -> bool:
+        """Returns whether there is a `reconstruct_backward`."""
 
     def loss(
         self, images: jax.Array, key: jax.Array

@@ -52,7 +52,11 @@ def compiled(method: Callable[..., Any]) -> Callable[..., Any]:
         numbers = tuple(a if _is_static(a) else _ARRAY for a in rest)
         kinds = tuple((a.shape, a.dtype) for a in arrays)
         program = _program(
-            method, graphdef, numbers, kinds, bool(jax.config.jax_enable_x64)
+            method,
+            graphdef,
+            numbers,
+            kinds,
+            bool(jax.config.jax_enable_x64),  # type: ignore[attr-defined]  # set by JAX as it runs
         )
         return program(params, state, arrays)
 
@@ -101,7 +105,7 @@ def _program(
     return checked
 
 
-def check_images(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
+def check_images(images: Any, image_shape: tuple[int, ...]) -> np.ndarray:
     """Checks clips that a forecaster is to see.
 
     Args:
@@ -133,7 +137,7 @@ def check_images(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def check_shape(
-    shape: tuple[int, ...], image_shape: tuple[int, int, int], name: str = "images"
+    shape: tuple[int, ...], image_shape: tuple[int, ...], name: str = "images"
 ) -> None:
     """Checks the shape of clips that a forecaster is to see.
 

@@ -103,15 +103,13 @@ class Hamiltonian(Dynamics):
         """See `Dynamics.trajectory`."""
         velocity = jax.grad(lambda p: jnp.sum(self.kinetic(p)))
         force = jax.grad(lambda q: -jnp.sum(self.potential(q)))
-        if self.integrator in integrators.SYMPLECTIC:
-            field = (velocity, force)
-        else:
 
-            def field(y):
-                return velocity(y[1]), force(y[0])
+        def slopes(y):
+            return velocity(y[1]), force(y[0])
 
+        separable = self.integrator in integrators.SYMPLECTIC
         states = solvers.solve(
-            field,
+            (velocity, force) if separable else slopes,
             self.integrator,
             tuple(jnp.split(z, 2, axis=-1)),
             dt,
@@ -261,7 +259,7 @@ class Recurrent(Dynamics):
         if num_back:
             raise UserError("a recurrent map (rgn) does not run backward in time")
 
-        def step(z: jax.Array, _: float) -> jax.Array:
+        def step(z: jax.Array, _: jax.Array | float) -> jax.Array:
             return z + self.net(z) if self.residual else self.net(z)
 
         states = integrators.integrate(step, z, dt, num_forward, remat=self.remat)

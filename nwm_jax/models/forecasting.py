@@ -15,10 +15,10 @@ from nwm_jax.modules.cells import (
     CoRNNCell,
     NWM1DCell,
     NWM2DCell,
-    OscillatorCell,
     RecurrentCell,
 )
 from nwm_jax.modules.linear_wave import LinearWaveCell
+from nwm_jax.modules.oscillator_cell import OscillatorCell
 from nwm_jax.modules.stacked import StackedCell
 
 # (settings, image_shape, *, conv, remat, rngs) -> model
@@ -136,7 +136,7 @@ def _linear(model: Any, rngs: nnx.Rngs, **types: Any) -> LinearWaveCell:
 
 
 def _stack(model: Any, rngs: nnx.Rngs, **types: Any) -> StackedCell:
-    widths = [model.units] * (model.layers - 1) + [model.latent]
+    widths = (*[model.units] * (model.layers - 1), model.latent)
     return StackedCell(GATED[model.name], model.latent, widths, rngs=rngs, **types)
 
 

@@ -143,7 +143,11 @@ class ConvHGN(LatentModel):
                 f"and conv_channels {channels}"
             )
         half = latent_channels // 2
-        options = {"param_dtype": param_dtype, "dtype": dtype, "rngs": rngs}
+        options: dict[str, Any] = {
+            "param_dtype": param_dtype,
+            "dtype": dtype,
+            "rngs": rngs,
+        }
         hidden = [channels // 2, *[channels] * 4, 2 * latent_channels]
         shapes = [(2, 2, "VALID"), (4, 1, "SAME")] * 3
         encoder = ConvStack(

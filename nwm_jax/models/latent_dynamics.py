@@ -21,7 +21,7 @@ from nwm_jax.modules.layers import MLP, ScalarMLP
 
 def build(
     model: Any,
-    image_shape: tuple[int, ...],
+    image_shape: tuple[int, int, int],
     *,
     conv: str,
     remat: int,

@@ -23,6 +23,7 @@ from nwm_jax.models import Latents, splits
 from nwm_jax.models.compiled import check_images, compiled
 from nwm_jax.models.dynamics import Dynamics
 from nwm_jax.models.likelihood import negative_log_likelihood
+from nwm_jax.modules.autoencoder import PlanesDecoder
 
 _LARGEST_DT = 1e3
 _LARGEST_BETA = 1e6
@@ -58,7 +59,7 @@ class LatentModel(nnx.Module):
         self,
         encoder: Callable[[jax.Array], jax.Array],
         dynamics: Dynamics,
-        decoder: Callable[[jax.Array], jax.Array],
+        decoder: PlanesDecoder,
         *,
         num_observed: int,
         num_target: int,

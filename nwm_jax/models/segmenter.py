@@ -100,7 +100,8 @@ class Segmenter(nnx.Module):
 
         def on_device(examples: Any, weights: Any) -> tuple[jax.Array, Sums]:
             model = functional.merge(graphdef, weights, rest)
-            total, sums = model._in_chunks(*examples, measure)
+            fields, labels = examples
+            total, sums = model._in_chunks(fields, labels, measure)
             return total[None], sums
 
         totals, sums = on_each_device(on_device, (fields, labels), params)
@@ -291,6 +292,7 @@ class ConvSegmenter(Segmenter):
     def features(self, layout: Layout, fields: jax.Array) -> jax.Array:
         """The features, linear in the narrow place."""
         layer = self.widen
+        assert layer.bias is not None  # drawn by __init__
         fields, kernel, bias = cast(
             layer.dtype, fields, layer.kernel[...][0, 0], layer.bias[...]
         )

@@ -54,7 +54,10 @@ class SequenceClassifier(nnx.Module):
     ) -> None:
         self.cell = cell
         self.every_step = every_step
-        self._options = {"remat": remat, "implementation": implementation}
+        self._options: dict[str, Any] = {
+            "remat": remat,
+            "implementation": implementation,
+        }
         widths = [cell.num_outputs, *([hidden] if hidden else []), outputs]
         self.readout = linears(widths, init="torch", rngs=rngs, **types)
 

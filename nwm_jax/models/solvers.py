@@ -113,7 +113,7 @@ def integrate_adaptively(
     if num_steps == 0:
         return jax.tree.map(lambda y: jnp.zeros_like(y)[:, None][:, :0], y0)
 
-    def scaled(s: jax.Array, y: State, _: None) -> State:
+    def scaled(s: Any, y: State, _: Any) -> State:
         def scale(slope: jax.Array) -> jax.Array:
             step = jnp.asarray(dt, slope.dtype)
             return step.reshape(step.shape + (1,) * (slope.ndim - step.ndim)) * slope

@@ -118,9 +118,10 @@ class Upsample(nnx.Module):
     ) -> None:
         # PyTorch counts the fan-in on the axis of the outputs.
         shape, fan_in = (2, 2, inputs, outputs), 4 * outputs
-        for name, size in (("kernel", shape), ("bias", (outputs,))):
-            drawn = uniform(rngs.params(), size, fan_in, param_dtype)
-            setattr(self, name, nnx.Param(drawn))
+        self.kernel, self.bias = (
+            nnx.Param(uniform(rngs.params(), size, fan_in, param_dtype))
+            for size in (shape, (outputs,))
+        )
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -47,7 +47,7 @@ def _leaky_convs(
     conv: str,
     types: dict[str, Any],
     rngs: nnx.Rngs,
-) -> nnx.List:
+) -> nnx.List[Conv]:
     """Blocks of two convolutions, the first with the options `resize`, and a last one.
 
     Leaky ReLUs stand between them, none after the last.
@@ -95,7 +95,7 @@ class Encoder(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         height, width = coarse_shape(image_shape)
-        types = {"param_dtype": param_dtype, "dtype": dtype}
+        types: dict[str, Any] = {"param_dtype": param_dtype, "dtype": dtype}
         self.convs = _leaky_convs(
             image_shape[-1],
             channels,
@@ -196,7 +196,7 @@ class Decoder(PlanesDecoder):
         rngs: nnx.Rngs,
     ) -> None:
         self.coarse_shape = coarse_shape(image_shape)
-        types = {"param_dtype": param_dtype, "dtype": dtype}
+        types: dict[str, Any] = {"param_dtype": param_dtype, "dtype": dtype}
         self.project = Linear(
             features, math.prod(self.coarse_shape) * planes, **types, rngs=rngs
         )

@@ -13,13 +13,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+Function = Callable[[Any, Any, Any], tuple[jax.Array, Any]]
+
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def sum_over_chunks(
-    function: Callable[[Any, Any, Any], tuple[jax.Array, Any]],
-    weights: Any,
-    fields: Any,
-    constants: Any,
+    function: Function, weights: Any, fields: Any, constants: Any
 ) -> tuple[jax.Array, Any]:
     """``sum over i of function(weights, fields[i], constants[i])``.
 
@@ -36,7 +35,7 @@ def sum_over_chunks(
       The sum, and what else the function returns, stacked: ``[chunks, ...]``.
     """
 
-    def body(total, chunk):
+    def body(total: jax.Array, chunk: tuple[Any, Any]) -> tuple[jax.Array, Any]:
         value, other = function(weights, *chunk)
         return total + value, other
 
@@ -44,10 +43,12 @@ def sum_over_chunks(
     return jax.lax.scan(body, zero, (fields, constants))
 
 
-def _forward(function, weights, fields, constants):
+def _forward(
+    function: Function, weights: Any, fields: Any, constants: Any
+) -> tuple[tuple[jax.Array, Any], tuple[Any, Any]]:
     gradient = jax.value_and_grad(function, argnums=(0, 1), has_aux=True)
 
-    def body(carry, chunk):
+    def body(carry: Any, chunk: tuple[Any, Any]) -> tuple[Any, Any]:
         total, dweights = carry
         (value, other), (more, dfields) = gradient(weights, *chunk)
         dweights = jax.tree.map(jnp.add, dweights, more)
@@ -59,7 +60,9 @@ def _forward(function, weights, fields, constants):
     return (total, other), (dweights, dfields)
 
 
-def _backward(function, residuals, cotangent):
+def _backward(
+    function: Function, residuals: tuple[Any, Any], cotangent: tuple[jax.Array, Any]
+) -> tuple[Any, Any, None]:
     scale, _ = cotangent
     dweights, dfields = jax.tree.map(lambda leaf: scale * leaf, residuals)
     return dweights, dfields, None

@@ -6,6 +6,8 @@ never see which one ran.
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -121,7 +123,9 @@ def upsample_conv(
     return conv(repeat(x), kernel, bias, slope=slope, implementation=implementation)
 
 
-def _fast(x, kernel, bias, layer):
+def _fast(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array | None, layer: conv_layers.Layer
+) -> jax.Array:
     if bias is None:
         bias = jnp.zeros(kernel.shape[3], kernel.dtype)
     return on_each_device(
@@ -152,11 +156,13 @@ def check(x: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> None:
         raise TypeError(f"conv needs a bias {needed}, got {_described(bias)}")
 
 
-def _described(array):
+def _described(array: jax.Array) -> str:
     return f"{array.dtype}[{','.join(map(str, array.shape))}]"
 
 
-def _checked(x, kernel, bias, stride, slope):
+def _checked(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array | None, stride: int, slope: float
+) -> tuple[jax.Array, jax.Array, jax.Array | None]:
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     bias = None if bias is None else jnp.asarray(bias)
     check(x, kernel, bias)
@@ -198,11 +204,15 @@ def _bf16_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: str) -> ja
     return _bf16_product(x, kernel, (stride, stride), padding, _LAYOUT)
 
 
-def _bf16_forward(x, kernel, stride, padding):
+def _bf16_forward(
+    x: jax.Array, kernel: jax.Array, stride: int, padding: str
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     return _bf16_conv(x, kernel, stride, padding), (x, kernel)
 
 
-def _bf16_backward(stride, padding, residuals, g):
+def _bf16_backward(
+    stride: int, padding: str, residuals: tuple[jax.Array, jax.Array], g: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
     sizes = list(zip(x.shape[1:3], kernel.shape[:2], g.shape[1:3], strict=True))
     pads = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride,) * 2, padding)
@@ -225,7 +235,14 @@ def _bf16_backward(stride, padding, residuals, g):
 _bf16_conv.defvjp(_bf16_forward, _bf16_backward)
 
 
-def _bf16_product(x, kernel, strides, padding, layout, **dilations):
+def _bf16_product(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, int],
+    padding: str | Sequence[tuple[int, int]],
+    layout: tuple[str, str, str],
+    **dilations: Any,
+) -> jax.Array:
     """A convolution of numbers rounded to bfloat16, summed in float32."""
     y = lax.conv_general_dilated(
         x.astype(jnp.bfloat16),

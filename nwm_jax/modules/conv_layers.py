@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-Pair = tuple[int, int]
+# Height and width, often a slice of a shape.
+Pair = tuple[int, ...]
 
 # From so many channels on upsampling has Winograd's transform too.
 _WINOGRAD_CHANNELS = 16
@@ -102,12 +103,12 @@ def leaky_relu(z: jax.Array, slope: float) -> jax.Array:
     return z if slope == 1 else jnp.maximum(z, slope * z)
 
 
-def _leaky_relu_forward(z, slope):
+def _leaky_relu_forward(z: jax.Array, slope: float) -> tuple[jax.Array, jax.Array]:
     y = leaky_relu(z, slope)
     return y, y
 
 
-def _leaky_relu_backward(slope, y, g):
+def _leaky_relu_backward(slope: float, y: jax.Array, g: jax.Array) -> tuple[jax.Array]:
     return (before_slope(g, y, slope),)
 
 

@@ -1,7 +1,8 @@
 """What cells that keep the parameters of a core as `nnx.Param` share."""
 
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from nwm_jax.errors import UserError
+
+Params = TypeVar("Params")
 
 
 def draw_carry(
@@ -44,7 +47,7 @@ def check_inputs(cell: Any, inputs: jax.Array) -> jax.Array:
 class _ClassSignature:
     """The arguments of a class, which NNX's metaclass hides from `help`."""
 
-    def __get__(self, instance: Any, owner: type) -> inspect.Signature:
+    def __get__(self, instance: Any, owner: type[nnx.RNNCellBase]) -> inspect.Signature:
         if instance is not None:
             raise AttributeError("__signature__")
         signature = inspect.signature(owner.__init__)
@@ -66,13 +69,17 @@ class CoreCell(nnx.RNNCellBase):
         for name, value in params._asdict().items():
             setattr(self, name, None if value is None else nnx.Param(value))
 
-    def _load(self, kind: type) -> Any:
-        return kind(*map(self._weight, kind._fields))
+    def _load(self, kind: Callable[..., Params]) -> Params:
+        return kind(
+            *(
+                None if getattr(self, name) is None else self._weight(name)
+                for name in self._fields
+            )
+        )
 
-    def _weight(self, name: str) -> jax.Array | None:
+    def _weight(self, name: str) -> jax.Array:
         """A weight in the type of the arithmetic."""
-        weight = getattr(self, name)
-        return None if weight is None else jnp.asarray(weight[...], self.dtype)
+        return jnp.asarray(getattr(self, name)[...], self.dtype)
 
     @property
     def state_dtype(self) -> jnp.dtype:

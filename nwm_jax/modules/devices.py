@@ -1,7 +1,7 @@
 """Examples that are dealt out to devices, and programs that must fit into these."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 from jax.sharding import AxisType, PartitionSpec
@@ -13,10 +13,12 @@ from nwm_jax.modules.chunks import chunk_size
 # examples in parts of 12 take a quarter of the time of all at once.
 _CACHE_NUMBERS = 900_000
 
+Result = TypeVar("Result")
+
 
 def on_each_device(
-    function: Callable[[Any, Any], Any], examples: Any, weights: Any
-) -> Any:
+    function: Callable[[Any, Any], Result], examples: Any, weights: Any
+) -> Result:
     """Calls ``function(examples, weights)``, on every device with its own examples.
 
     Where a mesh is set (`jax.set_mesh`), a loop over examples, or a call of compiled code
@@ -37,10 +39,10 @@ def on_each_device(
     count = jax.tree.leaves(examples)[0].shape[0]
     if not automatic or mesh.size == 1 or count % mesh.size:
         return function(examples, weights)
-    along = PartitionSpec(mesh.axis_names)
+    along, same = PartitionSpec(mesh.axis_names), PartitionSpec()  # type: ignore[no-untyped-call]  # JAX's
     return jax.shard_map(
         function,
-        in_specs=(along, PartitionSpec()),
+        in_specs=(along, same),
         out_specs=along,
         check_vma=False,
     )(examples, weights)
@@ -79,7 +81,7 @@ def check_program(
     files.check_memory(devices * size, what, remedy, memory)
 
 
-def in_cache(function: Callable[[Any], Any], examples: Any, numbers: int) -> Any:
+def in_cache(function: Callable[[Any], Result], examples: Any, numbers: int) -> Result:
     """Calls ``function(examples)``, on CPUs for as many at a time as fit the cache.
 
     Args:
@@ -101,4 +103,7 @@ def in_cache(function: Callable[[Any], Any], examples: Any, numbers: int) -> Any
         results = jax.lax.map(function, parts)
         return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), results)
 
-    return jax.lax.platform_dependent(examples, cpu=in_parts, default=function)
+    results: Result = jax.lax.platform_dependent(
+        examples, cpu=in_parts, default=function
+    )
+    return results

@@ -5,18 +5,32 @@ Nothing here depends on JAX's switch `jax_enable_x64`: weights are float32 unles
 `dtype` says otherwise.
 """
 
+from typing import Any, TypeVar, overload
+
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+Bias = TypeVar("Bias", bound=jax.Array | None)
 
+
+@overload
 def cast(
-    dtype: DTypeLike | None, x: jax.Array, *weights: jax.Array | None
-) -> tuple[jax.Array | None, ...]:
+    dtype: DTypeLike | None, x: jax.Array, kernel: jax.Array, bias: Bias, /
+) -> tuple[jax.Array, jax.Array, Bias]: ...
+
+
+@overload
+def cast(
+    dtype: DTypeLike | None, x: jax.Array, *weights: jax.Array
+) -> tuple[jax.Array, ...]: ...
+
+
+def cast(dtype: DTypeLike | None, x: jax.Array, *weights: Any) -> tuple[Any, ...]:
     """Casts the input and the weights of a layer to one type.
 
     Args:
-      dtype: of the arithmetic; None: that of the first weight.
+      dtype: of the arithmetic; None: that of the first weight, which is an array.
       x: the input.
       weights: the weights; None stays None.
 

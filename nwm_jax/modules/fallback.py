@@ -25,7 +25,7 @@ def compile_lowered(
       options: names and values, see `OPTIONS`.
     """
     try:
-        return lowered.compile(compiler_options=options)
+        return lowered.compile(compiler_options=dict(options))
     except jax.errors.JaxRuntimeError as error:
         if "compile option" not in str(error):
             raise

@@ -1,12 +1,14 @@
 """Models as plain pytrees: split once, train functionally, merge where needed."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 from flax import nnx
 
+Model = TypeVar("Model", bound=nnx.Module)
 
-def split(model: nnx.Module) -> tuple[nnx.GraphDef, Any, Any]:
+
+def split(model: Model) -> tuple[nnx.GraphDef[Model], Any, Any]:
     """Takes a model apart.
 
     Args:
@@ -16,11 +18,12 @@ def split(model: nnx.Module) -> tuple[nnx.GraphDef, Any, Any]:
       Its structure (static and hashable), its parameters, and everything else that is
       an array; the latter two as nested dicts of arrays.
     """
-    graphdef, params, state = nnx.split(model, nnx.Param, ...)
-    return graphdef, nnx.to_pure_dict(params), nnx.to_pure_dict(state)
+    graphdef, *states = nnx.split(model, nnx.Param, ...)
+    params, state = map(nnx.to_pure_dict, states)
+    return graphdef, params, state
 
 
-def merge(graphdef: nnx.GraphDef, params: Any, state: Any) -> nnx.Module:
+def merge(graphdef: nnx.GraphDef[Model], params: Any, state: Any) -> Model:
     """Puts a model together again, the inverse of `split`."""
     return nnx.merge(graphdef, params, state)
 

@@ -1,7 +1,7 @@
 """The benchmark's gated and plain cells as Flax NNX modules (equations: `core.gated`)."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,24 @@ from jax.typing import DTypeLike
 from nwm_jax.core import gated
 from nwm_jax.core.gated import LSTMState
 from nwm_jax.modules.core_cell import CoreCell, draw_carry
+
+
+class _Parts(Protocol):
+    """What `VectorCell` makes a cell from."""
+
+    @property
+    def state_size(self) -> int: ...
+
+    @property
+    def state_dtype(self) -> jnp.dtype: ...
+
+    def drive(self, inputs: jax.Array) -> jax.Array: ...
+
+    def step(self, state: Any, drive: jax.Array) -> Any: ...
+
+    def output(self, state: Any) -> jax.Array: ...
+
+    def unflatten(self, flat: jax.Array) -> Any: ...
 
 
 class VectorCell(nnx.RNNCellBase):
@@ -24,13 +42,13 @@ class VectorCell(nnx.RNNCellBase):
         """Number of axes of one input after batch and time, as `nnx.RNN` asks."""
         return 1
 
-    def __call__(self, carry: Any, inputs: jax.Array) -> tuple[Any, jax.Array]:
+    def __call__(self: _Parts, carry: Any, inputs: jax.Array) -> tuple[Any, jax.Array]:
         """One step on ``[..., F]``: the next state, and its output ``[..., N]``."""
         carry = self.step(carry, self.drive(inputs))
         return carry, self.output(carry)
 
     def initialize_carry(
-        self,
+        self: _Parts,
         input_shape: tuple[int, ...],
         rngs: nnx.Rngs | nnx.RngStream | None = None,
         carry_init: nnx.Initializer | None = None,
@@ -52,7 +70,7 @@ class _GatedCell(VectorCell, CoreCell):
     Subclasses name their four functions and the NamedTuple of weights in `core.gated`.
     """
 
-    _params: type
+    _params: type[Any]
     _init: Callable[..., Any]
     _drive: Callable[..., jax.Array]
     _step: Callable[..., Any]
@@ -90,11 +108,12 @@ class _GatedCell(VectorCell, CoreCell):
 
     def output(self, state: Any) -> jax.Array:
         """h, ``[..., N]``."""
-        return state
+        h: jax.Array = state
+        return h
 
     def flatten(self, state: Any) -> jax.Array:
         """State to vector, ``[..., state_size]``."""
-        return state
+        return self.output(state)
 
     def unflatten(self, flat: jax.Array) -> Any:
         """Vector to state, the inverse of `flatten`."""

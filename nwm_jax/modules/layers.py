@@ -41,7 +41,7 @@ class Linear(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         drawn = draws.layer(init, rngs.params, (inputs, outputs), param_dtype)
-        self.kernel, self.bias = map(nnx.Param, drawn)
+        self.kernel, self.bias = nnx.Param(drawn[0]), nnx.Param(drawn[1])
         self.dtype = dtype
 
     def __call__(self, x: jax.Array, layout: Layout = IMAGES) -> jax.Array:
@@ -88,7 +88,8 @@ class Conv(nnx.Module):
     ) -> None:
         shape = (size, size, inputs, outputs)
         drawn = draws.layer(init, rngs.params, shape, param_dtype, bias=bias)
-        self.kernel, self.bias = (None if w is None else nnx.Param(w) for w in drawn)
+        self.kernel = nnx.Param(drawn[0])
+        self.bias = None if drawn[1] is None else nnx.Param(drawn[1])
         self.dtype = dtype
         self.stride = stride
         self.padding = padding
@@ -98,20 +99,27 @@ class Conv(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[N, H, W, C]`` to ``[N, H', W', O]``: H' = H / stride (SAME) or 2 H."""
-        bias = None if self.bias is None else self.bias[...]
-        x, kernel, bias = cast(self.dtype, x, self.kernel[...], bias)
+        x, kernel, bias = self._cast(x)
         if kernel.shape[:2] == (1, 1) and self.stride == self.slope == 1:
             y = x @ kernel[0, 0]
             return y if bias is None else y + bias
-        like = {"slope": self.slope, "implementation": self.implementation}
+        like: dict[str, Any] = {
+            "slope": self.slope,
+            "implementation": self.implementation,
+        }
         if self.upsample:
             return conv.upsample_conv(x, kernel, bias, **like)
         return conv.conv(
             x, kernel, bias, stride=self.stride, padding=self.padding, **like
         )
 
+    def _cast(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+        """Returns images, kernel and bias in the type of the arithmetic."""
+        bias = None if self.bias is None else self.bias[...]
+        return cast(self.dtype, x, self.kernel[...], bias)
 
-def linears(widths: Sequence[int], **options: Any) -> nnx.List:
+
+def linears(widths: Sequence[int], **options: Any) -> nnx.List[Linear]:
     """Returns linear layers for `chain`; `options` are those of `Linear`.
 
     Args:
@@ -167,7 +175,7 @@ class MLP(nnx.Module):
         return chain(self.layers, self.activation, x, layout)
 
 
-class ScalarMLP(MLP):
+class ScalarMLP(nnx.Module):
     """``[..., F] -> [...]``: an `MLP` with one output, such as an energy.
 
     Args:
@@ -175,12 +183,19 @@ class ScalarMLP(MLP):
       options: as for `MLP`.
     """
 
-    def __init__(self, widths: Sequence[int], **options: Any) -> None:
-        super().__init__([*widths, 1], **options)
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        activation: Activation = nnx.swish,
+        **options: Any,
+    ) -> None:
+        self.layers = linears([*widths, 1], **options)
+        self.activation = activation
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps ``[..., F]`` to ``[...]``."""
-        return super().__call__(x)[..., 0]
+        return chain(self.layers, self.activation, x)[..., 0]
 
 
 class ConvStack(nnx.Module):
@@ -214,25 +229,25 @@ class ConvStack(nnx.Module):
         return y.reshape(*x.shape[:-3], *y.shape[1:])
 
 
-def run_convs(convs: nnx.List, x: jax.Array) -> jax.Array:
+def run_convs(convs: nnx.List[Conv], x: jax.Array) -> jax.Array:
     """Applies convolutions one after the other.
 
     Args:
-      convs: of `Conv`, all of the same implementation and types.
+      convs: all of the same implementation and types, and with a bias.
       x: images ``[N, H, W, C]``.
 
     Returns:
       ``[N, H', W', O]``.
     """
     if conv.resolve(convs[0].implementation) not in ("auto", "fast"):
-        for layer in convs:
-            x = layer(x)
+        for each in convs:
+            x = each(x)
         return x
-    first = convs[0]
-    conv.check(*cast(first.dtype, x, first.kernel[...], first.bias[...]))
+    conv.check(*convs[0]._cast(x))
     layers, weights, size = [], [], x.shape[1:3]
     for each in convs:
-        x, kernel, bias = cast(each.dtype, x, each.kernel[...], each.bias[...])
+        x, kernel, bias = each._cast(x)
+        assert bias is not None  # see above
         if each.upsample:
             layer, kernel = conv_layers.upsampling(size, kernel, each.slope)
         else:

@@ -1,5 +1,7 @@
 """Fields of linear oscillators as Flax NNX modules: a cell, and whole sequences."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -36,7 +38,8 @@ class LinearWaveCell(OscillatorCell):
       (1, 5, 8, 8, 2)
     """
 
-    hparams: LinearWaveHParams
+    # What asks for those of `OscillatorCell` is overridden here.
+    hparams: LinearWaveHParams  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class LinearWaveCell(OscillatorCell):
         self._store(linear_wave.init_params(rngs.params(), hparams, param_dtype))
 
     @property
-    def params(self) -> LinearWaveParams:
+    def params(self) -> LinearWaveParams:  # type: ignore[override]  # see `hparams`
         """The weights as the core takes them."""
         return self._load(LinearWaveParams)
 
@@ -258,5 +261,5 @@ class LinOSS(LinearWave):
         hparams = LinearWaveHParams(
             "point", (), units, inputs, scheme=scheme, gyroscopic=False
         )
-        types = {"param_dtype": param_dtype, "dtype": dtype}
+        types: dict[str, Any] = {"param_dtype": param_dtype, "dtype": dtype}
         super().__init__(hparams, method=method, **types, rngs=rngs)

@@ -14,7 +14,7 @@ the case of a field without space.
 import dataclasses
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from nwm_jax.core import linear_wave
-from nwm_jax.core.linear_wave import LinearWaveHParams
+from nwm_jax.core.linear_wave import LinearWaveHParams, LinearWaveParams
 from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.core.transition import Transition
 from nwm_jax.core.unroll import unroll_scan
@@ -77,7 +77,11 @@ class LinearWaveBlock(nnx.Module):
                 "a block with a residual needs input_channels = channels, got "
                 f"{hparams.input_channels} and {channels}"
             )
-        types = {"param_dtype": param_dtype, "dtype": dtype, "rngs": rngs}
+        types: dict[str, Any] = {
+            "param_dtype": param_dtype,
+            "dtype": dtype,
+            "rngs": rngs,
+        }
         self.norm = nnx.LayerNorm(channels, **types) if residual else None
         self.waves = LinearWave(hparams, method=method, **types)
         self.read = Linear(2 * channels, channels, **types)
@@ -164,7 +168,11 @@ class LinearWaveStack(nnx.Module):
         later = dataclasses.replace(
             hparams, forcing="pointwise", input_channels=hparams.channels
         )
-        options = {"method": method, "param_dtype": param_dtype, "dtype": dtype}
+        options: dict[str, Any] = {
+            "method": method,
+            "param_dtype": param_dtype,
+            "dtype": dtype,
+        }
         self.hparams = hparams
         self.blocks = nnx.List(
             LinearWaveBlock(each, **options, rngs=rngs)
@@ -236,7 +244,9 @@ class LinearWaveStack(nnx.Module):
     def _transitions(self) -> list[Transition]:
         """One step of every block, by one program: it takes XLA long to compile."""
         fields = [
-            block.waves.cell.params._replace(forcing=None) for block in self.blocks
+            # Forcings have different shapes, and no part in this.
+            LinearWaveParams(**(block.waves.cell.params._asdict() | {"forcing": None}))
+            for block in self.blocks
         ]
         stacked = jax.tree.map(lambda *a: jnp.stack(a), *fields)
         steps = jax.vmap(functools.partial(linear_wave.transitions, self.hparams))(
@@ -256,9 +266,9 @@ class LinearWaveStack(nnx.Module):
             last, states, fields = block(waves, fields, step)
             lasts.append(last)
             all_states.append(states)
-        states = StackState(fields, tuple(all_states))
-        states = jax.tree.map(lambda s: jnp.moveaxis(s, 0, 1), states)
-        return StackState(fields[:, -1], tuple(lasts)), states
+        every = StackState(fields, tuple(all_states))
+        every = jax.tree.map(lambda s: jnp.moveaxis(s, 0, 1), every)
+        return StackState(fields[:, -1], tuple(lasts)), every
 
     def _to_end(
         self, steps: list[Transition], state: StackState, inputs: jax.Array

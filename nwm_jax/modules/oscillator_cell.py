@@ -1,6 +1,7 @@
 """A field of coupled oscillators as a Flax NNX module."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +10,8 @@ from jax.typing import DTypeLike
 
 from nwm_jax.core import oscillator, oscillator_init
 from nwm_jax.core.elbo import standardise
-from nwm_jax.core.oscillator import (
-    OscillatorHParams,
-    OscillatorParams,
-    OscillatorState,
-)
+from nwm_jax.core.oscillator import OscillatorParams, OscillatorState
+from nwm_jax.core.oscillator_hparams import OscillatorHParams
 from nwm_jax.modules.core_cell import CoreCell, check_inputs, draw_carry
 from nwm_jax.modules.devices import in_cache
 
@@ -177,8 +175,10 @@ class OscillatorCell(CoreCell):
         inputs = check_inputs(self, inputs)
         hparams, params = self.hparams, self.params
 
-        def run(examples: tuple) -> tuple[OscillatorState, OscillatorState]:
-            options = {"remat": remat, "implementation": implementation}
+        def run(
+            examples: tuple[OscillatorState, jax.Array],
+        ) -> tuple[OscillatorState, OscillatorState]:
+            options: dict[str, Any] = {"remat": remat, "implementation": implementation}
             return oscillator.run(hparams, params, *examples, **options)
 
         if implementation == "xla":

@@ -43,10 +43,17 @@ class SequenceCell(Protocol):
     def initialize_carry(self, input_shape: tuple[int, ...]) -> Any:
         """Returns the state at rest for inputs ``[B, F]``."""
 
-    def unroll(self, state: Any, inputs: jax.Array, **options: Any) -> tuple[Any, Any]:
+    def unroll(
+        self,
+        state: Any,
+        inputs: jax.Array,
+        *,
+        remat: int = 0,
+        implementation: str = "auto",
+    ) -> tuple[Any, Any]:
         """Returns the last state and all of them, of inputs ``[B, T, F]``.
 
-        Options are `remat` and `implementation`, see `core.wave.run`.
+        The options are those of `core.wave.run`.
         """
 
     def field(self, state: Any) -> jax.Array:

@@ -54,7 +54,7 @@ class WaveSheet(nnx.Module):
     ) -> None:
         if not 0.0 < dt < 1.0:
             raise UserError(f"dt={dt:g} of a wave sheet must be between 0 and 1")
-        torch = {
+        torch: dict[str, Any] = {
             "init": "torch",
             "param_dtype": param_dtype,
             "dtype": dtype,
@@ -117,7 +117,7 @@ class ConvLSTM(nnx.Module):
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
-        torch = {
+        torch: dict[str, Any] = {
             "init": "torch",
             "param_dtype": param_dtype,
             "dtype": dtype,
@@ -141,11 +141,9 @@ class ConvLSTM(nnx.Module):
 
     def step(self, layout: Layout, scene: Any, state: GatedState) -> GatedState:
         """One time step of fields in `layout`."""
-        gates, *layers = (
-            (layer.kernel[...], layer.bias[...])
-            for layer in (self.gates, *self.output.layers)
-        )
-        weights = GatedWeights(*gates, tuple(layers))
+        layers: list[Any] = [self.gates, *self.output.layers]  # all have both
+        gates, one, two = ((layer.kernel[...], layer.bias[...]) for layer in layers)
+        weights = GatedWeights(*gates, (one, two))
         weights = jax.tree.map(lambda w: jnp.asarray(w, state.u.dtype), weights)
         return sheet.gated_step(layout, weights, state)
 

@@ -55,7 +55,7 @@ class StackedCell(VectorCell):
             )
         self.inputs = inputs
         self.widths = tuple(widths)
-        types = {"param_dtype": param_dtype, "dtype": dtype}
+        types: dict[str, Any] = {"param_dtype": param_dtype, "dtype": dtype}
         self.layers = nnx.List(
             KINDS[kind](lower, upper, **types, rngs=rngs)
             for lower, upper in itertools.pairwise((inputs, *widths))

@@ -86,17 +86,17 @@ def repeat(x: jax.Array) -> jax.Array:
     return x.reshape(n, 2 * h, 2 * w, c)
 
 
-def _ended(z, bias, layer):
+def _ended(z: jax.Array, bias: jax.Array, layer: Layer) -> jax.Array:
     return leaky_relu(z + bias, layer.slope)
 
 
-def _correlate(x, kernel, layer):
+def _correlate(x: jax.Array, kernel: jax.Array, layer: Layer) -> jax.Array:
     pads = _pads(x.shape[1:3], kernel.shape[:2], layer.size, layer)
     stride = (layer.stride,) * 2
     return lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=_IMAGES)
 
 
-def _spread(x, kernel, layer):
+def _spread(x: jax.Array, kernel: jax.Array, layer: Layer) -> jax.Array:
     # A correlation of the images with `stride - 1` zeros between their pixels.
     wide = [max(0, (n - 1) * layer.stride + 1) for n in x.shape[1:3]]
     pads = [
@@ -116,7 +116,9 @@ def _spread(x, kernel, layer):
     )
 
 
-def _pads(large, window, small, layer):
+def _pads(
+    large: Pair, window: Pair, small: Pair, layer: Layer
+) -> list[tuple[int, int]]:
     """Zeros on both sides of the larger images, negative where pixels are not read."""
     return [
         (low, (out - 1) * layer.stride + k - n - low)

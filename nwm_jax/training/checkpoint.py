@@ -266,7 +266,8 @@ class Checkpointer:
         return manifests.is_whole(self.folder / str(step))
 
     def _newest(self) -> dict[str, Any]:
-        notes, damaged = [], []
+        notes: list[str] = []
+        damaged: list[int] = []
         for step in reversed(self.steps()):
             if self._whole(step):
                 for bad in damaged:

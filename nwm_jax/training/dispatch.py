@@ -117,7 +117,7 @@ def make_dispatch(
     ) -> tuple[TrainState, Outcome]:
         length = jax.tree.leaves(batches)[0].shape[0]
 
-        def one(state: TrainState, i: jax.Array) -> tuple:
+        def one(state: TrainState, i: jax.Array | int) -> tuple:
             batch = jax.tree.map(
                 lambda leaf: jax.lax.dynamic_index_in_dim(leaf, i, keepdims=False),
                 batches,

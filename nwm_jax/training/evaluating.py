@@ -128,7 +128,7 @@ def flatten(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     Returns:
       `{"relative_mse/forecast": 0.1, ...}`; lists and texts are left out.
     """
-    flat = {}
+    flat: dict[str, float] = {}
     for name, value in summary.items():
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{name}/")

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Lists every field of a config by its dotted name, in the order of definition."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, (ConfigDict, dict)):
             flat |= flatten(value, f"{prefix}{key}.")

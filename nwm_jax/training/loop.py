@@ -140,7 +140,7 @@ class _Run:
         self.pending: dict[str, float] | None = None
         self.writers: list[sinks.Writer] = []
         self.make_display = display if meshes.is_primary() else Silent
-        self.display: Display | None = None
+        self.display: Display = Silent(0, 0, 0.0)  # until it starts
 
     def start(
         self,
@@ -373,8 +373,7 @@ class _Run:
 
     def close(self) -> None:
         """Closes the writers and restores the terminal."""
-        if self.display:
-            self.display.close()
+        self.display.close()
         for writer in self.writers:
             writer.close()
 

@@ -45,7 +45,7 @@ def initialize_distributed() -> bool:
       UserError: the cluster cannot be joined.
     """
     environment = os.environ
-    arguments = {}
+    arguments: dict[str, Any] = {}
     if address := environment.get("JAX_COORDINATOR_ADDRESS"):
         arguments["coordinator_address"] = address
         # Half of the three: a cluster that JAX knows may fill in the rest.

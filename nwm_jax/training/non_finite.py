@@ -33,7 +33,8 @@ def dump(
 ) -> None:
     """Writes the batch and the metrics of a step: nan_dump.npz and nan_dump.json."""
     buffer = io.BytesIO()
-    np.savez(buffer, **task.batch(step, np.arange(config.batch_size)))
+    batch: dict[str, Any] = task.batch(step, np.arange(config.batch_size))
+    np.savez(buffer, **batch)
     files.write_atomic(folder / f"{_DUMP}.npz", buffer.getvalue())
     shown = {name: repr(value) for name, value in metrics.items()}
     report = {"step": step, "seed": config.seed, "metrics": shown}

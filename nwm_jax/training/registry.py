@@ -132,7 +132,8 @@ def build(config: ConfigDict, counter: Counter | None = None) -> Task:
     Raises:
       UserError: unknown task, or what the task finds wrong in the config or the data.
     """
-    make = kind(config.task)
-    if counter and make.preparation:
-        return make(config, progress=counter(make.preparation))
+    task = kind(config.task)
+    make: Callable[..., Task] = task
+    if counter and task.preparation:
+        return make(config, progress=counter(task.preparation))
     return make(config)

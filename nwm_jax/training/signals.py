@@ -45,6 +45,8 @@ class Ended(SystemExit):
       held: whether it ends after a save, on which the processes of a run agree.
     """
 
+    code: int
+
     def __init__(self, number: int, held: bool = False):
         super().__init__(exit_code(number))
         self.number, self.held = number, held
@@ -167,8 +169,9 @@ class Listener:
                 self._said.release()
                 if self.ending and not self._raised and hasattr(signal, "pthread_kill"):
                     # The kernel may have chosen another thread: wake the main one.
-                    own = number
-                    signal.pthread_kill(threading.main_thread().ident, number)
+                    own, main = number, threading.main_thread().ident
+                    assert main is not None  # it has been started
+                    signal.pthread_kill(main, number)
 
     def _answer(self, number: int) -> None:
         self.asked = self.asked or number

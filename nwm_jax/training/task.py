@@ -75,7 +75,7 @@ class Task(Evaluation):
         return self.config.data.name
 
     @functools.cached_property
-    def graphdef(self) -> nnx.GraphDef:
+    def graphdef(self) -> nnx.GraphDef:  # type: ignore[override]  # can be set all the same
         """Returns structure of the model, from its shapes alone."""
         return functional.split(nnx.eval_shape(lambda: self.init(jax.random.key(0))))[0]
 

@@ -158,7 +158,7 @@ def claim(workdir: str | os.PathLike, config: Any) -> list[str]:
     def write() -> list[str]:
         path = pathlib.Path(workdir) / CONFIG
         command = shlex.join([pathlib.Path(sys.executable).name, *sys.orig_argv[1:]])
-        now = {"versions": package_versions(), "command_line": command}
+        now: dict[str, Any] = {"versions": package_versions(), "command_line": command}
         new, content, notes = to_dict(config), dict(now), []
         if path.exists():
             old = _read(path, new)
