@@ -170,7 +170,7 @@ def _open_checked(folder: pathlib.Path, settings: dict, splits: Sequence[str]):
         for split in splits:
             name = f"{key}-{split}.npy"
             entry = manifest["files"].get(name)
-            listed = list(entry.values()) if isinstance(entry, dict) else None
+            listed = list(entry.values()) if isinstance(entry, dict) else []
             folders.check(folder, {name: listed})
             arrays[split][key] = files.open_array(folder / name)
     return arrays

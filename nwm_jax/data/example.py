@@ -8,7 +8,7 @@
 and each list is `repeated ... value = 1`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ def _field(name: str, kind: int | str, label: int = _Field.LABEL_OPTIONAL) -> di
     return {"name": name, "label": label} | kind_of
 
 
-def _example_class() -> type:
+def _example_class() -> type[Any]:
     many = _Field.LABEL_REPEATED
     one_of = {"oneof_index": 0}
     entry = _message(
@@ -110,7 +110,7 @@ def unpack(payload: bytes) -> dict[str, list[bytes] | np.ndarray]:
         message = _Example.FromString(payload)
     except DecodeError:
         raise ValueError("it is not a tf.train.Example") from None
-    readers = {
+    readers: dict[str | None, Callable[[Any], list[bytes] | np.ndarray]] = {
         None: lambda feature: [],
         "bytes_list": lambda feature: list(feature.bytes_list.value),
         "float_list": lambda feature: np.array(feature.float_list.value, np.float32),

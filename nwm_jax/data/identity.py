@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from nwm_jax.data import features, suite, systems
+from nwm_jax.data import features, suite
 from nwm_jax.data.folder import expand, read_manifest
 from nwm_jax.data.specs import BoxSpec, GameSpec, Particles, Spec
 from nwm_jax.errors import UserError
@@ -56,14 +56,13 @@ def _published(folder: pathlib.Path) -> str:
 
 def _arrays(spec: Spec) -> tuple[int, set[str]]:
     """Length of a state, and names of the constants of a dataset's records."""
-    system = systems.get(spec.system)
     if isinstance(spec, Particles):
         names = ("color_index", "offset", *spec.ranges)
         return _STATE_LENGTHS[spec.system], {f"other/{name}" for name in names}
     if isinstance(spec, GameSpec):
-        return 2 * system.num_actions, set()
+        return 2 * spec.game.num_actions, set()
     assert isinstance(spec, BoxSpec)
-    return 4 * system.num_particles, set()
+    return 4 * spec.box.num_particles, set()
 
 
 _STATE_LENGTHS = {"mass_spring": 2, "pendulum": 2, "double_pendulum": 4, "two_body": 8}

@@ -103,19 +103,21 @@ class RecordsSource:
         """
         check_length(length, self.num_frames)
         places = self._places(split)
-        indices = [places[i] for i in np.asarray(indices).tolist()]
-        decoded = self._decoded(_file(split), list(dict.fromkeys(indices)))
+        numbers = [places[i] for i in np.asarray(indices).tolist()]
+        decoded = self._decoded(_file(split), list(dict.fromkeys(numbers)))
         cuts = [
             {key: array[start : start + length] for key, array in decoded[i].items()}
-            for i, start in zip(indices, np.asarray(starts).tolist(), strict=True)
+            for i, start in zip(numbers, np.asarray(starts).tolist(), strict=True)
         ]
         keys = cuts[0] if cuts else ()
         return {key: np.stack([cut[key] for cut in cuts]) for key in keys}
 
     def decode(self, batch: Batch) -> Decoded:
         """Brightness of the bytes; states float32 where the folder has an array `x`."""
-        known = {"states": batch["states"]} if "states" in batch else {}
-        return {"images": render.from_uint8(batch["frames"]), **known}
+        decoded: Decoded = {"images": render.from_uint8(batch["frames"])}
+        if "states" in batch:
+            decoded["states"] = batch["states"]
+        return decoded
 
     def _origin(self, is_shifted: bool) -> str:
         """Where row 0 of the images belongs, see `Source`."""

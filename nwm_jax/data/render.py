@@ -138,7 +138,8 @@ def _draw(
     # Squared distances along x and y are small tables; only their sum is an image.
     along_x = jnp.square(centres[..., 0, None] - grid)  # [..., n, W]
     along_y = jnp.square(centres[..., 1, None] - grid)  # [..., n, H]
-    image, behind = 0.0, 1.0
+    image: jax.Array | float = 0.0
+    behind: jax.Array | float = 1.0
     for k in range(shape[-1]):
         squared = along_y[..., k, :, None] + along_x[..., k, None, :]  # [..., H, W]
         distance = jnp.sqrt(squared) - radii[..., k, None, None]
@@ -163,7 +164,7 @@ def to_uint8(image: ArrayLike) -> np.ndarray | jax.Array:
 
 
 def in_bytes(
-    draw: Callable[[Mapping[str, jax.Array]], jax.Array],
+    draw: Callable[[Mapping[str, jax.Array]], np.ndarray | jax.Array],
     arrays: Mapping[str, np.ndarray],
     num_frames: int,
 ) -> Iterator[np.ndarray]:

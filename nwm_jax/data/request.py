@@ -133,7 +133,7 @@ def records(
             first, last = max(start - begin, 0), min(stop - begin, size)
             # Images are drawn in the same blocks wherever one begins.
             aligned = first // block * block
-            images = itertools.repeat(None)
+            images: Iterator[np.ndarray | None] = itertools.repeat(None)
             if with_images:
                 images = _images(request, arrays, aligned, last)
             for i, image in zip(range(aligned, last), images, strict=False):

@@ -4,13 +4,16 @@ All are called inside `float64_on_cpu()` and return float64.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
+import numpy as np
+
+Numbers = TypeVar("Numbers", float, np.ndarray, jax.Array)
 
 
-def particle_radius(mass: ArrayLike) -> ArrayLike:
+def particle_radius(mass: Numbers) -> Numbers:
     """Radius of a disc whose area is its mass: sqrt(m / pi), in world units."""
     return (mass / jnp.pi) ** 0.5
 

@@ -84,10 +84,12 @@ WEIGHTS: dict[int, float] = {
     10: 1 / 20,
 }
 
-Field = Callable[..., jax.Array]
+Field = Callable[..., np.ndarray | jax.Array]
 
 
-def step(field: Callable[[jax.Array], jax.Array], y: jax.Array, h: ArrayLike):
+def step(
+    field: Callable[[jax.Array], jax.Array], y: jax.Array, h: ArrayLike
+) -> jax.Array:
     """One step of the method: y(t + h) from y(t) for y' = field(y).
 
     Args:
@@ -98,16 +100,15 @@ def step(field: Callable[[jax.Array], jax.Array], y: jax.Array, h: ArrayLike):
     Returns:
       The state after the step, with a local error of order h^9.
     """
-    slopes: list[jax.Array] = []
-    for row in STAGES:
-        inner = _combine(row, slopes)
-        slopes.append(field(y if inner is None else y + h * inner))
+    slopes = [field(y)]
+    for row in STAGES[1:]:
+        slopes.append(field(y + h * _combine(row, slopes)))
     return y + h * _combine(WEIGHTS, slopes)
 
 
-def _combine(row: Mapping[int, float], slopes: list[jax.Array]) -> jax.Array | None:
+def _combine(row: Mapping[int, float], slopes: list[jax.Array]) -> jax.Array:
     terms = [weight * slopes[j] for j, weight in row.items()]
-    return functools.reduce(lambda a, b: a + b, terms) if terms else None
+    return functools.reduce(lambda a, b: a + b, terms)
 
 
 def integrate(

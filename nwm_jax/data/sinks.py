@@ -8,7 +8,7 @@ on from there.
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 
@@ -174,7 +174,12 @@ class _Part:
         self._path = path
         self.partial = path.with_name(path.name + PARTIAL)
         self.whole = path.exists()
-        self._file = None if self.whole else self.partial.open("ab")
+        self._opened = None if self.whole else self.partial.open("ab")
+
+    @property
+    def _file(self) -> BinaryIO:
+        assert self._opened is not None, "a whole file is not written to"
+        return self._opened
 
     @property
     def size(self) -> int:
@@ -187,7 +192,7 @@ class _Part:
     def reopen(self) -> None:
         os.replace(self._path, self.partial)
         self.whole = False
-        self._file = self.partial.open("ab")
+        self._opened = self.partial.open("ab")
 
     def write(self, data: bytes) -> None:
         self._file.write(data)
@@ -204,8 +209,8 @@ class _Part:
             self.whole = True
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self._opened is not None:
+            self._opened.close()
 
 
 def _array_keys(record: Record) -> list[str]:

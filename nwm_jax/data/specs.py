@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from nwm_jax.data import render, systems
+from nwm_jax.data.systems.base import Array, ToySystem
 
-Arrays = Mapping[str, np.ndarray | jax.Array]
+Arrays = Mapping[str, Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Spec(abc.ABC):
 
     @abc.abstractmethod
     def simulate(
-        self, drawn: Arrays, *, num_frames: int, dt: float
+        self, drawn: Mapping[str, np.ndarray], *, num_frames: int, dt: float
     ) -> dict[str, np.ndarray]:
         """Simulates trajectories from what `sample` drew.
 
@@ -59,7 +60,7 @@ class Spec(abc.ABC):
         """
 
     @abc.abstractmethod
-    def images(self, arrays: Arrays) -> jax.Array:
+    def images(self, arrays: Arrays) -> Array:
         """Draws trajectories, or windows of them; jittable.
 
         Args:
@@ -120,6 +121,13 @@ class Particles(Spec):
     dt: ClassVar[float] = 0.05
 
     @property
+    def mechanics(self) -> ToySystem:
+        """Returns the system."""
+        system = systems.get(self.system)
+        assert isinstance(system, ToySystem)  # other systems have specs of their own
+        return system
+
+    @property
     def ranges(self) -> dict[str, tuple[float, float]]:
         """(lo, hi) of each constant by name."""
         return {name: (low, high) for name, low, high in self.params}
@@ -142,15 +150,14 @@ class Particles(Spec):
           `q0` `[D]`, `p0` `[D]`, `offset` `[2]`, `color_index` `[n]`, `radius` `[n]`,
           and `param_<name>` for each constant.
         """
-        system = systems.get(self.system)
         for_state, for_shift, for_x, for_color = jax.random.split(key, 4)
-        params, q0, p0 = system.draw(for_state, self)
+        params, q0, p0 = self.mechanics.draw(for_state, self)
         axes = 1 if self.shift == "diagonal" else 2
         shift = jax.random.uniform(for_shift, (axes,), jnp.float64, -1.0, 1.0)
         offset = jnp.broadcast_to(self.max_shift * shift, (2,))
         if self.random_x:
             offset = offset.at[0].add(jax.random.uniform(for_x, dtype=jnp.float64))
-        radius = system.radii(params)
+        radius = self.mechanics.radii(params)
         colors = jax.random.permutation(for_color, self.num_colors)
         return {
             "q0": q0,
@@ -162,7 +169,7 @@ class Particles(Spec):
         }
 
     def simulate(
-        self, drawn: Arrays, *, num_frames: int, dt: float
+        self, drawn: Mapping[str, np.ndarray], *, num_frames: int, dt: float
     ) -> dict[str, np.ndarray]:
         """See `Spec.simulate`.
 
@@ -171,7 +178,7 @@ class Particles(Spec):
           `color_index` int32 and `radius` float64 `[n, particles]`; `param_<name>`
           float64.
         """
-        states = systems.get(self.system).simulate_steadily(
+        states = self.mechanics.simulate_steadily(
             params_of(drawn),
             drawn["q0"],
             drawn["p0"],
@@ -185,9 +192,9 @@ class Particles(Spec):
     def images(self, arrays: Arrays) -> jax.Array:
         """Discs at the particles' places, of their mass's area; see `Spec.images`."""
         q, _ = _halves(arrays["states"])
-        system, (low, high) = systems.get(self.system), self.canvas
+        low, high = self.canvas
         return render.render(
-            system.positions(params_of(arrays), q, arrays["offset"]),
+            self.mechanics.positions(params_of(arrays), q, arrays["offset"]),
             arrays["radius"][:, None],
             arrays["color_index"][:, None],
             canvas_min=low,
@@ -205,7 +212,7 @@ class Particles(Spec):
             for name, value in params_of(arrays).items()
         }
         q, p = _halves(x[None])
-        field = systems.get(self.system).vector_field(params, q, p)
+        field = self.mechanics.vector_field(params, q, p)
         offset = np.asarray(arrays["offset"], np.float64)[None]
         if self.system == "mass_spring" and self.shift == "none":
             offset = offset[:, :1]  # only here one published number serves both axes
@@ -225,9 +232,9 @@ class Particles(Spec):
         if not self.redraw:
             return super().rejected(arrays)
         q, _ = _halves(arrays["states"])
-        centres = systems.get(self.system).positions(params_of(arrays), q)
+        centres = self.mechanics.positions(params_of(arrays), q)
         inside = np.abs(centres) <= self.inner_half_width  # NaN counts as outside
-        return ~inside.all(axis=(1, 2, 3))
+        return ~np.all(inside, axis=(1, 2, 3))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,27 +244,36 @@ class GameSpec(Spec):
     dt: ClassVar[float] = 0.1
     origin: ClassVar[str] = "upper"  # a matrix
 
+    @property
+    def game(self) -> systems.Game:
+        """Returns the system."""
+        system = systems.get(self.system)
+        assert isinstance(system, systems.Game)
+        return system
+
     def sample(self, key: jax.Array) -> dict[str, jax.Array]:
         """Draws the strategies that one trajectory begins with: `x0` `[2n]`."""
-        return {"x0": systems.get(self.system).draw(key)}
+        return {"x0": self.game.draw(key)}
 
     def simulate(
-        self, drawn: Arrays, *, num_frames: int, dt: float
+        self, drawn: Mapping[str, np.ndarray], *, num_frames: int, dt: float
     ) -> dict[str, np.ndarray]:
         """See `Spec.simulate`; nothing but "states", both strategies `[n, T, 2n]`."""
-        game = systems.get(self.system)
+        game = self.game
         x0, num_steps = drawn["x0"], num_frames - 1
         return {"states": game.simulate(game.payoff, x0, dt=dt, num_steps=num_steps)}
 
-    def images(self, arrays: Arrays) -> jax.Array:
+    def images(self, arrays: Arrays) -> Array:
         """See `Spec.images`."""
-        return systems.get(self.system).observe(arrays["states"])
+        return self.game.observe(arrays["states"])
 
     def records(self, arrays: Arrays) -> dict[str, np.ndarray]:
         """See `Spec.records`; "dx_dt" and "x" are all."""
-        game = systems.get(self.system)
         x = np.asarray(arrays["states"], np.float64)
-        return {"dx_dt": game.vector_field(game.payoff, x), "x": x}
+        return {
+            "dx_dt": np.asarray(self.game.vector_field(self.game.payoff, x)),
+            "x": x,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,15 +287,22 @@ class BoxSpec(Spec):
     dt: ClassVar[float] = 0.004
     radius: ClassVar[float] = 0.3  # of the discs, in world units
 
+    @property
+    def box(self) -> systems.LennardJones:
+        """Returns the system."""
+        system = systems.get(self.system)
+        assert isinstance(system, systems.LennardJones)
+        return system
+
     def sample(self, key: jax.Array) -> dict[str, jax.Array]:
         """Draws the `seed` of one trajectory, uint32 `[2]`."""
         return {"seed": jax.random.key_data(key)}
 
     def simulate(
-        self, drawn: Arrays, *, num_frames: int, dt: float
+        self, drawn: Mapping[str, np.ndarray], *, num_frames: int, dt: float
     ) -> dict[str, np.ndarray]:
         """See `Spec.simulate`; nothing but "states", places and velocities."""
-        box = systems.get(self.system)
+        box = self.box
         q0, p0 = box.equilibrate(drawn["seed"])
         states = box.simulate({}, q0, p0, dt=dt, num_steps=num_frames - 1)
         q, p = _halves(states)
@@ -287,7 +310,7 @@ class BoxSpec(Spec):
 
     def images(self, arrays: Arrays) -> jax.Array:
         """Discs of radius 0.3 on a canvas that is the box; see `Spec.images`."""
-        box = systems.get(self.system)
+        box = self.box
         q, _ = _halves(arrays["states"])
         return render.render(
             box.positions({}, q),
@@ -303,7 +326,7 @@ class BoxSpec(Spec):
     def records(self, arrays: Arrays) -> dict[str, np.ndarray]:
         """See `Spec.records`; "x" and "dx_dt" = (velocities, forces) are all."""
         x = np.asarray(arrays["states"], np.float64)
-        field = systems.get(self.system).vector_field({}, *_halves(x))
+        field = self.box.vector_field({}, *_halves(x))
         return {"x": x, "dx_dt": np.concatenate(field, -1)}
 
 

@@ -7,6 +7,7 @@ suite has test sets of about a thousand frames, for how long a forecast holds.
 """
 
 import dataclasses
+from typing import Any
 
 from nwm_jax.data import sampling
 from nwm_jax.data.specs import BoxSpec, GameSpec, Particles, Spec
@@ -63,9 +64,14 @@ def _two_body(name: str, m, g, **options) -> Particles:
     )
 
 
-_PLAIN = {"uniform_area": False, "num_colors": 1}
-_COLORS = {"uniform_area": True, "num_colors": 6}
-_SPRING_COLORS = {"m": (0.2, 1.0), "shift": "diagonal", "random_x": True, **_COLORS}
+_PLAIN: dict[str, Any] = {"uniform_area": False, "num_colors": 1}
+_COLORS: dict[str, Any] = {"uniform_area": True, "num_colors": 6}
+_SPRING_COLORS = {
+    "m": (0.2, 1.0),
+    "shift": "diagonal",
+    "random_x": True,
+    **_COLORS,
+}
 _PENDULUM_COLORS = {
     "m": (0.5, 1.5),
     "g": (3.0, 4.0),

@@ -67,7 +67,7 @@ def encode(record: Mapping[str, np.ndarray]) -> bytes:
     Raises:
       UserError: an array of another kind.
     """
-    packed = {}
+    packed: dict[str, bytes | np.ndarray] = {}
     for name, (shape, dtype) in describe(record).items():
         array = np.ascontiguousarray(record[name], dtype)
         if dtype == np.uint8:
@@ -315,7 +315,7 @@ def _settle_features(folder: pathlib.Path, split: str, text: str) -> None:
 
 def _stacked(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Shape of the picture that holds all frames, one below the other."""
-    return (math.prod(shape[:-2]), *shape[-2:])
+    return math.prod(shape[:-2]), shape[-2], shape[-1]
 
 
 def _restore(

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from nwm_jax import files
-from nwm_jax.data import systems
 from nwm_jax.data.host import float64_on_cpu
 from nwm_jax.data.specs import BoxSpec, Spec
 
@@ -36,7 +35,7 @@ def chunk_size(num_frames: int) -> int:
 def state_bytes(spec: Spec, num_frames: int) -> int:
     """Returns the bytes of the states of one trajectory in float64; simulates nothing."""
     if isinstance(spec, BoxSpec):
-        width = 4 * systems.get(spec.system).num_particles
+        width = 4 * spec.box.num_particles
     else:
         with float64_on_cpu():
             drawn = jax.eval_shape(spec.sample, jax.random.key(0))
@@ -95,8 +94,9 @@ def simulate_chunk(
     count = size if count is None else min(count, size)
     # After a whole block its program is there, and another costs more than some rows.
     rows = size if chunk else min(size, -(-count // _ROWS) * _ROWS)
-    first, settings = chunk * size, {"num_frames": num_frames, "dt": dt}
-    arrays = spec.simulate(_drawn(spec, split, first, rows, seed, 0), **settings)
+    first = chunk * size
+    simulate = functools.partial(spec.simulate, num_frames=num_frames, dt=dt)
+    arrays = simulate(_drawn(spec, split, first, rows, seed, 0))
     together = min(_REDRAWN, rows)
     attempt = 0
     while (outside := np.flatnonzero(spec.rejected(arrays)[:count])).size:
@@ -105,7 +105,7 @@ def simulate_chunk(
         for start in range(0, outside.size, together):
             some = outside[start : start + together]
             padded = np.resize(some, together)
-            again = spec.simulate({k: v[padded] for k, v in drawn.items()}, **settings)
+            again = simulate({k: v[padded] for k, v in drawn.items()})
             for key, value in again.items():
                 arrays[key][some] = value[: some.size]
     return {key: value[:count] for key, value in arrays.items()}

@@ -65,7 +65,7 @@ def sin_cos(xp: Any, angle: Array) -> tuple[Array, Array]:
     return new_sin, new_cos
 
 
-def _polynomial(coefficients: tuple[float, ...], x: jax.Array) -> jax.Array:
+def _polynomial(coefficients: tuple[float, ...], x: Array) -> jax.Array:
     total = jnp.full_like(x, coefficients[0])
     for coefficient in coefficients[1:]:
         total = total * x + coefficient

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping
+from typing import NotRequired, TypedDict
 
 import jax
 import numpy as np
@@ -14,9 +15,15 @@ _ORDER, _TRAIN_STARTS, _EVAL_STARTS, _EVAL_ORDER = range(4)
 #: Trajectories of the validation split where nothing else is asked for.
 NUM_VALID = 512
 
-#: What a source reads, on the host or on the device, and what it makes of that.
+#: What a source reads, on the host or on the device.
 Batch = Mapping[str, np.ndarray | jax.Array]
-Decoded = dict[str, np.ndarray | jax.Array]
+
+
+class Decoded(TypedDict):
+    """What a source makes of a batch."""
+
+    images: jax.Array
+    states: NotRequired[np.ndarray | jax.Array]
 
 
 def train_windows(

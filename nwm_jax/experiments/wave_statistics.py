@@ -1,13 +1,12 @@
 """What waves a hidden state carries: the numbers of `waves.statistics` of a model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 
-from nwm_jax.training.evaluation import Evaluation, line
+from nwm_jax.training.evaluation import Evaluation, Model, line
 from nwm_jax.waves import describe
 from nwm_jax.waves import summary as numbers
 
@@ -43,7 +42,7 @@ NUMBERS = (
 )
 
 
-class WaveStatistics(Evaluation):
+class WaveStatistics(Evaluation[Model]):
     """The wave statistics of the hidden states of a task's examples.
 
     Args:
@@ -61,8 +60,8 @@ class WaveStatistics(Evaluation):
 
     def __init__(
         self,
-        task: Evaluation,
-        states: Callable[[nnx.Module, dict[str, jax.Array]], jax.Array],
+        task: Evaluation[Model],
+        states: Callable[[Model, dict[str, jax.Array]], jax.Array],
         *,
         rings: bool = False,
         band: tuple[float, float] | None = None,
@@ -72,7 +71,7 @@ class WaveStatistics(Evaluation):
     ) -> None:
         self._task, self._states = task, states
         self._rings = rings
-        self._options = {"band": band, "setting": setting, "skip": skip}
+        self._options: dict[str, Any] = {"band": band, "setting": setting, "skip": skip}
         self.graphdef = task.graphdef
         self.num_eval = min(num, task.num_eval)
         self.eval_batch_size = min(num, task.eval_batch_size)
@@ -81,9 +80,7 @@ class WaveStatistics(Evaluation):
         """Returns the first examples of the task's set."""
         return self._task.eval_batch(indices)
 
-    def score(
-        self, model: nnx.Module, batch: dict[str, jax.Array]
-    ) -> dict[str, jax.Array]:
+    def score(self, model: Model, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """Returns the hidden states."""
         return {"states": self._states(model, batch)}
 
@@ -120,7 +117,7 @@ class WaveStatistics(Evaluation):
         return [line(cls.part, shown, f"  ({', '.join(units)})" if units else "")]
 
 
-def _mean(examples: list[Mapping[str, Any]], name: str) -> Any:
+def _mean(examples: Sequence[Mapping[str, Any]], name: str) -> Any:
     """Returns the mean of a number or a vector; None where none has it."""
     known = [each[name] for each in examples if each[name] is not None]
     known = [each for each in known if np.ndim(each) == 0 or None not in each]

@@ -3,7 +3,7 @@
 What tasks, evaluations and figures know of a model is `ForecastModel`.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import jax
 
@@ -123,3 +123,8 @@ class ReversibleModel(ForecastModel, Protocol):
         Returns:
           ``[B, n, H, W, C]``, in chronological order, the last of them first inferred.
         """
+
+
+def runs_backward(model: ForecastModel) -> TypeGuard[ReversibleModel]:
+    """Returns whether a model has a `reconstruct_backward`: whether it is reversible."""
+    return model.reversible

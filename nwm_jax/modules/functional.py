@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 import jax
 from flax import nnx
 
-Model = TypeVar("Model", bound=nnx.Module)
+Model = TypeVar("Model")
 
 
 def split(model: Model) -> tuple[nnx.GraphDef[Model], Any, Any]:

@@ -2,14 +2,17 @@
 
 import abc
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import jax
 import numpy as np
 from flax import nnx
 
+#: What a task's `init` draws, and all of its evaluations take.
+Model = TypeVar("Model")
 
-class Evaluation(abc.ABC):
+
+class Evaluation(abc.ABC, Generic[Model]):
     """A score of a model over a fixed set of examples; `training.evaluating` runs it.
 
     Attributes:
@@ -21,7 +24,7 @@ class Evaluation(abc.ABC):
     """
 
     part: str = ""
-    graphdef: nnx.GraphDef
+    graphdef: nnx.GraphDef[Model]
     num_eval: int
     eval_batch_size: int
 
@@ -30,9 +33,7 @@ class Evaluation(abc.ABC):
         """Returns examples of the fixed set, host arrays ``[len(indices), ...]``."""
 
     @abc.abstractmethod
-    def score(
-        self, model: nnx.Module, batch: dict[str, jax.Array]
-    ) -> dict[str, jax.Array]:
+    def score(self, model: Model, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """Returns scores of every example, ``[n, ...]``; compiled by the caller."""
 
     @abc.abstractmethod

@@ -12,13 +12,13 @@ from flax import nnx
 
 from nwm_jax.errors import UserError, unknown
 from nwm_jax.modules import functional
-from nwm_jax.training.evaluation import Evaluation
+from nwm_jax.training.evaluation import Evaluation, Model
 
 # Takes what is being done; returns a progress(done, total) to call while it is.
 Counter = Callable[[str], Callable[[int, int], None]]
 
 
-class Task(Evaluation):
+class Task(Evaluation[Model]):
     """Everything that the training loop and the verbs know of an experiment.
 
     A task knows nothing of devices, checkpoints or progress bars. It is itself the
@@ -75,12 +75,12 @@ class Task(Evaluation):
         return self.config.data.name
 
     @functools.cached_property
-    def graphdef(self) -> nnx.GraphDef:  # type: ignore[override]  # can be set all the same
+    def graphdef(self) -> nnx.GraphDef[Model]:  # type: ignore[override]  # can be set all the same
         """Returns structure of the model, from its shapes alone."""
         return functional.split(nnx.eval_shape(lambda: self.init(jax.random.key(0))))[0]
 
     @abc.abstractmethod
-    def init(self, key: jax.Array) -> nnx.Module:
+    def init(self, key: jax.Array) -> Model:
         """Draws a new model."""
 
     @abc.abstractmethod
@@ -151,7 +151,7 @@ class Task(Evaluation):
         """Returns the operations of the loss of one batch; reads no data. 0: unknown."""
         return 0.0
 
-    def figures(self, model: nnx.Module, folder: pathlib.Path) -> list[pathlib.Path]:
+    def figures(self, model: Model, folder: pathlib.Path) -> list[pathlib.Path]:
         """Draws the task's own pictures into a folder."""
         del model, folder
         return []

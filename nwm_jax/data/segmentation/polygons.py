@@ -131,14 +131,14 @@ def _draw_one(
     side = len(labels)
     circles: list[tuple[float, float, float]] = []
     for _ in range(rng.integers(1, most + 1)):
-        index = rng.integers(len(corners))
+        index = int(rng.integers(len(corners)))
         n = corners[index]
         if equal_area:
             limits = (
                 _area(max(corners)) * radius[0] ** 2,
                 _area(min(corners)) * radius[1] ** 2,
             )
-            size = np.sqrt(rng.uniform(*sorted(limits)) / _area(n))
+            size = np.sqrt(rng.uniform(min(limits), max(limits)) / _area(n))
         else:
             size = rng.uniform(*radius)
         angle = rng.uniform(0, 2 * np.pi)

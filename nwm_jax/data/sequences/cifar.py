@@ -66,9 +66,8 @@ def read(path: str | os.PathLike) -> LabelledImages:
         return images, labels
 
     train = [get(name) for name in _TRAIN]
-    return LabelledImages(
-        *(np.concatenate(part) for part in zip(*train, strict=False)), *get(_TEST)
-    )
+    images, labels = map(np.concatenate, zip(*train, strict=False))
+    return LabelledImages(images, labels, *get(_TEST))
 
 
 def _from_folder(folder: pathlib.Path) -> dict[str, Callable[[], bytes]]:
@@ -83,7 +82,7 @@ def _from_folder(folder: pathlib.Path) -> dict[str, Callable[[], bytes]]:
 
 def _from_archive(path: pathlib.Path) -> dict[str, Callable[[], bytes]]:
     """The batches in an archive, by name; they are read, never unpacked to disk."""
-    files = {}
+    files: dict[str, Callable[[], bytes]] = {}
     with tarfile.open(path) as archive:
         for member in archive:
             name = pathlib.PurePosixPath(member.name).name
@@ -91,8 +90,9 @@ def _from_archive(path: pathlib.Path) -> dict[str, Callable[[], bytes]]:
                 raise UserError(f"{path}: {name} is too large for CIFAR-10")
             if not member.isfile() or "_batch" not in name:
                 continue
-            content = archive.extractfile(member).read()
-            files[name] = lambda content=content: content
+            file = archive.extractfile(member)
+            assert file is not None  # a member that is a file has content
+            files[name] = functools.partial(bytes, file.read())
     return files
 
 
@@ -112,8 +112,9 @@ def _parse_python(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     data, labels = (
         found.get(key, found.get(key.encode())) for key in ("data", "labels")
     )
-    sound = isinstance(data, np.ndarray) and data.ndim == 2 and data.shape[1] == _PIXELS
-    if not sound or not isinstance(labels, list) or len(labels) != len(data):
+    if not (isinstance(data, np.ndarray) and isinstance(labels, list)) or (
+        data.shape != (len(labels), _PIXELS)
+    ):
         raise UserError(f"{where} has no pixels and labels as CIFAR-10 has them")
     if not all(type(label) is int and 0 <= label < 256 for label in labels):
         raise UserError(f"{where} has labels that are no classes")

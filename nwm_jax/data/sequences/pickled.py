@@ -48,8 +48,8 @@ class _Array:
         )
         if not sound or math.prod(shape) != len(data):
             raise pickle.UnpicklingError("an array has another size than its shape")
-        order = "F" if self.fortran else "C"
-        return np.frombuffer(data, np.uint8).reshape(shape, order=order)
+        array = np.frombuffer(data, np.uint8)
+        return array.reshape(shape, order="F" if self.fortran else "C")
 
 
 def _encode(text: Any, encoding: Any) -> bytes:

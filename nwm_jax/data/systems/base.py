@@ -38,15 +38,25 @@ Array = np.ndarray | jax.Array
 class Ranges(Protocol):
     """What a sampler reads of a dataset: `nwm_jax.data.specs.Particles`, or the like."""
 
-    ranges: Mapping[str, tuple[float, float]]
-    radius_range: tuple[float, float]
-    uniform_area: bool
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Returns (lo, hi) of each constant by name."""
+
+    @property
+    def radius_range(self) -> tuple[float, float]:
+        """Returns lo and hi of the annulus of initial states."""
+
+    @property
+    def uniform_area(self) -> bool:
+        """Returns whether the annulus is filled uniformly by area."""
 
 
 class System(abc.ABC):
     """What all systems of particles share."""
 
     name: str
+    #: Longest step of the integrator; a frame is cut into as many as are needed.
+    max_step: float
 
     @abc.abstractmethod
     def hamiltonian(self, params: Params, q: ArrayLike, p: ArrayLike) -> Array:
@@ -54,7 +64,7 @@ class System(abc.ABC):
 
     @abc.abstractmethod
     def vector_field(
-        self, params: Params, q: ArrayLike, p: ArrayLike, friction: ArrayLike = 0.0
+        self, params: Params, q: ArrayLike, p: ArrayLike, friction: float | Array = 0.0
     ) -> tuple[Array, Array]:
         """Right-hand side of the equations of motion.
 
@@ -112,7 +122,7 @@ class System(abc.ABC):
 
     @abc.abstractmethod
     def sample(
-        self, key: jax.Array, n: int, spec: Ranges | None = None
+        self, key: jax.Array, n: int, spec: Ranges
     ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
         """Draws params and initial states of n trajectories.
 
@@ -131,9 +141,6 @@ class System(abc.ABC):
 
 class ToySystem(System):
     """A system with constants to draw, followed by the methods of order eight."""
-
-    #: Longest step of `simulate_steadily`; a frame is cut into as many as are needed.
-    max_step: float
 
     @abc.abstractmethod
     def draw(self, key: jax.Array, spec: Ranges) -> tuple[dict, Array, Array]:
@@ -204,7 +211,7 @@ class ToySystem(System):
             friction=friction,
         )
 
-    def _flat_field(self, params: Params, x: Array, friction: ArrayLike) -> Array:
+    def _flat_field(self, params: Params, x: Array, friction: float | Array) -> Array:
         q, p = jnp.split(x, 2, axis=-1)
         return jnp.concatenate(self.vector_field(params, q, p, friction), axis=-1)
 
@@ -212,8 +219,8 @@ class ToySystem(System):
 def in_pairs(q: ArrayLike, offset: ArrayLike) -> Array:
     """Places (x_1, y_1, x_2, y_2, ...) `[B, ..., 2n]` + offset, `[B, ..., n, 2]`."""
     xp = namespace(q)
-    q = xp.asarray(q)
-    centres = q.reshape(*q.shape[:-1], -1, 2)
+    flat = xp.asarray(q)
+    centres = flat.reshape(*flat.shape[:-1], -1, 2)
     return centres + left(xp, offset, centres.ndim)
 
 
@@ -224,11 +231,11 @@ def namespace(*arrays: Any) -> Any:
 
 def left(xp: Any, value: ArrayLike, ndim: int) -> Array:
     """Offset `[B, 2]` (or `[B, 1]`, or a scalar) made to broadcast to `ndim` axes."""
-    value = xp.asarray(value)
-    if value.ndim < 2:
-        return value
-    middle = (1,) * (ndim - value.ndim)
-    return value.reshape(*value.shape[:-1], *middle, value.shape[-1])
+    shift = xp.asarray(value)
+    if shift.ndim < 2:
+        return shift
+    middle = (1,) * (ndim - shift.ndim)
+    return shift.reshape(*shift.shape[:-1], *middle, shift.shape[-1])
 
 
 def aligned(
@@ -237,10 +244,10 @@ def aligned(
     """Namespace, states, and `[B]` params with axes appended to the states' rank."""
     chosen = tuple(params[name] for name in names)
     xp = namespace(*states, *chosen)
-    states = tuple(xp.asarray(s) for s in states)
-    ndim = states[0].ndim
+    arrays = tuple(xp.asarray(s) for s in states)
+    ndim = arrays[0].ndim
     columns = []
     for value in chosen:
-        value = xp.asarray(value)
-        columns.append(value.reshape(value.shape + (1,) * (ndim - value.ndim)))
-    return xp, states, tuple(columns)
+        column = xp.asarray(value)
+        columns.append(column.reshape(column.shape + (1,) * (ndim - column.ndim)))
+    return xp, arrays, tuple(columns)

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nwm_jax.data.host import float64_on_cpu
+from nwm_jax.data.systems.base import Array
 
 # In time units.
 _DAMPING = 0.2  # mean time for the bath to redirect a velocity
@@ -44,10 +45,10 @@ class Box(Protocol):
     bath_time: float
     side: float
 
-    def potential(self, xp: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+    def potential(self, xp: Any, x: Array, y: Array) -> Array:
         """The potential energy."""
 
-    def forces(self, xp: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, ...]:
+    def forces(self, xp: Any, x: Array, y: Array) -> tuple[Array, ...]:
         """The forces along x and y."""
 
     def verlet(

@@ -58,9 +58,9 @@ class Game:
           dx/dt, `[..., 2n]`.
         """
         xp = namespace(payoff, x)
-        payoff = xp.asarray(payoff)
+        table = xp.asarray(payoff)
         s, w = xp.split(xp.asarray(x), 2, axis=-1)
-        f, h = w @ payoff[0].T, s @ payoff[1]
+        f, h = w @ table[0].T, s @ table[1]
         return xp.concatenate(
             [
                 s * (f - (s * f).sum(-1, keepdims=True)),

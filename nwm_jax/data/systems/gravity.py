@@ -1,5 +1,7 @@
 """Bodies in the plane that attract each other."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,7 +32,7 @@ class Gravity(ToySystem):
     def hamiltonian(self, params: Params, q: ArrayLike, p: ArrayLike) -> Array:
         """-sum_{i<j} g m_i m_j / |q_i - q_j| + sum_i |p_i|^2 / (2 m_i), `[B, ...]`."""
         xp, m, g, bodies = self._bodies(params, q, p)
-        energy = 0.0
+        energy: Any = 0.0  # an array from the first term on
         for i, (q_i, p_i) in enumerate(bodies):
             energy = energy + (p_i**2).sum(-1) / (2 * m[i])
             for j in range(i):
@@ -39,7 +41,7 @@ class Gravity(ToySystem):
         return energy
 
     def vector_field(
-        self, params: Params, q: ArrayLike, p: ArrayLike, friction: ArrayLike = 0.0
+        self, params: Params, q: ArrayLike, p: ArrayLike, friction: float | Array = 0.0
     ) -> tuple[Array, Array]:
         """dq_i/dt = p_i / m_i, dp_i/dt = attraction - friction p_i / m_i.
 
@@ -69,13 +71,13 @@ class Gravity(ToySystem):
     def _bodies(self, params: Params, q: ArrayLike, p: ArrayLike):
         """Namespace, m of each body, g, and (q_i, p_i) `[B, ..., 2]` of each body."""
         xp = namespace(q, p, *params.values())
-        q, p = xp.asarray(q), xp.asarray(p)
+        places, momenta = xp.asarray(q), xp.asarray(p)
         parts = [slice(2 * i, 2 * i + 2) for i in range(self.num_bodies)]
         masses = xp.asarray(params["m"])
         split = {f"m_{i}": masses[..., i] for i in range(self.num_bodies)}
         columns = {**split, "g": params["g"]}
-        _, _, (*m, g) = aligned(columns, (q[..., 0],), *columns)
-        return xp, m, g, [(q[..., part], p[..., part]) for part in parts]
+        _, _, (*m, g) = aligned(columns, (places[..., 0],), *columns)
+        return xp, m, g, [(places[..., part], momenta[..., part]) for part in parts]
 
     def _draw_params(self, key: jax.Array, spec: Ranges) -> dict[str, jax.Array]:
         for_m, for_g = jax.random.split(key)

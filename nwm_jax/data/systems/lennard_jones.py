@@ -79,13 +79,13 @@ class LennardJones(System):
         return potential + (xp.asarray(p) ** 2).sum(-1) / 2
 
     def vector_field(
-        self, params: Params, q: ArrayLike, p: ArrayLike, friction: ArrayLike = 0.0
+        self, params: Params, q: ArrayLike, p: ArrayLike, friction: float | Array = 0.0
     ) -> tuple[Array, Array]:
         """dq/dt = p and dp/dt = forces - friction p, each `[..., 2N]`."""
         xp = namespace(q, p)
-        p = xp.asarray(p)
+        velocity = xp.asarray(p)
         forces = _interleaved(xp, *self.forces(xp, *_coordinates(xp, q)))
-        return p, forces - friction * p
+        return velocity, forces - friction * velocity
 
     def positions(self, params: Params, q: ArrayLike, offset: ArrayLike = 0.0) -> Array:
         """The particles' own positions + offset, `[..., N, 2]`."""
@@ -94,8 +94,8 @@ class LennardJones(System):
     def wrap(self, q: ArrayLike) -> Array:
         """The images of positions inside the box, [-side / 2, side / 2]."""
         xp = namespace(q)
-        q = xp.asarray(q)
-        return q - self.side * xp.round(q / self.side)
+        places = xp.asarray(q)
+        return places - self.side * xp.round(places / self.side)
 
     def simulate(
         self,
@@ -144,7 +144,8 @@ class LennardJones(System):
         """
         x, y, vx, vy = equilibration.equilibrate(self, seeds).astype(np.float64)
         vx, vy = vx - vx.mean(0), vy - vy.mean(0)  # what float32 made of nothing
-        return self.wrap(_interleaved(np, x, y)), _interleaved(np, vx, vy)
+        q0 = np.asarray(self.wrap(_interleaved(np, x, y)))
+        return q0, _interleaved(np, vx, vy)
 
     # Below, x and y are coordinates with the particles along axis 0, `[N, ...]`: pairs
     # along the first two axes and trajectories along the last are vectorised best.

@@ -29,7 +29,7 @@ class Pendulum(ToySystem):
         return (m * g * length * (1 - xp.cos(q)) + p**2 / (2 * m * length**2))[..., 0]
 
     def vector_field(
-        self, params: Params, q: ArrayLike, p: ArrayLike, friction: ArrayLike = 0.0
+        self, params: Params, q: ArrayLike, p: ArrayLike, friction: float | Array = 0.0
     ) -> tuple[Array, Array]:
         """dq/dt = p / (m l^2), dp/dt = -m g l sin q - friction dq/dt."""
         xp, (q, p), (m, g, length) = aligned(params, (q, p), "m", "g", "l")
@@ -73,7 +73,7 @@ class DoublePendulum(ToySystem):
         return kinetic - g * potential
 
     def vector_field(
-        self, params: Params, q: ArrayLike, p: ArrayLike, friction: ArrayLike = 0.0
+        self, params: Params, q: ArrayLike, p: ArrayLike, friction: float | Array = 0.0
     ) -> tuple[Array, Array]:
         """dq/dt = dH/dp and dp/dt = -dH/dq - friction dq/dt of the energy above."""
         xp, (q1, q2, p1, p2), (m1, m2, l1, l2, g) = _two_bobs(params, q, p)
@@ -122,8 +122,8 @@ class DoublePendulum(ToySystem):
 def _two_bobs(params: Params, q: ArrayLike, p: ArrayLike):
     """Namespace, (q_1, q_2, p_1, p_2) and (m_1, m_2, l_1, l_2, g), all `[B, ...]`."""
     xp = namespace(q, p)
-    q, p = xp.asarray(q), xp.asarray(p)
-    states = (q[..., 0], q[..., 1], p[..., 0], p[..., 1])
+    angles, momenta = xp.asarray(q), xp.asarray(p)
+    states = (angles[..., 0], angles[..., 1], momenta[..., 0], momenta[..., 1])
     return aligned(params, states, "m_1", "m_2", "l_1", "l_2", "g")
 
 

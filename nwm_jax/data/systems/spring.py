@@ -22,7 +22,7 @@ class MassSpring(ToySystem):
         return (k * q**2 / 2 + p**2 / (2 * m))[..., 0]
 
     def vector_field(
-        self, params: Params, q: ArrayLike, p: ArrayLike, friction: ArrayLike = 0.0
+        self, params: Params, q: ArrayLike, p: ArrayLike, friction: float | Array = 0.0
     ) -> tuple[Array, Array]:
         """dq/dt = p / m, dp/dt = -k q - friction p / m."""
         _, (q, p), (k, m) = aligned(params, (q, p), "k", "m")

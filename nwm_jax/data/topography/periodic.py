@@ -135,7 +135,8 @@ class Gratings:
 
     def _draw(self, rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
         # By rows, so that the first numbers do not depend on how many there are.
-        both = rng.random((count, 2), np.float32) * np.float32([math.pi, 2 * math.pi])
+        both = rng.random((count, 2), np.float32)
+        both *= np.array([math.pi, 2 * math.pi], np.float32)
         phase = both[:, 1] * self._data.random_phase
         return {"orientation": both[:, 0], "phase": phase}
 

@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nwm_jax.data import render, systems
+from nwm_jax.data import render
 from nwm_jax.data.source import SimulatedSource, Source
-from nwm_jax.data.specs import params_of
-from nwm_jax.data.suite import Spec
+from nwm_jax.data.specs import Particles, params_of
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.forecasting.windows import Windows
 from nwm_jax.models import ForecastModel
@@ -36,8 +35,15 @@ def readable(source: Source, horizon: int) -> bool:
     A velocity takes three images; the constants of a trajectory are those that it was
     simulated with.
     """
-    simulated = isinstance(source, SimulatedSource)
-    return simulated and source.spec.system in _POSITIONS and horizon >= 3
+    return _particle(source, horizon) is not None
+
+
+def _particle(source: Source, horizon: int) -> Particles | None:
+    """Returns the dataset of a source whose images are `readable`, None of others."""
+    spec = source.spec if isinstance(source, SimulatedSource) else None
+    if isinstance(spec, Particles) and spec.system in _POSITIONS and horizon >= 3:
+        return spec
+    return None
 
 
 def has_energy(model: ForecastModel) -> bool:
@@ -46,7 +52,7 @@ def has_energy(model: ForecastModel) -> bool:
 
 
 def read_centre(
-    images: jax.Array, color_index: jax.Array, radius: jax.Array, spec: Spec
+    images: jax.Array, color_index: jax.Array, radius: jax.Array, spec: Particles
 ) -> jax.Array:
     """Returns the centre of the one particle in every image.
 
@@ -87,7 +93,7 @@ def read_centre(
 
 
 def read_states(
-    images: jax.Array, batch: dict[str, jax.Array], spec: Spec, dt: float
+    images: jax.Array, batch: dict[str, jax.Array], spec: Particles, dt: float
 ) -> tuple[jax.Array, jax.Array]:
     """States of one particle on a spring or pendulum, read off its images.
 
@@ -101,14 +107,15 @@ def read_states(
       q of frames 1..T-2 and p by central differences, ``[n, T-2, 1]`` each; NaN where
       the particle cannot be found in a frame or its neighbours.
     """
-    system = systems.get(spec.system)
     params = params_of(batch)
     color_index, radius = batch["color_index"][:, 0], batch["radius"][:, 0]
     centre = read_centre(images, color_index, radius, spec)
     q = _POSITIONS[spec.system](centre - batch["offset"][:, None])[..., None]
     velocity = (q[:, 2:] - q[:, :-2]) / (2 * dt)
     q = q[:, 1:-1]
-    unit, _ = system.vector_field(params, q, jnp.ones_like(q))  # velocity where p = 1
+    unit, _ = spec.mechanics.vector_field(
+        params, q, jnp.ones_like(q)
+    )  # velocity where p = 1
     return q, velocity / unit
 
 
@@ -126,7 +133,7 @@ def _angle(place: jax.Array) -> jax.Array:
 _POSITIONS = {"mass_spring": lambda place: place[..., 1], "pendulum": _angle}
 
 
-class EnergyDrift(Evaluation):
+class EnergyDrift(Evaluation[ForecastModel]):
     """How far the energy of forecasts strays, an `training.evaluation.Evaluation`.
 
     Args:
@@ -145,8 +152,8 @@ class EnergyDrift(Evaluation):
         self.num_eval = min(windows.num_eval, windows.config.eval.num_vpt)
         self.eval_batch_size = windows.eval_batch_size
         data, horizon = windows.config.data, windows.config.eval.horizon
-        self._readable = readable(windows.source, horizon)
-        if not self._readable and not has_energy(windows.model):
+        self._particle = _particle(windows.source, horizon)
+        if self._particle is None and not has_energy(windows.model):
             raise UserError(
                 "energy needs three or more forecast frames of a simulated spring or "
                 "pendulum, or a model with an energy of its own, and not "
@@ -170,11 +177,11 @@ class EnergyDrift(Evaluation):
         images = self._windows.source.decode(batch)["images"]
         if has_energy(model):
             scores["model"] = model.energy(model.latents(images).z)
-        if self._readable:
-            spec, horizon = self._windows.source.spec, self._windows.config.eval.horizon
-            system, params = systems.get(spec.system), params_of(batch)
+        if (spec := self._particle) is not None:
+            horizon, params = self._windows.config.eval.horizon, params_of(batch)
+            energy = spec.mechanics.hamiltonian
             states = batch["states"][:, -horizon:][:, 1:-1]
-            scores["true"] = system.hamiltonian(params, *jnp.split(states, 2, axis=-1))
+            scores["true"] = energy(params, *jnp.split(states, 2, axis=-1))
             for name, frames in (
                 ("forecast", model.reconstruct(images)),
                 ("true_images", images),
@@ -182,7 +189,7 @@ class EnergyDrift(Evaluation):
                 read = read_states(
                     frames[:, -horizon:], batch, spec, self._windows.config.data.dt
                 )
-                scores[name] = system.hamiltonian(params, *read)
+                scores[name] = energy(params, *read)
         return scores
 
     def summarise(self, scores: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import jax
 import numpy as np
 
 from nwm_jax.core.image_errors import frame_errors, is_lit
-from nwm_jax.models import ForecastModel
+from nwm_jax.models import ForecastModel, runs_backward
 
 
-def table_units(relative_mse: jax.Array, image_shape: tuple[int, ...]) -> jax.Array:
+def table_units(relative_mse: float, image_shape: tuple[int, ...]) -> float:
     """Returns a relative error in the units of the published table.
 
     Args:
@@ -53,7 +53,7 @@ def score(
         "mean_image": (mean_image[:, None], truth),
         "last_frame": (images[:, model.num_observed - 1][:, None], truth),
     }
-    if model.reversible:
+    if runs_backward(model):
         means = model.reconstruct_backward(images)
         pairs["backward"] = (means, images[:, : means.shape[1]])
     return {"lit": is_lit(images)} | {
@@ -105,8 +105,8 @@ def summarise(
         length = scores["backward/mse"].shape[1]
         lit, first = scores["lit"][:, :length], slice(horizon)
         means, frames = _errors(scores, "backward", lit, first, image_shape)
-        frames = {"frame": list(range(length))} | frames
-        summary["backward"] = means | {"per_frame": frames}
+        per_frame = {"frame": list(range(length))} | frames
+        summary["backward"] = means | {"per_frame": per_frame}
         summary["combined"] = {
             measure: (value + summary[measure]["forecast"]) / 2
             for measure, value in means.items()
@@ -125,7 +125,7 @@ def _errors(
     means, frames = {}, {}
     for measure, counted in (("mse", np.ones_like(lit)), ("relative_mse", lit)):
         errors = _mean(scores[f"{name}/{measure}"], counted, axis=0)
-        there = counted.any(axis=0)
+        there = np.any(counted, axis=0)
         means[measure] = float(_mean(errors[where], there[where]))
         frames[measure] = _rounded(errors)
     means["table_units"] = table_units(means["relative_mse"], image_shape)

@@ -124,8 +124,16 @@ def _legend(figure: Figure, looks: dict) -> None:
         Line2D([], [], label=table.TITLES.get(model, model), **look)
         for model, look in looks.items()
     ]
-    look = {"color": style.INK, "linewidth": 0.9, "linestyle": _PUBLISHED}
-    handles.append(Line2D([], [], label="published (500,000 steps)", **look))
+    handles.append(
+        Line2D(
+            [],
+            [],
+            label="published (500,000 steps)",
+            color=style.INK,
+            linewidth=0.9,
+            linestyle=_PUBLISHED,
+        )
+    )
     width, height = figure.get_size_inches()
     figure.legend(
         handles=handles,

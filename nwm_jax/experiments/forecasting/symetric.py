@@ -169,13 +169,11 @@ def score_group(
     rows = np.clip(np.nan_to_num(_standardise(latents)), -999_999, 999_999)
     fit = Polynomial(rows, _standardise(states))
     rows = rows.reshape(latents.shape)
-    sym = np.mean(
-        [
-            symplecticity(fit.jacobian(z[chosen]))
-            for z, chosen in zip(rows, points, strict=False)
-        ]
-    )
-    sym = min(float(sym), MAX_SYM)
+    each = [
+        symplecticity(fit.jacobian(z[chosen]))
+        for z, chosen in zip(rows, points, strict=False)
+    ]
+    sym = min(float(np.mean(each)), MAX_SYM)
     passed = fit.rsq > RSQ_THRESHOLD and sym < SYM_THRESHOLD
     return {
         "score": float(passed),
@@ -186,7 +184,7 @@ def score_group(
     }
 
 
-class SyMetric(Evaluation):
+class SyMetric(Evaluation[ForecastModel]):
     """SyMetric over a hundred trajectories, an `training.evaluation.Evaluation`.
 
     Args:
@@ -249,7 +247,7 @@ class SyMetric(Evaluation):
         if pairing == "interleaved":
             z = _pairs_apart(z)
             variance = None if variance is None else _pairs_apart(variance)
-        states = truth["states"][:, -z.shape[1] :]
+        states = jax.numpy.asarray(truth["states"])[:, -z.shape[1] :]
         scores = {"latents": z[:, :STEPS], "states": states[:, :STEPS]}
         return scores if variance is None else scores | {"variance": variance}
 
@@ -269,14 +267,14 @@ class SyMetric(Evaluation):
         points = np.stack(
             [generator.permutation(steps)[:NUM_POINTS] for _ in range(count)]
         )
-        variance = scores.get("variance", [None] * count)
+        variance = scores.get("variance")
 
         def fit(start: int) -> dict[str, float]:
             group = slice(start, start + GROUP)
             return score_group(
                 scores["latents"][group],
                 scores["states"][group],
-                variance[group] if "variance" in scores else None,
+                None if variance is None else variance[group],
                 points[group],
             )
 

@@ -130,12 +130,12 @@ def _block(protocol: str, entries: list[Entry], measure: str) -> Block:
         sign = -1 if measure in HIGHEST else 1
         ours = _scores([e for e in entries if e.dataset == dataset])
         _mark_best(cells, dataset, OURS, ours, sign)
-        known = {
+        stated = {
             m: [c.mean]
             for (d, r, m), c in cells.items()
             if (d, r) == (dataset, PUBLISHED)
         }
-        _mark_best(cells, dataset, PUBLISHED, known, sign)
+        _mark_best(cells, dataset, PUBLISHED, stated, sign)
     compare = measure == "relative_mse"
     comparisons = {
         dataset: comparison

@@ -34,13 +34,14 @@ from nwm_jax.models import ForecastModel
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.models.forecasting import build
 from nwm_jax.modules import functional
-from nwm_jax.modules.cells import OscillatorCell
+from nwm_jax.modules.oscillator_cell import OscillatorCell
 from nwm_jax.training import room
 from nwm_jax.training.evaluation import Evaluation
+from nwm_jax.training.flops import count_by_xla
 from nwm_jax.training.task import Task
 
 
-class Forecasting(Task):
+class Forecasting(Task[ForecastModel]):
     """The forecasting task of a config, see `training.task.Task`.
 
     Args:
@@ -90,7 +91,7 @@ class Forecasting(Task):
             )
 
     @functools.cached_property
-    def validation(self) -> "Forecasting":
+    def validation(self) -> "Forecasting":  # type: ignore[override]  # can be set
         """This task, scored on the split "valid"."""
         other = copy.copy(self)
         other.windows = self.windows.of("valid")
@@ -175,7 +176,7 @@ class Forecasting(Task):
             model = functional.merge(counted.graphdef, params, state)
             return model.loss(images, jax.random.key(0))[0]
 
-        return jax.jit(loss).lower(params, images).cost_analysis()["flops"]
+        return count_by_xla(loss, params, images)
 
     def eval_batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Returns windows `indices` of the fixed, seeded set of the split's windows."""
@@ -233,7 +234,7 @@ class Forecasting(Task):
         return vpt.THRESHOLD if "vpt" in summary else None
 
     @property
-    def note(self) -> str:
+    def note(self) -> str:  # type: ignore[override]  # an attribute, computed
         """Names the usual scores that these clips cannot have."""
         left_out = self._oscillates and self._too_short
         return f"left out: {left_out}" if left_out else ""
@@ -276,27 +277,29 @@ class Forecasting(Task):
             self.windows.split, trajectories, starts, self.windows.window
         )
         images = self.source.decode(window)["images"]
-        sheet = None
+        sheet: np.ndarray | None = None
+        cell: OscillatorCell | None = None
         if isinstance(model, Forecaster) and isinstance(model.cell, OscillatorCell):
             means, states = jax.jit(model.roll_out)(images)
             if states.x.ndim == 5:  # otherwise the oscillators have no place
-                sheet = np.asarray(states.x)[0, ..., 0]
+                sheet, cell = np.asarray(states.x)[0, ..., 0], model.cell
         else:
             means = jax.jit(model.reconstruct)(images)
         means = np.asarray(means)[0]
         truth = np.asarray(images)[0, -len(means) :]
         first = self.windows.window - len(means)
-        origin = {"origin": self.source.origin}
-        times = {"first_frame": first, "num_observed": model.num_observed} | origin
+        origin = self.source.origin
+        times: dict[str, Any] = {"first_frame": first, "origin": origin}
+        times["num_observed"] = model.num_observed
         title = self.title
         paths = [strip.draw(folder / "strip.png", truth, means, title=title, **times)]
         animated = folder / "forecast.webp"
         paths.append(animation.save(animated, truth, means, sheet, **times))
-        if sheet is not None:
+        if sheet is not None and cell is not None:
             title = f"{title}: positions of the oscillators"
             wave, lines = folder / "wave.png", folder / "space_time.png"
             # The rings of the 1D model are not neighbours of each other.
-            ring = model.cell.hparams.topology == "ring"
+            ring = cell.hparams.topology == "ring"
             boundary = ("open", "periodic") if ring else "periodic"
             paths.append(
                 waves.draw_snapshots(
@@ -305,13 +308,13 @@ class Forecasting(Task):
                     first_frame=first,
                     boundary=boundary,
                     title=title,
-                    **origin,
+                    origin=origin,
                 )
             )
             paths.append(
                 waves.draw_space_time(lines, sheet, first_frame=first, title=title)
             )
-            if linear := getattr(model.cell, "linear_waves", None):
+            if linear := getattr(cell, "linear_waves", None):
                 paths.append(
                     dispersion.draw(
                         folder / "dispersion.png",
@@ -325,10 +328,12 @@ class Forecasting(Task):
 
 
 def _waves(task: Forecasting) -> Evaluation:
+    cell = getattr(task.model, "cell", None)
+    assert isinstance(cell, OscillatorCell)  # `evaluations` refuses all others
     return WaveStatistics(
         task,
         lambda model, batch: model.states(task.source.decode(batch)["images"]),
-        rings=task.model.cell.hparams.topology == "ring",
+        rings=cell.hparams.topology == "ring",
         skip=task.model.num_observed,
     )
 

@@ -17,7 +17,7 @@ from nwm_jax.core.image_errors import frame_errors, is_lit
 from nwm_jax.data import Source
 from nwm_jax.data.windows import eval_windows
 from nwm_jax.experiments.forecasting.windows import Windows
-from nwm_jax.models import ForecastModel
+from nwm_jax.models import ForecastModel, runs_backward
 from nwm_jax.training.evaluation import Evaluation, line
 
 THRESHOLD = 0.025
@@ -44,7 +44,7 @@ def valid_frames(forecast: jax.Array, truth: jax.Array) -> jax.Array:
     return jnp.where(jnp.any(wrong, axis=-1), first, wrong.shape[-1]).astype(jnp.int32)
 
 
-class ValidPredictionTime(Evaluation):
+class ValidPredictionTime(Evaluation[ForecastModel]):
     """Valid prediction times of whole trajectories, an `training.evaluation.Evaluation`.
 
     The model sees the first `num_observed` frames; counted are the frames from
@@ -102,7 +102,7 @@ class ValidPredictionTime(Evaluation):
             "last_frame": jnp.broadcast_to(last_seen, truth.shape),
         }
         scores = {name: valid_frames(means, truth) for name, means in forecasts.items()}
-        if model.reversible:
+        if runs_backward(model):
             means = model.reconstruct_backward(images)[:, : self.segment]
             truth = images[:, : self.segment]
             scores["backward"] = valid_frames(means[:, ::-1], truth[:, ::-1])
@@ -133,8 +133,8 @@ class ValidPredictionTime(Evaluation):
         for unit in ("abs", "rel"):
             both = [summary[f"{name}_{unit}"] for name in directions]
             summary[unit] = float(np.mean(both))
-        for name in ("mean_image", "last_frame"):
-            summary[f"{name}_abs"] = _mean_of_medians(scores[name])
+        for guess in ("mean_image", "last_frame"):
+            summary[f"{guess}_abs"] = _mean_of_medians(scores[guess])
         return {"vpt": summary}
 
     @classmethod

@@ -36,8 +36,11 @@ _RECORD = (
     "std",
     "seeds",
     "diverged",
+    *NO_SKILL,
+    PUBLISHED,
+    "parameters",
+    "cpu_seconds",
 )
-_RECORD += (*NO_SKILL, PUBLISHED, "parameters", "cpu_seconds")
 _SECONDS = "processor seconds"
 
 

@@ -126,7 +126,7 @@ MODELS = (
     UNet("unet"),
 )
 # A dataset and the whole batches of 64 in one of its epochs.
-DATASETS = (
+DATASETS: tuple[tuple[Images, int], ...] = (
     (Tetrominoes("tetrominoes", seed=42), 156),
     (MNIST("mnist", num_train=0, num_valid=0, num_test=0), 796),
     (MultiMNIST("multimnist", side=128, seed=50), 156),

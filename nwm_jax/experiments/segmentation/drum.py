@@ -7,7 +7,7 @@ than its neighbours.
 
 import io
 import wave
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import flags
@@ -118,7 +118,8 @@ def hear(
         membrane.vibrate(mask, start, num_steps=num_steps, dt=dt, speed=speed)
     )
     frequencies = membrane.fundamental(series[:, mask], dt)
-    return Heard(mask, series, frequencies, membrane.area(frequencies, kappa, speed))
+    areas = np.asarray(membrane.area(frequencies, kappa, speed))
+    return Heard(mask, series, frequencies, areas)
 
 
 def sound(series: np.ndarray) -> bytes:
@@ -203,7 +204,7 @@ def main(argv: list[str]) -> int:
     mask, kappa, name = _chosen()
     # The displacements, in JAX and on the host, and their transforms.
     files.check_memory(32 * STEPS.value * mask.size, f"--steps={STEPS.value}")
-    settings = {
+    settings: dict[str, Any] = {
         "width": STRIKE.value,
         "num_steps": STEPS.value,
         "dt": DT.value,

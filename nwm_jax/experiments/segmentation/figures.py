@@ -19,10 +19,12 @@ _PALETTE = ("#111111", *style.CYCLE, "#f0e442", "#999999", "#7b3294", "#a6611a")
 
 def class_colors(count: int) -> ListedColormap:
     """Returns one colour for each class; the background is dark."""
-    repeated = [_PALETTE[0]] + [
-        _PALETTE[1 + i % (len(_PALETTE) - 1)] for i in range(count - 1)
-    ]
-    return ListedColormap(repeated)
+    return ListedColormap([_PALETTE[0], *_colors(count)])
+
+
+def _colors(count: int) -> list[str]:
+    """Returns those of the classes but the background."""
+    return [_PALETTE[1 + i % (len(_PALETTE) - 1)] for i in range(count - 1)]
 
 
 def show_image(axes: Axes, image: np.ndarray) -> None:
@@ -162,8 +164,7 @@ def draw_states(
             words = f"L = {limits[times[i - 3]]:.2g}"
             place = (x + _TILE / 2, top + _TILE + 0.12)
             style.text_inches(figure, *place, words, style.SMALL, ha="center")
-        words = ("image", "truth", "answer")
-        name = words[i] if i < 3 else f"t = {times[i - 3] + 1}"
+        name = f"t = {times[i - 3] + 1}" if i > 2 else ("image", "truth", "answer")[i]
         axes.set_title(name, size=style.SMALL, pad=3)
     bar = style.add_axes_inches(
         figure, left + panels * (_TILE + _GAP) + 0.17, top, 0.08, _TILE
@@ -248,7 +249,7 @@ def draw_spectra(
     kept = slice(0, max(2, len(bins) * 2 // 3))
     figure = style.new_figure(0.4 + 3.3 * channels, 2.9)
     style.title(figure, 0.12, 0.18, title)
-    colors = ("#888888", *class_colors(len(names)).colors[1:])
+    colors = ("#888888", *_colors(len(names)))
     for c in range(channels):
         axes = style.add_axes_inches(figure, 0.62 + 3.3 * c, 0.45, 2.55, 1.85)
         for k, name in enumerate(names):

@@ -196,8 +196,8 @@ def by_model(
             f"of several datasets or protocols: {'; '.join(kinds)}" if kinds else "none"
         )
         raise UserError(f"evaluated runs to compare: {problem}")
-    kinds = dict.fromkeys((entry.model, entry.settings) for entry in entries)
-    names = [model for model, _ in kinds]
+    columns = dict.fromkeys((entry.model, entry.settings) for entry in entries)
+    names = [model for model, _ in columns]
     boxes: dict[str, list[float]] = {}
     for entry in entries:
         # Settings are named where the model alone is not enough.

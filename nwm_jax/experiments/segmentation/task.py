@@ -20,6 +20,7 @@ from nwm_jax.models import segmentation as models
 from nwm_jax.models.segmenter import RecurrentSegmenter, Segmenter
 from nwm_jax.models.unet import UNet
 from nwm_jax.modules import functional
+from nwm_jax.training.flops import count_by_xla
 from nwm_jax.training.task import Task
 
 # A run is called collapsed when it finds fewer of the foreground's pixels than this.
@@ -27,7 +28,7 @@ COLLAPSED = 0.01
 _PARTS = ("valid", "test")
 
 
-class Segmentation(Task):
+class Segmentation(Task[Segmenter | UNet]):
     """The segmentation task of a config, see `training.task.Task`.
 
     The evaluation set is the validation images, then the test images: while training
@@ -89,7 +90,7 @@ class Segmentation(Task):
         )
 
     @property
-    def note(self) -> str:
+    def note(self) -> str:  # type: ignore[override]  # an attribute, computed
         """One line about the images."""
         height, width, channels = self.source.image_shape
         names = ", ".join(self.source.class_names)
@@ -167,7 +168,9 @@ class Segmentation(Task):
 
         def steps(number: int) -> Callable[[jax.Array], Any]:
             def run(images: jax.Array) -> Any:
-                cell = build().cell
+                segmenter = build()
+                assert isinstance(segmenter, RecurrentSegmenter)
+                cell: Any = segmenter.cell  # its scenes and states are its own
                 scene, state = cell.encode(images)
                 for _ in range(number):
                     state = cell.step(IMAGES, scene, state)
@@ -175,12 +178,9 @@ class Segmentation(Task):
 
             return run
 
-        def count(function: Callable[..., Any], *args: jax.ShapeDtypeStruct) -> float:
-            return jax.jit(function).lower(*args).cost_analysis()["flops"]
-
-        total = count(loss, images, labels)
+        total = count_by_xla(loss, images, labels)
         if isinstance(self.model, RecurrentSegmenter):
-            one = count(steps(1), images) - count(steps(0), images)
+            one = count_by_xla(steps(1), images) - count_by_xla(steps(0), images)
             total += (model.num_steps - 1) * one
         return total
 

@@ -3,11 +3,13 @@
 A preset is a table of the fields in which it differs from the papers' config.
 """
 
+from typing import Any
+
 from nwm_jax.config.base import Config
 from nwm_jax.config.definition import Presets
 
 # Steps and sizes for two CPU cores.
-_LAPTOP = {
+_LAPTOP: dict[str, dict[str, Any]] = {
     "copy": {"num_steps": 5_000},
     "adding": {"num_steps": 20_000, "stop_when_solved": True},
     "mnist": {
@@ -27,7 +29,7 @@ _LAPTOP = {
     },
 }
 _FASTER = {"optimizer.learning_rate": 1e-3, "optimizer.clip": 1.0}
-_SMALL = {
+_SMALL: dict[str, dict[str, Any]] = {
     "wrnn": _FASTER | {"model.units": 64, "model.channels": 8},
     "irnn": _FASTER | {"model.units": 128},
     "cornn": {"model.units": 128},
@@ -47,7 +49,7 @@ _SMOKE = {
     "eval.every": 10,
     "eval.batch_size": 50,
 }
-_SMOKE_DATA = {
+_SMOKE_DATA: dict[str, dict[str, Any]] = {
     "copy": {"data.T": 10, "eval.num_examples": 50},
     "adding": {"data.T": 10, "eval.num_examples": 50},
     # The digits that come with scikit-learn.
@@ -59,7 +61,7 @@ _SMOKE_DATA = {
         "data.length": 80,
     },
 }
-_TINY = {
+_TINY: dict[str, dict[str, Any]] = {
     "wrnn": {"model.units": 16, "model.channels": 2},
     "nwm2d": {"model.grid": (4, 4), "model.channels": 2},
     "nwm1d": {"model.grid": (4, 4)},

@@ -174,6 +174,7 @@ MODELS = {
     "linoss": LinOSS(),
 }
 
+_EXAMPLES = Examples(every=100, batch_size=250)
 _COPY = Solvable(
     task="copy",
     batch_size=128,
@@ -181,13 +182,13 @@ _COPY = Solvable(
     checkpoint_every=1_000,
     optimizer=Optimizer(learning_rate=1e-3),
     data=Copy("copy"),
-    eval=Examples(every=100, batch_size=250),
+    eval=_EXAMPLES,
 )
 _ADDING = replace(
     _COPY,
     task="adding",
     data=Memory("adding", T=100),
-    eval=replace(_COPY.eval, num_examples=1_000),
+    eval=replace(_EXAMPLES, num_examples=1_000),
 )
 _SMNIST = Sequences(
     task="classification",
@@ -301,7 +302,7 @@ class Copying(Definition):
         plain = self.plain
         for name, text in grammar.parse(argument)[1]:
             if SHORT.get(name, name) == "data.T":
-                plain = best(plain, grammar.coerce(text, plain.data.T, name))
+                plain = best(plain, grammar.coerce(text, _length(plain), name))
         return Definition(plain, self.changes, self.short)(argument)
 
 
@@ -312,11 +313,16 @@ def best(plain: Config, length: int) -> Config:
     return plain.changed({"optimizer.learning_rate": rate, "optimizer.clip": clip})
 
 
+def _length(plain: Config) -> int:
+    assert isinstance(plain.data, Memory)  # as copying has it
+    return plain.data.T
+
+
 def _define(name: str, task: Config, model: str, changes: dict[str, Any]) -> Definition:
     network = replace(MODELS[model], name=model)
     plain = replace(task, name=name, model=network).changed(changes)
     if name in _BEST:
-        return Copying(best(plain, plain.data.T), budgets.presets, SHORT)
+        return Copying(best(plain, _length(plain)), budgets.presets, SHORT)
     return Definition(plain, budgets.presets, SHORT)
 
 

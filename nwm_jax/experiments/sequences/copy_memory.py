@@ -60,7 +60,7 @@ class CopyMemory(SequenceTask):
         self._eval_set = copy_memory.lay_out(symbols, data.T, data.layout)
 
     @property
-    def note(self) -> str:
+    def note(self) -> str:  # type: ignore[override]  # an attribute, computed
         """One line about the lengths, which paper and program count differently."""
         data = self.config.data
         delay = copy_memory.delay(data.T, data.layout)

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -143,7 +143,7 @@ def _legend(head: list[str], entries: Sequence[Entry]) -> list[str]:
     if len({entry.seed for entry in entries}) > 1:
         lines.append("Means over seeds ± their sample standard deviation")
     if "solved at step" in head:
-        task = registry.kind(entries[0].task)
+        task: Any = registry.kind(entries[0].task)  # one that can be solved
         lines.append(
             f"Solved at the first evaluation with {_words(task.followed)} below "
             f"{task.solved:g}"
@@ -156,11 +156,11 @@ def _words(name: str) -> str:
 
 
 def _mean(values: Sequence[float | None]) -> str:
-    values = [value for value in values if value is not None]
-    if not values:
+    known = [value for value in values if value is not None]
+    if not known:
         return ""
-    text = f"{np.mean(values):.4g}"
-    return f"{text} ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else text
+    text = f"{np.mean(known):.4g}"
+    return f"{text} ± {np.std(known, ddof=1):.2g}" if len(known) > 1 else text
 
 
 def _when(runs: Sequence[Entry]) -> str:

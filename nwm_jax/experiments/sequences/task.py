@@ -19,10 +19,11 @@ from nwm_jax.models.sequences import SequenceClassifier
 from nwm_jax.modules import functional
 from nwm_jax.training import room
 from nwm_jax.training.evaluation import Evaluation
+from nwm_jax.training.flops import count_by_xla
 from nwm_jax.training.task import Task
 
 
-class SequenceTask(Task):
+class SequenceTask(Task[SequenceClassifier]):
     """A classifier, its inputs and what it shows of itself; see `training.task.Task`.
 
     Args:
@@ -74,7 +75,7 @@ class SequenceTask(Task):
         return sequences.build(model, rngs=nnx.Rngs(key), **self._sizes)
 
     @property
-    def note(self) -> str:
+    def note(self) -> str:  # type: ignore[override]  # an attribute, computed
         """Describes the sequences, and the scores that they cannot have."""
         text = f"sequences of {self.units_per_example} steps"
         left_out = self._has_waves and self._too_short
@@ -110,7 +111,7 @@ class SequenceTask(Task):
 
         shape = (batch, 1, self._sizes["inputs"])
         inputs = jax.ShapeDtypeStruct(shape, jnp.float32)
-        return length * jax.jit(once).lower(inputs).cost_analysis()["flops"]
+        return length * count_by_xla(once, inputs)
 
     @abc.abstractmethod
     def inputs(self, batch: Mapping[str, jax.Array]) -> jax.Array:
@@ -164,10 +165,11 @@ class SequenceTask(Task):
         if self.cell.speed is not None:
             made["wave_line"] = WaveLine(self, self.cell.speed)
         if self._has_waves and not self._too_short:
+            hparams = getattr(self.cell, "hparams", None)  # not all cells have rings
             made["waves"] = WaveStatistics(
                 self,
                 lambda model, batch: model.states(self.inputs(batch)),
-                rings=self.cell.hparams.topology == "ring",
+                rings=getattr(hparams, "topology", "") == "ring",
             )
         for name in metrics:
             if name == "waves" and self._has_waves and self._too_short:

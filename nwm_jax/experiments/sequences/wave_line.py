@@ -13,7 +13,7 @@ from nwm_jax.waves import line
 _EXAMPLES = 8
 
 
-class WaveLine(Evaluation):
+class WaveLine(Evaluation[SequenceClassifier]):
     """The part of the power of hidden states on the line of a speed, see `waves.line`.
 
     Args:
@@ -48,7 +48,8 @@ class WaveLine(Evaluation):
           directions apart.
         """
         states = np.moveaxis(scores["states"], -1, 1)
-        there, apart = line.on_line(*states.shape[-2:], self._speed)
+        length, places = states.shape[-2:]
+        there, apart = line.on_line(length, places, self._speed)
         return {
             "wave_line": {
                 "fraction": line.fraction(states, self._speed),

@@ -121,6 +121,7 @@ class Variational(Config):
 
 
 _EPOCH = 48_000 // 128
+_EVAL = Eval(every=5 * _EPOCH, batch_size=50)
 _GRATINGS = Variational(
     name="sine_nwm2d",
     seed=1,
@@ -130,14 +131,14 @@ _GRATINGS = Variational(
     optimizer=Optimizer(name="sgd", learning_rate=2.5e-4, momentum=0.9),
     data=Gratings(seed=1, num_frames=36),
     model=Sheet("nwm2d", grid=(72, 72)),
-    eval=Eval(every=5 * _EPOCH, batch_size=50),
+    eval=_EVAL,
 )
 _DIGITS = replace(
     _GRATINGS,
     name="rotating_mnist_nwm2d",
     data=Digits(seed=1),
     model=Sheet("nwm2d"),
-    eval=replace(_GRATINGS.eval, num_examples=10_000),
+    eval=replace(_EVAL, num_examples=10_000),
 )
 _RINGS = Sheet(
     "nwm1d",

@@ -50,7 +50,7 @@ def induce(
     return jax.nn.sigmoid(model.decode(rolled[..., None]))
 
 
-class InducedWave(Evaluation):
+class InducedWave(Evaluation[VariationalNWM]):
     """How fast induced waves turn the digits, in degrees per step.
 
     Every decoded picture is compared with the test digit at all angles (every 5

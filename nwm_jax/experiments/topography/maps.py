@@ -137,7 +137,7 @@ def draw_mosaic(
     sheet = padded.transpose(0, 2, 1, 3).reshape(padded.shape[0] * padded.shape[2], -1)[
         : -gap or None, : -gap or None
     ]
-    pixels = np.uint8(np.rint(np.clip(sheet, 0, 1) * 255))
+    pixels = np.rint(np.clip(sheet, 0, 1) * 255).astype(np.uint8)
     pixels = pixels.repeat(zoom, axis=0).repeat(zoom, axis=1)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)

@@ -36,7 +36,7 @@ class OrientationMap(NamedTuple):
     d: np.ndarray
 
 
-class Orientation(Evaluation):
+class Orientation(Evaluation[VariationalNWM]):
     """The map of preferred orientations of a model of gratings.
 
     The response of a cell to a grating is the mean of its position over 36 frames of the

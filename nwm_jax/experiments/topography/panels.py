@@ -90,9 +90,9 @@ def draw(
     notes += [
         f"Arrows ({' '.join(row.label.split())}): \N{GREEK SMALL LETTER NU} = "
         f"\N{MINUS SIGN}grad \N{GREEK SMALL LETTER PHI}, the longest "
-        f"{_blocks(row)[2]:.2g} rad/cell."
+        f"{_blocks(arrows)[2]:.2g} rad/cell."
         for row in rows
-        if _arrows(row) is not None
+        if (arrows := _arrows(row)) is not None
     ]
     figure = style.new_figure(right + 0.6, tops[-1] + 0.08 + 0.2 * len(notes))
     if title:
@@ -124,7 +124,7 @@ def _draw_row(
     velocity = row.kind == "velocity"
     arrows = _arrows(row)
     if arrows is not None:
-        places, means, longest, block = _blocks(row)
+        places, means, longest, block = _blocks(arrows)
     look = _look(row)
     for number, picture in enumerate(row.pictures):
         axes = style.add_axes_inches(
@@ -146,9 +146,10 @@ def _arrows(row: Row) -> np.ndarray | None:
     return row.pictures if row.kind == "velocity" else row.arrows
 
 
-def _blocks(row: Row) -> tuple[tuple[np.ndarray, ...], np.ndarray, float, int]:
+def _blocks(
+    arrows: np.ndarray,
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, float, int]:
     """Places and means of the arrows over blocks, the longest mean, a block's side."""
-    arrows = _arrows(row)
     block = max(1, -(-max(arrows.shape[1:3]) // _ARROWS))
     places, means = mean_blocks(arrows, block)
     longest = float(np.nanmax(np.hypot(means[..., 0], means[..., 1]), initial=0.0))
@@ -186,7 +187,7 @@ def _scale(
     shown: AxesImage | None,
     box: tuple[float, float, float, float],
 ) -> None:
-    if box[3] < _LEAST_SCALE:
+    if shown is None or box[3] < _LEAST_SCALE:  # arrows have no scale
         return
     if row.kind == "field":
         limit = shown.get_clim()[1]

@@ -16,6 +16,8 @@ from nwm_jax.data.topography.rotation import PERIOD
 from nwm_jax.errors import UserError
 from nwm_jax.experiments.topography import maps, orientation, panels, rollouts
 from nwm_jax.experiments.topography.panels import Row
+from nwm_jax.experiments.topography.task import Variational
+from nwm_jax.models.topography import VariationalNWM
 from nwm_jax.modules import functional
 from nwm_jax.runs.opened import Run
 from nwm_jax.training import evaluating, mesh
@@ -69,6 +71,12 @@ def _pick(runs: Sequence[Run], number: int, fits: Callable[[Run], bool]) -> list
     return fitting
 
 
+def _parts(run: Run) -> tuple[Variational, VariationalNWM]:
+    """Returns the task and the model of a run: `draw` has refused all others."""
+    assert isinstance(run.task, Variational) and isinstance(run.model, VariationalNWM)
+    return run.task, run.model
+
+
 def _is_sheet(run: Run) -> bool:
     return run.config.model.name == "nwm2d" and _turns(run)
 
@@ -78,7 +86,11 @@ def _is_rings(run: Run) -> bool:
 
 
 def _turns(run: Run) -> bool:
-    return isinstance(run.task.source, RotatingImages)
+    return isinstance(_parts(run)[0].source, RotatingImages)
+
+
+def _is_gratings(run: Run) -> bool:
+    return isinstance(_parts(run)[0].source, Gratings)
 
 
 def _boundary(run: Run) -> str | tuple[str, str]:
@@ -86,8 +98,10 @@ def _boundary(run: Run) -> str | tuple[str, str]:
     return ("open", "periodic") if rings else "periodic"
 
 
-def _watch(run: Run, indices: Sequence[int], frames: int = _FRAMES) -> rollouts.Watched:
-    return rollouts.watch(run.task, run.model, np.array(indices), frames)
+def _watch(
+    run: Run, indices: Sequence[int] | np.ndarray, frames: int = _FRAMES
+) -> rollouts.Watched:
+    return rollouts.watch(*_parts(run), np.array(indices), frames)
 
 
 def _overview(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
@@ -119,15 +133,13 @@ def _datasets(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _preferences(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
-    fits = lambda run: isinstance(run.task.source, Gratings) or _is_sheet(run)
+    fits = lambda run: _is_gratings(run) or _is_sheet(run)
     paths = []
     for run in _pick(runs, 3, fits):
-        if isinstance(run.task.source, Gratings):
+        if _is_gratings(run):
             paths.append(_orientations(run, path))
         else:
-            shown = rollouts.favourites(
-                run.task, run.model, min(1_000, run.task.num_eval)
-            )
+            shown = rollouts.favourites(*_parts(run), min(1_000, run.task.num_eval))
             part = path.with_name(f"{path.stem}_images.png")
             corner = shown[_SUBSET, _SUBSET] if min(shown.shape[:2]) > 18 else shown
             paths.append(maps.draw_mosaic(part, corner, zoom=2))
@@ -188,7 +200,7 @@ def _induced(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
     run = _pick(runs, 5, _is_rings)[0]
     steps = np.arange(24)
     seen = _watch(run, [0], PERIOD)
-    rolled = rollouts.turned_back(run.task, run.model, np.array([0]), len(steps))[0]
+    rolled = rollouts.turned_back(*_parts(run), np.array([0]), len(steps))[0]
     last = seen.states[0, -1]
     fields = np.stack([np.roll(last, step, axis=-1) for step in steps])
     back = seen.images[0, -steps % PERIOD]
@@ -205,7 +217,7 @@ def _induced(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
 
 def _mosaic(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
     run = _pick(runs, 6, _is_sheet)[0]
-    shown = rollouts.favourites(run.task, run.model, min(1_000, run.task.num_eval))
+    shown = rollouts.favourites(*_parts(run), min(1_000, run.task.num_eval))
     return [maps.draw_mosaic(path, shown)]
 
 
@@ -246,7 +258,7 @@ def _digits(runs: Sequence[Run], path: pathlib.Path) -> list[pathlib.Path]:
     run = _pick(runs, 9, _is_rings)[0]
     indices = np.arange(1, 6)
     seen = _watch(run, indices, PERIOD)
-    rolled = rollouts.turned_back(run.task, run.model, indices, PERIOD)
+    rolled = rollouts.turned_back(*_parts(run), indices, PERIOD)
     rows = []
     for number in range(len(indices)):
         rows += [

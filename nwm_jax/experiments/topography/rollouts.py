@@ -78,7 +78,7 @@ def favourites(
     Returns:
       ``[H, W, h, w]`` in [0, 1].
     """
-    most = None
+    most: np.ndarray | None = None
     for start in range(0, count, 50):
         rollout = watch(
             task, model, np.arange(start, min(start + 50, count)), 2 * PERIOD
@@ -92,6 +92,7 @@ def favourites(
         better = rank > record
         most = np.where(better[..., None, None], shown, most)
         record = np.maximum(rank, record)
+    assert most is not None, "there are no digits"
     return most
 
 

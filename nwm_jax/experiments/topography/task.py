@@ -30,7 +30,7 @@ from nwm_jax.training.task import Task
 from nwm_jax.waves import ORIGINAL_BAND
 
 
-class Variational(Task):
+class Variational(Task[VariationalNWM]):
     """The task of a variational NWM, see `training.task.Task`.
 
     Args:
@@ -185,9 +185,10 @@ class Variational(Task):
         truth = np.roll(seen.images[0], -1, axis=0)[-len(seen.means[0]) :, ..., None]
         means, sheet = seen.means[0][..., None], seen.states[0]
         signal = rollouts.signal(sheet)
-        title, look = self.title, {"origin": "upper"}
+        title, origin = self.title, "upper"
         first = length - len(means) + 1
-        times = {"first_frame": first, "num_observed": first + length} | look
+        times: dict[str, Any] = {"first_frame": first, "origin": origin}
+        times["num_observed"] = first + length
         rings = self._rings
         boundary = ("open", "periodic") if rings else "periodic"
         late = slice(-PERIOD, None)
@@ -206,7 +207,7 @@ class Variational(Task):
                 first_frame=length - PERIOD,
                 boundary=boundary,
                 title=f"{title}: positions, filtered",
-                **look,
+                origin=origin,
             ),
             waves.draw_space_time(
                 folder / "space_time.png", sheet, title=f"{title}: positions"
