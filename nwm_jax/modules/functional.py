@@ -1,12 +1,14 @@
 """Models as plain pytrees: split once, train functionally, merge where needed."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 from flax import nnx
 
+_Model = TypeVar("_Model", bound=nnx.Module)
 
-def split(model: nnx.Module) -> tuple[nnx.GraphDef, Any, Any]:
+
+def split(model: _Model) -> tuple[nnx.GraphDef[_Model], Any, Any]:
     """Takes a model apart.
 
     Args:
@@ -20,7 +22,7 @@ def split(model: nnx.Module) -> tuple[nnx.GraphDef, Any, Any]:
     return graphdef, nnx.to_pure_dict(params), nnx.to_pure_dict(state)
 
 
-def merge(graphdef: nnx.GraphDef, params: Any, state: Any) -> nnx.Module:
+def merge(graphdef: nnx.GraphDef[_Model], params: Any, state: Any) -> _Model:
     """Puts a model together again, the inverse of `split`."""
     return nnx.merge(graphdef, params, state)
 
