@@ -20,6 +20,7 @@ def summary(verb: str) -> str:
     """Returns the first line of a verb's documentation, without importing it."""
     source = (pathlib.Path(__file__).parent / f"{verb}.py").read_text()
     documentation = ast.get_docstring(ast.parse(source))
+    assert documentation is not None  # every verb has some
     return documentation.splitlines()[0]
 
 

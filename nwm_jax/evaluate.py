@@ -100,7 +100,7 @@ def main(argv: list[str]) -> int:
     run = opened.open_run(
         WORKDIR.value, opened.which(WHICH.value), counter=screen.counter
     )
-    if INPUT.value:
+    if INPUT.value and OUTPUT.value:
         if not isinstance(run.model, ForecastModel):
             raise UserError(f"--input needs a forecaster; {run.workdir} holds none")
         horizon = HORIZON.value or run.config.eval.horizon

@@ -89,16 +89,16 @@ def main(argv: list[str]) -> int:
         return 0
     if RUNS.value:
         if chosen:
-            drawn = curves.draw_by(chosen[0], RUNS.value, OUT.value)
+            picture = curves.draw_by(chosen[0], RUNS.value, OUT.value)
         else:
-            drawn = curves.draw(RUNS.value, OUT.value)
-        screen.say(screen.pictures([drawn]))
-        return 0
-    run = opened.open_run(
-        WORKDIR.value, opened.which(WHICH.value), counter=screen.counter
-    )
-    screen.say(screen.pictures(drawing.draw(run, screen.say)))
-    screen.say(f"report: {report.write(run.workdir)}")
+            picture = curves.draw(RUNS.value, OUT.value)
+        screen.say(screen.pictures([picture]))
+    elif WORKDIR.value:
+        run = opened.open_run(
+            WORKDIR.value, opened.which(WHICH.value), counter=screen.counter
+        )
+        screen.say(screen.pictures(drawing.draw(run, screen.say)))
+        screen.say(f"report: {report.write(run.workdir)}")
     return 0
 
 

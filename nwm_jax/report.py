@@ -34,14 +34,14 @@ OUT = flags.DEFINE_string(
 def main(argv: list[str]) -> None:
     """Runs the verb."""
     del argv
-    if bool(WORKDIR.value) == bool(RUNS.value):
-        raise UserError("set either --workdir of one run or --runs of several")
-    if WORKDIR.value:
+    if WORKDIR.value and not RUNS.value:
         path = report.write(pathlib.Path(WORKDIR.value))
-    else:
+    elif RUNS.value and not WORKDIR.value:
         folders = workdirs.find(RUNS.value)
         tables, _ = tabulate.tabulate(folders, None, "markdown")
         path = report.write_comparison(folders, tables, pathlib.Path(OUT.value))
+    else:
+        raise UserError("set either --workdir of one run or --runs of several")
     screen.say(f"report: {path}")
 
 

@@ -87,7 +87,8 @@ class Group:
 
     def meanings(self, prefix: str = "") -> dict[str, Field]:
         """Returns every `Field` by its dotted name, those of its groups included."""
-        groups, fields = self.groups(), {}
+        groups = self.groups()
+        fields: dict[str, Field] = {}
         for part in dataclasses.fields(self):
             name = f"{prefix}{part.name}"
             if part.name in groups:

@@ -209,8 +209,8 @@ def nearest_field(config: ConfigDict, field: str) -> str:
     close = difflib.get_close_matches(last, by_last, n=1, cutoff=0.7)
     if close:
         same = [other for other in fields if other.rpartition(".")[2] == close[0]]
-        near = by_last[close[0]] if known_group else nearest_of(field, same)
-        return f"did you mean {near!r}?"
+        best = by_last[close[0]] if known_group else nearest_of(field, same)
+        return f"did you mean {best!r}?"
     if not known_group:
         close = difflib.get_close_matches(field, fields, n=1, cutoff=0.7)
         if close:
@@ -304,7 +304,7 @@ def _read_tuple(text: str, like: tuple) -> tuple:
     return values
 
 
-_READERS = {
+_READERS: dict[type, Callable[[str, Any], Any]] = {
     bool: _read_bool,
     int: lambda text, like: _read_int(text),
     float: lambda text, like: float(text),

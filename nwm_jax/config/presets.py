@@ -58,7 +58,7 @@ def definition(config: Mapping[str, Any]) -> Definition | None:
       belongs to an experiment whose configs have no `Definition`.
     """
     experiment = registry.find(config.get("task"))
-    data, model = config.get("data"), config.get("model")
+    data, model = config.get("data", {}), config.get("model", {})
     named = (isinstance(g, Mapping | ConfigDict) and "name" in g for g in (data, model))
     if experiment is None or not all(named):
         return None
@@ -232,7 +232,7 @@ def _nearest(name: str) -> str:
     return nearest(name, definitions(), summary())
 
 
-def _message(path: pathlib.Path, error: Exception) -> str:
+def _message(path: pathlib.Path, error: BaseException) -> str:
     """Returns one line for what went wrong inside a config file, with its line number."""
     lines = [
         frame.lineno

@@ -9,7 +9,7 @@ import io
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import font_manager
@@ -158,7 +158,7 @@ def _pixels(images: np.ndarray, suffix: str) -> np.ndarray:
     values = style.paint_missing(images) * 255
     if suffix == ".gif":
         values = np.minimum(np.rint(values / _IMAGE_STEP) * _IMAGE_STEP, 255)
-    return np.uint8(np.rint(values))
+    return np.rint(values).astype(np.uint8)
 
 
 def _paint(
@@ -173,8 +173,8 @@ def _paint(
     colors = colormap((np.arange(count) + 0.5) / count)[None, :, :3]
     levels = np.clip(np.floor(values * count), 0, count - 1)
     pixels = colormap((levels + 0.5) / count)[..., :3]
-    pixels, colors = (np.uint8(np.rint(part * 255)) for part in (pixels, colors))
-    return _Panel(name, pixels, colors, ends)
+    shown, bar = (np.rint(part * 255).astype(np.uint8) for part in (pixels, colors))
+    return _Panel(name, shown, bar, ends)
 
 
 def _draw_frames(
@@ -280,20 +280,22 @@ def _palette(panels: list[_Panel]) -> Image.Image:
         else:
             found = np.unique(panel.pixels.reshape(-1, 3), axis=0)
             colors |= {tuple(color) for color in found.tolist()}
-    images = np.concatenate(images)
-    images = images[:: max(1, len(images) // 200_000)]
-    shared = Image.fromarray(np.ascontiguousarray(images[None])).quantize(
+    pixels = np.concatenate(images)
+    pixels = pixels[:: max(1, len(pixels) // 200_000)]
+    shared = Image.fromarray(np.ascontiguousarray(pixels[None])).quantize(
         254 - len(colors), Image.Quantize.MEDIANCUT
     )
     values = [value for color in sorted(colors) for value in color]
+    rest = shared.getpalette("RGB")
+    assert rest is not None  # a quantized image has one
     palette = Image.new("P", (1, 1))
-    palette.putpalette(values + shared.getpalette("RGB"))
+    palette.putpalette(values + rest)
     return palette
 
 
 def _encode(frames: list[Image.Image], palette: Image.Image | None, fps: int) -> bytes:
     """A GIF of the colours of `palette`, or without one a lossless WebP."""
-    options = {"format": "WEBP", "lossless": True, "method": 2}
+    options: dict[str, Any] = {"format": "WEBP", "lossless": True, "method": 2}
     unit = 1  # millisecond
     if palette is not None:
         none = Image.Dither.NONE

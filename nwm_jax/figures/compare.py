@@ -62,8 +62,10 @@ def draw_comparison(
         box = (_LEFT, top + 2.65 * number, 5.38 - _LEFT, 2.18)
         axes = curves.with_grid(style.add_axes_inches(figure, *box))
         for name, (steps, values) in lines.items():
-            single = {"marker": "o", "markersize": 3.5} if len(steps) < 20 else {}
-            axes.plot(steps, values, label=name, **single | looks[name])
+            look = looks[name]
+            if len(steps) < 20:
+                look = {"marker": "o", "markersize": 3.5} | look
+            axes.plot(steps, values, label=name, **look)
         finite = np.concatenate([values for _, values in lines.values()])
         finite = finite[np.isfinite(finite)]
         spread = finite.min() > 0 and finite.max() > 10 * finite.min()

@@ -4,6 +4,7 @@ import io
 import math
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -58,7 +59,7 @@ def save(
         (sheet,) = _sheets(rows, num_columns, zoom)
         return write_atomic(path, _encode([sheet], format="PNG", optimize=True))
     sheets = _sheets(clips.swapaxes(0, 1), num_columns, zoom)
-    options = {"save_all": True, "duration": _MILLISECONDS, "loop": 0}
+    options: dict[str, Any] = {"save_all": True, "duration": _MILLISECONDS, "loop": 0}
     if path.suffix.lower() == ".webp":
         options |= {"format": "WEBP", "lossless": True}
     else:

@@ -3,6 +3,7 @@
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -73,6 +74,7 @@ def draw_error(
     length = len(next(iter(curves.values())))
     frames = first_frame + np.arange(length)
     colors = iter(style.CYCLE * (1 + len(curves)))
+    look: dict[str, Any]
     for name, values in curves.items():
         if name == "last_frame":
             # Before the forecast begins it is not a forecast of anything.
@@ -88,8 +90,8 @@ def draw_error(
         axes.plot(frames, drawable, label=words, marker=marker, **look)
 
     # Where a frame happens to return, "last_frame" dips far below all others.
-    rest = [v for name, v in curves.items() if name != "last_frame"] or [positive]
-    rest = np.concatenate(rest)
+    others = [v for name, v in curves.items() if name != "last_frame"]
+    rest = np.concatenate(others or [positive])
     low = np.min(rest, where=np.isfinite(rest) & (rest > 0), initial=positive.max())
     high = positive.max()
     # Room for a curve that is flat.

@@ -4,6 +4,7 @@ import os
 import pathlib
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.spatial
@@ -66,7 +67,7 @@ def draw(
     start, stop = _middle(len(signal), period, 1.5)
     first, last = _middle(len(signal), period, _PERIODS)
     skipped = found.result["statistics"].get("skipped", 0)
-    axes = {"fs": fs, "cell": cell, "units": (units.time, units.length)}
+    axes: dict[str, Any] = {"fs": fs, "cell": cell, "units": (units.time, units.length)}
     drawn = [
         waves.draw_snapshots(
             folder / "snapshots.png",
@@ -174,8 +175,8 @@ def draw_directions(
       UserError: an unknown origin, or a path that does not end in ".png".
     """
     style.check_suffix(path, ".png")
-    style.check_origin(origin)
-    sheet, cell = raster(sites) if sheet is None else sheet
+    origin = style.check_origin(origin)
+    to_sheet, cell = raster(sites) if sheet is None else sheet
     frames = spread(len(signal) - 1, _MOST_FRAMES)
     some = np.asarray(signal[frames])
     omega = temporal_frequency(np.stack([some, signal[frames + 1]]))[0]
@@ -184,11 +185,11 @@ def draw_directions(
     speeds = np.abs(slow) * fs
     angles = direction(velocity)
     angles, speeds = angles[np.isfinite(angles)], speeds[np.isfinite(speeds)]
-    steady = sheet(direction_coherence(velocity, axis=0)[None])[0]
+    steady = to_sheet(direction_coherence(velocity, axis=0)[None])[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a site without a phase
         per_site = np.nanmean(velocity, axis=0)
-    mean = sheet(per_site[None])[0]
+    mean = to_sheet(per_site[None])[0]
     height, width = steady.shape
     figure = style.new_figure(8.6, 3.2)
 
@@ -227,7 +228,7 @@ def draw_directions(
         edgecolor="white",
         linewidth=0.3,
     )
-    axes.set_theta_direction(-1 if origin == "upper" else 1)
+    axes.set(theta_direction=-1 if origin == "upper" else 1)
     axes.set_xticks(np.arange(4) * np.pi / 2, ["right", "rows +", "left", "rows −"])
     axes.set_yticks([])
     axes.tick_params(labelsize=style.SMALL, pad=-1)
@@ -240,7 +241,7 @@ def draw_directions(
     if speeds.size:
         low, high = np.quantile(speeds, [0.005, 0.995])
         edges = np.geomspace(low, max(high, low * 1.2), 41)
-        axes.hist(speeds, edges, color=style.FORECAST)
+        axes.hist(speeds, edges.tolist(), color=style.FORECAST)
         middle = float(np.median(speeds)) if speed is None else speed
         axes.axvline(middle, color=style.ACCENT, linewidth=1)
         axes.set_xscale("log")
@@ -272,18 +273,18 @@ def _arrows(axes: Axes, mean: np.ndarray) -> None:
                 rows.append(min(i + (block - 1) / 2, mean.shape[0] - 1))
                 columns.append(min(j + (block - 1) / 2, mean.shape[1] - 1))
                 vectors.append(part.mean(axis=0))
-    vectors = np.array(vectors).reshape(-1, 2)
-    length = np.hypot(*vectors.T)
+    arrows = np.array(vectors).reshape(-1, 2)
+    length = np.hypot(*arrows.T)
     if not length.max(initial=0.0):
         return
     # The few steep places about a singularity must not shrink all other arrows.
     scale = max(float(np.quantile(length, 0.8)), length.max() / 4)
-    vectors = vectors / np.maximum(length, scale)[:, None] * block
+    arrows = arrows / np.maximum(length, scale)[:, None] * block
     axes.quiver(
         columns,
         rows,
-        vectors[:, 1],
-        vectors[:, 0],
+        arrows[:, 1],
+        arrows[:, 0],
         angles="xy",
         scale_units="xy",
         scale=1.0,

@@ -47,7 +47,7 @@ def draw(
       UserError: shapes that do not fit, or a path that does not end in ".png".
     """
     style.check_suffix(path, ".png")
-    style.check_origin(origin)
+    origin = style.check_origin(origin)
     truth, forecast = pair(truth, forecast)
     indices = choose(len(truth), num_observed - first_frame, num_columns)
     observed = [k for k in indices if first_frame + k < num_observed]

@@ -8,7 +8,7 @@ arrays that are stored from the top, such as photographs, pass origin="upper".
 import io
 import os
 import pathlib
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -112,7 +112,7 @@ def title(figure: Figure, left: float, top: float, words: str) -> None:
     needed = text.get_window_extent(FigureCanvasAgg(figure).get_renderer()).width
     room = (width - left - 0.1) * figure.dpi
     if needed > room:
-        text.set_size(TITLE * room / needed)
+        text.set_fontsize(TITLE * room / needed)
 
 
 def remove_ticks(axes: Axes) -> None:
@@ -234,7 +234,7 @@ def as_images(images: np.ndarray, name: str) -> np.ndarray:
 def paint_missing(images: np.ndarray) -> np.ndarray:
     """Returns pixels with a NaN a colour that no dataset uses (magenta)."""
     missing = np.isnan(images).any(axis=-1, keepdims=True)
-    return np.where(missing, np.float32([1, 0, 1]), images)
+    return np.where(missing, np.array([1, 0, 1], np.float32), images)
 
 
 def as_field(field: np.ndarray, name: str = "field") -> np.ndarray:
@@ -269,10 +269,11 @@ def symmetric_limit(field: np.ndarray) -> float:
     return limit if limit > 0 else 1.0
 
 
-def check_origin(origin: str) -> None:
-    """Raises UserError unless `origin` is "lower" or "upper"."""
+def check_origin(origin: str) -> Literal["lower", "upper"]:
+    """Returns `origin`, or raises UserError unless it is "lower" or "upper"."""
     if origin not in ("lower", "upper"):
         raise UserError(
             f"origin {origin!r} is not known: 'lower' draws row 0 at the bottom, "
             "'upper' at the top"
         )
+    return "lower" if origin == "lower" else "upper"

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -86,6 +87,11 @@ def draw_snapshots(
         style.title(figure, _LEFT, 0.18, title)
     limit = style.symmetric_limit(field)
     rows = [top, top + height + _GAP]
+    look: dict[str, Any] = {
+        "origin": origin,
+        "aspect": "auto",
+        "interpolation": "nearest",
+    }
     for row, words in zip(rows, ("x", "phase,\nvelocity"), strict=False):
         place = (_LEFT - 0.1, row + height / 2)
         style.text_inches(figure, *place, words, style.LABEL, ha="right")
@@ -94,7 +100,6 @@ def draw_snapshots(
         words = _moment(first_frame + k, fs, units[0], first=column == 0)
         place = (left + width / 2, top - 0.13)
         style.text_inches(figure, *place, words, style.LABEL, ha="center")
-        look = {"origin": origin, "aspect": "auto", "interpolation": "nearest"}
         axes = style.add_axes_inches(figure, left, rows[0], width, height)
         style.remove_ticks(axes)
         shown = axes.imshow(
@@ -209,9 +214,9 @@ def _one_period(signal: np.ndarray) -> list[int]:
     count = min(6, length)
     step = (length - 1) // (count - 1)  # as far apart as the clip allows
     omega = temporal_frequency(signal)
-    omega = abs(np.median(omega[np.isfinite(omega)])) if np.isfinite(omega).any() else 0
-    if omega > 0:
-        step = max(1, min(step, round(float(2 * np.pi / omega) / count)))
+    omega = omega[np.isfinite(omega)]
+    if omega.size and (usual := abs(np.median(omega))) > 0:
+        step = max(1, min(step, round(float(2 * np.pi / usual) / count)))
     start = (length - 1 - step * (count - 1)) // 2
     return [start + step * i for i in range(count)]
 

@@ -12,7 +12,7 @@ import os
 import pickle
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -38,7 +38,8 @@ class _DType:
             raise UserError(f"it holds an array of type {code!r}, not of numbers")
 
     def __setstate__(self, state: tuple) -> None:
-        self.value = self.value.newbyteorder(_text(state[1]))
+        order: Any = _text(state[1])  # NumPy checks it
+        self.value = self.value.newbyteorder(order)
 
 
 class _Array:
@@ -109,7 +110,7 @@ def _from_bytes(
     data: Any,
     dtype: _DType,
     shape: tuple,
-    order: str = "C",
+    order: Literal["C", "F", "K"] = "C",
     axes: tuple[int, ...] | None = None,
 ) -> _Array:
     """An array from its bytes; order "K": its axes were transposed by `axes`."""

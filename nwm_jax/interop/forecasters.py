@@ -15,7 +15,8 @@ from nwm_jax.errors import UserError
 from nwm_jax.interop import image_networks
 from nwm_jax.interop.image_networks import Arrays, agreed
 from nwm_jax.models.forecaster import Forecaster
-from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell, OscillatorCell
+from nwm_jax.modules.cells import CoRNNCell, NWM1DCell, NWM2DCell
+from nwm_jax.modules.oscillator_cell import OscillatorCell
 from nwm_jax.modules.stacked import KINDS, StackedCell
 
 _OSCILLATORS = {"nwm2d": NWM2DCell, "nwm1d": NWM1DCell, "cornn": CoRNNCell}
@@ -116,6 +117,7 @@ def build(model: str, arrays: Arrays, options: Mapping[str, Any]) -> Forecaster:
       UserError: sizes that contradict each other or the options.
     """
     rngs = nnx.Rngs(0)
+    cell: StackedCell | OscillatorCell
     if model in _GATED:
         cell, decode = _stack(_GATED[model], arrays, rngs), "output"
     else:
@@ -150,13 +152,15 @@ def identify(module: nnx.Module) -> tuple[str, dict[str, Any]] | None:
         return next(f"ar_{kind}" for kind, cell in KINDS.items() if cell is layer), (
             options
         )
+    if not isinstance(module.cell, OscillatorCell):
+        return None
     topologies = {"torus": "nwm2d", "ring": "nwm1d", "dense": "cornn"}
     return topologies[module.cell.hparams.topology], options
 
 
 def _stack(kind: str, arrays: Arrays, rngs: nnx.Rngs) -> StackedCell:
     gates = {"vanilla": 1, "lstm": 4, "gru": 3}[kind]
-    widths = []
+    widths: list[int] = []
     while f"cell/layers/{len(widths)}/{_own(kind)[0]}" in arrays:
         shown = (arrays[f"cell/layers/{len(widths)}/{name}"] for name in _own(kind))
         widths.append(agreed(array.shape[-1] // gates for array in shown))

@@ -13,6 +13,7 @@ from flax import nnx
 from nwm_jax.errors import UserError
 from nwm_jax.interop import image_networks
 from nwm_jax.interop.image_networks import Arrays, agreed
+from nwm_jax.models import ForecastModel
 from nwm_jax.models.dynamics import Hamiltonian, Lagrangian, NeuralODE, Recurrent
 from nwm_jax.models.forecasting import build as build_model
 from nwm_jax.models.hgn_conv import ConvHGN
@@ -59,7 +60,7 @@ def settle(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
       The options, with our name of the integrator, the model's own if there was none.
     """
     chosen = options["integrator"] or _INTEGRATORS[model]
-    return dict(options) | {"integrator": _THEIRS.get(chosen, chosen)}
+    return dict(options) | {"integrator": chosen and _THEIRS.get(chosen, chosen)}
 
 
 def names(
@@ -87,7 +88,7 @@ def names(
     }
 
 
-def build(model: str, arrays: Arrays, options: Mapping[str, Any]) -> LatentModel:
+def build(model: str, arrays: Arrays, options: Mapping[str, Any]) -> ForecastModel:
     """A model of the sizes that the arrays show; its weights do not matter.
 
     Args:

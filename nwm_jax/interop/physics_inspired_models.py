@@ -143,7 +143,7 @@ def _settle(
 
 def _flatten(params: Mapping[str, Any]) -> dict[str, Any]:
     """Haiku's two levels of names to one."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for module, value in params.items():
         if isinstance(value, Mapping):
             flat |= {f"{module}:{name}": array for name, array in value.items()}

@@ -117,7 +117,7 @@ def _nwm(arrays: Arrays, hp: Mapping[str, Any]) -> tuple:
             ("x", "hy", 4),
         )
     }
-    cell = {name: {"convs": convs} for name, convs in stacks.items()}
+    cell: dict[str, Any] = {name: {"convs": convs} for name, convs in stacks.items()}
     cell["coupling"] = kernel.transpose(2, 3, 1, 0)
     inputs, width = stacks["x"][0]["kernel"].shape[2:]
 
@@ -136,7 +136,7 @@ def _convlstm(arrays: Arrays, hp: Mapping[str, Any]) -> tuple:
         ours: _stack(arrays, f"classifier.{theirs}_encoder", None, layers)
         for ours, theirs, layers in (("u", "hy", 4), ("h", "hz", 3), ("c", "hc", 3))
     }
-    cell = {key: {"convs": convs} for key, convs in stacks.items()}
+    cell: dict[str, Any] = {key: {"convs": convs} for key, convs in stacks.items()}
     cell["gates"] = _conv(arrays, f"{name}.cell.conv", 2 * channels, 4 * channels)
     layers = _perceptron(arrays, f"{name}.transform_hidden", channels)
     cell["output"] = {"layers": layers}
@@ -167,11 +167,17 @@ def _cnn(arrays: Arrays, hp: Mapping[str, Any]) -> tuple:
     head = _perceptron(arrays, "readout", features)
     *hidden, classes = _widths(head)
     inputs, width = convs[0]["kernel"].shape[2:]
-    sizes = {"width": width, "channels": channels, "features": features}
 
     def make(rngs: nnx.Rngs) -> ConvSegmenter:
         return ConvSegmenter(
-            inputs, depth, **sizes, hidden=tuple(hidden), classes=classes, rngs=rngs
+            inputs,
+            depth,
+            width=width,
+            channels=channels,
+            features=features,
+            hidden=tuple(hidden),
+            classes=classes,
+            rngs=rngs,
         )
 
     params = {"convs": {"convs": convs}, "widen": widen, "head": {"layers": head}}

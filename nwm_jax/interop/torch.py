@@ -70,15 +70,15 @@ def load_state_dict(
     known = _MODELS | segmentation.MODELS
     if model not in known:
         raise unknown("model", model, known)
-    part, needed, optional = known[model]
+    _, needed, optional = known[model]
     if model in _MODELS:
         optional = optional | {"every_step"}
     _check_hp(model, hp, needed, optional)
-    is_path = isinstance(source, (str, os.PathLike))
-    arrays = Arrays(read(source) if is_path else source, model)
+    given = read(source) if isinstance(source, (str, os.PathLike)) else source
+    arrays = Arrays(given, model)
     if model in segmentation.MODELS:
         return segmentation.load(arrays, model, hp)
-    cell = part(arrays, model, hp)
+    cell = _MODELS[model][0](arrays, model, hp)
     layers = _readout(arrays, cell.weights["bias"].size, cell.channels)
     arrays.check_all_taken()
 
@@ -251,7 +251,7 @@ def _readout(arrays: Arrays, width: int, channels: int) -> list[dict[str, jax.Ar
     names = ["readout"]
     if "readout.0.weight" in arrays:
         names = ["readout.0", "readout.2"]
-    layers = []
+    layers: list[dict[str, jax.Array]] = []
     for name in names:
         weight = arrays.take(f"{name}.weight", None, width)
         bias = arrays.take(f"{name}.bias", weight.shape[0])

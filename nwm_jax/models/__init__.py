@@ -6,6 +6,7 @@ What tasks, evaluations and figures know of a model is `ForecastModel`.
 from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import jax
+import numpy as np
 
 
 class Latents(NamedTuple):
@@ -83,7 +84,7 @@ class ForecastModel(Protocol):
           ``[B, n, H, W, C]``; n is T, or less by the frames that a model cannot give.
         """
 
-    def forecast(self, observed: jax.Array, horizon: int) -> jax.Array:
+    def forecast(self, observed: jax.Array | np.ndarray, horizon: int) -> jax.Array:
         """Means of the `horizon` frames after the observed ones.
 
         Args:

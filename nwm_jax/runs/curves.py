@@ -70,9 +70,9 @@ def draw(patterns: Sequence[str], path: str | os.PathLike) -> pathlib.Path:
         raise UserError(
             f"the runs are of different tasks ({', '.join(tasks)}): compare those of one"
         )
-    task = registry.kind(tasks[0])
+    kind = registry.kind(tasks[0])
     return compare.draw_comparison(
         path,
         {folder.name: folder / writers.METRICS for folder in folders},
-        {"train": task.curve, "eval": task.followed},
+        {"train": kind.curve, "eval": kind.followed},
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from nwm_jax.errors import UserError
 from nwm_jax.figures import curves
+from nwm_jax.models import ForecastModel
 from nwm_jax.runs import opened, scores, workdirs
 from nwm_jax.training import writers
 
@@ -54,6 +55,7 @@ def draw(
         with workdirs.understood():
             first, errors = _error_curves(scored)
         if any(np.nanmax(curve, initial=0) > 0 for curve in errors.values()):
+            assert isinstance(run.model, ForecastModel)  # only these have such scores
             paths.append(
                 curves.draw_error(
                     folder / "error.png",

@@ -10,7 +10,7 @@ import math
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from flax import nnx
@@ -20,16 +20,24 @@ from nwm_jax import files
 from nwm_jax.config import presets
 from nwm_jax.core import oscillator
 from nwm_jax.data import render
-from nwm_jax.data.source import open_frames
+from nwm_jax.data.source import Source, open_frames
 from nwm_jax.errors import UserError
+from nwm_jax.models import ForecastModel
 from nwm_jax.models.compiled import check_shape
 from nwm_jax.modules import functional
-from nwm_jax.modules.cells import OscillatorCell
+from nwm_jax.modules.oscillator_cell import OscillatorCell
 from nwm_jax.runs import pretrained, scores, workdirs
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
 from nwm_jax.training.registry import build
 from nwm_jax.training.task import Counter, Task
+
+
+@runtime_checkable
+class _OfFrames(Protocol):
+    """A task whose data is frames, that of a forecaster."""
+
+    source: Source
 
 
 class Run(NamedTuple):
@@ -183,7 +191,7 @@ def export(
     run = open_run(workdir, which)
     _, params, state = functional.split(run.model)
     leaves = pretrained.names((params, state))
-    arrays = {name: np.asarray(leaf) for name, leaf in leaves.items()}
+    arrays: dict[str, Any] = {name: np.asarray(leaf) for name, leaf in leaves.items()}
     constants = {
         "/".join(map(str, path)): {
             name: np.asarray(value).tolist()
@@ -193,12 +201,9 @@ def export(
         if isinstance(cell, OscillatorCell)
     }
     content = {"config": run.config.to_dict(), "step": run.step, "constants": constants}
+    arrays["config.json"] = np.frombuffer(json.dumps(content).encode(), np.uint8)
     buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        **arrays,
-        **{"config.json": np.frombuffer(json.dumps(content).encode(), np.uint8)},
-    )
+    np.savez(buffer, **arrays)
     return files.write_atomic(path, buffer.getvalue())
 
 
@@ -295,8 +300,11 @@ def forecast(
     if pathlib.Path(target).suffix != ".npy":
         raise UserError(f"a forecast is written to a file ending in .npy, not {target}")
     clips = open_frames(source, ranks=(4, 5))
-    seen, shape = run.model.num_observed, run.task.source.image_shape
-    check_shape(clips.shape if clips.ndim == 5 else (1, *clips.shape), shape, source)
+    model, task = run.model, run.task
+    assert isinstance(model, ForecastModel) and isinstance(task, _OfFrames)
+    seen, shape = model.num_observed, task.source.image_shape
+    whole = clips.shape if clips.ndim == 5 else (1, *clips.shape)
+    check_shape(whole, shape, str(source))
     if clips.shape[-4] < seen:
         raise UserError(
             f"{source} has {clips.shape[-4]} frames; the model observes {seen}"
@@ -315,7 +323,7 @@ def forecast(
     observed = clips[..., -seen:, :, :, :].reshape(-1, seen, *shape)
     size = run.config.eval.batch_size
     parts = [
-        render.to_uint8(run.model.forecast(observed[start : start + size], horizon))
+        render.to_uint8(model.forecast(observed[start : start + size], horizon))
         for start in range(0, len(observed), size)
     ]
     means = np.concatenate([np.asarray(part) for part in parts])

@@ -35,7 +35,7 @@ def tabulate(
         if not mine:
             continue
         usual = experiment.measures[0] if experiment.measures else ""
-        chosen = measure if measure in experiment.measures else usual
+        chosen = measure if measure and measure in experiment.measures else usual
         make = registry.load(experiment.table) or _scores
         try:
             text, more = make(mine, chosen, layout)

@@ -5,6 +5,7 @@ as bytes, as `python -m nwm_jax.generate` does before it compresses and writes t
 """
 
 import collections
+import functools
 import json
 from typing import Any
 
@@ -116,8 +117,8 @@ def run(spec: suite.Spec, num_steps: int, repeats: int) -> dict[str, Any]:
 
     draw(simulate(0))
     for chunk in range(1, repeats + 1):
-        arrays, *simulating = measure.timed(lambda chunk=chunk: simulate(chunk))
-        _, *drawing = measure.timed(lambda arrays=arrays: draw(arrays))
+        arrays, *simulating = measure.timed(functools.partial(simulate, chunk))
+        _, *drawing = measure.timed(functools.partial(draw, arrays))
         total, processor = map(sum, zip(simulating, drawing, strict=True))
         took = (simulating[0], drawing[0], total, processor)
         for part, second in zip(PARTS, took, strict=True):

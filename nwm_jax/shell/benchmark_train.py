@@ -324,7 +324,7 @@ def _changed(config: ConfigDict, **fields: Any) -> ConfigDict:
 
 def _gradient(config: ConfigDict, task: Task) -> tuple[Callable, tuple]:
     """Returns a function of loss and gradient, and its arguments: the first batch's."""
-    key = states.init_key(states.key_data(config.seed))
+    key = states.init_key(jax.numpy.asarray(states.key_data(config.seed)))
 
     def gradient(params: Any, state: Any, batch: Any) -> tuple[jax.Array, Any]:
         compute = jax.value_and_grad(task.loss, has_aux=True)

@@ -72,8 +72,8 @@ def main(argv: list[str]) -> None:
     print(f"{'seconds':12}  {'clock':>7}  {'from':>7}  {'to':>7}  {'processor':>9}")
     for part in PARTS:
         median, least, most = clock[part]
-        times = f"{median:7.2f}  {least:7.2f}  {most:7.2f}  {spent[part].median:9.2f}"
-        print(f"{part:12}  {times}")
+        columns = f"{median:7.2f}  {least:7.2f}  {most:7.2f}  {spent[part].median:9.2f}"
+        print(f"{part:12}  {columns}")
 
 
 def run(frames: int, repeats: int) -> tuple[dict[str, measure.Times], ...]:

@@ -117,7 +117,8 @@ def run(
             first = (str(error).strip().splitlines() or [""])[0][:200]
             show = functools.partial(traceback.print_exception, error)
             peers.fail(f"{type(error).__name__}: {first}", 1, show)
-        _fail(line, 2)
+        else:
+            _fail(line, 2)
     raise SystemExit(code)
 
 
@@ -171,7 +172,8 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues) -> list[str]:
       UserError: a mistake in the config.
       flags.Error: a mistake in another flag.
     """
-    argv, overrides = flag_files.expanded(argv), []
+    argv = flag_files.expanded(argv)
+    overrides: list[tuple[str, str | None]] = []
     if takes_config(flag_values):
         argv, overrides = take_overrides(argv)
     rest = flag_values(argv)
@@ -227,7 +229,8 @@ def enable_compilation_cache() -> pathlib.Path | None:
     # diffrax checks its arguments by calls of Python, and a program with such calls is
     # never kept. What they would find makes NaN instead, which is reported too.
     os.environ.setdefault("EQX_ON_ERROR", "nan")
-    if jax.config.jax_compilation_cache_dir:
+    name = "jax_compilation_cache_dir"
+    if getattr(jax.config, name):
         return None
     root = os.environ.get("NWM_JAX_CACHE") or "~/.cache/nwm_jax"
     try:
@@ -237,7 +240,7 @@ def enable_compilation_cache() -> pathlib.Path | None:
             pass
     except (OSError, RuntimeError):  # RuntimeError: no home folder
         return None
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update(name, str(folder))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
     return folder

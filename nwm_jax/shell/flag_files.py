@@ -29,7 +29,7 @@ def expanded(argv: Sequence[str]) -> list[str]:
 
 
 def _lines(arguments: list[str], inside: tuple[str, ...]) -> list[str]:
-    found = []
+    found: list[str] = []
     while arguments:
         argument = arguments.pop(0)
         if argument == "--":

@@ -72,13 +72,14 @@ def matmul_rate() -> float:
 @contextlib.contextmanager
 def without_cache() -> Iterator[None]:
     """Has JAX compile anew what it could read from its cache on disk."""
-    before = jax.config.jax_enable_compilation_cache
-    jax.config.update("jax_enable_compilation_cache", False)
+    name = "jax_enable_compilation_cache"
+    before = getattr(jax.config, name)
+    jax.config.update(name, False)
     compilation_cache.reset_cache()  # it is asked once only
     try:
         yield
     finally:
-        jax.config.update("jax_enable_compilation_cache", before)
+        jax.config.update(name, before)
         compilation_cache.reset_cache()
 
 

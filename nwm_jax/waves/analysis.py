@@ -143,7 +143,8 @@ def analyse(
         sheet_sites = scaled(grid_sites(there), sites.cell)
     scale = front_smoothing(cycles, sheet_sites)
     fronts = fronts_of(signal, sheet_sites, fs=fs, scale=scale)
-    tests, p_value = {}, None
+    tests: dict[str, dict] = {}
+    p_value = None
     if plain is not None:
         tests, p_value = surrogates.significance(
             flatten(plain, positions)[0] if whole else plain,

@@ -61,8 +61,8 @@ def find_bad(data: np.ndarray) -> dict[str, np.ndarray]:
         low = np.fmin(low, np.fmin.reduce(some, axis=0))
         high = np.fmax(high, np.fmax.reduce(some, axis=0))
     whole = (count == length) & (low < high)
-    part = np.asarray(flat[spread(length, _FRAMES_OF_SPREAD)], np.float64)
-    span = np.subtract(*np.percentile(part, [90, 10], axis=0))
+    sample = np.asarray(flat[spread(length, _FRAMES_OF_SPREAD)], np.float64)
+    span = np.subtract(*np.percentile(sample, [90, 10], axis=0))
     clipped, rests = np.zeros(size, bool), np.zeros(size, bool)
     # The floor of unsigned numbers is darkness, not a limit that was hit.
     for sign in (1,) if data.dtype.kind == "u" else (1, -1):

@@ -68,12 +68,12 @@ def gradient_coherence(
     velocity = as_vectors(velocity)
     length = np.hypot(velocity[..., 0], velocity[..., 1])
     valid = np.isfinite(length)
-    total = [
+    rows, columns = (
         np.sum(velocity[..., i], axis=axis, where=valid, dtype=np.float64)
         for i in range(2)
-    ]
+    )
     steepness = np.sum(length, axis=axis, where=valid, dtype=np.float64)
-    return np.hypot(*total) / np.where(steepness, steepness, np.nan)
+    return np.hypot(rows, columns) / np.where(steepness, steepness, np.nan)
 
 
 def synchrony(signal: np.ndarray, axis: int | tuple[int, ...] = (-2, -1)) -> np.ndarray:

@@ -98,7 +98,8 @@ def _zeros(v: np.ndarray):
 
 def _follow(found: list) -> CriticalPoints:
     """Joins the points of frames that follow one another into lives."""
-    lives, alive = [], []
+    lives: list[dict] = []
+    alive: list[dict] = []
     by_frame: dict[int, list] = {}
     for frame, kind, row, column in found:
         by_frame.setdefault(int(frame), []).append((str(kind), row, column))

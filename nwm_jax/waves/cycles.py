@@ -307,10 +307,10 @@ def _neighbourhoods(
         columns.append(near)
         values.append(np.exp(-square[near]))
         values[-1] /= max(values[-1].sum(), 1e-9)  # a mean: scales can be compared
-    values = np.concatenate(values).astype(np.float32)
+    weights = np.concatenate(values).astype(np.float32)
     places = np.concatenate(rows), np.concatenate(columns)
     return scipy.sparse.csr_matrix(
-        (values, places), (len(centres) * kinds, len(middle))
+        (weights, places), (len(centres) * kinds, len(middle))
     )
 
 

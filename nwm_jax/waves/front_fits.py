@@ -77,7 +77,7 @@ def fit(
         high = min(low + step, total)
         a, b = np.searchsorted(at, [low, high])
         rows = [value[a:b] for value in columns]
-        parts.append(_fit(at[a:b] - low, high - low, *rows, place, independent))
+        parts.append(_fit(at[a:b] - low, high - low, place, independent, *rows))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return kind(**whole)
 
@@ -88,7 +88,7 @@ def in_units(kind: type, parts: list, fs: float):
         return empty(kind)
     whole = {
         name: np.concatenate([getattr(part, name) for part in parts])
-        for name in kind._fields
+        for name in parts[0]._fields
     }
     for name in ("time", "duration", "start"):
         whole[name] = whole[name] / fs
@@ -98,7 +98,7 @@ def in_units(kind: type, parts: list, fs: float):
     return kind(**{name: value[order] for name, value in whole.items()})
 
 
-def _fit(which, n, site, time, frequency, amplitude, place, independent):
+def _fit(which, n, place, independent, site, time, frequency, amplitude):
     """The fields of `Fronts` in frames, of n fronts whose passages fit in memory."""
     there = np.zeros((n, len(place)), bool)
     there[which, site] = True

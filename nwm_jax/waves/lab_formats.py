@@ -136,7 +136,7 @@ def read_neo(path: pathlib.Path, key: str) -> Recording:
         for reader in neo.list_candidate_ios(path)
         if reader.__name__ not in _NOT_ASKED and reader.is_readable
     ]
-    signals = {}
+    signals: dict[str, Any] = {}
     for reader in candidates:
         try:
             blocks = reader(str(path)).read(lazy=False)

@@ -97,7 +97,8 @@ def fraction(states: np.ndarray, speed: float = 1.0) -> float:
       `on_line`); NaN where there is none.
     """
     found = power(states).reshape(-1, *states.shape[-2:]).sum(axis=0)
-    there, apart = on_line(*states.shape[-2:], speed)
+    length, places = states.shape[-2:]
+    there, apart = on_line(length, places, speed)
     total = found[:, apart].sum()
     return float(found[there & apart].sum() / total) if total > 0 else float("nan")
 

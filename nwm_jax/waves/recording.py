@@ -57,8 +57,11 @@ def load(path: str | os.PathLike, key: str = "", axes: int = 3) -> np.ndarray:
     if suffix == ".npy":
         if key:
             raise UserError(f"--key={key}: a .npy file holds one array without a name")
-        return _numpy(path)
-    arrays = _numpy(path) if suffix == ".npz" else _matlab(path)
+        return files.open_array(path)
+    if suffix == ".npz":
+        arrays = files.read_npz(path, files.machine_memory())
+    else:
+        arrays = _matlab(path)
     return choose(arrays, key, path, axes)
 
 
@@ -86,12 +89,6 @@ def check_shape(recording: np.ndarray, positions: np.ndarray | None = None) -> N
             f"the recording has {len(recording)} frames (shape {recording.shape}): "
             "time comes first, and at least 4 frames are needed"
         )
-
-
-def _numpy(path: pathlib.Path) -> np.ndarray | dict[str, np.ndarray]:
-    if path.suffix.lower() == ".npz":
-        return files.read_npz(path, files.machine_memory())
-    return files.open_array(path)
 
 
 def _matlab(path: pathlib.Path) -> dict[str, np.ndarray]:

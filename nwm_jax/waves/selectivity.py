@@ -179,9 +179,9 @@ def orientation_step(
     for axis, kind in enumerate(boundary_pair(boundary, orientation.shape)):
         a, b = _neighbours(orientation, axis, kind)
         steps.append(np.abs(np.angle(np.exp(2j * (a - b)))).ravel() / 2)
-    steps = np.concatenate(steps)
-    steps = steps[np.isfinite(steps)]
-    return float(steps.mean()) if len(steps) else float("nan")
+    every = np.concatenate(steps)
+    every = every[np.isfinite(every)]
+    return float(every.mean()) if len(every) else float("nan")
 
 
 def _map(labels: np.ndarray, where: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -27,18 +28,19 @@ def read_positions(path: str | os.PathLike) -> np.ndarray:
     path = pathlib.Path(path)
     if not path.is_file():
         raise UserError(f"--positions: {path} does not exist or is not a file")
+    found: Any
     try:
         if path.suffix.lower() == ".npy":
-            pairs = files.open_array(path)
+            found = files.open_array(path)
         elif path.suffix.lower() == ".json":
-            pairs = files.read_json(path)
-            if isinstance(pairs, dict):
-                pairs = pairs.get("sites", pairs.get("positions"))
+            found = files.read_json(path)
+            if isinstance(found, dict):
+                found = found.get("sites", found.get("positions"))
         elif path.suffix.lower() in _TEXT:
-            pairs = _table(path.read_text())
+            found = _table(path.read_text())
         else:
             raise UserError(f"--positions: {path.name} is not .csv, .json or .npy")
-        pairs = np.asarray(pairs, float)
+        pairs = np.asarray(found, float)
     except UserError:
         raise
     except (ValueError, TypeError, OSError, EOFError) as error:

@@ -18,7 +18,7 @@ class Singularities(NamedTuple):
       charge: int [n], the winding number, almost always 1 or -1.
     """
 
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # hides tuple.index
     position: np.ndarray
     charge: np.ndarray
 

@@ -33,7 +33,7 @@ class Sites(NamedTuple):
     edges: np.ndarray
     step: np.ndarray
     spacing: float
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # hides tuple.index
     shape: tuple[int, int] | None
     cell: float = 1.0
 
@@ -85,7 +85,7 @@ def grid_sites(
         return scattered._replace(index=index, shape=present.shape)
     number = np.full(present.shape, -1)
     number[present] = np.arange(len(index))
-    edges, steps = [], []
+    edges, steps = [np.empty((0, 2), int)], [np.empty((0, 2))]
     for axis, kind in enumerate(kinds):
         if (rings and axis == 0) or present.shape[axis] == 1:
             continue
@@ -95,9 +95,8 @@ def grid_sites(
         both = (number >= 0) & (other >= 0)
         edges.append(np.stack([number[both], other[both]], axis=1))
         steps.append(np.tile(np.eye(2)[axis], (both.sum(), 1)))
-    edges = np.concatenate(edges) if edges else np.empty((0, 2), int)
-    steps = np.concatenate(steps) if steps else np.empty((0, 2))
-    return Sites(position, edges, steps, 1.0, index, present.shape)
+    pairs, step = np.concatenate(edges), np.concatenate(steps)
+    return Sites(position, pairs, step, 1.0, index, present.shape)
 
 
 def scattered_sites(position: np.ndarray) -> Sites:
@@ -190,6 +189,7 @@ def site_velocity(signal: np.ndarray, sites: Sites) -> np.ndarray:
 
 def on_sheet(signal: np.ndarray, sites: Sites) -> np.ndarray:
     """Returns [T, H, W] with the values [T, N] of sites of a grid, NaN elsewhere."""
+    assert sites.shape is not None  # sites of a grid
     height, width = sites.shape
     if len(sites.index) == height * width:
         return signal.reshape(-1, height, width)

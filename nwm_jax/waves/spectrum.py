@@ -128,6 +128,7 @@ def space_time_spectrum(
         field = as_field(field, "space_time_spectrum")
     parts, frequency, unit = _transform(field, fs, band, segment)
     there = np.abs(parts).max(axis=(0, 1)) > 0
+    space: _Grid | _Scattered
     if positions is not None:
         space = _Scattered(np.asarray(positions, float), there, boundary="open")
     elif (

@@ -43,7 +43,7 @@ def statistics(
     boundary: str | tuple[str, str] = "periodic",
     rings: bool = False,
     skip: int = 0,
-) -> dict[str, float | int | list[float] | None]:
+) -> dict[str, float | int | list[float | None] | None]:
     """Returns the numbers that describe the waves of a field.
 
     Args:
@@ -78,7 +78,7 @@ def signal_statistics(
     rings: bool = False,
     positions: np.ndarray | None = None,
     seed: int = 0,
-) -> dict[str, float | int | list[float] | None]:
+) -> dict[str, float | int | list[float | None] | None]:
     """Returns the numbers that describe the waves of a complex signal.
 
     Args:
@@ -146,7 +146,7 @@ def signal_statistics(
         sites = sites._replace(index=np.flatnonzero(there))
         boundary, rings = "open", False
     else:
-        boundary = (boundary,) * 2 if isinstance(boundary, str) else tuple(boundary)
+        boundary = (boundary, boundary) if isinstance(boundary, str) else boundary
         boundary = ("open", *boundary[1:]) if rings else boundary
         sites = grid_sites(
             there.reshape(signal.shape[1:]), boundary=boundary, rings=rings
@@ -169,7 +169,7 @@ def site_statistics(
     rings: bool = False,
     seed: int = 0,
     cycles: Cycles | None = None,
-) -> dict[str, float | list[float] | None]:
+) -> dict[str, float | list[float | None] | None]:
     """Returns the numbers of `signal_statistics` of a signal of sites.
 
     Args:
@@ -227,8 +227,9 @@ def _over_space(signal, sites, fs, boundary, rings) -> dict:
         # The mean of nothing is NaN, and None in the result.
         warnings.simplefilter("ignore", RuntimeWarning)
         average = np.nanmean(velocity, axis=0, dtype=np.float64)
-        coherence = direction_coherence(average)
+        coherence = direction_coherence(np.asarray(average))
         speed = phase_speed(omega, velocity, min_wave_number=least)
+        charge: np.ndarray | float
         if sites.shape is None:
             charge = triangle_winding(some, sites.position)
             plane = fit_plane_wave(some, sites.position).goodness
@@ -285,8 +286,8 @@ def _mean_of(measure, velocity: np.ndarray, groups: list[np.ndarray]) -> float:
     return np.nanmean([measure(velocity[:, group], 1) for group in groups])
 
 
-def _plain(value: np.ndarray | float) -> float | list[float] | None:
+def _plain(value: np.ndarray | float) -> float | list[float | None] | None:
     """A number, or a list of numbers, that JSON can hold."""
-    if np.ndim(value):
-        return [_plain(part) for part in value]
+    if isinstance(value, np.ndarray) and value.ndim:
+        return [float(part) if np.isfinite(part) else None for part in value]
     return float(value) if np.isfinite(value) else None

@@ -143,7 +143,7 @@ def significance(
         own = generalized_signal(signal) if generalized else signal
     value = {name: measure(own) for name, measure in measures.items()}
     at_least = dict.fromkeys(measures, 1)
-    as_good = None if fronts is None else np.ones(len(fronts.time))
+    as_good = np.ones(0 if fronts is None else len(fronts.time))
     for k, other in enumerate(
         surrogates(signal, num, seed=seed, generalized=generalized, folder=folder)
     ):
@@ -158,7 +158,7 @@ def significance(
         name: {"p_value": float(n / (1 + num)), "null": NULL, "surrogates": num}
         for name, n in at_least.items()
     }
-    return tests, None if as_good is None else as_good / (1 + num)
+    return tests, None if fronts is None else as_good / (1 + num)
 
 
 def false_discoveries(p_value: np.ndarray) -> np.ndarray:

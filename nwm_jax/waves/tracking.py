@@ -47,7 +47,8 @@ def track_crest(
     if start is None:
         near = np.abs(np.angle(signal[0])) < 0.3
         strength = np.where(near, np.abs(signal[0]), -1.0)
-        start = np.unravel_index(np.nanargmax(strength), shape)
+        row, column = np.unravel_index(np.nanargmax(strength), shape)
+        start = int(row), int(column)
     if not all(0 <= place < size for place, size in zip(start, shape, strict=False)):
         raise UserError(f"start {tuple(start)} is not in a sheet of {shape}")
     kinds = boundary_pair(boundary, shape)
@@ -56,7 +57,7 @@ def track_crest(
     omega = temporal_frequency(signal)
     turn = signal[0][tuple(start)]
     places = [np.array(start, int)]
-    grid = np.stack(np.mgrid[: shape[0], : shape[1]], axis=-1)
+    grid = np.moveaxis(np.indices(shape), 0, -1)
     for frame in range(1, len(signal)):
         here = tuple(places[-1])
         nu = np.nan_to_num(velocity[frame - 1][here].astype(float))
