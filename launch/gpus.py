@@ -64,16 +64,16 @@ def visible() -> list[str]:
 
 def _listed(text: str) -> list[str]:
     """The devices in what ``nvidia-smi -L`` prints."""
-    number, found = 0, []
+    number, result = 0, []
     for line in text.splitlines():
         if line.startswith("GPU "):
-            found.append(str(number))
+            result.append(str(number))
             number += 1
-        elif (instance := _INSTANCE.match(line)) and found:
-            if not found[-1].startswith("MIG-"):
-                found.pop()  # the GPU that is divided
-            found.append(instance[1])
-    return found
+        elif (instance := _INSTANCE.match(line)) and result:
+            if not result[-1].startswith("MIG-"):
+                result.pop()  # the GPU that is divided
+            result.append(instance[1])
+    return result
 
 
 def environments(at_a_time: int) -> list[dict[str, str]]:

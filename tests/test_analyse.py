@@ -51,10 +51,10 @@ def test_the_numbers(result):
     _, numbers = result
     assert numbers["recording"]["shape"] == [300, 8, 10]
     assert numbers["settings"]["band"] == [5, 20]
-    found = numbers["statistics"]
-    assert found["missing"] == 1 and found["coherence"] > 0.95
-    np.testing.assert_allclose(found["frequency"], 12, atol=0.3)
-    np.testing.assert_allclose(found["velocity"], VECTOR, atol=0.05)
+    outcome = numbers["statistics"]
+    assert outcome["missing"] == 1 and outcome["coherence"] > 0.95
+    np.testing.assert_allclose(outcome["frequency"], 12, atol=0.3)
+    np.testing.assert_allclose(outcome["velocity"], VECTOR, atol=0.05)
     fronts, spectrum = numbers["fronts"], numbers["spectrum"]
     speed = 2 * np.pi * 12 / np.hypot(*VECTOR)
     np.testing.assert_allclose(fronts["median_speed"], speed, rtol=0.1)
@@ -65,10 +65,10 @@ def test_the_numbers(result):
     assert spectrum["peak_is_at_least"] and spectrum["peak_wavelength"] == 10
     assert spectrum["wavelength_note"] == "at least 10 cells"
     assert spectrum["null"] and spectrum["peak_wave_vector"] is None
-    np.testing.assert_allclose(found["wavelength"], 2 * np.pi / 0.5, rtol=0.05)
-    np.testing.assert_allclose(found["speed"], speed, rtol=0.05)
-    low, high = found["speed_interval"]
-    assert low < found["speed"] < high
+    np.testing.assert_allclose(outcome["wavelength"], 2 * np.pi / 0.5, rtol=0.05)
+    np.testing.assert_allclose(outcome["speed"], speed, rtol=0.05)
+    low, high = outcome["speed_interval"]
+    assert low < outcome["speed"] < high
     classes = fronts["by_class"]
     assert classes["plane"] > 30 and sum(classes.values()) == fronts["count"]
     assert numbers["units"]["speed"] == "cells/s"
@@ -151,8 +151,8 @@ def test_surrogates_and_spacing(folder):
     np.testing.assert_allclose(numbers["statistics"]["speed"], true, rtol=0.1)
     with open(out / "waves.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    found = [float(row["p value"]) for row in rows if row["class"] == "plane"]
-    assert len(found) > 30 and 0.05 <= min(found) < 0.2 and max(found) <= 1
+    outcome = [float(row["p value"]) for row in rows if row["class"] == "plane"]
+    assert len(outcome) > 30 and 0.05 <= min(outcome) < 0.2 and max(outcome) <= 1
     assert "speed (mm/s)" in rows[0]
 
 

@@ -233,9 +233,9 @@ def survey(folder):
     }
 
 
-@pytest.mark.parametrize(("verb", "arguments", "told"), CASES)
+@pytest.mark.parametrize(("verb", "arguments", "message"), CASES)
 def test_one_line_and_nothing_left(
-    verb, arguments, told, files, tmp_path, monkeypatch, capsys
+    verb, arguments, message, files, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NWM_JAX_CACHE", str(tmp_path / "cache"))
@@ -249,6 +249,6 @@ def test_one_line_and_nothing_left(
     _, err = capsys.readouterr()
     (line,) = err.splitlines()
     assert line.startswith("error: ") and code == 2
-    assert re.search(told, line), line
+    assert re.search(message, line), line
     assert survey(files) == before
     assert survey(tmp_path) == {}

@@ -65,7 +65,7 @@ def test_summaries():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "text"),
     [
         ([], "name what to measure"),
         (["date"], "unknown command 'date'; did you mean 'data'?"),
@@ -75,10 +75,10 @@ def test_summaries():
         (["data", "more"], "unexpected argument 'more'"),
     ],
 )
-def test_mistakes_are_told_in_one_line(capsys, arguments, told):
+def test_mistakes_are_told_in_one_line(capsys, arguments, text):
     assert run(*arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ") and told in line
+    assert line.startswith("error: ") and text in line
 
 
 def test_help(capsys):

@@ -48,11 +48,11 @@ def test_a_membrane_of_one_s_own(tmp_path, capsys):
     mask[4:16, 3:15] = 1
     np.save(tmp_path / "mask.npy", mask)
     out = tmp_path / "own.png"
-    code, told, _ = run(capsys, f"--mask={tmp_path / 'mask.npy'}", f"--out={out}")
+    code, text, _ = run(capsys, f"--mask={tmp_path / 'mask.npy'}", f"--out={out}")
     assert not code
-    assert "144 pixels" in told
+    assert "144 pixels" in text
     # A square of 13 x 13 sounds higher than a disc of its area.
-    assert "area at least     155.9" in told
+    assert "area at least     155.9" in text
     assert out.exists()
 
 
@@ -77,10 +77,10 @@ def test_refusals(arguments, message, tmp_path, capsys, monkeypatch):
 
 
 def test_masks_from_files(tmp_path):
-    found = np.zeros((4, 5), np.uint8)
-    found[1:3, 2] = 255
-    Image.fromarray(found).save(tmp_path / "mask.png")
-    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), found > 0)
+    result = np.zeros((4, 5), np.uint8)
+    result[1:3, 2] = 255
+    Image.fromarray(result).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), result > 0)
     bad = {
         "deep.npy": np.zeros((2, 2, 2)),
         "empty.npy": np.zeros((3, 3)),

@@ -68,7 +68,7 @@ def smoke(cache, tmp_path_factory):
 
 @pytest.mark.slow
 def test_smoke_makes_everything_that_a_workdir_holds(smoke):
-    workdir, _, told = smoke
+    workdir, _, output = smoke
     assert {path.name for path in workdir.iterdir()} >= {
         "config.json",
         "metrics.jsonl",
@@ -80,9 +80,9 @@ def test_smoke_makes_everything_that_a_workdir_holds(smoke):
     stored = json.loads((workdir / "config.json").read_text())
     assert "--config=configs/pendulum_nwm2d.py:smoke" in stored["command_line"]
     assert {"jax", "flax", "python"} <= stored["versions"].keys()
-    assert "compiled the step in" in told
-    assert "step 20/20" in told
-    assert "table_units" in told
+    assert "compiled the step in" in output
+    assert "step 20/20" in output
+    assert "table_units" in output
 
 
 @pytest.mark.slow

@@ -33,27 +33,27 @@ def test_arrays_come_back(tmp_path):
     }
     for save in (np.savez, np.savez_compressed):
         save(tmp_path / "a.npz", **arrays)
-        found = files.read_npz(tmp_path / "a.npz", most=1000)
-        assert found.keys() == arrays.keys()
+        result = files.read_npz(tmp_path / "a.npz", most=1000)
+        assert result.keys() == arrays.keys()
         for name, array in arrays.items():
-            np.testing.assert_array_equal(found[name], array)
-            assert found[name].dtype == array.dtype
+            np.testing.assert_array_equal(result[name], array)
+            assert result[name].dtype == array.dtype
     with pytest.raises(UserError, match=r"a.npz unpacks to .* at most 1e-08 GB"):
         files.read_npz(tmp_path / "a.npz", most=10)
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "text"),
     [
         (malicious_files.bomb, "unpacks to 8e.06 GB, and at most 2 GB are read"),
         (malicious_files.liar, "cannot be read as a .npz .*not as long as its shape"),
     ],
 )
-def test_an_archive_that_claims_too_much_is_not_unpacked(make, told, tmp_path):
+def test_an_archive_that_claims_too_much_is_not_unpacked(make, text, tmp_path):
     path = make(tmp_path / "weights.npz")
     assert path.stat().st_size < 10_000
     tracemalloc.start()
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=text):
         torch.load_state_dict(path, "cornn", dt=0.1, gamma=1.0, epsilon=1.0)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -60,11 +60,11 @@ def test_a_damaged_array(tmp_path, data):
     path = tmp_path / "a.npy"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        found = files.open_array(path)
+        result = files.open_array(path)
     except UserError as error:
         assert is_one_line(error)
     else:
-        assert found.nbytes <= len(content) and not found.dtype.hasobject
+        assert result.nbytes <= len(content) and not result.dtype.hasobject
 
 
 @pytest.mark.parametrize("end", ["", "]", "\0"])

@@ -110,7 +110,7 @@ def test_float32_unless_asked_for_another_type(name, double):
     ids=["nwm2d", "cornn", "wave_rnn"],
 )
 def test_haiku_cores(core, shape, double):
-    def found(**options):
+    def result(**options):
         def run():
             made = core(**options)
             return made(jnp.zeros((2, *shape)), made.initial_state(2))
@@ -119,11 +119,11 @@ def test_haiku_cores(core, shape, double):
         params = jax.eval_shape(init, jax.random.key(0))
         return params, jax.eval_shape(apply, params, jax.random.key(0))
 
-    for tree in found():
+    for tree in result():
         assert types(tree) == {"float32"}
-    for tree in found(param_dtype=jnp.float64):
+    for tree in result(param_dtype=jnp.float64):
         assert types(tree) == {"float64"}
-    params, outputs = found(param_dtype=jnp.float64, dtype=jnp.float32)
+    params, outputs = result(param_dtype=jnp.float64, dtype=jnp.float32)
     assert types(params) == {"float64"} and types(outputs) == {"float32"}
 
 
@@ -141,7 +141,7 @@ def test_models(name, double):
     config = presets.load(f"{name}:smoke")
     images = jnp.zeros((2, 40, 32, 32, 3), jnp.float32)
 
-    def found(**options):
+    def result(**options):
         def run():
             model = BUILD[config.task](config.model, **options, rngs=nnx.Rngs(0))
             weights = functional.split(model)[1:]
@@ -156,12 +156,12 @@ def test_models(name, double):
 
         return jax.eval_shape(run)
 
-    weights, outputs = found()
+    weights, outputs = result()
     assert types(weights) == types(outputs) == {"float32"}
-    weights, outputs = found(param_dtype=jnp.float64)
+    weights, outputs = result(param_dtype=jnp.float64)
     # A variational model returns the frames that it was to predict, too.
     assert types(weights) == {"float64"} and "float64" in types(outputs)
-    weights, outputs = found(param_dtype=jnp.float64, dtype=jnp.float32)
+    weights, outputs = result(param_dtype=jnp.float64, dtype=jnp.float32)
     assert types(weights) == {"float64"} and types(outputs) == {"float32"}
 
 
@@ -190,7 +190,7 @@ def test_a_seed_gives_the_same_weights():
 @pytest.mark.slow
 def test_a_run_in_either_mode_is_the_same_run(tmp_path):
     spec = "adding_wrnn:smoke,T=6,model.units=8,eval.num_examples=6,num_steps=3"
-    found = []
+    result = []
     for mode in ("0", "1"):
         folder = tmp_path / mode
         subprocess.run(
@@ -207,8 +207,8 @@ def test_a_run_in_either_mode_is_the_same_run(tmp_path):
         )
         run = opened.open_run(folder)
         stored = scores.read_scores(folder)
-        found.append((functional.split(run.model)[1], stored["mse"]))
-    (single, mse), (double, mse_double) = found
+        result.append((functional.split(run.model)[1], stored["mse"]))
+    (single, mse), (double, mse_double) = result
     jax.tree.map(np.testing.assert_array_equal, single, double)
     assert mse == mse_double
     # A checkpoint of one mode is read in the other.

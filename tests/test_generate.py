@@ -74,7 +74,7 @@ def test_sizes_are_the_published_ones(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "text"),
     [
         (["--out=x"], "--dataset is required"),
         (["--dataset=pendulum"], "--out is required"),
@@ -87,11 +87,11 @@ def test_sizes_are_the_published_ones(tmp_path, monkeypatch):
         (["--dataset=pendulum", "--ouy=x"], "did you mean '--out'?"),
     ],
 )
-def test_mistakes_are_told_in_one_line(tmp_path, monkeypatch, capsys, arguments, told):
+def test_mistakes_are_told_in_one_line(tmp_path, monkeypatch, capsys, arguments, text):
     monkeypatch.chdir(tmp_path)
     assert run(*arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ") and told in line
+    assert line.startswith("error: ") and text in line
     assert not list(tmp_path.iterdir())
 
 

@@ -68,8 +68,8 @@ def pair(train, tmp_path_factory):
     """The workdirs of the same ten steps, on one device and on two processes."""
     folder = tmp_path_factory.mktemp("pair")
     for name, processes in (("one", 1), ("two", 2)):
-        told = train(folder / name, 10, processes)
-        assert f"{processes**2} cpu device" in told and "step 10/10" in told
+        message = train(folder / name, 10, processes)
+        assert f"{processes**2} cpu device" in message and "step 10/10" in message
     return folder / "one", folder / "two"
 
 

@@ -83,14 +83,14 @@ plt.show()
 # [What the numbers mean](../waves.md#what-the-numbers-mean).
 
 # %%
-found = waves.statistics(movie[:300], fs=FS, band=(4, 16), boundary="open")
-low, high = (SPACING * value for value in found["speed_interval"])
+outcome = waves.statistics(movie[:300], fs=FS, band=(4, 16), boundary="open")
+low, high = (SPACING * value for value in outcome["speed_interval"])
 print(f"speed       {FREQUENCY * WAVELENGTH:5.1f} mm/s true, ", end="")
-print(f"{SPACING * found['speed']:5.1f} found ({low:.1f} to {high:.1f})")
+print(f"{SPACING * outcome['speed']:5.1f} found ({low:.1f} to {high:.1f})")
 print(f"wavelength  {WAVELENGTH:5.2f} mm true,   ", end="")
-print(f"{SPACING * found['wavelength']:5.2f} found")
-print(f"direction   {DIRECTION:5.2f} rad true,  {found['direction']:5.2f} found")
-print(f"frequency   {FREQUENCY:5.2f} Hz true,   {found['frequency']:5.2f} found")
+print(f"{SPACING * outcome['wavelength']:5.2f} found")
+print(f"direction   {DIRECTION:5.2f} rad true,  {outcome['direction']:5.2f} found")
+print(f"frequency   {FREQUENCY:5.2f} Hz true,   {outcome['frequency']:5.2f} found")
 
 # %% [markdown]
 # ## Wave by wave

@@ -85,7 +85,7 @@ def features_text(record: Mapping[str, np.ndarray]) -> str:
 
 def parse(text: str, path: pathlib.Path) -> dict[str, Feature]:
     """Reads the text of a `features.txt`; `path` is for the errors, see `features`."""
-    found: dict[str, Feature] = {}
+    result: dict[str, Feature] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -103,14 +103,14 @@ def parse(text: str, path: pathlib.Path) -> dict[str, Feature]:
         feature = Feature(
             tuple(map(int, re.findall(r"[0-9]+", shape))), _READABLE[dtype]
         )
-        if name in found:
+        if name in result:
             raise refuse(f"{name} comes a second time")
         if reason := _unfit(feature):
             raise refuse(f"{name} {reason}")
-        found[name] = feature
-    if reason := _too_little_or_much(found):
+        result[name] = feature
+    if reason := _too_little_or_much(result):
         raise UserError(f"{path} describes records of {reason}")
-    return found
+    return result
 
 
 def describe(record: Mapping[str, np.ndarray]) -> dict[str, Feature]:

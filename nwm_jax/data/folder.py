@@ -34,5 +34,5 @@ def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.exists():
         return {}
-    found = read_json(path)
-    return found if isinstance(found, dict) else {}
+    result = read_json(path)
+    return result if isinstance(result, dict) else {}

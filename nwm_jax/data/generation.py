@@ -184,11 +184,11 @@ def _goes_on(folder: pathlib.Path, manifest: dict, overwrite: bool) -> bool:
         if field != "finished" and old.get(field) != manifest[field]
     ]
     if differing:
-        told = ", ".join(
+        text = ", ".join(
             f if f == "spec" else f"{f} is {old.get(f)!r}, not {manifest[f]!r}"
             for f in differing
         )
-        raise UserError(f"{folder} holds another dataset ({told}): {_REMEDY}")
+        raise UserError(f"{folder} holds another dataset ({text}): {_REMEDY}")
     if old.get("finished"):
         names = [*old.get("files", []), *([_FEATURES] * (old["format"] == "tfrecord"))]
         if lost := [name for name in names if not (folder / name).exists()]:

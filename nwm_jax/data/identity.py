@@ -45,12 +45,12 @@ def _published(folder: pathlib.Path) -> str:
     if spec is None:
         return ""
     try:
-        found = features.features(folder)
+        result = features.features(folder)
     except UserError:
         return ""
-    x = found.get("x")
+    x = result.get("x")
     width = x.shape[-1] if x and x.shape else 0
-    others = {name for name in found if name.startswith("other/")}
+    others = {name for name in result if name.startswith("other/")}
     return spec.name if (width, others) == _arrays(spec) else ""
 
 

@@ -57,12 +57,12 @@ def decode(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             if image.size == (width, height) and image.mode == _MODES[channels]:
                 return np.array(image).reshape(shape)
-            found = f"{image.height} rows of {image.width} pixels, {image.mode}"
+            result = f"{image.height} rows of {image.width} pixels, {image.mode}"
     except Exception as error:  # noqa: BLE001 (Pillow has no common class for it)
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"the PNG cannot be decoded ({reason})") from None
     raise ValueError(
-        f"the PNG has {found}, not {height} of {width}, {_MODES[channels]}"
+        f"the PNG has {result}, not {height} of {width}, {_MODES[channels]}"
     )
 
 

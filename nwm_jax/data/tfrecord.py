@@ -149,10 +149,10 @@ class Records:
     def __getitem__(self, index: slice) -> list[dict[str, np.ndarray]]: ...
 
     def __getitem__(self, index):
-        found = self._index[index]
+        result = self._index[index]
         if isinstance(index, slice):
-            return [self._decode(place) for place in found]
-        return self._decode(found)
+            return [self._decode(place) for place in result]
+        return self._decode(result)
 
     @functools.cached_property
     def _index(self) -> list[tuple[int, int, int]]:
@@ -189,9 +189,9 @@ class Records:
         if data[length:] != _checksum(payload):
             raise self._error(number, offset, "its content has a wrong checksum")
         try:
-            found = example.unpack(payload)
+            result = example.unpack(payload)
             return {
-                name: _restore(name, found.get(name), *feature)
+                name: _restore(name, result.get(name), *feature)
                 for name, feature in self._wanted.items()
             }
         except ValueError as error:
@@ -319,26 +319,26 @@ def _stacked(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _restore(
-    name: str, found: list | np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype
+    name: str, result: list | np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype
 ) -> np.ndarray:
     """An array from what the record holds under its name."""
-    if found is None:
+    if result is None:
         raise ValueError(f"{name} is missing")
     if dtype == np.uint8:
-        if not isinstance(found, list) or len(found) != 1:
+        if not isinstance(result, list) or len(result) != 1:
             raise ValueError(f"{name} is not one PNG")
         try:
-            return png.decode(found[0], _stacked(shape)).reshape(shape)
+            return png.decode(result[0], _stacked(shape)).reshape(shape)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     floating = np.issubdtype(dtype, np.floating)
-    if isinstance(found, list) or (found.dtype == np.float32 and not floating):
+    if isinstance(result, list) or (result.dtype == np.float32 and not floating):
         raise ValueError(f"{name} is not stored as numbers of {dtype}")
     # Floats are in a list of their own, or disguised as int64: the same bits.
-    found = found.astype(dtype) if found.dtype == np.float32 else found.view(dtype)
-    if found.size != math.prod(shape):
-        raise ValueError(f"{name} has {found.size} numbers, not those of {shape}")
-    return found.reshape(shape)
+    result = result.astype(dtype) if result.dtype == np.float32 else result.view(dtype)
+    if result.size != math.prod(shape):
+        raise ValueError(f"{name} has {result.size} numbers, not those of {shape}")
+    return result.reshape(shape)
 
 
 def _checksum(data: bytes) -> bytes:

@@ -278,8 +278,8 @@ def _palette(panels: list[_Panel]) -> Image.Image:
         if panel.bar is None:
             images.append(panel.pixels.reshape(-1, 3))
         else:
-            found = np.unique(panel.pixels.reshape(-1, 3), axis=0)
-            colors |= {tuple(color) for color in found.tolist()}
+            result = np.unique(panel.pixels.reshape(-1, 3), axis=0)
+            colors |= {tuple(color) for color in result.tolist()}
     pixels = np.concatenate(images)
     pixels = pixels[:: max(1, len(pixels) // 200_000)]
     shared = Image.fromarray(np.ascontiguousarray(pixels[None])).quantize(

@@ -185,7 +185,7 @@ def read_metric(
     """
     metrics_file = pathlib.Path(metrics_file)
     lines = files.read_bytes(metrics_file).splitlines()
-    found: dict[int, float] = {}
+    outcome: dict[int, float] = {}
     keys: set[str] = set()
     for number, line in enumerate(lines, 1):
         try:
@@ -194,7 +194,7 @@ def read_metric(
                 continue
             keys.update(row)
             if key in row:
-                found[int(row["step"])] = float(row[key])
+                outcome[int(row["step"])] = float(row[key])
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             if number == len(lines):
                 break  # the writer was stopped in the middle of a line
@@ -202,13 +202,13 @@ def read_metric(
                 f"line {number} of {metrics_file} is not a JSON object with 'step'"
                 f" and a number {key!r}: remove it"
             ) from None
-    if not any(np.isfinite(value) for value in found.values()):
+    if not any(np.isfinite(value) for value in outcome.values()):
         there = ", ".join(sorted(keys - {"step"})) or "nothing"
         raise UserError(
             f"{metrics_file} holds no finite {key!r} to draw (it holds: {there})"
         )
-    steps = np.array(sorted(found))
-    return steps, np.array([found[step] for step in steps])
+    steps = np.array(sorted(outcome))
+    return steps, np.array([outcome[step] for step in steps])
 
 
 def _running_median(values: np.ndarray, width: int) -> np.ndarray:

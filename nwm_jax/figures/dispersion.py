@@ -60,8 +60,8 @@ def draw(
     sheet = sheet.mean(axis=1) if hparams.rank == 2 else sheet[:, 0]
     numbers = np.fft.fftfreq(hparams.size[-1])
     order = np.argsort(numbers)
-    found = jax.jit(_measure, static_argnums=0)(hparams, params)
-    dt, *curves = (np.asarray(a, np.float64)[..., channel] for a in found)
+    result = jax.jit(_measure, static_argnums=0)(hparams, params)
+    dt, *curves = (np.asarray(a, np.float64)[..., channel] for a in result)
     curves = [curve[:, 0] if hparams.rank == 2 else curve for curve in curves]
     frequency, damping, velocity = (curve[:, order] * dt for curve in curves)
     frequency = frequency / (2.0 * np.pi)

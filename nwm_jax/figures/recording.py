@@ -29,7 +29,7 @@ _PLAIN = Units()
 
 def draw(
     folder: str | os.PathLike,
-    found: Analysis,
+    analysis: Analysis,
     *,
     fs: float,
     boundary: str | tuple[str, str],
@@ -45,7 +45,7 @@ def draw(
 
     Args:
       folder: where to; it is made if it is missing.
-      found: from `waves.analysis.analyse`.
+      analysis: from `waves.analysis.analyse`.
       fs: samples per unit of time.
       boundary: of the sheet, as in `waves.phase_gradient`.
       units: of time and length.
@@ -57,7 +57,7 @@ def draw(
       UserError: as `waves.phase_gradient`.
     """
     folder = pathlib.Path(folder)
-    signal, sites = found.signal, found.sites
+    signal, sites = analysis.signal, analysis.sites
     sheet, cell = raster(sites)
     boundary = boundary if sites.shape is not None else "open"
     omega = np.asarray(signal[spread(len(signal) - 1, _MOST_FRAMES)[:, None] + [0, 1]])
@@ -66,7 +66,7 @@ def draw(
     period = 2 * np.pi / max(float(np.median(omega)) if omega.size else 0.0, 1e-6)
     start, stop = _middle(len(signal), period, 1.5)
     first, last = _middle(len(signal), period, _PERIODS)
-    skipped = found.result["statistics"].get("skipped", 0)
+    skipped = analysis.result["statistics"].get("skipped", 0)
     axes: dict[str, Any] = {"fs": fs, "cell": cell, "units": (units.time, units.length)}
     drawn = [
         waves.draw_snapshots(
@@ -92,12 +92,12 @@ def draw(
             fs=fs,
             units=units,
             sheet=(sheet, cell),
-            speed=found.result["statistics"]["speed"],
+            speed=analysis.result["statistics"]["speed"],
             origin=_ORIGIN,
         ),
         recording_spectrum.draw_spectrum(
             folder / "spectrum.png",
-            found.spectrum,
+            analysis.spectrum,
             cell=sites.cell,
             units=units,
             origin=_ORIGIN,
@@ -106,7 +106,7 @@ def draw(
     movie = folder / "waves.webp"
     drawn.append(
         recording_movie.save(
-            movie, found, sheet, cell, fs=fs, period=period, units=units
+            movie, analysis, sheet, cell, fs=fs, period=period, units=units
         )
     )
     return drawn

@@ -25,7 +25,7 @@ _FPS = 15
 
 def save(
     path: str | os.PathLike,
-    found: Analysis,
+    analysis: Analysis,
     sheet: Callable[[np.ndarray], np.ndarray],
     cell: float,
     *,
@@ -41,7 +41,7 @@ def save(
 
     Args:
       path: the WebP to write.
-      found: from `waves.analysis.analyse`.
+      analysis: from `waves.analysis.analyse`.
       sheet, cell: from `recording.raster`.
       fs: samples per unit of time.
       period: of the waves, frames.
@@ -51,13 +51,13 @@ def save(
       `path`.
     """
     path = style.check_suffix(path, ".webp")
-    signal, sites = found.signal, found.sites
+    signal, sites = analysis.signal, analysis.sites
     size = int(min(len(signal), max(8, np.ceil(_PERIODS * period))))
     start = (len(signal) - size) // 2
     frames = start + np.arange(0, size, -(-size // _MOST_FRAMES))
     some = np.asarray(signal[frames])
     field = sheet(some).real
-    scale = max(found.result["fronts"]["smoothed_over"], sites.extent / 20)
+    scale = max(analysis.result["fronts"]["smoothed_over"], sites.extent / 20)
     velocity = sheet(site_velocity(smoothing(sites, scale)(some), sites))
     block = max(1, -(-max(field.shape[1:]) // _ARROWS))
     places, arrows = mean_blocks(velocity, block)
@@ -82,14 +82,14 @@ def save(
                 way = way / max(longest, np.hypot(*way)) * block * zoom * 0.8
                 _arrow(pen, at, way)
         time = frame / fs
-        now = _under_way(found.fronts, time)
-        for center in found.fronts.center[now]:
+        now = _under_way(analysis.fronts, time)
+        for center in analysis.fronts.center[now]:
             at = (center - low + margin) / cell * zoom
             if np.isfinite(at).all() and (at >= 0).all() and (at < box).all():
                 y, x = np.add(at, (_TOP, 0))
                 pen.ellipse((x - 7, y - 7, x + 7, y + 7), outline="black", width=2)
-        kinds = ", ".join(found.fronts.kind[now]) or "no wave"
-        moment = time + found.result["statistics"]["skipped"] / fs
+        kinds = ", ".join(analysis.fronts.kind[now]) or "no wave"
+        moment = time + analysis.result["statistics"]["skipped"] / fs
         pen.text((4, 4), f"{moment:.4g} {units.time}", "black", font)
         pen.text((4, 22), kinds, "black", font)
         pictures.append(canvas)

@@ -133,7 +133,7 @@ def looks(count: int, *, marked: bool = False) -> list[dict[str, Any]]:
       For each line options of `Axes.plot`: the colours of `CYCLE` in turn, and with
       every turn other dashes and another marker.
     """
-    found = []
+    result = []
     for number in range(count):
         turn, color = divmod(number, len(CYCLE))
         look = {
@@ -143,8 +143,8 @@ def looks(count: int, *, marked: bool = False) -> list[dict[str, Any]]:
         }
         if marked:
             look |= {"marker": _MARKERS[turn % len(_MARKERS)], "markersize": 3.5}
-        found.append(look)
-    return found
+        result.append(look)
+    return result
 
 
 def log_ticks(axis: Axis) -> None:

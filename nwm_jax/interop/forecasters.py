@@ -97,10 +97,10 @@ def names(
         return table | _OSCILLATOR_NAMES
     kind = _GATED[model]
     layer = re.compile(rf"(?:{kind.upper()}_|cell/layers/)(\d+)\b")
-    found = [int(match[1]) for match in map(layer.match, given) if match]
+    result = [int(match[1]) for match in map(layer.match, given) if match]
     return table | {
         f"{kind.upper()}_{number}{theirs}": f"cell/layers/{number}/{ours}"
-        for number in range(max(found, default=0) + 1)
+        for number in range(max(result, default=0) + 1)
         for theirs, ours in _LAYER_NAMES[kind].items()
     }
 

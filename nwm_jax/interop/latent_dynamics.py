@@ -77,13 +77,13 @@ def names(
       {"module:name" of the original: "a/b/c" path in our pytree of parameters}.
     """
     layer = re.compile(r".*/ff_(\d+):w|dynamics/.*/layers/(\d+)/kernel")
-    found = [
+    result = [
         int(match[1] or match[2]) for match in map(layer.fullmatch, given) if match
     ]
     return image_networks.NAMES | {
         f"{module}/~/ff_{number}:{theirs}": f"{path}/layers/{number}/{ours}"
         for module, path in _NETWORKS[model].items()
-        for number in range(max(found, default=0) + 1)
+        for number in range(max(result, default=0) + 1)
         for theirs, ours in (("w", "kernel"), ("b", "bias"))
     }
 

@@ -102,7 +102,7 @@ def dump(model: nnx.Module) -> dict[str, np.ndarray]:
       UserError: a model that the original does not have.
     """
     for family in map(_family, (MODELS[0], _LATENT[0])):
-        if found := family.identify(model):
+        if result := family.identify(model):
             break
     else:
         raise UserError(
@@ -111,7 +111,7 @@ def dump(model: nnx.Module) -> dict[str, np.ndarray]:
         )
     leaves = jax.tree_util.tree_flatten_with_path(functional.split(model)[1])[0]
     arrays = {_path(keys): np.asarray(leaf) for keys, leaf in leaves}
-    name, options = found
+    name, options = result
     table = family.names(name, arrays, family.settle(name, options))
     if arrays.keys() != set(table.values()):
         raise UserError(
@@ -202,6 +202,6 @@ def _path(keys: tuple) -> str:
     return "/".join(str(getattr(key, "key", key)) for key in keys)
 
 
-def _compare(problem: str, found: set[str], where: str) -> None:
-    if found:
-        raise UserError(f"{problem} in {where}: {', '.join(sorted(found))}")
+def _compare(problem: str, result: set[str], where: str) -> None:
+    if result:
+        raise UserError(f"{problem} in {where}: {', '.join(sorted(result))}")

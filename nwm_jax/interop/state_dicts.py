@@ -43,10 +43,12 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
     files.check_file(path)
     try:
         if path.suffix == ".npz":
-            found = files.read_npz(path, _MOST_BYTES)
-            if odd := [name for name in found if found[name].dtype.kind not in "biufc"]:
+            result = files.read_npz(path, _MOST_BYTES)
+            if odd := [
+                name for name in result if result[name].dtype.kind not in "biufc"
+            ]:
                 raise ValueError(f"{odd[0]} holds no numbers")
-            return found
+            return result
         if path.suffix == ".safetensors":
             return safetensors.numpy.load_file(path)
         return _read_torch(path)
@@ -70,10 +72,10 @@ def _read_torch(path: pathlib.Path) -> dict[str, Any]:
             "where it is installed with numpy.savez(file, **{k: v.numpy() for k, v in "
             "state_dict.items()}) and read the .npz"
         ) from None
-    found = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(found, Mapping):
-        raise TypeError(f"it holds a {type(found).__name__}, not a state_dict")
-    return dict(found)
+    result = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(result, Mapping):
+        raise TypeError(f"it holds a {type(result).__name__}, not a state_dict")
+    return dict(result)
 
 
 class Arrays:

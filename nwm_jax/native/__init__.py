@@ -172,10 +172,10 @@ def runtime_version() -> tuple[int, int] | None:
     except OSError:
         return None
     lines = re.findall(r"^#define XLA_FFI_API_(MAJOR|MINOR) (\d+)", text, re.MULTILINE)
-    found = dict(lines)
-    if len(found) < 2:
+    result = dict(lines)
+    if len(result) < 2:
         return None
-    return int(found["MAJOR"]), int(found["MINOR"])
+    return int(result["MAJOR"]), int(result["MINOR"])
 
 
 def _register(library: ctypes.CDLL) -> str | None:

@@ -29,14 +29,14 @@ def expanded(argv: Sequence[str]) -> list[str]:
 
 
 def _lines(arguments: list[str], inside: tuple[str, ...]) -> list[str]:
-    found: list[str] = []
+    result: list[str] = []
     while arguments:
         argument = arguments.pop(0)
         if argument == "--":
-            return [*found, argument, *arguments]
+            return [*result, argument, *arguments]
         name, equals, path = argument.partition("=")
         if name not in _FLAGS:
-            found.append(argument)
+            result.append(argument)
             continue
         if not equals:
             if not arguments:
@@ -44,8 +44,8 @@ def _lines(arguments: list[str], inside: tuple[str, ...]) -> list[str]:
             path = arguments.pop(0)
         if path in inside:
             raise UserError(f"--flagfile={path} names itself")
-        found += _lines(_read(path), (*inside, path))
-    return found
+        result += _lines(_read(path), (*inside, path))
+    return result
 
 
 def _read(path: str) -> list[str]:

@@ -69,7 +69,7 @@ def find_bad(data: np.ndarray) -> dict[str, np.ndarray]:
         at_edge, at_rest = _at_edge(flat, low, high, span, sign)
         clipped |= at_edge
         rests |= at_rest
-    found = {
+    result = {
         "missing": count == 0,
         "partly NaN": (count > 0) & (count < length),
         "flat": (count > 0) & (low == high),
@@ -79,8 +79,8 @@ def find_bad(data: np.ndarray) -> dict[str, np.ndarray]:
     }
     if data.dtype.kind == "i" and data.dtype.itemsize > 1:
         limit = _AT_LIMIT * np.iinfo(data.dtype).max
-        found["near a limit"] = whole & ~clipped & ((high > limit) | (low < -limit))
-    return {name: value.reshape(data.shape[1:]) for name, value in found.items()}
+        result["near a limit"] = whole & ~clipped & ((high > limit) | (low < -limit))
+    return {name: value.reshape(data.shape[1:]) for name, value in result.items()}
 
 
 def _at_edge(flat, low, high, span, sign):

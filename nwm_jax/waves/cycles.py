@@ -68,9 +68,11 @@ def measure_cycles(signal: np.ndarray, sites: Sites) -> Cycles:
     products, modes = _products(signal, sites, bounds, omega)
     scale = 2.0 * sites.spacing
     for _ in range(2):
-        found = _fit(products, sites, scale)
-        weight = found["weight"].sum()
-        mean = (found["weight"] * found["wave_number"]).sum() / weight if weight else 0
+        result = _fit(products, sites, scale)
+        weight = result["weight"].sum()
+        mean = (
+            (result["weight"] * result["wave_number"]).sum() / weight if weight else 0
+        )
         wide = sites.extent / 8
         scale = np.clip(np.pi / 4 / mean if mean > 0 else wide, 0, wide)
         scale = max(scale, 1.5 * sites.spacing)
@@ -81,8 +83,8 @@ def measure_cycles(signal: np.ndarray, sites: Sites) -> Cycles:
     whole = _less_noise(whole, products, sites, plane)
     for name, value in whole.items():
         at = plane.reshape((-1,) + (1,) * (value.ndim - 1))
-        found[name] = np.where(at, value, found[name])
-    return Cycles(bounds[:, 0], **found)
+        result[name] = np.where(at, value, result[name])
+    return Cycles(bounds[:, 0], **result)
 
 
 def _cycles(signal: np.ndarray) -> tuple[np.ndarray, float]:

@@ -92,8 +92,8 @@ def _folder(path: pathlib.Path) -> Recording:
     frames = [tiff(path / name) for name in names]
     shapes = {frame.shape for frame in frames}
     if len(shapes) > 1 or frames[0].ndim != 2:
-        found = ", ".join(sorted(map(str, shapes)))
-        raise UserError(f"{path}: the .tif files are not frames of one size: {found}")
+        result = ", ".join(sorted(map(str, shapes)))
+        raise UserError(f"{path}: the .tif files are not frames of one size: {result}")
     return Recording(np.stack(frames), ordered=True)
 
 

@@ -74,8 +74,8 @@ def _links(
     p = np.repeat(first[i], number) + _count_up(number)
     other = np.repeat(j, number)
     q = _nearest(key, other, first, size, width, key[p] - site[p] * width)
-    found = q >= 0
-    p, q, back_site = p[found], q[found], np.repeat(i, number)[found]
+    result = q >= 0
+    p, q, back_site = p[result], q[result], np.repeat(i, number)[result]
     back = _nearest(key, back_site, first, size, width, key[q] - site[q] * width)
     close = (back == p) & (np.abs(time[p] - time[q]) < reach)
     return np.stack([p[close], q[close]], axis=1)

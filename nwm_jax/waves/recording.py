@@ -93,7 +93,7 @@ def check_shape(recording: np.ndarray, positions: np.ndarray | None = None) -> N
 
 def _matlab(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
-        found = scipy.io.loadmat(path)
+        result = scipy.io.loadmat(path)
     except NotImplementedError:
         raise UserError(
             f"{path.name} is a MATLAB v7.3 file, which is not supported: save it with "
@@ -101,7 +101,7 @@ def _matlab(path: pathlib.Path) -> dict[str, np.ndarray]:
         ) from None
     except _DAMAGED as error:
         raise UserError(f"{path.name} is not a readable .mat file ({error})") from None
-    return {name: value for name, value in found.items() if not name.startswith("__")}
+    return {name: value for name, value in result.items() if not name.startswith("__")}
 
 
 def choose(arrays: Mapping[str, Any], key: str, path: pathlib.Path, axes: int) -> Any:

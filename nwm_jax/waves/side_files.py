@@ -28,19 +28,19 @@ def read_positions(path: str | os.PathLike) -> np.ndarray:
     path = pathlib.Path(path)
     if not path.is_file():
         raise UserError(f"--positions: {path} does not exist or is not a file")
-    found: Any
+    result: Any
     try:
         if path.suffix.lower() == ".npy":
-            found = files.open_array(path)
+            result = files.open_array(path)
         elif path.suffix.lower() == ".json":
-            found = files.read_json(path)
-            if isinstance(found, dict):
-                found = found.get("sites", found.get("positions"))
+            result = files.read_json(path)
+            if isinstance(result, dict):
+                result = result.get("sites", result.get("positions"))
         elif path.suffix.lower() in _TEXT:
-            found = _table(path.read_text())
+            result = _table(path.read_text())
         else:
             raise UserError(f"--positions: {path.name} is not .csv, .json or .npy")
-        pairs = np.asarray(found, float)
+        pairs = np.asarray(result, float)
     except UserError:
         raise
     except (ValueError, TypeError, OSError, EOFError) as error:

@@ -150,8 +150,8 @@ def significance(
         for name, measure in measures.items():
             at_least[name] += measure(other) >= value[name]
         if fronts is not None:
-            found = fronts_of(other, sites, fs=fs, scale=scale)
-            as_good += _best_alike(fronts.duration, found) >= fronts.fit
+            result = fronts_of(other, sites, fs=fs, scale=scale)
+            as_good += _best_alike(fronts.duration, result) >= fronts.fit
         if progress is not None:
             progress(k + 1, num)
     tests = {

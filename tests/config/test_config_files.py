@@ -123,8 +123,8 @@ def test_paper_is_the_papers():
     ],
 )
 def test_paper_is_the_paper_s_for_the_other_models(model, fields):
-    found = presets.load(f"two_body_{model}").model.to_dict()
-    assert found | fields == found
+    result = presets.load(f"two_body_{model}").model.to_dict()
+    assert result | fields == result
 
 
 def test_argument():
@@ -249,10 +249,10 @@ def test_a_config_of_an_earlier_version_gets_the_new_fields():
     config = presets.load("spring_nwm1d:smoke")
     stored = json.loads(json.dumps(config.to_dict()))
     del stored["model"]["decode"], stored["eval"]["num_vpt"], stored["remat"]
-    found = presets.from_dict(stored)
-    assert found.model == config.model
-    assert found.remat == 0
-    assert found.eval.num_vpt == 250  # the default, not the preset's
+    result = presets.from_dict(stored)
+    assert result.model == config.model
+    assert result.remat == 0
+    assert result.eval.num_vpt == 250  # the default, not the preset's
     # Not a guess at what only the run can know.
     del stored["data"]["name"]
     assert "decode" not in presets.from_dict(stored).model

@@ -49,8 +49,8 @@ def test_blocks_of_cells_match_loops(
         assert coupling.block(field.shape, rank) == together
     expected = couple_by_loops(topology, field, weights)
     for implementation in coupling.IMPLEMENTATIONS:
-        found = coupling.couple(topology, field, weights, implementation)
-        np.testing.assert_allclose(found, expected, atol=2e-5)
+        result = coupling.couple(topology, field, weights, implementation)
+        np.testing.assert_allclose(result, expected, atol=2e-5)
 
 
 def test_dense_matches_loops() -> None:

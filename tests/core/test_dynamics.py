@@ -160,15 +160,15 @@ def test_linear_stability_at_the_start_of_training() -> None:
     ``v' = (1 + dt (w - alpha)) v + dt (w - gamma) x`` and ``x' = x + dt v'``. On lattices of 3
     cells with 3 taps the uniform mode has w = 1 (torus) or 1/3 (ring), all others w = 0.
     """
-    found = {}
+    result = {}
     for topology, size in [("torus", (3, 3)), ("ring", (1, 3))]:
         hparams, params = make(topology, size, learned=())
         kernel = np.full_like(params.coupling_x, 1 / 9)
         values = np.linalg.eigvals(
             _jacobian(hparams, params._replace(coupling_x=kernel, coupling_v=kernel))
         )
-        found[topology] = values[np.argsort(-abs(values))]
-    torus, ring = found["torus"], found["ring"]
+        result[topology] = values[np.argsort(-abs(values))]
+    torus, ring = result["torus"], result["ring"]
     # The torus is anti-damped: only the tanh keeps its uniform mode bounded.
     np.testing.assert_allclose(torus[:2].real, [1.0623, 1.0], atol=5e-5)
     np.testing.assert_allclose(torus[:2].imag, 0.0, atol=1e-6)

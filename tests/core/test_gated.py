@@ -53,11 +53,11 @@ def test_gradients_of_many_gru_steps_are_those_of_single_ones(remat: int) -> Non
             drives = gated.gru_drive(params, inputs)
             if scan:
                 scan = functools.partial(gated.gru_scan, params)
-                found = unroll.unroll_scan(scan, h, drives, remat=remat)
+                result = unroll.unroll_scan(scan, h, drives, remat=remat)
             else:
                 step = functools.partial(gated.gru_step, params)
-                found = unroll.unroll(step, h, drives)
-            return sum(jnp.sum(jnp.sin(2 * each)) for each in found)
+                result = unroll.unroll(step, h, drives)
+            return sum(jnp.sum(jnp.sin(2 * each)) for each in result)
 
         slope = jax.jit(jax.value_and_grad(loss, (0, 1)), static_argnums=2)
         together, single = (jax.tree.leaves(slope(params, h, s)) for s in (True, False))
@@ -77,11 +77,11 @@ def test_lstm_number() -> None:
 
 def test_vanilla_against_numpy() -> None:
     params = vanilla()
-    found = gated.vanilla_step(params, STATE, gated.vanilla_drive(params, INPUT))
+    result = gated.vanilla_step(params, STATE, gated.vanilla_drive(params, INPUT))
     expected = np.maximum(
         INPUT @ params.w_i + params.b_i + STATE @ params.w_h + params.b_h, 0.0
     )
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(result, expected, atol=1e-6)
     assert (expected > 0).any()
 
 

@@ -77,9 +77,9 @@ def test_dense_matrices_and_scalars() -> None:
     assert abs(float(params.coupling_x.std() * 18) - 0.8796) < 0.005
     assert not params.bias.any()
     np.testing.assert_allclose(params.dt, -1.95, rtol=1e-6)
-    found = oscillator.constants(hparams, params)
-    np.testing.assert_allclose(found["dt"], 0.12455334, atol=1e-7)
-    assert float(found["gamma"]) == 1.0 and float(found["alpha"]) == 0.5
+    result = oscillator.constants(hparams, params)
+    np.testing.assert_allclose(result["dt"], 0.12455334, atol=1e-7)
+    assert float(result["gamma"]) == 1.0 and float(result["alpha"]) == 0.5
     fixed = oscillator.OscillatorHParams("dense", (4,), learned=(), gamma=2.0)
     params = oscillator.init_params(jax.random.key(5), fixed)
     assert params.dt is None and params.gamma is None and params.alpha is None

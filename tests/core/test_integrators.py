@@ -120,8 +120,8 @@ def test_which_moves_first() -> None:
         "symplectic_euler_q": (1.05, 0.5 - 0.105),
         "symplectic_euler_p": (1.0 + 0.1 * 0.4, 0.4),
     }.items():
-        found = integrators.get(name)(SPRING, (q, p), 0.1)
-        np.testing.assert_allclose(np.ravel(found), expected, rtol=1e-6)
+        result = integrators.get(name)(SPRING, (q, p), 0.1)
+        np.testing.assert_allclose(np.ravel(result), expected, rtol=1e-6)
     for default in ("leapfrog", "so4", "so6", "so8"):
         assert integrators.get(default).keywords["first"] == "p"
         assert integrators.get(default + "_q").keywords["first"] == "q"
@@ -237,10 +237,10 @@ def test_a_step_length_for_every_example(name: str) -> None:
     start = tuple(rng.normal(size=(2, 3, 2, 2)).astype("float32"))
     lengths = np.array([0.1, -0.2, 0.05], np.float32)
     run = jax.jit(lambda y, dt: integrators.integrate(step, y, dt, 5))
-    found = run(start, lengths)
+    result = run(start, lengths)
     for i, dt in enumerate(lengths.tolist()):
         alone = run(tuple(y[i : i + 1] for y in start), dt)
-        for a, b in zip(found, alone, strict=True):
+        for a, b in zip(result, alone, strict=True):
             assert a.shape == (3, 5, 2, 2)
             np.testing.assert_allclose(a[i], b[0], atol=1e-6)
 
@@ -249,26 +249,28 @@ def test_any_tree_and_precision() -> None:
     field = lambda y: {"a": -y["a"], "b": [0.5 * y["b"][0]]}
     start = {"a": np.ones((2, 3)), "b": [np.ones(2, np.int32)]}
     for name in integrators.GENERAL:
-        found = integrators.integrate(stepper(name, field), start, 0.01, 100)
-        assert found["a"].shape == (2, 100, 3) and found["b"][0].shape == (2, 100)
+        result = integrators.integrate(stepper(name, field), start, 0.01, 100)
+        assert result["a"].shape == (2, 100, 3) and result["b"][0].shape == (2, 100)
         tolerance = 0.02 if name == "euler" else 1e-4
-        np.testing.assert_allclose(found["a"][:, -1], np.exp(-1), rtol=tolerance)
-        np.testing.assert_allclose(found["b"][0][:, -1], np.exp(0.5), rtol=tolerance)
+        np.testing.assert_allclose(result["a"][:, -1], np.exp(-1), rtol=tolerance)
+        np.testing.assert_allclose(result["b"][0][:, -1], np.exp(0.5), rtol=tolerance)
     with jax.enable_x64(True):
-        found = integrators.integrate(stepper("rk4", field), start, np.float32(0.01), 1)
-        assert found["a"].dtype == jnp.float64
+        result = integrators.integrate(
+            stepper("rk4", field), start, np.float32(0.01), 1
+        )
+        assert result["a"].dtype == jnp.float64
         single = jax.tree.map(lambda y: y.astype(np.float32), start)
-        found = integrators.integrate(
+        result = integrators.integrate(
             stepper("rk4", field), single, np.float64(0.01), 1
         )
-        assert found["a"].dtype == jnp.float32
+        assert result["a"].dtype == jnp.float32
 
 
 @pytest.mark.parametrize("include_start", [True, False])
 @pytest.mark.parametrize(("back", "forward"), [(3, 2), (0, 2), (3, 0), (0, 0)])
 def test_order_of_time(back: int, forward: int, include_start: bool) -> None:
     """``y' = 1`` from 0: the states are their own times."""
-    found = integrators.integrate_both_ways(
+    result = integrators.integrate_both_ways(
         stepper("euler", jnp.ones_like),
         np.zeros((1,)),
         0.5,
@@ -277,7 +279,7 @@ def test_order_of_time(back: int, forward: int, include_start: bool) -> None:
         include_start,
     )
     times = [0.5 * i for i in range(-back, forward + 1) if i or include_start]
-    np.testing.assert_array_equal(found, np.reshape(times, (1, -1)))
+    np.testing.assert_array_equal(result, np.reshape(times, (1, -1)))
 
 
 def test_gradients_through_a_roll_out() -> None:

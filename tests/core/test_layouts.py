@@ -42,8 +42,8 @@ def both(field, kernel):
 def test_transcription(channels, outputs):
     field, kernel = draw(channels, outputs)
     with jax.enable_x64(True):
-        for found in both(jnp.asarray(field), jnp.asarray(kernel)):
-            np.testing.assert_allclose(found, transcription(field, kernel), atol=1e-12)
+        for result in both(jnp.asarray(field), jnp.asarray(kernel)):
+            np.testing.assert_allclose(result, transcription(field, kernel), atol=1e-12)
 
 
 @pytest.mark.parametrize(("channels", "outputs"), SIZES)
@@ -71,18 +71,18 @@ def test_the_laplacian_of_a_constant_is_zero_and_channels_do_not_mix():
     field = np.zeros((1, 4, 4, 2), np.float32)
     field[..., 0] = 3.0
     field[0, 1, 1, 1] = 1.0
-    found = IMAGES.couple(jnp.asarray(field), kernel)
-    np.testing.assert_array_equal(found[..., 0], 0)
-    assert found[0, 1, 1, 1] == -4
-    assert float(found[..., 1].sum()) == 0
+    result = IMAGES.couple(jnp.asarray(field), kernel)
+    np.testing.assert_array_equal(result[..., 0], 0)
+    assert result[0, 1, 1, 1] == -4
+    assert float(result[..., 1].sum()) == 0
 
 
 @pytest.mark.parametrize("layout", (IMAGES, PLANES), ids=("images", "planes"))
 def test_features_are_ordered_by_bin_then_channel(layout):
     ordered = to_planes if layout is PLANES else (lambda field: field)
     features = np.arange(3 * 1 * 2 * 2 * 2.0).reshape(3, 1, 2, 2, 2)  # K, N, H, W, C
-    found = ordered(layout.gather(jnp.asarray(ordered(features))))
-    assert found.shape == (1, 2, 2, 6)
+    result = ordered(layout.gather(jnp.asarray(ordered(features))))
+    assert result.shape == (1, 2, 2, 6)
     for k in range(3):
         for c in range(2):
-            np.testing.assert_array_equal(found[..., 2 * k + c], features[k, ..., c])
+            np.testing.assert_array_equal(result[..., 2 * k + c], features[k, ..., c])

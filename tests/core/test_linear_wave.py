@@ -211,7 +211,7 @@ def test_a_thousand_steps_are_those_of_the_equations_in_space(topology):
     expected = stepped_by_numpy(h, params, inputs)
     norm = np.linalg.norm(expected)
     for dtype, limit in ((jnp.float64, 1e-12), (jnp.float32, 1e-4)):
-        found = []
+        result = []
         cast = jax.tree.map(lambda p, dtype=dtype: p.astype(dtype), params)
         start = linear_wave.initial_state(h, 2, dtype)
         for method in ("sequential", "associative", "chunked"):
@@ -219,12 +219,12 @@ def test_a_thousand_steps_are_those_of_the_equations_in_space(topology):
             last, states = run(cast, start, jnp.asarray(inputs, dtype))
             assert states.x.dtype == dtype
             assert np.linalg.norm(states.x - expected) < limit * norm
-            found.append(states.x)
+            result.append(states.x)
         run = jax.jit(functools.partial(linear_scan.last_state, h))
         alone = run(cast, start, jnp.asarray(inputs, dtype))
         assert np.linalg.norm(alone.x - last.x) < 1e-5 * np.linalg.norm(last.x)
-        for other in found[1:]:
-            assert np.linalg.norm(other - found[0]) < 1e-5 * norm
+        for other in result[1:]:
+            assert np.linalg.norm(other - result[0]) < 1e-5 * norm
 
 
 def one_ring(cells, *, gyroscopic, key=0):

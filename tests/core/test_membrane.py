@@ -86,9 +86,9 @@ def test_a_sine_between_bins():
     series = np.sin(2 * np.pi * 0.0123456 * t) + 0.4 * np.cos(2 * np.pi * 0.05 * t)
     loud = 0.12 * np.sin(2 * np.pi * 0.0123456 * t) + np.cos(2 * np.pi * 0.05 * t)
     still = np.zeros_like(series)
-    found = membrane.fundamental(np.stack([series + 3, loud, still], axis=1), 1.0)
-    assert found[:2] == pytest.approx([0.0123456] * 2, rel=1e-5)
-    assert np.isnan(found[2])
+    result = membrane.fundamental(np.stack([series + 3, loud, still], axis=1), 1.0)
+    assert result[:2] == pytest.approx([0.0123456] * 2, rel=1e-5)
+    assert np.isnan(result[2])
 
 
 @pytest.mark.parametrize(

@@ -167,14 +167,14 @@ def test_step_against_numpy(name: str) -> None:
         drive = oscillator.drive(hparams, params, inputs)
         return drive, oscillator.step(hparams, params, state, drive)
 
-    drive, found = run(params)
+    drive, result = run(params)
     np.testing.assert_allclose(
         np.broadcast_to(drive, (2, *shape)),
         np.broadcast_to(external, (2, *shape)),
         atol=2e-5,
     )
-    np.testing.assert_allclose(found.x, x_next, atol=2e-5)
-    np.testing.assert_allclose(found.v, v_next, atol=2e-5)
+    np.testing.assert_allclose(result.x, x_next, atol=2e-5)
+    np.testing.assert_allclose(result.v, v_next, atol=2e-5)
 
 
 @pytest.mark.parametrize("topology", SIZES)
@@ -185,15 +185,15 @@ def test_constants_may_be_arrays(topology: str) -> None:
     x, v = state = random_state(hparams)
     drive = jnp.zeros((2, *hparams.field_shape))
     step = jax.jit(oscillator.step, static_argnums=0)
-    found = step(hparams, params._replace(gamma=gamma, alpha=alpha), state, drive)
+    result = step(hparams, params._replace(gamma=gamma, alpha=alpha), state, drive)
     free = step(
         hparams, params._replace(gamma=0 * gamma, alpha=0 * alpha), state, drive
     )
     dt = 1.0 / (1.0 + np.exp(1.95))
     np.testing.assert_allclose(
-        found.v, free.v - dt * (gamma * x + alpha * v), atol=1e-6
+        result.v, free.v - dt * (gamma * x + alpha * v), atol=1e-6
     )
-    np.testing.assert_allclose(found.x, x + dt * found.v, atol=1e-6)
+    np.testing.assert_allclose(result.x, x + dt * result.v, atol=1e-6)
 
 
 def test_learned_constants_are_constrained() -> None:
@@ -201,9 +201,9 @@ def test_learned_constants_are_constrained() -> None:
     params = params._replace(
         gamma=jnp.float32(-1.0), alpha=jnp.float32(-0.5), dt=jnp.float32(30.0)
     )
-    found = oscillator.constants(hparams, params)
-    assert float(found["gamma"]) == 0.0 and float(found["alpha"]) == 0.0
-    assert float(found["dt"]) <= 1.0
+    result = oscillator.constants(hparams, params)
+    assert float(result["gamma"]) == 0.0 and float(result["alpha"]) == 0.0
+    assert float(result["dt"]) <= 1.0
 
 
 def test_vmap_over_weights_and_jit() -> None:
@@ -213,11 +213,11 @@ def test_vmap_over_weights_and_jit() -> None:
     state = random_state(hparams)
     drive = numerics.fill((2, 3, 4, 2), 0)
     step = jax.jit(lambda p: oscillator.step(hparams, p, state, drive))
-    found = jax.vmap(step)(many)
+    result = jax.vmap(step)(many)
     for i, (_, params) in enumerate(fields):
         one = step(params)
-        np.testing.assert_allclose(found.x[i], one.x, atol=1e-6)
-        np.testing.assert_allclose(found.v[i], one.v, atol=1e-6)
+        np.testing.assert_allclose(result.x[i], one.x, atol=1e-6)
+        np.testing.assert_allclose(result.v[i], one.v, atol=1e-6)
 
 
 def test_initial_state_and_drive_of_many_times() -> None:

@@ -30,10 +30,10 @@ def expected(name, series, basis):
         return series.max(axis=0)
     rows = basis if name == "linear" else None
     if name == "fft":
-        found = np.abs(np.fft.rfft(series, axis=0))
+        result = np.abs(np.fft.rfft(series, axis=0))
     else:
-        found = np.einsum("kt,t...->k...", rows, series)
-    return np.moveaxis(found, 0, -2).reshape(*series.shape[1:-1], -1)
+        result = np.einsum("kt,t...->k...", rows, series)
+    return np.moveaxis(result, 0, -2).reshape(*series.shape[1:-1], -1)
 
 
 @pytest.mark.parametrize("steps", (10, 7))
@@ -48,19 +48,19 @@ def test_in_pieces_as_at_once(name, steps):
         wanted = expected(name, series, basis)
         basis = None if basis is None else jnp.asarray(basis)
         for pieces in ((steps,), (3, 3, steps - 6)):
-            found = run(name, series_, pieces, basis)
-            np.testing.assert_allclose(found, wanted, atol=1e-12)
-        assert found.shape[-1] == readouts.num_features(name, steps, 2)
+            result = run(name, series_, pieces, basis)
+            np.testing.assert_allclose(result, wanted, atol=1e-12)
+        assert result.shape[-1] == readouts.num_features(name, steps, 2)
 
 
 def test_a_sine_is_in_one_bin():
     t = np.arange(100)
     series = (0.5 + np.sin(2 * np.pi * 7 * t / 100)).reshape(-1, 1, 1, 1, 1)
     with jax.enable_x64(True):
-        found = np.ravel(run("fft", jnp.asarray(series), (100,)))
-    assert found.shape == (51,)
-    assert found[[0, 7]] == pytest.approx([50, 50], abs=1e-12)
-    assert np.delete(found, [0, 7]).max() < 1e-12
+        result = np.ravel(run("fft", jnp.asarray(series), (100,)))
+    assert result.shape == (51,)
+    assert result[[0, 7]] == pytest.approx([50, 50], abs=1e-12)
+    assert np.delete(result, [0, 7]).max() < 1e-12
 
 
 def test_the_magnitude_of_nothing_has_a_gradient():

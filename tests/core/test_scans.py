@@ -65,20 +65,20 @@ def gradients(model, used, implementation, remat=0):
     with jax.enable_x64(True):
         inputs = np.random.default_rng(2).standard_normal((4, STEPS, 2))
         arguments = jax.tree.map(jnp.asarray, (params, state, inputs))
-        found = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))(*arguments)
-        return jax.device_get(found)
+        result = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))(*arguments)
+        return jax.device_get(result)
 
 
 def assert_equal(model, used, remat=0):
-    found = gradients(model, used, "auto", remat)
+    result = gradients(model, used, "auto", remat)
     expected = gradients(model, used, "xla")
-    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    assert jax.tree.structure(result) == jax.tree.structure(expected)
     for ours, plain in zip(
-        jax.tree.leaves(found), jax.tree.leaves(expected), strict=False
+        jax.tree.leaves(result), jax.tree.leaves(expected), strict=False
     ):
         assert ours.dtype == np.float64
         np.testing.assert_allclose(ours, plain, rtol=1e-10, atol=1e-13)
-    assert all(np.any(g) for g in jax.tree.leaves(found))
+    assert all(np.any(g) for g in jax.tree.leaves(result))
 
 
 USES = [last_position, all_positions, everything]

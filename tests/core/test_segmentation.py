@@ -28,7 +28,7 @@ def sums_of(layout, truth, answers, classes=6):
 @pytest.mark.parametrize("layout", (IMAGES, PLANES), ids=("images", "planes"))
 def test_scores(layout):
     sums = sums_of(layout, jnp.asarray(read(TRUTH)), jnp.asarray(read(ANSWERS)))
-    found = segmentation.scores(sums, 16)
+    result = segmentation.scores(sums, 16)
     expected = {
         "accuracy": [0.8125, 0.875],
         "accuracy_foreground": [0.75, 0.8],
@@ -39,31 +39,31 @@ def test_scores(layout):
         "iou_classes": [(0 + 3 / 4 + 3 / 5) / 3, (1 + 0 + 3 / 5) / 3],
     }
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, atol=1e-7)
+        np.testing.assert_allclose(result[name], values, atol=1e-7)
     logits = np.array([4.0, 0, 0, 0, 0, 0])
     right, wrong = np.log(np.exp(logits).sum()) - logits[[0, 1]]
     first = (13 * right + 3 * wrong) / 16
-    assert found["cross_entropy"][0] == pytest.approx(first, rel=1e-6)
+    assert result["cross_entropy"][0] == pytest.approx(first, rel=1e-6)
     first = (6 * right + 2 * wrong) / 8
-    assert found["cross_entropy_foreground"][0] == pytest.approx(first, rel=1e-6)
-    assert set(found) == set(segmentation.SCORES)
+    assert result["cross_entropy_foreground"][0] == pytest.approx(first, rel=1e-6)
+    assert set(result) == set(segmentation.SCORES)
 
 
 def test_an_image_without_foreground_is_no_zero():
     nothing = jnp.zeros((1, 4, 4), int)
-    found = segmentation.scores(sums_of(IMAGES, nothing, nothing), 16)
-    assert found["accuracy"] == found["iou"] == 1
+    result = segmentation.scores(sums_of(IMAGES, nothing, nothing), 16)
+    assert result["accuracy"] == result["iou"] == 1
     for name in ("accuracy_foreground", "iou_foreground", "iou_classes", "iou_legacy"):
-        assert np.isnan(found[name][0])
+        assert np.isnan(result[name][0])
 
 
 def test_the_background_alone():
     truth = read(TRUTH)
     sums = sums_of(IMAGES, jnp.asarray(truth), jnp.zeros_like(jnp.asarray(truth)))
-    found = segmentation.background(np.asarray(sums["truth"]))
+    result = segmentation.background(np.asarray(sums["truth"]))
     scores = segmentation.scores(sums, 16)
-    assert found["accuracy"] == pytest.approx(scores["accuracy"].mean())
-    assert found["iou"] == pytest.approx(scores["iou"].mean())
+    assert result["accuracy"] == pytest.approx(scores["accuracy"].mean())
+    assert result["iou"] == pytest.approx(scores["iou"].mean())
     share = np.bincount(truth.ravel()) / truth.size
     share = share[share > 0]
-    assert found["cross_entropy"] == pytest.approx(-(share * np.log(share)).sum())
+    assert result["cross_entropy"] == pytest.approx(-(share * np.log(share)).sum())

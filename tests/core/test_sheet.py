@@ -35,6 +35,6 @@ def test_gated_step(layout):
             kernel, bias, ((first, first_bias), (second, second_bias))
         )
         state = GatedState(*(ordered(jnp.asarray(field)) for field in (u, h, c)))
-        found = sheet.gated_step(layout, weights, state)
-        for field, expected in zip(found, (output, hidden, memory), strict=False):
+        result = sheet.gated_step(layout, weights, state)
+        for field, expected in zip(result, (output, hidden, memory), strict=False):
             np.testing.assert_allclose(ordered(field), expected, atol=1e-12)

@@ -55,11 +55,11 @@ def expected():
 # 7 steps: every step alone, blocks and a rest, one block, less than a block; -1: of 2.
 @pytest.mark.parametrize("remat", [0, 1, 3, 7, 20, -1])
 def test_equals_a_loop(remat, expected) -> None:
-    found = with_gradients(by_unroll(remat))
-    assert jax.tree.structure(found) == jax.tree.structure(expected)
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+    result = with_gradients(by_unroll(remat))
+    assert jax.tree.structure(result) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-6)
-    (_, (last, states)), _ = found
+    (_, (last, states)), _ = result
     np.testing.assert_array_equal(last.x, states.x[:, -1])
 
 
@@ -114,9 +114,9 @@ def test_remat_needs_less_memory() -> None:
 def test_jit_and_vmap() -> None:
     run = by_unroll(3)
     many = jax.tree.map(lambda a: np.stack([a, 0.5 * a]), PARAMS)
-    found = jax.jit(jax.vmap(run, in_axes=(0, None, None)))(many, STATE, DRIVES)
+    result = jax.jit(jax.vmap(run, in_axes=(0, None, None)))(many, STATE, DRIVES)
     one = jax.jit(run)(jax.tree.map(lambda a: a[1], many), STATE, DRIVES)
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(one), strict=True):
+    for a, b in zip(jax.tree.leaves(result), jax.tree.leaves(one), strict=True):
         np.testing.assert_allclose(a[1], b, atol=2e-6)
 
 

@@ -131,8 +131,8 @@ def test_numbers_of_the_original(activation, expected):
     state = (5 * np.ogrid[:2, :1][0] + place + 1) * (-1.0) ** place / 4
     state = np.float32(state.T[None])
     drive = wave.drive(hparams, params, np.float32([[1.0, -2.0]]))
-    found = step(hparams, params, state, drive)[0].T
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    result = step(hparams, params, state, drive)[0].T
+    np.testing.assert_allclose(result, expected, atol=1e-6)
     if activation == "identity":
         coupled = step(hparams, params, state, 0 * drive)[0].T
         np.testing.assert_allclose(
@@ -194,12 +194,12 @@ def test_local_kernels_give_the_originals_numbers():
     weights = (36 * o + 18 * i + 3 * p + j) / 100
     params = draw(hparams)._replace(coupling=np.float32(weights.transpose(2, 3, 1, 0)))
     state = np.arange(1.0, 13.0, dtype=np.float32).reshape(1, 2, 6).swapaxes(1, 2)
-    found = step(hparams, params, state, np.float32(0))[0].T
+    result = step(hparams, params, state, np.float32(0))[0].T
     expected = [
         [5.14, 5.56, 7.42, 9.64, 12.22, 12.04],
         [18.1, 16.36, 20.38, 24.76, 29.5, 27.16],
     ]
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
 
 
 def test_one_channel_takes_the_short_way_to_the_same_numbers():
@@ -212,10 +212,10 @@ def test_one_channel_takes_the_short_way_to_the_same_numbers():
         np.pad(params.coupling_bias, (0, 1)),
     )
     state, drive = np.random.default_rng(0).standard_normal((2, 3, 6, 1), np.float32)
-    found = step(one, params, state, drive)
+    result = step(one, params, state, drive)
     padded = [np.pad(a, ((0, 0), (0, 0), (0, 1))) for a in (state, drive)]
     two = step(dataclasses.replace(one, channels=2), wide, *padded)
-    np.testing.assert_allclose(found, two[..., :1], atol=1e-6)
+    np.testing.assert_allclose(result, two[..., :1], atol=1e-6)
 
 
 def test_the_shift_neither_grows_nor_fades():
@@ -236,8 +236,8 @@ def test_the_shift_neither_grows_nor_fades():
     np.testing.assert_array_equal(gradient, np.roll(weights, 1000 % 32, axis=1))
     # A kernel 0.4 % weaker or stronger: exp(-4) and exp(4) after 1,000 steps.
     for scale in (0.996, 1.004):
-        for found, before in zip(both(scale), (state, weights), strict=False):
-            ratio = np.linalg.norm(found) / np.linalg.norm(before)
+        for result, before in zip(both(scale), (state, weights), strict=False):
+            ratio = np.linalg.norm(result) / np.linalg.norm(before)
             np.testing.assert_allclose(ratio, scale**1000.0, rtol=1e-3)
 
 
@@ -253,10 +253,10 @@ def test_gradients_through_1000_steps_agree_with_float64():
         last, _ = wave.run(hparams, params, start, inputs)
         return jnp.mean(jnp.sin(last))
 
-    found = gradient(params, np.float32(inputs))
+    result = gradient(params, np.float32(inputs))
     with jax.enable_x64(True):
         exact = gradient(numerics.to_float64(params), inputs)
-    for single, double in zip(found, exact, strict=False):
+    for single, double in zip(result, exact, strict=False):
         double = np.asarray(double)
         error = np.linalg.norm(np.asarray(single, np.float64) - double)
         assert error <= 1e-4 * np.linalg.norm(double)
@@ -313,12 +313,12 @@ def test_frozen_parts_have_no_gradient():
         return wave.run(hparams, params, start, sequence(1.0, 2.0))[0].sum()
 
     gradient = jax.jit(jax.grad(loss), static_argnums=1)
-    found = gradient(params, hparams)
-    assert not found.coupling.any() and not found.coupling_bias.any()
-    assert found.forcing.any() and found.bias.any()
-    found = gradient(params, dataclasses.replace(RING, frozen=("input",)))
-    assert not found.forcing.any() and not found.bias.any()
-    assert found.coupling.any() and found.coupling_bias.any()
+    result = gradient(params, hparams)
+    assert not result.coupling.any() and not result.coupling_bias.any()
+    assert result.forcing.any() and result.bias.any()
+    result = gradient(params, dataclasses.replace(RING, frozen=("input",)))
+    assert not result.forcing.any() and not result.bias.any()
+    assert result.coupling.any() and result.coupling_bias.any()
 
 
 @pytest.mark.parametrize(

@@ -115,12 +115,12 @@ def test_going_on_ends_with_the_same_bytes(finished, tmp_path, split, part):
     if split == "train":
         cuts["test.tfrecord"] = None
     folder = interrupt(finished / "tfrecord", tmp_path / "set", cuts)
-    told = []
-    generation.generate(SMALL, folder, progress=lambda *now: told.append(now))
+    message = []
+    generation.generate(SMALL, folder, progress=lambda *now: message.append(now))
     assert contents(folder) == contents(finished / "tfrecord")
     there = int(part * 6) if split == "train" else 6 + int(part * 3)
-    assert abs(told[0][0] - there) <= 1  # records are of different sizes
-    assert told == [(done, 9) for done in range(told[0][0], 10)]
+    assert abs(message[0][0] - there) <= 1  # records are of different sizes
+    assert message == [(done, 9) for done in range(message[0][0], 10)]
 
 
 @pytest.mark.parametrize("part", [0.61, 0.997])
@@ -181,12 +181,12 @@ def test_going_on_when_only_names_are_missing(finished, tmp_path):
 def test_files_that_have_vanished_are_made_again(finished, tmp_path, format):
     lost = {"tfrecord": "train.tfrecord", "states": "x-train.npy"}[format]
     folder = interrupt(finished / format, tmp_path / "set", {lost: None})
-    told = []
+    message = []
     generation.generate(
-        SMALL, folder, format=format, progress=lambda *now: told.append(now)
+        SMALL, folder, format=format, progress=lambda *now: message.append(now)
     )
     assert contents(folder) == contents(finished / format)
-    assert told[0] == (3, 9)
+    assert message[0] == (3, 9)
     (folder / lost).unlink()
     with pytest.raises(UserError, match=f"finished, but {lost} is gone: .*--overwrite"):
         generation.generate(SMALL, folder, format=format)
@@ -195,7 +195,7 @@ def test_files_that_have_vanished_are_made_again(finished, tmp_path, format):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({}, "is finished: --overwrite would generate it again"),
         ({"num_test": 4}, r"another dataset \(num_test is 3, not 4\)"),
@@ -204,12 +204,12 @@ def test_files_that_have_vanished_are_made_again(finished, tmp_path, format):
         ({"format": "states"}, r"\(format is 'tfrecord', not 'states'\)"),
     ],
 )
-def test_a_folder_that_is_taken_is_refused(finished, change, told):
+def test_a_folder_that_is_taken_is_refused(finished, change, message):
     folder, change = finished / "tfrecord", dict(change)
     before = contents(folder)
     format = change.pop("format", "tfrecord")
     request = Request(**vars(SMALL) | change)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         generation.generate(request, folder, format=format)
     assert contents(folder) == before
 
@@ -237,12 +237,12 @@ def test_overwriting_leaves_nothing_of_the_old_set(finished, tmp_path):
 def test_overwriting_goes_on_with_the_same_set(finished, tmp_path):
     """A job that is started again with the same flags does not start from zero."""
     cuts = {"test.tfrecord": -1, "features.txt": None}
-    folder, told = interrupt(finished / "tfrecord", tmp_path / "set", cuts), []
+    folder, message = interrupt(finished / "tfrecord", tmp_path / "set", cuts), []
     generation.generate(
-        SMALL, folder, overwrite=True, progress=lambda *now: told.append(now)
+        SMALL, folder, overwrite=True, progress=lambda *now: message.append(now)
     )
     assert contents(folder) == contents(finished / "tfrecord")
-    assert told[0] == (8, 9)
+    assert message[0] == (8, 9)
     other = Request(**vars(SMALL) | {"seed": 4})
     generation.generate(other, folder, overwrite=True)
     assert contents(folder) != contents(finished / "tfrecord")
@@ -302,7 +302,7 @@ def test_a_disk_that_is_too_small_is_refused_before_it_starts(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "message"),
     [
         ("num_train", -1, "num_train is -1"),
         ("num_steps", 0, "num_steps is 0"),
@@ -314,9 +314,9 @@ def test_a_disk_that_is_too_small_is_refused_before_it_starts(tmp_path, monkeypa
         ("num_train", 10**12, "needs about .* and the disk"),
     ],
 )
-def test_impossible_requests(tmp_path, monkeypatch, field, value, told):
+def test_impossible_requests(tmp_path, monkeypatch, field, value, message):
     monkeypatch.setattr(generation, "simulator", None)  # nothing is simulated
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         generation.generate(
             Request(**vars(SMALL) | {field: value}), tmp_path / "a" / "b"
         )
@@ -327,7 +327,7 @@ def test_impossible_requests(tmp_path, monkeypatch, field, value, told):
 
 
 @pytest.mark.parametrize(
-    ("folder", "told"),
+    ("folder", "message"),
     [
         ("x" * 300, "cannot be made .File name too long"),
         ("/proc/set", "cannot be made"),
@@ -335,10 +335,10 @@ def test_impossible_requests(tmp_path, monkeypatch, field, value, told):
         ("~nobody-of-this-name/set", "no such home folder"),
     ],
 )
-def test_folders_that_cannot_be_made(tmp_path, monkeypatch, folder, told):
+def test_folders_that_cannot_be_made(tmp_path, monkeypatch, folder, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         generation.generate(SMALL, folder)
     assert [path.name for path in tmp_path.iterdir()] == ["loop"]
 

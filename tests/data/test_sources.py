@@ -251,14 +251,14 @@ def test_files_that_are_no_frames(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "text"),
     [
         ("x" * 300, "File name too long"),
         ("~nobody-of-this-name/frames.npy", "no such home folder"),
         ("a\0b", "null (byte|character)"),
     ],
 )
-def test_paths_that_are_none(path, told):
-    with pytest.raises(UserError, match=told) as caught:
+def test_paths_that_are_none(path, text):
+    with pytest.raises(UserError, match=text) as caught:
         data.open_source(name="", path=path, **SIZES)
     assert "\n" not in str(caught.value)

@@ -264,8 +264,8 @@ def test_bodies_that_collide_are_told_of():
     params, q = {"m": np.ones((64, 3)), "g": np.ones(64)}, np.zeros((64, 6))
     q[:, 0], q[:, 2], q[:, 5] = 5, -5, 5
     q[7] = [0.2, 0, -0.2, 0, 0, 5]  # they fall for about 0.2 units of time
-    told = "three_body: trajectory 7 cannot be followed beyond frame 3"
-    with pytest.raises(UserError, match=told) as caught:
+    text = "three_body: trajectory 7 cannot be followed beyond frame 3"
+    with pytest.raises(UserError, match=text) as caught:
         systems.get("three_body").simulate(
             params, q, np.zeros((64, 6)), dt=0.05, num_steps=60
         )

@@ -50,10 +50,10 @@ def read(path):
                 records += [record]
         except UserError as error:
             assert "\n" not in str(error)
-            found = re.search(
+            result = re.search(
                 r"train.tfrecord, record (\d+) at byte (\d+): ", str(error)
             )
-            return records, tuple(map(int, found.groups()))
+            return records, tuple(map(int, result.groups()))
         return records, None
 
     return read

@@ -31,9 +31,9 @@ def plane(_, batch):
 
 
 def summary(states, **options):
-    found = WaveStatistics(Examples(), states, **options)
-    scores = found.score(None, found.eval_batch(np.arange(found.num_eval)))
-    return found.summarise({k: np.asarray(v) for k, v in scores.items()})["waves"]
+    result = WaveStatistics(Examples(), states, **options)
+    scores = result.score(None, result.eval_batch(np.arange(result.num_eval)))
+    return result.summarise({k: np.asarray(v) for k, v in scores.items()})["waves"]
 
 
 def test_a_plane_wave():

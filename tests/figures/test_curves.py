@@ -32,8 +32,8 @@ def test_error_curve_rises_to_the_right(tmp_path):
     )
     image = pixels(path)
     assert image.shape[0] > 400 and image.shape[1] > 800
-    found = blue_rows(image[120:])
-    left, right = found[found[:, 1] < 300], found[found[:, 1] > 700]
+    result = blue_rows(image[120:])
+    left, right = result[result[:, 1] < 300], result[result[:, 1] > 700]
     assert left[:, 0].min() > right[:, 0].max() + 100  # the axis is logarithmic
 
 
@@ -91,8 +91,8 @@ def test_training_curve_falls(tmp_path):
     rows.insert(10, {"step": 200, "eval/relative_mse": 0.1})
     file = write_metrics(tmp_path / "metrics.jsonl", rows, tail='{"step": 50')
     image = pixels(curves.draw_training(tmp_path / "a.png", file, title="loss"))
-    found = blue_rows(image)
-    left, right = found[found[:, 1] < 250], found[found[:, 1] > 750]
+    result = blue_rows(image)
+    left, right = result[result[:, 1] < 250], result[result[:, 1] > 750]
     assert left[:, 0].max() < right[:, 0].min() - 100
 
 

@@ -59,8 +59,8 @@ def test_directions_agree_on_map_and_histogram(signal, tmp_path, figures, origin
 
 def test_the_spectrum_marks_where_the_wave_goes(tmp_path, figures):
     x = wave_fields.plane_wave(VECTOR, (200, 12, 16)) + wave_fields.noise((200, 12, 16))
-    found = waves.space_time_spectrum(x, segment=100, num_shuffles=9)
-    recording_spectrum.draw_spectrum(tmp_path / "a.png", found, origin="upper")
+    result = waves.space_time_spectrum(x, segment=100, num_shuffles=9)
+    recording_spectrum.draw_spectrum(tmp_path / "a.png", result, origin="upper")
     panels = figures[0].axes[:3]
     marks = [axes.lines[0].get_xydata()[0] for axes in panels]
     expected = [(VECTOR[1], 0.1), (VECTOR[0], 0.1), (VECTOR[1], VECTOR[0])]
@@ -90,7 +90,7 @@ def test_the_order_is_that_of_the_cells_that_are_there(tmp_path, figures):
 
 
 def test_units_stand_on_the_axes(signal, tmp_path, figures):
-    found = analysis.analyse(
+    result = analysis.analyse(
         wave_fields.plane_wave(VECTOR) + 0.3 * wave_fields.noise(),
         fs=100.0,
         band=(5, 20),
@@ -98,7 +98,7 @@ def test_units_stand_on_the_axes(signal, tmp_path, figures):
         units=describe.Units("s", "mm"),
     )
     paths = recording.draw(
-        tmp_path, found, fs=100.0, boundary="open", units=describe.Units("s", "mm")
+        tmp_path, result, fs=100.0, boundary="open", units=describe.Units("s", "mm")
     )
     assert [path.suffix for path in paths] == 4 * [".png"] + [".webp"]
     words = [text.get_text() for figure in figures for text in figure.texts]
@@ -115,9 +115,11 @@ def test_units_stand_on_the_axes(signal, tmp_path, figures):
 def test_a_source_is_a_ring_of_the_animation(tmp_path):
     t, i, j = np.indices((120, 12, 12))
     away = np.hypot(i - 4.0, j - 7.0)
-    found = analysis.analyse(np.cos(2 * np.pi * (t / 20 - away / 12)), band=(0.02, 0.1))
-    assert (found.fronts.kind == "radial").any()
-    recording.draw(tmp_path, found, fs=1.0, boundary="open", units=describe.Units())
+    result = analysis.analyse(
+        np.cos(2 * np.pi * (t / 20 - away / 12)), band=(0.02, 0.1)
+    )
+    assert (result.fronts.kind == "radial").any()
+    recording.draw(tmp_path, result, fs=1.0, boundary="open", units=describe.Units())
     with Image.open(tmp_path / "waves.webp") as movie:
         movie.seek(movie.n_frames // 2)
         picture = np.asarray(movie.convert("RGB"))[40:]
@@ -133,9 +135,9 @@ def test_difficult_recordings_still_give_pictures(tmp_path):
     for k, (field, positions) in enumerate(
         [(x, None), (together, None), (scattered, place)]
     ):
-        found = analysis.analyse(field, positions=positions)
+        result = analysis.analyse(field, positions=positions)
         paths = recording.draw(
-            tmp_path / str(k), found, fs=1.0, boundary="open", units=describe.Units()
+            tmp_path / str(k), result, fs=1.0, boundary="open", units=describe.Units()
         )
         for path in paths:
             assert path.stat().st_size > 1000

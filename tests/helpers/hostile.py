@@ -37,9 +37,9 @@ def answers(
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3_000:]
-    found = {row["id"]: row for row in map(json.loads, done.stdout.splitlines())}
+    value = {row["id"]: row for row in map(json.loads, done.stdout.splitlines())}
     assert not list(folder.rglob("executed"))
-    return [found[number] for number in range(len(cases))]
+    return [value[number] for number in range(len(cases))]
 
 
 def within_limits(result: dict) -> None:

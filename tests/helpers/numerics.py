@@ -59,6 +59,6 @@ def check_gradients(
             for s in (1.0, -1.0)
         ]
         expected = (shifted[0] - shifted[1]) / (2.0 * epsilon)
-        found = sum(jnp.vdot(g, d) for g, d in zip(gradients, direction, strict=False))
-        assert found != 0.0
-        np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-9)
+        result = sum(jnp.vdot(g, d) for g, d in zip(gradients, direction, strict=False))
+        assert result != 0.0
+        np.testing.assert_allclose(result, expected, rtol=rtol, atol=1e-9)

@@ -102,7 +102,7 @@ def arrays(payload, features):
         (key,), (feature,) = only(entry, 1), only(entry, 2)
         ((kind, values),) = fields(io.BytesIO(feature))
         stored[key.decode()] = kind, only(values)
-    found = {}
+    result = {}
     for line in features.splitlines():
         name, rest = line.split(", ", 1)
         shape, dtype = rest.rsplit(", ", 1)
@@ -110,15 +110,15 @@ def arrays(payload, features):
         kind, values = stored[name]
         if dtype == "uint8":
             assert kind == 1
-            found[name] = png(values[0]).reshape(shape)
+            result[name] = png(values[0]).reshape(shape)
         else:
             assert kind == 3 and len(values) == 1
             stream, numbers = io.BytesIO(values[0]), []
             while (number := _varint(stream)) is not None:
                 numbers.append(number)
             data = b"".join(struct.pack("<Q", number) for number in numbers)
-            found[name] = np.frombuffer(data, dtype).reshape(shape)
-    return found
+            result[name] = np.frombuffer(data, dtype).reshape(shape)
+    return result
 
 
 def png(data):

@@ -75,12 +75,12 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS)
 def test_reads_what_the_originals_write(tmp_path, kind, protocol):
     content = kind(PARAMS)
-    found = read_checkpoint(write(tmp_path / "checkpoint.pkl", content, protocol))
+    result = read_checkpoint(write(tmp_path / "checkpoint.pkl", content, protocol))
     want = flat(PARAMS)
-    assert found.keys() == want.keys()
+    assert result.keys() == want.keys()
     for name, array in want.items():
-        assert found[name].shape == array.shape
-        np.testing.assert_array_equal(found[name], array)
+        assert result[name].shape == array.shape
+        np.testing.assert_array_equal(result[name], array)
 
 
 class Calls:

@@ -55,20 +55,20 @@ def golden(request):
 
 def test_roll_out_equals_the_original_program(golden):
     """On every fourth pixel of every fourth row; the evaluations see all of them."""
-    arrays, found = golden
+    arrays, result = golden
     want = arrays["reconstruct_mean"]
     signal = np.abs(want[0] - want[1]).max()
-    assert found["means"].shape == arrays["images"].shape
-    assert np.abs(found["means"][:, :, ::4, ::4] - want).max() <= 1e-4 * signal
+    assert result["means"].shape == arrays["images"].shape
+    assert np.abs(result["means"][:, :, ::4, ::4] - want).max() <= 1e-4 * signal
 
 
 def test_posterior_and_states_equal_the_original_program(golden):
-    arrays, found = golden
-    mean, stddev = found["posterior"]
+    arrays, result = golden
+    mean, stddev = result["posterior"]
     np.testing.assert_allclose(mean, arrays["q_mean"], atol=1e-5)
     np.testing.assert_allclose(stddev, arrays["q_stddev"], rtol=1e-5)
-    np.testing.assert_allclose(found["variance"], arrays["q_stddev"] ** 2, rtol=1e-5)
-    np.testing.assert_allclose(found["latents"], arrays["latents"], atol=1e-5)
+    np.testing.assert_allclose(result["variance"], arrays["q_stddev"] ** 2, rtol=1e-5)
+    np.testing.assert_allclose(result["latents"], arrays["latents"], atol=1e-5)
 
 
 def test_evaluations_equal_the_original_program(golden):
@@ -76,14 +76,14 @@ def test_evaluations_equal_the_original_program(golden):
 
     Trained on frames 4..12 of 19: the rest of each direction is extrapolation.
     """
-    arrays, found = golden
+    arrays, result = golden
     segments = {
         "forward": {"train": range(4, 13), "extrapolation": range(13, 19)},
         "backward": {"train": range(6, 15), "extrapolation": range(6)},
     }
     for way, parts in segments.items():
         parts["full"] = [frame for part in parts.values() for frame in part]
-        errors = found["errors"][way]
+        errors = result["errors"][way]
         for segment, frames in parts.items():
             want = f"eval/{way}_{segment}_l2"
             part = {k: np.mean(e[:, np.array(frames)], 1) for k, e in errors.items()}
@@ -100,8 +100,8 @@ def test_names_sizes_and_options_of_every_model(name):
     params = functional.split(abstract)[1]
     leaves = jax.tree_util.tree_leaves_with_path(params)
     ours = {"/".join(str(k.key) for k in p): np.empty(a.shape) for p, a in leaves}
-    found, options = latent_dynamics.identify(abstract)
-    assert found == name
+    result, options = latent_dynamics.identify(abstract)
+    assert result == name
     assert options["num_target_steps"] == 6 and options["num_inference_steps"] == 3
     names = latent_dynamics.names(name, ours, options)
     assert sorted(names.values()) == sorted(ours)

@@ -64,10 +64,10 @@ def check(model, arrays, reference, features, seen, **overrides):
     decode = lambda z: (z @ up).reshape(*z.shape[:-1], 8, 8, 3)
     loaded.encoder, loaded.decoder = encode, decode
     run = jax.jit(loaded.reconstruct)
-    found = run(IMAGES.astype(np.float32))
+    result = run(IMAGES.astype(np.float32))
     want = reference(arrays, encode, decode)
-    assert found.shape == want.shape
-    np.testing.assert_allclose(found, want, atol=1e-5 * np.abs(want).max())
+    assert result.shape == want.shape
+    np.testing.assert_allclose(result, want, atol=1e-5 * np.abs(want).max())
     # Everything moves, and no step is like the one before it.
     steps = np.abs(np.diff(want, axis=1)).max(axis=(2, 3, 4))
     assert steps.min() > 0.01 * np.abs(want).max()

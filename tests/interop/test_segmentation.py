@@ -22,9 +22,11 @@ def test_golden_logits(file, model, hp):
         for name in golden.files
         if name.startswith("params/")
     }
-    found = load_state_dict(arrays, model, **hp)(golden["inputs"].transpose(0, 2, 3, 1))
+    result = load_state_dict(arrays, model, **hp)(
+        golden["inputs"].transpose(0, 2, 3, 1)
+    )
     expected = golden["outputs"].transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(result, expected, atol=1e-5 * np.abs(expected).max())
 
 
 def weights(**changes):

@@ -88,8 +88,8 @@ def x64():
     ],
 )
 def test_oscillators_give_the_originals_numbers(x64, model, params, positions, output):
-    found, states = answer(params, model, wave_input(), **SMNIST)
-    np.testing.assert_allclose(found[0], output, atol=1e-8)
+    result, states = answer(params, model, wave_input(), **SMNIST)
+    np.testing.assert_allclose(result[0], output, atol=1e-8)
     # The original orders by channel first.
     last = states[0, -1]
     last = last.reshape(-1) if model == "cornn" else np.moveaxis(last, -1, 0).ravel()
@@ -106,8 +106,8 @@ def test_split_layers_of_the_cornn(x64):
     )
     constants = {"dt": 0.034, "gamma": 1.3, "epsilon": 12.7}
     inputs = np.sin(np.arange(24.0)).reshape(1, 6, 4)
-    found, _ = answer(params, "cornn", inputs, **constants)
-    np.testing.assert_allclose(found[0], [0.29679690, 0.18938140], atol=1e-8)
+    result, _ = answer(params, "cornn", inputs, **constants)
+    np.testing.assert_allclose(result[0], [0.29679690, 0.18938140], atol=1e-8)
 
 
 def test_adding_with_the_nwm(x64):
@@ -117,9 +117,9 @@ def test_adding_with_the_nwm(x64):
     inputs[0, [3, 14], 1] = 1.0
     target = np.prod(inputs, axis=-1).sum()
     np.testing.assert_allclose(target, 1.59909602, atol=1e-8)
-    found = answer(nwm(inputs=2, outputs=1), "nwm2d", inputs, **constants)[0][0, 0]
-    np.testing.assert_allclose(found, 0.20897015, atol=1e-8)
-    np.testing.assert_allclose((found - target) ** 2, 1.93244992, atol=1e-7)
+    result = answer(nwm(inputs=2, outputs=1), "nwm2d", inputs, **constants)[0][0, 0]
+    np.testing.assert_allclose(result, 0.20897015, atol=1e-8)
+    np.testing.assert_allclose((result - target) ** 2, 1.93244992, atol=1e-7)
 
 
 def train(params, loss, steps, transform):
@@ -179,8 +179,8 @@ def test_training_goes_as_in_the_original(x64, model, params, losses, norms):
         logits = load_state_dict(params, model, **PSMNIST)(inputs)
         return -jax.nn.log_softmax(logits)[b, 1 - b].mean()
 
-    found, gradient = train(params, loss, 4, optax.adam(0.0054))
-    np.testing.assert_allclose(found, losses, atol=1e-9)
+    result, gradient = train(params, loss, 4, optax.adam(0.0054))
+    np.testing.assert_allclose(result, losses, atol=1e-9)
     for name, norm in norms.items():
         np.testing.assert_allclose(
             np.linalg.norm(gradient[name]), norm, rtol=2e-3, err_msg=name
@@ -243,11 +243,13 @@ def test_outputs_and_gradients_of_the_original(name):
     params = {k[7:]: golden[k] for k in golden if k.startswith("params/")}
 
     def outputs(params):
-        found = load_state_dict(params, model, **hp)(golden["inputs"])
-        return jnp.mean(found**2), found
+        result = load_state_dict(params, model, **hp)(golden["inputs"])
+        return jnp.mean(result**2), result
 
-    (loss, found), gradient = jax.jit(jax.value_and_grad(outputs, has_aux=True))(params)
-    np.testing.assert_allclose(found, golden["outputs"], atol=2e-5)
+    (loss, result), gradient = jax.jit(jax.value_and_grad(outputs, has_aux=True))(
+        params
+    )
+    np.testing.assert_allclose(result, golden["outputs"], atol=2e-5)
     np.testing.assert_allclose(loss, golden["mean_square_loss"], rtol=1e-5)
     for array, got in gradient.items():
         want = golden[f"grads/{array}"]
@@ -265,13 +267,13 @@ def test_an_mlp_reads_out_after_every_step(x64):
         "readout.2.bias": np.array([0.5]),
     }
     inputs = np.sin(np.arange(12.0)).reshape(1, 6, 2)
-    found, states = answer(params, "wrnn", inputs, activation="tanh", every_step=True)
-    assert found.shape == (1, 6, 1)
+    result, states = answer(params, "wrnn", inputs, activation="tanh", every_step=True)
+    assert result.shape == (1, 6, 1)
     for time in (0, 5):
         flat = states[0, time].T.ravel()
         rectified = np.maximum(hidden @ flat + [0.1, -0.2, 0.3], 0)
         np.testing.assert_allclose(
-            found[0, time, 0], rectified @ [1, -1, 2] + 0.5, atol=1e-12
+            result[0, time, 0], rectified @ [1, -1, 2] + 0.5, atol=1e-12
         )
 
 

@@ -25,10 +25,10 @@ def test_a_failed_run_does_not_stop_the_others(tmp_path, capsys):
     assert statuses(outcomes) == ["finished", "failed", "finished"]
     assert outcomes[1].reason == "exit code 3: out of luck"
     assert (tmp_path / "b.log").read_text() == "began b\na line\nout of luck\n"
-    told = jobs.summary(outcomes, 61.0)
-    assert "exit code 3: out of luck" in told
-    assert str(tmp_path / "b.log") in told
-    assert told.endswith("2 finished, 1 failed in 0:01:01")
+    text = jobs.summary(outcomes, 61.0)
+    assert "exit code 3: out of luck" in text
+    assert str(tmp_path / "b.log") in text
+    assert text.endswith("2 finished, 1 failed in 0:01:01")
     assert "[2/3] b: failed" in capsys.readouterr().out
     # The same again: only what is not finished.
     assert statuses(jobs.Runner(todo).run(1)) == ["skipped", "failed", "skipped"]
@@ -93,8 +93,8 @@ def test_a_run_may_end_when_its_task_is_solved(stops, solved, finished, tmp_path
     (tmp_path / "a").mkdir()
     report = {"step": 30, "protocol": "fake", "name": "", "seed": 0, "solved": solved}
     (tmp_path / "a" / "eval.json").write_text(json.dumps(report))
-    found = fake_runs.job(tmp_path, "a")._replace(stops=stops)
-    assert jobs.is_finished(found) == finished
+    result = fake_runs.job(tmp_path, "a")._replace(stops=stops)
+    assert jobs.is_finished(result) == finished
 
 
 def test_a_run_that_the_machine_does_not_let_start_has_failed(tmp_path, capsys):
@@ -118,36 +118,38 @@ def scored(folder, **fields):
 
 
 def test_results_that_are_kept_need_not_be_repeated(tmp_path):
-    found = fake_runs.job(tmp_path, "a")._replace(
+    result = fake_runs.job(tmp_path, "a")._replace(
         name="x", seed=3, protocol="fake + k=1", command=["false"]
     )
-    scored(found.workdir, protocol="fake + k=1")
-    (found.workdir / "config.json").write_text('{"command_line": "python --workdir=w"}')
-    (found.workdir / "metrics.jsonl").write_text("{}\n")
-    (found.workdir / "weights").write_text("large")
+    scored(result.workdir, protocol="fake + k=1")
+    (result.workdir / "config.json").write_text(
+        '{"command_line": "python --workdir=w"}'
+    )
+    (result.workdir / "metrics.jsonl").write_text("{}\n")
+    (result.workdir / "weights").write_text("large")
     kept = tmp_path / "kept"
-    (outcome,) = jobs.Runner([found], keep=kept).run(1)
+    (outcome,) = jobs.Runner([result], keep=kept).run(1)
     assert (outcome.status, outcome.reason) == ("skipped", "")
     folder = kept / "fake+k=1" / "x-3"
     assert sorted(path.name for path in folder.iterdir()) == [
         *("config.json", "eval.json", "metrics.jsonl")
     ]
     # On another machine the workdir is not there.
-    again = found._replace(workdir=tmp_path / "b")
+    again = result._replace(workdir=tmp_path / "b")
     assert statuses(jobs.Runner([again], done=[kept, folder]).run(1)) == ["skipped"]
     other = again._replace(seed=4)
     assert statuses(jobs.Runner([other], done=[kept, folder]).run(1)) == ["failed"]
 
 
 def test_what_is_wrong_with_kept_results_is_said(tmp_path):
-    found = fake_runs.job(tmp_path, "a")._replace(name="x", seed=3)
-    scored(found.workdir)
-    assert jobs.keep(found, tmp_path / "kept") == ""
-    (found.workdir / "metrics.jsonl").write_text("x" * 60_001)
-    assert jobs.keep(found, tmp_path / "kept").endswith(" bytes")
+    result = fake_runs.job(tmp_path, "a")._replace(name="x", seed=3)
+    scored(result.workdir)
+    assert jobs.keep(result, tmp_path / "kept") == ""
+    (result.workdir / "metrics.jsonl").write_text("x" * 60_001)
+    assert jobs.keep(result, tmp_path / "kept").endswith(" bytes")
     config = '{"config": {"data": {"path": "/home/me/clips"}}}'
-    (found.workdir / "config.json").write_text(config)
-    assert "names folders of this machine" in jobs.keep(found, tmp_path / "kept")
+    (result.workdir / "config.json").write_text(config)
+    assert "names folders of this machine" in jobs.keep(result, tmp_path / "kept")
 
 
 def test_a_run_that_diverged_is_an_end(tmp_path):
@@ -161,9 +163,9 @@ def test_a_run_that_diverged_is_an_end(tmp_path):
         "sys.exit(2)\n"
     )
     command = [sys.executable, "-S", "-c", program]
-    found = fake_runs.job(tmp_path, "a")._replace(command=command)
-    assert statuses(jobs.Runner([found]).run(1)) == ["diverged"]
-    assert statuses(jobs.Runner([found]).run(1)) == ["skipped"]
+    result = fake_runs.job(tmp_path, "a")._replace(command=command)
+    assert statuses(jobs.Runner([result]).run(1)) == ["diverged"]
+    assert statuses(jobs.Runner([result]).run(1)) == ["skipped"]
 
 
 def test_a_run_is_validated_once_it_is_trained(tmp_path):
@@ -173,13 +175,13 @@ def test_a_run_is_validated_once_it_is_trained(tmp_path):
         "(pathlib.Path(sys.argv[1]) / 'eval_valid.json').write_text(json.dumps(report))\n"
     )
     validate = [sys.executable, "-S", "-c", written, str(tmp_path / "a")]
-    found = fake_runs.job(tmp_path, "a")
-    assert statuses(jobs.Runner([found]).run(1)) == ["finished"]
+    result = fake_runs.job(tmp_path, "a")
+    assert statuses(jobs.Runner([result]).run(1)) == ["finished"]
     # Trained before, but not validated.
-    found = found._replace(validate=validate)
-    assert not jobs.is_finished(found)
-    assert statuses(jobs.Runner([found]).run(1)) == ["finished"]
-    assert jobs.is_finished(found)
+    result = result._replace(validate=validate)
+    assert not jobs.is_finished(result)
+    assert statuses(jobs.Runner([result]).run(1)) == ["finished"]
+    assert jobs.is_finished(result)
 
 
 def test_each_slot_has_its_own_variables_and_a_signal_is_no_failure(tmp_path):

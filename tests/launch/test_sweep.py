@@ -68,8 +68,8 @@ def resolved_here(monkeypatch):
             pass
 
         def submit(self, function, *arguments):
-            found = function(*arguments)
-            return type("Future", (), {"result": lambda self: found})()
+            result = function(*arguments)
+            return type("Future", (), {"result": lambda self: result})()
 
     monkeypatch.setattr(sweep.concurrent.futures, "ProcessPoolExecutor", Here)
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
@@ -148,10 +148,10 @@ def test_mistakes(arguments, overrides, message, resolved_here):
 @pytest.fixture
 def one_run(tmp_path, monkeypatch):
     """A sweep of one run, whose flags can be set."""
-    found = [fake_runs.job(tmp_path / "runs", "a")]
-    monkeypatch.setattr(sweep, "plan", lambda overrides: found)
+    result = [fake_runs.job(tmp_path / "runs", "a")]
+    monkeypatch.setattr(sweep, "plan", lambda overrides: result)
     with flagsaver.flagsaver():
-        yield found
+        yield result
 
 
 @pytest.mark.parametrize(

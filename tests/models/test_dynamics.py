@@ -57,16 +57,16 @@ def tiny():
 def test_hamiltonian_gives_the_originals_numbers(tiny):
     """And the row with a negative dt is the other's roll-out, flipped in time."""
     z = jnp.array([[0.3, -0.2, 0.1, 0.4]] * 2)
-    found = move(tiny, z, jnp.array([0.125, -0.125]), 1, 2)
+    result = move(tiny, z, jnp.array([0.125, -0.125]), 1, 2)
     want = [
         [0.2631564, -0.2182821, 0.1063907, 0.4151478],
         [0.3, -0.2, 0.1, 0.4],
         [0.3366266, -0.1816199, 0.0933580, 0.3850773],
         [0.3730284, -0.1631466, 0.0864622, 0.3703766],
     ]
-    np.testing.assert_allclose(found[0], want, atol=2e-5)
-    np.testing.assert_allclose(found[1, 2::-1], found[0, :3], atol=1e-6)
-    np.testing.assert_array_equal(tiny.visible(found), found[..., :2])
+    np.testing.assert_allclose(result[0], want, atol=2e-5)
+    np.testing.assert_allclose(result[1, 2::-1], result[0, :3], atol=1e-6)
+    np.testing.assert_array_equal(tiny.visible(result), result[..., :2])
 
 
 def test_sixty_steps_there_and_back(tiny):
@@ -100,10 +100,10 @@ def test_a_general_integrator_agrees(tiny):
         Hamiltonian(tiny.kinetic, tiny.potential, integrator=name)
         for name in ("rk4", "sym6")
     )
-    found, want = jax.jit(
+    result, want = jax.jit(
         lambda z: [m.trajectory(z, 0.125, 0, 3) for m in (general, symplectic)]
     )(z)
-    np.testing.assert_allclose(found, want, atol=1e-5)
+    np.testing.assert_allclose(result, want, atol=1e-5)
 
 
 def test_lagrangian_is_the_euler_lagrange_equation():
@@ -146,11 +146,11 @@ def test_recurrent_map():
     z = normal((2, 4))
     for residual in (True, False):
         model = with_weights(lambda r=residual: Recurrent(network(4, 4), residual=r))
-        found = move(model, z, 1.0, 0, 2)
-        np.testing.assert_array_equal(found[:, 0], z)
+        result = move(model, z, 1.0, 0, 2)
+        np.testing.assert_array_equal(result[:, 0], z)
         for t in (0, 1):
-            want = model.net(found[:, t]) + residual * found[:, t]
-            np.testing.assert_allclose(found[:, t + 1], want, atol=1e-6)
+            want = model.net(result[:, t]) + residual * result[:, t]
+            np.testing.assert_allclose(result[:, t + 1], want, atol=1e-6)
     with pytest.raises(UserError, match="does not run backward"):
         model.trajectory(z, 1.0, 1, 2)
 
@@ -177,25 +177,25 @@ def test_adaptive_solver_on_a_rotation():
     run = jax.jit(
         lambda z: solvers.integrate_adaptively(lambda z: z @ skew.T, z, dt, 62)
     )
-    found = np.asarray(run(z))
-    assert found.shape == (3, 62, 4)
+    result = np.asarray(run(z))
+    assert result.shape == (3, 62, 4)
     for i in range(3):
         for t in range(62):
             exact = scipy.linalg.expm(dt[i] * (t + 1) * skew) @ z[i]
-            np.testing.assert_allclose(found[i, t], exact, atol=1e-4)
-    norms = np.linalg.norm(found, axis=-1) / np.linalg.norm(z, axis=-1)[:, None]
+            np.testing.assert_allclose(result[i, t], exact, atol=1e-4)
+    norms = np.linalg.norm(result, axis=-1) / np.linalg.norm(z, axis=-1)[:, None]
     np.testing.assert_allclose(norms, 1.0, atol=1e-4)
     # Larger neighbours share smaller steps with it.
     other = run(z * np.array([[30.0], [1.0], [30.0]], np.float32))
-    assert np.any(other[1] != found[1])
-    np.testing.assert_allclose(other[1], found[1], atol=1e-4)
+    assert np.any(other[1] != result[1])
+    np.testing.assert_allclose(other[1], result[1], atol=1e-4)
 
 
 def test_adaptive_solver_gives_up_with_infinity():
     """A solution that blows up at time 1 is finite before and never wrong after."""
-    found = solvers.integrate_adaptively(lambda z: z**2, jnp.ones((1, 1)), 0.3, 5)
-    np.testing.assert_allclose(found[0, :3, 0], 1 / (1 - 0.3 * np.arange(1, 4)), 1e-4)
-    assert not np.isfinite(found[0, 3:]).any()
+    result = solvers.integrate_adaptively(lambda z: z**2, jnp.ones((1, 1)), 0.3, 5)
+    np.testing.assert_allclose(result[0, :3, 0], 1 / (1 - 0.3 * np.arange(1, 4)), 1e-4)
+    assert not np.isfinite(result[0, 3:]).any()
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ def test_a_step_of_training_of_the_others(case):
     check_a_step_of_training(case.split()[0], OTHERS[case])
 
 
-def test_an_unknown_model_is_told():
+def test_an_unknown_model_is_reported():
     config = load_config("pendulum_ar")
     with config.unlocked():
         config.model.name = "rnn"

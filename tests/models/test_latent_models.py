@@ -203,8 +203,10 @@ def test_clear_errors(hgn):
 
 def test_geco_product():
     """Value and gradients of the original program."""
-    found = jax.value_and_grad(hgn_conv.geco_product, (0, 1, 2))(2.0, 0.3, 0.5)
-    np.testing.assert_allclose(jax.tree.leaves(found), [0.6, -0.5, 0.0, 2.0], rtol=1e-6)
+    result = jax.value_and_grad(hgn_conv.geco_product, (0, 1, 2))(2.0, 0.3, 0.5)
+    np.testing.assert_allclose(
+        jax.tree.leaves(result), [0.6, -0.5, 0.0, 2.0], rtol=1e-6
+    )
 
 
 @pytest.mark.slow

@@ -69,7 +69,7 @@ def both_formulations(spec, side=8, batch=4, **options):
     rng = np.random.default_rng(0)
     images = rng.random((batch, side, side, 2))
     labels = rng.integers(0, 3, (batch, side, side))
-    found = []
+    result = []
     for conv in ("xla", "fast"):
         graphdef, params, rest = functional.split(
             make(model, (side, side, 2), 3, conv=conv, **options)
@@ -80,8 +80,8 @@ def both_formulations(spec, side=8, batch=4, **options):
             model = functional.merge(graphdef, params, rest)
             return model.score(images, labels, pixels.all_sums)
 
-        found.append(jax.jit(jax.value_and_grad(loss, has_aux=True))(params))
-    return found
+        result.append(jax.jit(jax.value_and_grad(loss, has_aux=True))(params))
+    return result
 
 
 SMALL = ":smoke,T=7,model.width=3,model.units=5"

@@ -90,9 +90,9 @@ def test_dispersion():
     start = SheetState(x, jnp.zeros_like(x))
     _, series = jax.lax.scan(one, start, None, length=100)
     ratio = series[:, 0] / 1e-3
-    found = [float(ratio[t - 1]) for t in (1, 25, 50, 100)]
+    result = [float(ratio[t - 1]) for t in (1, 25, 50, 100)]
     expected = [0.99597759, -0.04675425, -0.99859451, 0.99628660]
-    np.testing.assert_allclose(found, expected, atol=3e-8)
+    np.testing.assert_allclose(result, expected, atol=3e-8)
     eigenvalue = 0.25 + 4 * np.sin(2 * np.pi / 32) ** 2
     theta = np.arccos(1 - 0.01 * eigenvalue / 2)
     t = np.arange(1, 101)
@@ -197,8 +197,8 @@ def test_gradients_of_the_nwm(readout, remat):
     expected = dict(GRADIENTS[readout])
     whole, foreground = expected.pop("loss")
     assert float(value) == pytest.approx(whole, abs=1e-7)
-    found = sums["foreground_cross_entropy"].sum() / sums["foreground"].sum()
-    assert float(found) == pytest.approx(foreground, abs=1e-7)
+    result = sums["foreground_cross_entropy"].sum() / sums["foreground"].sum()
+    assert float(result) == pytest.approx(foreground, abs=1e-7)
     for path, norm in expected.items():
         leaf = gradients
         for key in path.split("/"):

@@ -29,11 +29,11 @@ def cut(split, batch=1):
 )
 def test_forward(name, length, targets, steps):
     split = splits.get("forward", name, 5, 60, reversible=True)
-    observed, found, sign = cut(split)
+    observed, result, sign = cut(split)
     assert split.train_length == length and split.anchor == 4 and sign == 1.0
     assert (split.num_back, split.num_forward, split.include_start) == steps
     np.testing.assert_array_equal(observed[0], range(5))
-    np.testing.assert_array_equal(found[0], targets)
+    np.testing.assert_array_equal(result[0], targets)
     assert split.num_back + split.include_start + split.num_forward == len(targets)
 
 

@@ -56,8 +56,8 @@ def test_gradients_and_training_of_the_reference_program():
         graphdef, params, state = functional.split(model)
 
         def loss(params):
-            found = functional.merge(graphdef, params, state).terms(images)
-            return found["loss"].mean()
+            result = functional.merge(graphdef, params, state).terms(images)
+            return result["loss"].mean()
 
         step = jax.jit(jax.value_and_grad(loss))
         grads = step(params)[1]["cell"]
@@ -82,9 +82,9 @@ def test_gradients_and_training_of_the_reference_program():
             losses.append(float(value))
         expected = [19.57644747, 19.48939580, 19.30526190, 18.99190215]
         np.testing.assert_allclose(losses, expected, atol=1e-6)
-        found = [float(params["cell"][name]) for name in ("dt", "gamma", "alpha")]
+        result = [float(params["cell"][name]) for name in ("dt", "gamma", "alpha")]
         expected = [-1.94599156, 1.00180072, 0.49981165]
-        np.testing.assert_allclose(found, expected, atol=1e-7)
+        np.testing.assert_allclose(result, expected, atol=1e-7)
 
 
 @pytest.mark.parametrize(

@@ -98,10 +98,10 @@ def test_compiled_convolutions_give_the_same_gradients_in_half_the_memory():
 
     # In single precision a value that rounds to the other side of zero has another slope.
     with jax.enable_x64(True):
-        found, memory = gradient("fast")
+        result, memory = gradient("fast")
         expected, plain_memory = gradient("xla")
     for one, other in zip(
-        jax.tree.leaves(found), jax.tree.leaves(expected), strict=False
+        jax.tree.leaves(result), jax.tree.leaves(expected), strict=False
     ):
         assert one.dtype == float
         assert np.linalg.norm(one - other) <= 1e-12 * np.linalg.norm(other)

@@ -160,7 +160,7 @@ def test_parameters_are_the_cores():
     )
 
 
-def test_a_wrong_input_is_told():
+def test_a_wrong_input_is_reported():
     cell = NWM2DCell((3, 4), rngs=nnx.Rngs(0))
     carry = cell.initialize_carry((2, 3, 4, 1))
     with pytest.raises(UserError, match=r"inputs \[..., 3, 4, 1\], but got \(2, 12\)"):

@@ -33,10 +33,10 @@ def test_a_cell_runs_in_nnx_rnn_as_a_whole_sequence_does():
         return last, stepped, waves(x), waves.last(x), cell.solve(start, cell.drive(x))
 
     last, stepped, (end, states), alone, (_, driven) = run(cell, waves, inputs)
-    for found in (states.x, driven.x):
-        np.testing.assert_allclose(found, stepped, rtol=1e-4, atol=1e-5)
-    for found in (end, alone):
-        np.testing.assert_allclose(found.v, last.v, rtol=1e-4, atol=1e-5)
+    for result in (states.x, driven.x):
+        np.testing.assert_allclose(result, stepped, rtol=1e-4, atol=1e-5)
+    for result in (end, alone):
+        np.testing.assert_allclose(result.v, last.v, rtol=1e-4, atol=1e-5)
     flat = cell.flatten(last)
     assert flat.shape == (2, cell.state_size) == (2, 16)
     np.testing.assert_array_equal(cell.unflatten(flat).v, last.v)
@@ -130,8 +130,8 @@ def test_the_depth_of_associative_grows_as_the_logarithm_of_the_length():
         )
         return longest_chain(text)
 
-    found = [depth(times) for times in (16, 64, 256, 1024)]
-    growth = np.diff(found)
+    result = [depth(times) for times in (16, 64, 256, 1024)]
+    growth = np.diff(result)
     assert growth[0] == growth[1] == growth[2]  # as many for each factor of 4
     assert growth[0] < 60
 

@@ -28,12 +28,12 @@ def test_a_damaged_evaluation_has_no_curve(text, run):
 def test_the_error_curve_of_another_step_is_left_out_and_told(run):
     errors = {"forecast": [0.5, 0.25]}
     write(run, per_frame={"frame": [1, 2], "relative_mse": errors})
-    told = []
-    assert drawing.draw(run._replace(step=2), told.append) == []
-    assert len(told) == 1
-    assert "eval.json is of step 4, the figures are of step 2" in told[0]
-    assert len(drawing.draw(run, told.append)) == 1
-    assert len(told) == 1
+    message = []
+    assert drawing.draw(run._replace(step=2), message.append) == []
+    assert len(message) == 1
+    assert "eval.json is of step 4, the figures are of step 2" in message[0]
+    assert len(drawing.draw(run, message.append)) == 1
+    assert len(message) == 1
 
 
 def test_curves_that_cannot_be_drawn_are_left_out(run):

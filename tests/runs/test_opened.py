@@ -80,18 +80,18 @@ def test_evaluate_writes_what_the_design_names(run):
 
 def test_the_validation_split_has_a_file_of_its_own(run):
     before = runs.evaluate(run)
-    found = runs.evaluate(run, ["mse", "vpt"], split="valid")
-    assert found == json.loads((run.workdir / "eval_valid.json").read_text())
-    assert (found["split"], found["step"]) == ("valid", 4)
+    outcome = runs.evaluate(run, ["mse", "vpt"], split="valid")
+    assert outcome == json.loads((run.workdir / "eval_valid.json").read_text())
+    assert (outcome["split"], outcome["step"]) == ("valid", 4)
     # One clip is left out of eight for it.
-    assert found["vpt"]["num_trajectories"] == 1
-    assert found["relative_mse"]["forecast"] != before["relative_mse"]["forecast"]
+    assert outcome["vpt"]["num_trajectories"] == 1
+    assert outcome["relative_mse"]["forecast"] != before["relative_mse"]["forecast"]
     assert json.loads((run.workdir / "eval.json").read_text()) == before
     # Training was followed by it: the last row is of the same weights and windows.
     row = [row for row in read_metrics(run.workdir) if row["kind"] == "eval"][-1]
     for name in ("forecast", "mean_image", "last_frame"):
         np.testing.assert_allclose(
-            row[f"relative_mse/{name}"], found["relative_mse"][name], rtol=1e-5
+            row[f"relative_mse/{name}"], outcome["relative_mse"][name], rtol=1e-5
         )
 
 
@@ -123,21 +123,21 @@ def test_a_run_that_diverged_has_an_evaluation_that_says_so(run, tmp_path):
 def test_metrics_are_added_to_those_of_the_same_step(run):
     path = run.workdir / "eval.json"
     path.unlink(missing_ok=True)
-    told = []
+    output = []
 
     def counter(name):
-        told.append(name)
+        output.append(name)
         return lambda done, total: None
 
     # Nothing is there yet: the task's own scores come too.
     runs.evaluate(run, ["vpt"], counter)
-    assert told == ["forecasting", "vpt"]
+    assert output == ["forecasting", "vpt"]
     stored = json.loads(path.read_text())
     assert {"mse", "per_frame", "vpt"} <= stored.keys()
     path.write_text(json.dumps(stored | {"symetric": {"score": 1.0}}))
-    told.clear()
+    output.clear()
     report = runs.evaluate(run, ["vpt"], counter)
-    assert told == ["vpt"]
+    assert output == ["vpt"]
     assert report["symetric"] == {"score": 1.0}
     assert report["mse"] == stored["mse"]
     # Scores of another step are not kept, nor what is no evaluation.
@@ -151,7 +151,7 @@ def test_metrics_are_added_to_those_of_the_same_step(run):
     assert report["step"] == 4
 
 
-def test_what_cannot_be_computed_is_told(run):
+def test_what_cannot_be_computed_is_reported(run):
     with pytest.raises(UserError, match="unknown metric 'vtp'; did you mean 'vpt'"):
         runs.evaluate(run, ["mse", "vtp"])
     with pytest.raises(UserError, match="true states, which are not known of"):
@@ -231,16 +231,16 @@ def test_export_holds_every_weight_by_its_path(run, tmp_path):
     path = nwm_jax.export(run.workdir, tmp_path / "weights.npz")
     with np.load(path, allow_pickle=False) as archive:
         stored = dict(archive)
-    told = json.loads(stored.pop("config.json").tobytes())
-    assert told["step"] == 4
-    assert told["config"]["model"]["name"] == "nwm2d"
+    output = json.loads(stored.pop("config.json").tobytes())
+    assert output["step"] == 4
+    assert output["config"]["model"]["name"] == "nwm2d"
     np.testing.assert_array_equal(stored["cell/bias"], run.model.cell.bias[...])
     np.testing.assert_array_equal(
         stored["decoder/convs/6/kernel"], run.model.decoder.convs[6].kernel[...]
     )
     cell = run.model.cell
     raw = stored["cell/dt"]
-    assert told["constants"]["cell"] == pytest.approx(
+    assert output["constants"]["cell"] == pytest.approx(
         {
             "dt": 1 / (1 + np.exp(-raw)),
             "gamma": max(float(cell.gamma[...]), 0.0),
@@ -346,7 +346,7 @@ def test_forecast_refuses_what_does_not_fit(run, tmp_path):
     assert not target.exists()
 
 
-def test_what_is_no_workdir_is_told(tmp_path):
+def test_what_is_no_workdir_is_reported(tmp_path):
     with pytest.raises(UserError, match="not a workdir"):
         nwm_jax.load(tmp_path)
     (tmp_path / "config.json").write_text("{")

@@ -15,9 +15,9 @@ from tests.helpers import made_workdirs
 def folder(tmp_path):
     """Five runs whose error falls as their states travel, and two others."""
     for seed, index in enumerate([0.1, 0.4, 0.2, 0.6, 0.5]):
-        found = {"travelling_index": index, "coherence": None, "speed": 2.0}
+        result = {"travelling_index": index, "coherence": None, "speed": 2.0}
         made_workdirs.run(
-            tmp_path, "spring_nwm2d", 1e5 * (1 - index), seed=seed, waves=found
+            tmp_path, "spring_nwm2d", 1e5 * (1 - index), seed=seed, waves=result
         )
     made_workdirs.run(tmp_path, "spring_hgn")
     (tmp_path / "empty").mkdir()

@@ -105,8 +105,8 @@ def test_the_formulations_agree_in_every_array(result):
     assert result["disagree"] == []
     assert result["errors"].keys() == {"loss", "conv/kernel", "conv/bias"}
     assert max(result["errors"].values()) < benchmark_train.TOLERANCE
-    told = benchmark_train.describe(result)
-    assert "equal to 1e-05: at most" in told and "NOT" not in told
+    message = benchmark_train.describe(result)
+    assert "equal to 1e-05: at most" in message and "NOT" not in message
 
 
 def test_another_config_is_measured_in_turn(convolving, monkeypatch, capsys):
@@ -197,7 +197,7 @@ def test_operations_are_those_of_the_plain_formulation(convolving, result):
     assert counts == {round(1e9 * result["gflop"])}
 
 
-def test_a_loss_that_is_not_finite_is_told(convolving, monkeypatch):
+def test_a_loss_that_is_not_finite_is_reported(convolving, monkeypatch):
     def batch(self, step, rows):
         return {"images": np.full((len(rows), 4, 4, 3), np.nan**step, np.float32)}
 

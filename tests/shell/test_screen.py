@@ -15,17 +15,17 @@ def test_the_cost_of_a_paper_preset_is_told_without_making_data(tmp_path):
     cache = tmp_path / "cache"
     for preset in ("paper", "laptop"):
         config = presets.load(f"pendulum_cornn:{preset},{SMALL},data.cache_dir={cache}")
-        told = screen.forewarn(config, build(config))
+        message = screen.forewarn(config, build(config))
         if preset == "paper":
-            assert told.startswith("note: a step of this config takes about ")
-            assert "--config=pendulum_cornn:laptop" in told
+            assert message.startswith("note: a step of this config takes about ")
+            assert "--config=pendulum_cornn:laptop" in message
         else:
-            assert told is None
+            assert message is None
     assert not cache.exists() or not list(cache.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("given", "tunables", "told"),
+    ("given", "tunables", "message"),
     [
         ("always [madvise] never", None, True),
         ("always [madvise] never", "glibc.malloc.hugetlb=1", False),
@@ -36,7 +36,7 @@ def test_the_cost_of_a_paper_preset_is_told_without_making_data(tmp_path):
     ],
 )
 def test_huge_pages_are_advised_where_they_are_missing(
-    tmp_path, monkeypatch, given, tunables, told
+    tmp_path, monkeypatch, given, tunables, message
 ):
     setting = tmp_path / "enabled"
     if given:
@@ -46,8 +46,8 @@ def test_huge_pages_are_advised_where_they_are_missing(
     if tunables:
         monkeypatch.setenv("GLIBC_TUNABLES", tunables)
     notes = [note for note in screen.advice() if "huge pages" in note]
-    assert len(notes) == told
-    assert not told or machine.ASK_FOR_HUGE_PAGES in notes[0]
+    assert len(notes) == message
+    assert not message or machine.ASK_FOR_HUGE_PAGES in notes[0]
 
 
 def test_a_smoke_result_says_that_it_is_not_trained():
@@ -72,7 +72,7 @@ def test_wave_statistics_are_shown_with_their_units():
 def test_every_metric_has_its_line():
     errors = {"forecast": 0.1, "mean_image": 0.25, "last_frame": None}
     both = {"mse": 0.5, "relative_mse": 0.5, "table_units": 3.0}
-    told = {
+    message = {
         "protocol": "laptop",
         "step": 7,
         "num_windows": 8,
@@ -84,7 +84,8 @@ def test_every_metric_has_its_line():
         "symetric": {"score": 0.5, "rsq": 0.95},
     }
     lines = [
-        " ".join(line.split()) for line in screen.scores(Forecasting, told).splitlines()
+        " ".join(line.split())
+        for line in screen.scores(Forecasting, message).splitlines()
     ]
     assert lines[0] == "step 7, protocol laptop, 8 test windows:"
     assert lines[1] == "mse forecast 0.1 mean_image 0.25 last_frame -"

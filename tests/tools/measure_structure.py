@@ -48,12 +48,12 @@ Arrows = dict[str, set[str]]
 
 def modules(root: pathlib.Path) -> Modules:
     """Returns the files of the package by module name, without `__main__.py`."""
-    found = {}
+    result = {}
     for path in sorted((root / "nwm_jax").rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
         if path.name != "__main__.py":
-            found[".".join(parts).removesuffix(".__init__")] = path
-    return found
+            result[".".join(parts).removesuffix(".__init__")] = path
+    return result
 
 
 def imports(tree: ast.AST, known: Modules) -> Iterator[str]:
@@ -89,40 +89,40 @@ def floor(module: str) -> int | None:
     return _HEIGHT.get(room(module))
 
 
-def upward(found: Arrows) -> list[tuple[str, str]]:
+def upward(result: Arrows) -> list[tuple[str, str]]:
     """Returns the arrows between rooms that do not point to a lower floor."""
     return [
         (module, target)
-        for module, targets in sorted(found.items())
+        for module, targets in sorted(result.items())
         for target in sorted(targets)
         if room(module) != room(target)
         and (None in (floor(module), floor(target)) or floor(module) >= floor(target))
     ]
 
 
-def between_rooms(found: Arrows) -> Arrows:
+def between_rooms(result: Arrows) -> Arrows:
     """Returns the arrows between rooms."""
     rooms: Arrows = {}
-    for module, targets in found.items():
+    for module, targets in result.items():
         others = {room(target) for target in targets} - {room(module)}
         rooms.setdefault(room(module), set()).update(others)
     return rooms
 
 
-def circles(found: Arrows) -> list[list[str]]:
+def circles(result: Arrows) -> list[list[str]]:
     """Returns the groups of more than one node that reach each other."""
 
     def reached(start: str) -> set[str]:
         seen, queue = set(), [start]
         while queue:
-            new = found.get(queue.pop(), set()) - seen
+            new = result.get(queue.pop(), set()) - seen
             seen |= new
             queue += new
         return seen
 
-    reach = {node: reached(node) for node in found}
+    reach = {node: reached(node) for node in result}
     groups, done = [], set()
-    for node in sorted(found):
+    for node in sorted(result):
         group = {n for n in reach[node] if node in reach.get(n, ())}
         if node not in done and len(group) > 1:
             groups.append(sorted(group))
@@ -158,7 +158,7 @@ def recipes(root: pathlib.Path) -> dict[str, int]:
 def main(root: pathlib.Path) -> None:
     """Prints the numbers of a checkout."""
     known = modules(root)
-    found = arrows(known)
+    result = arrows(known)
     sources = {name: path.read_text() for name, path in known.items()}
     length = {name: len(text.splitlines()) for name, text in sources.items()}
     longest = max(length, key=length.get)
@@ -167,15 +167,15 @@ def main(root: pathlib.Path) -> None:
     print(f"lines of code                {sum(map(lines_of_code, sources.values())):,}")
     print(f"longest file                 {longest}, {length[longest]} lines")
     for what, groups in (
-        ("files", circles(found)),
-        ("rooms", circles(between_rooms(found))),
+        ("files", circles(result)),
+        ("rooms", circles(between_rooms(result))),
     ):
         sizes = ", ".join(f"{len(group)} ({' '.join(group)})" for group in groups)
         print(f"circles of {what}             {sizes or 'none'}")
     print(
-        f"arrows between rooms         {sum(map(len, between_rooms(found).values()))}"
+        f"arrows between rooms         {sum(map(len, between_rooms(result).values()))}"
     )
-    bad = upward(found)
+    bad = upward(result)
     print(f"upward arrows between files  {len(bad)}")
     for module, target in bad[:10]:
         print(f"    {module} imports {target}")

@@ -178,11 +178,11 @@ def test_killed_before_the_manifest(
     assert (tmp_path / "2.saving").is_dir()
     saver = checkpoint.Checkpointer(tmp_path)
     assert saver.steps() == list(before) and not (tmp_path / "2.saving").exists()
-    found = saver.restore_latest(shapes)
+    outcome = saver.restore_latest(shapes)
     if before:
-        same_bits(found[0], at(start, 1))
+        same_bits(outcome[0], at(start, 1))
     else:
-        assert found is None
+        assert outcome is None
     assert saver.notes == []
 
 

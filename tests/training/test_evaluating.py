@@ -32,20 +32,20 @@ def model(task):
 @pytest.mark.parametrize("num", [None, 1, 7, 99])
 def test_every_example_once_and_in_order(task, model, devices, batch_size, num):
     devices = mesh.make_mesh(jax.devices()[:devices])
-    found = evaluating.run_eval(task, *model, devices, batch_size, num)
+    result = evaluating.run_eval(task, *model, devices, batch_size, num)
     count = min(num or 10, 10)
     batch = task.eval_batch(np.arange(count))
-    np.testing.assert_array_equal(found["x"], batch["x"])
+    np.testing.assert_array_equal(result["x"], batch["x"])
     expected = task.score(functional.merge(task.graphdef, *model), batch)
-    np.testing.assert_allclose(found["error"], expected["error"], rtol=1e-5)
+    np.testing.assert_allclose(result["error"], expected["error"], rtol=1e-5)
 
 
-def test_progress_is_told(task, model):
-    told = []
+def test_progress_is_reported(task, model):
+    text = []
     evaluating.run_eval(
-        task, *model, mesh.make_mesh(), 4, progress=lambda *now: told.append(now)
+        task, *model, mesh.make_mesh(), 4, progress=lambda *now: text.append(now)
     )
-    assert told == [(4, 10), (8, 10), (10, 10)]
+    assert text == [(4, 10), (8, 10), (10, 10)]
 
 
 def test_scores_before_they_are_summarised(task, model):

@@ -38,10 +38,10 @@ def test_constant_with_and_without_warmup():
 
 
 def test_cosine_falls_to_zero_from_the_end_of_the_warmup():
-    found = rates(12, schedule="cosine", warmup_steps=2)
+    result = rates(12, schedule="cosine", warmup_steps=2)
     expected = 0.05 * (1 + np.cos(np.pi * np.arange(10) / 10))
-    np.testing.assert_allclose(found[:2], [0.05, 0.1], rtol=1e-6)
-    np.testing.assert_allclose(found[2:], expected, rtol=1e-5)
+    np.testing.assert_allclose(result[:2], [0.05, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(result[2:], expected, rtol=1e-5)
     schedule = optimizer.learning_rate(settings(schedule="cosine"), 12)
     assert float(schedule(12)) == float(schedule(99)) == 0.0
 
@@ -58,18 +58,18 @@ def test_first_updates():
 
 def test_clip_is_of_the_global_norm():
     gradient = [3.0, 4.0]
-    found = update(gradient, params=(0.0, 0.0), name="sgd", clip=1.0)
-    np.testing.assert_allclose(found, [-0.06, -0.08], rtol=1e-6)
-    found = update(gradient, params=(0.0, 0.0), name="sgd", clip=6.0)
-    np.testing.assert_allclose(found, [-0.3, -0.4], rtol=1e-6)
+    result = update(gradient, params=(0.0, 0.0), name="sgd", clip=1.0)
+    np.testing.assert_allclose(result, [-0.06, -0.08], rtol=1e-6)
+    result = update(gradient, params=(0.0, 0.0), name="sgd", clip=6.0)
+    np.testing.assert_allclose(result, [-0.3, -0.4], rtol=1e-6)
 
 
 def test_weight_decay():
-    found = update([1.0], params=(2.0,), name="sgd", weight_decay=0.5)
-    np.testing.assert_allclose(found, [-0.1 * (1 + 0.5 * 2)], rtol=1e-6)
+    result = update([1.0], params=(2.0,), name="sgd", weight_decay=0.5)
+    np.testing.assert_allclose(result, [-0.1 * (1 + 0.5 * 2)], rtol=1e-6)
     # Decoupled in AdamW: not divided by the gradient's size.
-    found = update([100.0], params=(2.0,), name="adamw", weight_decay=0.5)
-    np.testing.assert_allclose(found, [-0.1 * (1 + 0.5 * 2)], rtol=1e-5)
+    result = update([100.0], params=(2.0,), name="adamw", weight_decay=0.5)
+    np.testing.assert_allclose(result, [-0.1 * (1 + 0.5 * 2)], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

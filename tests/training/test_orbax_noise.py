@@ -11,10 +11,10 @@ from nwm_jax.training import orbax_noise
 
 def test_nothing_is_added_to_the_root_logger():
     code = "import logging, nwm_jax.train; print(logging.getLogger().handlers)"
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert found.stdout.strip() == "[]"
+    assert result.stdout.strip() == "[]"
 
 
 def test_the_handlers_of_the_user_stay(monkeypatch):

@@ -177,20 +177,20 @@ def test_process_0_tells_its_result(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (UserError("one line"), "one line"),
         (OSError(28, "No space left on device", "f"), "No space left on device: f"),
         (KeyError("a\nb"), r"process 0 failed with KeyError: 'a\nb'"),
     ],
 )
-def test_process_0_tells_any_error(error, told, monkeypatch):
+def test_process_0_tells_any_error(error, message, monkeypatch):
     def fail():
         raise error
 
     first, second = exchange(monkeypatch, fail)
     assert first is error
-    assert type(second) is UserError and str(second) == told
+    assert type(second) is UserError and str(second) == message
 
 
 def test_a_result_that_json_cannot_hold_leaves_nobody_waiting(monkeypatch):
@@ -245,9 +245,9 @@ def test_a_process_lost_while_saving_ends_the_other_at_once(lost, tmp_path):
     if lost == 1:
         assert err.startswith("another process of this run is gone")
     # With process 0 the service is gone that JAX keeps in touch by; it may be faster.
-    told = "start all of them again with the same command to go on at step"
+    message = "start all of them again with the same command to go on at step"
     if lost == 1 or other.returncode == 2:
-        assert other.returncode == 2 and told in err
+        assert other.returncode == 2 and message in err
     else:
         assert other.returncode == -signal.SIGABRT
         assert "This most likely indicates that another task died" in err

@@ -155,7 +155,7 @@ def test_a_run_of_an_older_version_goes_on(tmp_path):
     assert json.loads(path.read_text())["config"]["optimizer"]["clip"] == 1.0
 
 
-def test_another_version_is_told(tmp_path):
+def test_another_version_is_reported(tmp_path):
     claim(tmp_path)
     path = tmp_path / "config.json"
     content = json.loads(path.read_text())

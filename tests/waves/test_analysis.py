@@ -14,10 +14,10 @@ from tests.helpers import wave_fields
 def test_near_the_nyquist_frequency_it_warns_and_is_right():
     t, _, j = np.indices((400, 8, 8))
     x = np.cos(2 * np.pi * 0.47 * t - 0.4 * j) + 0.2 * wave_fields.noise(t.shape)
-    found = analysis.analyse(x).result
-    np.testing.assert_allclose(found["statistics"]["direction"], 0, atol=0.1)
-    np.testing.assert_allclose(found["statistics"]["speed"], 7.38, rtol=0.05)
-    words = " ".join(found["warnings"])
+    value = analysis.analyse(x).result
+    np.testing.assert_allclose(value["statistics"]["direction"], 0, atol=0.1)
+    np.testing.assert_allclose(value["statistics"]["speed"], 7.38, rtol=0.05)
+    words = " ".join(value["warnings"])
     assert "near the Nyquist frequency" in words and "no --band" in words
 
 
@@ -26,16 +26,16 @@ def test_slow_noise_without_a_band_is_warned_of_and_not_significant(slope):
     spectrum = np.fft.rfft(wave_fields.noise((600, 6, 6)), axis=0)
     frequency = np.maximum(np.fft.rfftfreq(600), 1 / 600)[:, None, None]
     x = np.fft.irfft(spectrum / frequency ** (slope / 2), axis=0)
-    found = analysis.analyse(x, num_surrogates=19).result
-    assert found["statistics"]["travelling_index"] > 0.3  # which says nothing
-    assert found["significance"]["travelling_index"]["p_value"] > 0.05
-    assert "consider --band=" in found["warnings"][0]
+    value = analysis.analyse(x, num_surrogates=19).result
+    assert value["statistics"]["travelling_index"] > 0.3  # which says nothing
+    assert value["significance"]["travelling_index"]["p_value"] > 0.05
+    assert "consider --band=" in value["warnings"][0]
 
 
 def test_skip_leaves_out_both_ends():
     x = wave_fields.plane_wave((0.3, 0.2), (200, 6, 6))
-    found = analysis.analyse(x, fs=10.0, skip=2.0).result["statistics"]
-    assert found["frames"] == 160 and found["skipped"] == 20
+    value = analysis.analyse(x, fs=10.0, skip=2.0).result["statistics"]
+    assert value["frames"] == 160 and value["skipped"] == 20
     with pytest.raises(UserError, match="at least 4 frames"):
         analysis.analyse(x, fs=10.0, skip=10.0)
 
@@ -45,11 +45,11 @@ def test_a_masked_sheet_with_holes():
         (300, 12, 12)
     )
     mask = np.hypot(*(np.indices((12, 12)) - 5.5)) < 5
-    found = analysis.analyse(x, band=(0.05, 0.2), steps=prepare.Steps(mask=mask)).result
-    assert found["statistics"]["missing"] == 144 - mask.sum()
+    value = analysis.analyse(x, band=(0.05, 0.2), steps=prepare.Steps(mask=mask)).result
+    assert value["statistics"]["missing"] == 144 - mask.sum()
     speed = wave_fields.OMEGA / np.hypot(0.3, 0.2)
-    np.testing.assert_allclose(found["statistics"]["speed"], speed, rtol=0.03)
-    assert found["fronts"]["by_class"]["plane"] >= 28
+    np.testing.assert_allclose(value["statistics"]["speed"], speed, rtol=0.03)
+    assert value["fronts"]["by_class"]["plane"] >= 28
 
 
 ROOT = os.environ.get("NWM_JAX_RECORDINGS")
@@ -68,24 +68,24 @@ def test_the_slow_waves_of_a_mouse():
     steps = prepare.Steps(mask="auto", dff=20.0)
     units = describe.Units("s", "mm")
     options = {"fs": 25.0, "band": (0.5, 3.0), "spacing": 0.1, "units": units}
-    found = analysis.analyse(data, steps=steps, **options).result
-    fronts = found["fronts"]
+    value = analysis.analyse(data, steps=steps, **options).result
+    fronts = value["fronts"]
     assert 45 <= fronts["count"] <= 65 and fronts["by_class"]["plane"] >= 20
     assert 25 <= fronts["median_speed"] <= 50
-    speed = found["statistics"]["speed"]
+    speed = value["statistics"]["speed"]
     coarse = analysis.analyse(data, steps=steps._replace(bin=4), **options).result
     np.testing.assert_allclose(coarse["statistics"]["speed"], speed, rtol=0.15)
 
 
 @real
 def test_a_plane_and_a_circular_movie():
-    found = analysis.analyse(movie("plane_wave_5px_per_frame.mat")).result
-    np.testing.assert_allclose(found["statistics"]["speed"], 5, rtol=0.02)
-    found = analysis.analyse(movie("circular_wave.mat")).result
-    assert found["fronts"]["by_class"]["radial"] == found["fronts"]["count"] == 1
-    np.testing.assert_allclose(found["fronts"]["source"], [63, 63], atol=3)
-    assert 5 <= found["fronts"]["median_speed_radial"] <= 6
-    assert 5 <= found["statistics"]["speed"] <= 6
+    value = analysis.analyse(movie("plane_wave_5px_per_frame.mat")).result
+    np.testing.assert_allclose(value["statistics"]["speed"], 5, rtol=0.02)
+    value = analysis.analyse(movie("circular_wave.mat")).result
+    assert value["fronts"]["by_class"]["radial"] == value["fronts"]["count"] == 1
+    np.testing.assert_allclose(value["fronts"]["source"], [63, 63], atol=3)
+    assert 5 <= value["fronts"]["median_speed_radial"] <= 6
+    assert 5 <= value["statistics"]["speed"] <= 6
 
 
 @real

@@ -25,15 +25,15 @@ def direct(x, di, dj, wrap):
 def test_every_lag_is_the_mean_over_its_pairs(boundary):
     x = wave_fields.noise((30, 5, 6)) + 3
     x[:, 2, 2] = np.nan
-    found = waves.spatial_autocorrelation(x, boundary=boundary).correlation
-    m, n = (np.array(found.shape) - 1) // 2
+    result = waves.spatial_autocorrelation(x, boundary=boundary).correlation
+    m, n = (np.array(result.shape) - 1) // 2
     assert (m, n) == ((2, 2) if boundary == "periodic" else (2, 3))
     z = x - x.mean(axis=0)
     for di in range(-m, m + 1):
         for dj in range(-n, n + 1):
             value = direct(z, di, dj, boundary == "periodic")
             expected = value / direct(z, 0, 0, True)
-            np.testing.assert_allclose(found[di + m, dj + n], expected, atol=1e-12)
+            np.testing.assert_allclose(result[di + m, dj + n], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("sigma", [1.5, 2.5])
@@ -41,8 +41,8 @@ def test_length_of_smoothed_noise(sigma):
     # Noise smoothed by a Gaussian: C(d) = exp(-d^2 / (4 sigma^2)), 1/e at 2 sigma.
     x = wave_fields.noise((60, 48, 48))
     x = scipy.ndimage.gaussian_filter(x, (0, sigma, sigma), mode="wrap")
-    found = waves.spatial_autocorrelation(x)
-    length = waves.correlation_length(found.distance, found.radial)
+    result = waves.spatial_autocorrelation(x)
+    length = waves.correlation_length(result.distance, result.radial)
     np.testing.assert_allclose(length, 2 * sigma, rtol=0.05)
     edges = waves.spatial_autocorrelation(x[:, :40, :40], boundary="open")
     length = waves.correlation_length(edges.distance, edges.radial)
@@ -51,13 +51,13 @@ def test_length_of_smoothed_noise(sigma):
 
 def test_plane_wave_and_independent_noise():
     k = wave_fields.torus_vector(0, 1)
-    found = waves.spatial_autocorrelation(wave_fields.plane_wave(k))
-    middle = found.correlation[found.correlation.shape[0] // 2]
+    result = waves.spatial_autocorrelation(wave_fields.plane_wave(k))
+    middle = result.correlation[result.correlation.shape[0] // 2]
     lags = np.arange(len(middle)) - len(middle) // 2
     np.testing.assert_allclose(middle, np.cos(k[1] * lags), atol=1e-12)
-    found = waves.spatial_autocorrelation(wave_fields.noise((500, 12, 16)))
-    assert found.distance[0] == 0 and found.radial[0] == 1
-    assert np.abs(found.radial[1:]).max() < 0.02
+    result = waves.spatial_autocorrelation(wave_fields.noise((500, 12, 16)))
+    assert result.distance[0] == 0 and result.radial[0] == 1
+    assert np.abs(result.radial[1:]).max() < 0.02
     nothing = waves.spatial_autocorrelation(np.ones((9, 4, 4)))
     assert np.isnan(nothing.correlation).all()
 
@@ -68,9 +68,9 @@ def test_temporal_correlation_of_an_autoregressive_process():
     noise = wave_fields.noise(x.shape)
     for t in range(1, len(x)):
         x[t] = 0.9 * x[t - 1] + noise[t]
-    found = waves.temporal_autocorrelation(x)
-    np.testing.assert_allclose(found[:20], 0.9 ** np.arange(20), atol=0.03)
-    length = waves.correlation_length(np.arange(len(found)), found)
+    result = waves.temporal_autocorrelation(x)
+    np.testing.assert_allclose(result[:20], 0.9 ** np.arange(20), atol=0.03)
+    length = waves.correlation_length(np.arange(len(result)), result)
     np.testing.assert_allclose(length, -1 / np.log(0.9), rtol=0.05)
 
 

@@ -27,26 +27,26 @@ def test_filter_of_the_original_program(order, gains, impulse):
     response = waves.band_pass(x, waves.ORIGINAL_BAND, order=order)
     np.testing.assert_allclose(response[:6], impulse, atol=1e-6)
     at = np.array([0, 1 / 9, 2 / 9, 0.3, 3 / 9, 0.4, 4 / 9]) / 2  # of Nyquist
-    found = np.abs(np.exp(-2j * np.pi * at[:, None] * np.arange(4000)) @ response)
-    np.testing.assert_allclose(found, gains, atol=1e-6)
+    result = np.abs(np.exp(-2j * np.pi * at[:, None] * np.arange(4000)) @ response)
+    np.testing.assert_allclose(result, gains, atol=1e-6)
 
 
 def test_the_equation_of_the_docstring():
     x = np.zeros(20_000)
     x[0] = 1
-    found = np.abs(np.fft.rfft(waves.band_pass(x, (5, 40), fs=200, order=3)))
+    result = np.abs(np.fft.rfft(waves.band_pass(x, (5, 40), fs=200, order=3)))
     f = np.fft.rfftfreq(20_000, 1 / 200)[1:-1]
     turned, low, high = (np.tan(np.pi * g / 200) for g in (f, 5, 40))
     q = (turned**2 - low * high) / (turned * (high - low))
-    np.testing.assert_allclose(found[1:-1] ** 2, 1 / (1 + q**6), atol=1e-6)
+    np.testing.assert_allclose(result[1:-1] ** 2, 1 / (1 + q**6), atol=1e-6)
 
 
 def test_zero_phase_is_the_filter_there_and_back():
     x = np.random.default_rng(0).normal(size=(200, 3))
     b, a = scipy.signal.butter(4, (0.2, 0.4), "bandpass")
     expected = scipy.signal.filtfilt(b, a, x, axis=0, padlen=24)
-    found = waves.band_pass(x, (0.1, 0.2), zero_phase=True)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    result = waves.band_pass(x, (0.1, 0.2), zero_phase=True)
+    np.testing.assert_allclose(result, expected, atol=1e-6)
     # Nothing lags: the crest of a burst stays where it is.
     t = np.arange(401) - 200
     burst = np.exp(-((t / 30) ** 2)) * np.cos(2 * np.pi * 0.15 * t)
@@ -57,14 +57,14 @@ def test_zero_phase_is_the_filter_there_and_back():
 def test_axis_precision_and_missing_channels():
     x = np.random.default_rng(1).normal(size=(2, 3, 80)).astype(np.float32)
     x[1, 2, 7] = np.nan
-    found = waves.band_pass(x, (0.1, 0.2), axis=-1)
-    assert found.dtype == np.float32 and found.shape == x.shape
+    result = waves.band_pass(x, (0.1, 0.2), axis=-1)
+    assert result.dtype == np.float32 and result.shape == x.shape
     np.testing.assert_array_equal(
-        np.isnan(found).all(axis=-1), [[False] * 3, [False, False, True]]
+        np.isnan(result).all(axis=-1), [[False] * 3, [False, False, True]]
     )
     b, a = scipy.signal.butter(4, (0.2, 0.4), "bandpass")
     np.testing.assert_allclose(
-        found[0], scipy.signal.lfilter(b, a, x[0].astype(float)), atol=1e-5
+        result[0], scipy.signal.lfilter(b, a, x[0].astype(float)), atol=1e-5
     )
 
 

@@ -34,9 +34,9 @@ def test_matlab_7_3(tmp_path):
 def test_tiffs(tmp_path):
     tifffile = pytest.importorskip("tifffile")
     tifffile.imwrite(tmp_path / "a.tif", COUNTS, photometric="minisblack")
-    found = formats.read(tmp_path / "a.tif")
-    assert found.ordered
-    np.testing.assert_array_equal(found.data, COUNTS)
+    result = formats.read(tmp_path / "a.tif")
+    assert result.ordered
+    np.testing.assert_array_equal(result.data, COUNTS)
     folder = tmp_path / "frames"
     folder.mkdir()
     for k, frame in enumerate(COUNTS):
@@ -52,9 +52,9 @@ def test_tiffs(tmp_path):
 
 def test_raw_numbers(tmp_path):
     COUNTS.tofile(tmp_path / "a.bin")
-    found = formats.read(tmp_path / "a.bin", shape=(20, 5, 6), dtype="uint16")
-    assert isinstance(found.data, np.memmap)
-    np.testing.assert_array_equal(found.data, COUNTS)
+    result = formats.read(tmp_path / "a.bin", shape=(20, 5, 6), dtype="uint16")
+    assert isinstance(result.data, np.memmap)
+    np.testing.assert_array_equal(result.data, COUNTS)
     for options, words in [
         ({"shape": (20, 5, 6)}, "both --shape and --dtype"),
         ({"shape": (20, 5, 7), "dtype": "uint16"}, "takes 1,400"),
@@ -88,10 +88,10 @@ def test_nwb_electrodes(tmp_path, nwb_file):
     file.add_acquisition(series)
     with pynwb.NWBHDF5IO(tmp_path / "a.nwb", "w") as out:
         out.write(file)
-    found = formats.read(tmp_path / "a.nwb")
-    np.testing.assert_array_equal(found.data, data)
-    assert found.fs == 1000 and found.unit == "um" and found.ordered
-    np.testing.assert_array_equal(found.positions[[0, 3]], [[0, 400], [400, 0]])
+    result = formats.read(tmp_path / "a.nwb")
+    np.testing.assert_array_equal(result.data, data)
+    assert result.fs == 1000 and result.unit == "um" and result.ordered
+    np.testing.assert_array_equal(result.positions[[0, 3]], [[0, 400], [400, 0]])
 
 
 def test_nwb_images(tmp_path, nwb_file):
@@ -106,9 +106,9 @@ def test_nwb_images(tmp_path, nwb_file):
         out.write(file)
     with pytest.raises(UserError, match="--key: first, second"):
         formats.read(tmp_path / "a.nwb")
-    found = formats.read(tmp_path / "a.nwb", "second")
-    np.testing.assert_array_equal(found.data, COUNTS)
-    np.testing.assert_allclose(found.fs, 25)
+    result = formats.read(tmp_path / "a.nwb", "second")
+    np.testing.assert_array_equal(result.data, COUNTS)
+    np.testing.assert_allclose(result.fs, 25)
 
 
 @pytest.mark.parametrize("suffix", ["pl2", "abf", "plx", "raw"])
@@ -134,17 +134,17 @@ def test_what_neo_reads(tmp_path):
     segment.analogsignals.append(signal)
     block.segments.append(segment)
     neo.io.AsciiSignalIO(str(tmp_path / "a.txt")).write_block(block)
-    found = formats.read(tmp_path / "a.txt")
-    np.testing.assert_allclose(found.data, data)
+    result = formats.read(tmp_path / "a.txt")
+    np.testing.assert_allclose(result.data, data)
     direct = lab_formats.as_recording(signal)
     np.testing.assert_array_equal(direct.data, data)
     np.testing.assert_allclose(direct.fs, 500)
     movie = neo.ImageSequence(
         X, units="V", sampling_rate=25 * quantities.Hz, spatial_scale=1 * quantities.um
     )
-    found = lab_formats.as_recording(movie)
-    np.testing.assert_array_equal(found.data, X)
-    np.testing.assert_allclose(found.fs, 25)
+    result = lab_formats.as_recording(movie)
+    np.testing.assert_array_equal(result.data, X)
+    np.testing.assert_allclose(result.fs, 25)
 
 
 def test_pickles_are_not_read(tmp_path):
@@ -160,13 +160,13 @@ def test_xarray():
         dims=("y", "x", "time"),
         coords={"time": np.arange(20) / 50},
     )
-    found = lab_formats.as_recording(movie)
-    np.testing.assert_array_equal(found.data, X)
-    np.testing.assert_allclose(found.fs, 50)
+    result = lab_formats.as_recording(movie)
+    np.testing.assert_array_equal(result.data, X)
+    np.testing.assert_allclose(result.fs, 50)
     place = {"row": ("site", np.arange(6.0)), "column": ("site", np.ones(6))}
     sites = xarray.DataArray(X[:, 0], dims=("time", "site"), coords=place)
-    found = lab_formats.as_recording(sites)
-    np.testing.assert_array_equal(found.positions[2], [2, 1])
+    result = lab_formats.as_recording(sites)
+    np.testing.assert_array_equal(result.positions[2], [2, 1])
     assert lab_formats.as_recording(X).data is X
     with pytest.raises(UserError, match="dimension time"):
         lab_formats.as_recording(xarray.DataArray(X))

@@ -32,7 +32,7 @@ def epochs_one_by_one(series, stretch):
 @pytest.mark.parametrize("stretch", [1, 3])
 def test_epochs_and_interpolation_follow_the_definition(signal, stretch):
     marked = waves.negative_epochs(signal, stretch=stretch)
-    found = waves.generalized_signal(signal, stretch=stretch)
+    result = waves.generalized_signal(signal, stretch=stretch)
     assert 0.03 < marked[:, 0].mean() < 0.2  # there is something to do
     for cell in [(0, 0), (1, 2)]:
         series = signal[:, *cell]
@@ -46,9 +46,9 @@ def test_epochs_and_interpolation_follow_the_definition(signal, stretch):
         rate = (phase[-1] - phase[0]) / (valid[-1] - valid[0])
         filled[beyond] = phase[-1] + rate * (beyond - valid[-1])
         np.testing.assert_allclose(
-            found[:, *cell], np.abs(series) * np.exp(1j * filled), atol=1e-9
+            result[:, *cell], np.abs(series) * np.exp(1j * filled), atol=1e-9
         )
-    assert np.isnan(found[:, 1, 1]).all() and not marked[:, 1, 1].any()
+    assert np.isnan(result[:, 1, 1]).all() and not marked[:, 1, 1].any()
 
 
 def test_slow_wave_under_a_fast_one_keeps_its_rhythm():
@@ -57,9 +57,9 @@ def test_slow_wave_under_a_fast_one_keeps_its_rhythm():
     x = np.cos(2 * np.pi * t / 100) + 0.3 * np.cos(2 * np.pi * 0.11 * t)
     signal = waves.analytic_signal(x)
     assert (waves.temporal_frequency(signal) < 0).mean() > 0.2
-    found = waves.generalized_signal(signal)
-    assert (waves.temporal_frequency(found) < 0).mean() < 0.02
-    np.testing.assert_allclose(np.abs(found), np.abs(signal))
+    result = waves.generalized_signal(signal)
+    assert (waves.temporal_frequency(result) < 0).mean() < 0.02
+    np.testing.assert_allclose(np.abs(result), np.abs(signal))
 
 
 def test_a_steady_phase_is_left_alone():
@@ -74,17 +74,17 @@ def test_a_steady_phase_is_left_alone():
 
 def test_an_epoch_that_lasts_to_the_end_goes_on_at_the_mean_frequency():
     phase = np.concatenate([0.5 * np.arange(20), 9.5 - 0.4 * np.arange(1, 8)])
-    found = waves.generalized_signal(np.exp(1j * phase)[None], axis=1)[0]
-    np.testing.assert_allclose(found[:19], np.exp(0.5j * np.arange(19)), atol=1e-12)
-    assert (waves.temporal_frequency(found) > 0.3).all()
+    result = waves.generalized_signal(np.exp(1j * phase)[None], axis=1)[0]
+    np.testing.assert_allclose(result[:19], np.exp(0.5j * np.arange(19)), atol=1e-12)
+    assert (waves.temporal_frequency(result) > 0.3).all()
 
 
 def test_axis_and_precision(signal):
     moved = np.moveaxis(signal, 0, 2).astype(np.complex64)
-    found = waves.generalized_signal(moved, axis=2)
-    assert found.dtype == np.complex64
+    result = waves.generalized_signal(moved, axis=2)
+    assert result.dtype == np.complex64
     expected = np.moveaxis(waves.generalized_signal(signal), 0, 2)
-    close = np.abs(found - expected) < 1e-3  # an epoch may differ by a rounding
+    close = np.abs(result - expected) < 1e-3  # an epoch may differ by a rounding
     assert close[np.isfinite(expected)].mean() > 0.98
 
 
@@ -116,16 +116,16 @@ def test_epochs_next_to_the_ends_have_the_slope_of_pchip(length):
         unwrapped = np.unwrap(np.angle(series[valid]))
         expected = PchipInterpolator(valid, unwrapped)(np.arange(length))
         series = np.stack([series, series], axis=1)
-        found = series.copy()
+        result = series.copy()
         start = np.array([1, length - 2] * 2)
         if length == 4:  # the two are one
             start, stop = np.array([1, 1]), np.array([3, 3])
         else:
             stop = start + 1
         which = np.repeat([0, 1], len(start) // 2)
-        generalized._fill(found, which, start, stop)
+        generalized._fill(result, which, start, stop)
         np.testing.assert_allclose(
-            found, np.exp(1j * expected)[:, None].repeat(2, 1), atol=1e-9
+            result, np.exp(1j * expected)[:, None].repeat(2, 1), atol=1e-9
         )
 
 
@@ -137,6 +137,6 @@ def test_the_input_stays_as_it_is(shape, axis):
     before = signal.copy()
     signal.flags.writeable = False
     assert waves.negative_epochs(signal, axis=axis).any()
-    found = waves.generalized_signal(signal, axis=axis)
-    assert np.abs(found - before).max() > 0.1
+    result = waves.generalized_signal(signal, axis=axis)
+    assert np.abs(result - before).max() > 0.1
     np.testing.assert_array_equal(signal, before)

@@ -9,11 +9,11 @@ from nwm_jax.waves import roll_rings, slope
 
 def test_roll():
     row = np.arange(6.0)[None]
-    found = roll_rings(row, 0.7, 3)
-    assert found.shape == (3, 1, 6)
-    np.testing.assert_allclose(found[0, 0], row[0])
-    np.testing.assert_allclose(found[1, 0], [3.5, 0.3, 1.3, 2.3, 3.3, 4.3])
-    np.testing.assert_allclose(found[2, 0], [4.6, 2.0, 0.6, 1.6, 2.6, 3.6])
+    result = roll_rings(row, 0.7, 3)
+    assert result.shape == (3, 1, 6)
+    np.testing.assert_allclose(result[0, 0], row[0])
+    np.testing.assert_allclose(result[1, 0], [3.5, 0.3, 1.3, 2.3, 3.3, 4.3])
+    np.testing.assert_allclose(result[2, 0], [4.6, 2.0, 0.6, 1.6, 2.6, 3.6])
     whole = roll_rings(np.stack([row, row + 1]), 1.0, 2)
     np.testing.assert_allclose(whole[:, 1, 0], [[5, 0, 1, 2, 3, 4], [6, 1, 2, 3, 4, 5]])
 

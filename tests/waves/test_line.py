@@ -12,10 +12,10 @@ STEP, PLACE = np.arange(64)[:, None], np.arange(32)
 def test_a_pulse_that_goes_round_has_its_power_at_32_points():
     pulse = np.zeros((64, 32))
     pulse[np.arange(64), -np.arange(64) % 32] = 1.0
-    found = line.power(pulse)
+    result = line.power(pulse)
     expected = np.zeros((64, 32))
     expected[2 * PLACE % 64, PLACE] = 64.0**2
-    np.testing.assert_allclose(found, expected, atol=1e-9)
+    np.testing.assert_allclose(result, expected, atol=1e-9)
     np.testing.assert_allclose(line.fraction(pulse), 1.0)
     np.testing.assert_allclose(line.fraction(pulse, -1.0), 0.0, atol=1e-12)
 

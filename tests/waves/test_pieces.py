@@ -22,12 +22,14 @@ def test_pieces_have_the_signal_of_the_whole(record, tmp_path, setting):
     whole = pipeline.plain_signal(record, band=band, **options).reshape(20000, -1)
     plan = prepare.plan(record, prepare.Steps())
     options |= {"piece": 12 * 4000, "interpolated": False}
-    found = pieces.piecewise_signal(record, plan, band=band, folder=tmp_path, **options)
-    assert isinstance(found, np.memmap) and not list(tmp_path.iterdir())
+    outcome = pieces.piecewise_signal(
+        record, plan, band=band, folder=tmp_path, **options
+    )
+    assert isinstance(outcome, np.memmap) and not list(tmp_path.iterdir())
     ends = int(4 / band[0])
     # A causal filter rings longer than one that looks ahead as well.
     most = 1e-4 if setting == "generalized" else 5e-4
-    assert np.abs(found - whole)[ends:-ends].max() < most
+    assert np.abs(outcome - whole)[ends:-ends].max() < most
 
 
 def test_an_analysis_in_pieces_has_the_numbers_of_the_whole(record, monkeypatch):
@@ -79,19 +81,19 @@ def test_narrow_bands_and_records_far_from_zero(record, dtype, offset, band):
     x = (100 * record[:, :2, :2] + offset).astype(dtype)
     whole = pipeline.plain_signal(x, band=band).reshape(20000, -1)
     plan = prepare.plan(x, prepare.Steps())
-    found = pieces.piecewise_signal(
+    outcome = pieces.piecewise_signal(
         x, plan, fs=1.0, band=band, piece=4 * 3000, interpolated=False
     )
     ends = int(4 / band[0])
-    assert np.abs(found - whole)[ends:-ends].max() < 1e-4
+    assert np.abs(outcome - whole)[ends:-ends].max() < 1e-4
 
 
 def test_a_record_as_long_as_the_filter_rings(record):
     x = record[:900]
     plan = prepare.plan(x, prepare.Steps())
-    found = pieces.piecewise_signal(x, plan, fs=1.0, band=(0.05, 0.06))
+    outcome = pieces.piecewise_signal(x, plan, fs=1.0, band=(0.05, 0.06))
     whole = waves.wave_signal(x, band=(0.05, 0.06)).reshape(900, -1)
-    np.testing.assert_allclose(found, whole, atol=1e-5)
+    np.testing.assert_allclose(outcome, whole, atol=1e-5)
 
 
 def test_without_a_band_a_long_record_is_refused(record, monkeypatch):
@@ -104,7 +106,7 @@ def test_missing_channels(record):
     x = record.copy()
     x[:, 1, 2] = np.nan
     plan = prepare.plan(x, prepare.Steps())
-    found = pieces.piecewise_signal(x, plan, fs=1.0, band=(0.02, 0.1))
-    assert found.shape == (20000, 11) and np.isfinite(found[:100]).all()
+    outcome = pieces.piecewise_signal(x, plan, fs=1.0, band=(0.02, 0.1))
+    assert outcome.shape == (20000, 11) and np.isfinite(outcome[:100]).all()
     whole = waves.wave_signal(x, band=(0.02, 0.1)).reshape(20000, -1)
-    np.testing.assert_allclose(np.std(found[:, 5]), np.std(whole[:, 5]), rtol=1e-2)
+    np.testing.assert_allclose(np.std(outcome[:, 5]), np.std(whole[:, 5]), rtol=1e-2)

@@ -51,19 +51,19 @@ def test_the_original_setting_gives_the_numbers_of_the_original_program(
 
 def test_the_generalized_setting_is_its_steps_one_after_another():
     x = wave_fields.noise((200, 3, 4)) + 5
-    found = waves.wave_signal(x, band=(5, 30), fs=100)
+    result = waves.wave_signal(x, band=(5, 30), fs=100)
     passed = waves.band_pass(x, (5, 30), fs=100, zero_phase=True)
     signal = waves.analytic_signal(waves.z_score(passed))
     expected = waves.generalized_signal(signal)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
-    assert np.abs(found - signal).max() > 0.1
+    np.testing.assert_allclose(result, expected, atol=1e-4)
+    assert np.abs(result - signal).max() > 0.1
 
 
 def test_generalized_phases_are_those_of_the_wave_without_lag():
     wave = wave_fields.plane_wave((0.3, -0.2), (300, 6, 6))
-    found = waves.wave_signal(wave * 100 + 7, band=(0.05, 0.2))
+    result = waves.wave_signal(wave * 100 + 7, band=(0.05, 0.2))
     t, i, j = np.indices(wave.shape)
-    turned = found * np.exp(-1j * (wave_fields.OMEGA * t - 0.3 * i + 0.2 * j))
+    turned = result * np.exp(-1j * (wave_fields.OMEGA * t - 0.3 * i + 0.2 * j))
     assert np.abs(np.angle(turned[50:-50])).max() < 0.05
 
 

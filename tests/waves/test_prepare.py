@@ -27,8 +27,8 @@ def spoilt():
 
 
 def test_bad_channels_are_found(spoilt):
-    found = channels.find_bad(spoilt)
-    places = {name: np.argwhere(found[name]).tolist() for name in found}
+    result = channels.find_bad(spoilt)
+    places = {name: np.argwhere(result[name]).tolist() for name in result}
     assert {name: place for name, place in places.items() if place} == {
         "missing": [[0, 0]],
         "partly NaN": [[1, 2]],
@@ -71,8 +71,8 @@ def test_clipping_hard_and_soft():
 def test_a_movie_at_rest_is_not_clipped():
     t = np.arange(100)[:, None]
     bump = np.maximum(0, 1 - np.abs(t - np.arange(20, 80, 10)) / 8)
-    found = channels.find_bad(bump)
-    assert not found["clipped"].any() and found["at rest"].all()
+    result = channels.find_bad(bump)
+    assert not result["clipped"].any() and result["at rest"].all()
     counts = np.tile(np.arange(50, dtype=np.int16)[:, None] % 7, 3)
     counts[10] = [32760, 100, -32767]
     assert channels.find_bad(counts)["near a limit"].tolist() == [True, False, True]
@@ -119,8 +119,8 @@ def test_masks():
 
 def test_dff_is_relative_to_the_baseline():
     base = 100 + np.arange(48.0).reshape(6, 8)
-    found, _ = steps(base * (1 + 0.01 * X), dff=50.0)
-    np.testing.assert_allclose(found, 0.01 * (X - np.median(X, axis=0)), atol=1e-3)
+    result, _ = steps(base * (1 + 0.01 * X), dff=50.0)
+    np.testing.assert_allclose(result, 0.01 * (X - np.median(X, axis=0)), atol=1e-3)
     with pytest.raises(UserError, match="raw fluorescence"):
         steps(X, dff=20.0)
 
@@ -128,23 +128,23 @@ def test_dff_is_relative_to_the_baseline():
 def test_bins_and_smoothing_leave_holes_out():
     x = X.copy()
     x[:, 0, 0] = np.nan
-    found, _ = steps(x, bin=2)
-    assert found.shape == (400, 3, 4)
-    np.testing.assert_allclose(found[:, 1, 1], x[:, 2:4, 2:4].mean((1, 2)), atol=1e-5)
+    result, _ = steps(x, bin=2)
+    assert result.shape == (400, 3, 4)
+    np.testing.assert_allclose(result[:, 1, 1], x[:, 2:4, 2:4].mean((1, 2)), atol=1e-5)
     expected = np.nanmean(x[:, :2, :2], axis=(1, 2))
-    np.testing.assert_allclose(found[:, 0, 0], expected, atol=1e-5)
+    np.testing.assert_allclose(result[:, 0, 0], expected, atol=1e-5)
     course = np.arange(400.0)[:, None, None]
-    found, _ = steps(np.where(np.isnan(x), x, course), smooth=1.5)
-    np.testing.assert_allclose(found[:, 1:], course + np.zeros((5, 8)), rtol=1e-5)
-    assert np.isnan(found[:, 0, 0]).all()
+    result, _ = steps(np.where(np.isnan(x), x, course), smooth=1.5)
+    np.testing.assert_allclose(result[:, 1:], course + np.zeros((5, 8)), rtol=1e-5)
+    assert np.isnan(result[:, 0, 0]).all()
 
 
 def test_detrend_and_notch():
     t = np.arange(400)[:, None, None] / 100
     hum = 3 * np.sin(2 * np.pi * 20 * t) + np.sin(2 * np.pi * 40 * t)
-    found, _ = steps(X + 5 * t + hum, detrend=True, notch=20.0)
+    result, _ = steps(X + 5 * t + hum, detrend=True, notch=20.0)
     middle = slice(100, 300)
-    assert np.abs(found - X + X.mean(axis=0))[middle].max() < 0.5
+    assert np.abs(result - X + X.mean(axis=0))[middle].max() < 0.5
     with pytest.raises(UserError, match="Nyquist frequency 50"):
         steps(X, notch=60.0)
 
@@ -161,7 +161,7 @@ def test_scattered_channels():
     place = np.random.default_rng(0).uniform(size=(48, 2))
     x = X.reshape(400, 48).copy()
     x[3, np.hypot(*(place - 0.5).T).argmin()] = np.nan  # it has neighbours all round
-    found, _ = steps(x, bad="interpolate", positions=place)
-    assert np.isfinite(found).all()
+    result, _ = steps(x, bad="interpolate", positions=place)
+    assert np.isfinite(result).all()
     with pytest.raises(UserError, match="need a sheet"):
         steps(x, bin=2, positions=place)

@@ -18,8 +18,8 @@ def test_the_three_formats(tmp_path):
     np.savez(tmp_path / "a.npz", field=X, fs=1000.0, note="a remark")
     scipy.io.savemat(tmp_path / "a.mat", {"lfp": X, "fs": 1000.0})
     for name in ("a.npy", "a.npz", "a.mat"):
-        found = recording.load(tmp_path / name)
-        np.testing.assert_array_equal(found, X)
+        result = recording.load(tmp_path / name)
+        np.testing.assert_array_equal(result, X)
     assert isinstance(recording.load(tmp_path / "a.npy"), np.memmap)
     np.testing.assert_array_equal(recording.load(tmp_path / "a.mat", "lfp"), X)
 
@@ -116,8 +116,8 @@ def test_time_is_found_or_asked_for(shape, axis):
         with pytest.raises(UserError, match="--time_axis=2"):
             recording.time_first(x)
     else:
-        found, note = recording.time_first(x)
-        assert found.shape == shape
+        result, note = recording.time_first(x)
+        assert result.shape == shape
         assert (note is None) == (shape[0] in (49, 2000))
     assert recording.time_first(x, -1)[0].shape == (shape[2], shape[0], shape[1])
     with pytest.raises(UserError, match="0, 1 or 2"):

@@ -10,10 +10,10 @@ from tests.helpers import wave_fields
 def test_rotating_wave_has_one_singularity_at_its_centre(charge):
     x = wave_fields.rotating_wave(charge, center=(5.5, 8.5))
     signal = waves.wave_signal(x)
-    found = waves.find_singularities(signal, boundary="open")
-    np.testing.assert_array_equal(found.index, np.arange(60)[:, None])
-    np.testing.assert_array_equal(found.position, [[5.5, 8.5]] * 60)
-    np.testing.assert_array_equal(found.charge, [charge] * 60)
+    result = waves.find_singularities(signal, boundary="open")
+    np.testing.assert_array_equal(result.index, np.arange(60)[:, None])
+    np.testing.assert_array_equal(result.position, [[5.5, 8.5]] * 60)
+    np.testing.assert_array_equal(result.charge, [charge] * 60)
     assert waves.winding_number(signal, boundary="open").shape == (60, 12, 14)
     # The sense of the docstring: at charge -1, crests right of the centre move down.
     velocity = waves.wave_velocity(signal, boundary="open")[:, 5, 12]
@@ -92,10 +92,10 @@ def test_pinwheels_of_an_orientation_map():
     i, j = np.indices((10, 12))
     angle = np.arctan2(i - 4.5, j - 6.5)
     for sign in (1, -1):
-        found = waves.pinwheels((sign * angle / 2) % np.pi, boundary="open")
-        assert found.shape == (9, 11)
-        np.testing.assert_array_equal(np.argwhere(found), [[4, 6]])
-        assert found[4, 6] == sign / 2
+        result = waves.pinwheels((sign * angle / 2) % np.pi, boundary="open")
+        assert result.shape == (9, 11)
+        np.testing.assert_array_equal(np.argwhere(result), [[4, 6]])
+        assert result[4, 6] == sign / 2
     assert not waves.pinwheels(np.full((5, 5), 3.1)).any()
     gap = (angle / 2).copy()
     gap[4, 6] = np.nan

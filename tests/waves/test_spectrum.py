@@ -12,16 +12,16 @@ K = wave_fields.torus_vector(-2, 3)
 def test_peak_of_a_plane_wave(level):
     shape = (200, 12, 16)
     x = wave_fields.plane_wave(K, shape) + level * wave_fields.noise(shape)
-    found = waves.space_time_spectrum(x, fs=50.0, segment=100, num_shuffles=19)
-    frequency, wave_vector = found.peak()
+    result = waves.space_time_spectrum(x, fs=50.0, segment=100, num_shuffles=19)
+    frequency, wave_vector = result.peak()
     np.testing.assert_allclose(frequency, 5.0)
     np.testing.assert_allclose(wave_vector, K)
-    assert found.p_value == 0.05
+    assert result.p_value == 0.05
     # The shuffled cells keep the frequency, not the place.
-    at = np.argmin(np.abs(found.frequency - 5))
-    assert found.control[at].max() < 0.2 * found.power[at].max()
+    at = np.argmin(np.abs(result.frequency - 5))
+    assert result.control[at].max() < 0.2 * result.power[at].max()
     np.testing.assert_allclose(
-        found.control.sum((1, 2)), found.power.sum((1, 2)), rtol=1e-4
+        result.control.sum((1, 2)), result.power.sum((1, 2)), rtol=1e-4
     )
 
 
@@ -38,24 +38,24 @@ def test_noise_is_like_its_shuffles():
 def test_the_sum_is_the_mean_square():
     x = wave_fields.noise((4000, 3, 4)) * 2
     for segment in (50, 51):
-        found = waves.space_time_spectrum(x, segment=segment)
+        result = waves.space_time_spectrum(x, segment=segment)
         # Without frequency 0, about one bin in twenty-five, and its window's neighbour.
-        np.testing.assert_allclose(found.power.sum(), np.mean(x**2), rtol=0.05)
+        np.testing.assert_allclose(result.power.sum(), np.mean(x**2), rtol=0.05)
     wave = wave_fields.plane_wave(K, (200, 12, 16))
-    found = waves.space_time_spectrum(wave, segment=100)
-    np.testing.assert_allclose(found.power.sum(), 0.5, rtol=1e-3)
+    result = waves.space_time_spectrum(wave, segment=100)
+    np.testing.assert_allclose(result.power.sum(), 0.5, rtol=1e-3)
 
 
 def test_standing_and_opposite_waves_have_two_peaks():
     x = wave_fields.plane_wave(K, (200, 12, 16)) + 0.5 * wave_fields.plane_wave(
         -K, (200, 12, 16)
     )
-    found = waves.space_time_spectrum(x, segment=100)
-    at = np.argmin(np.abs(found.frequency - 0.1))
+    result = waves.space_time_spectrum(x, segment=100)
+    at = np.argmin(np.abs(result.frequency - 0.1))
 
     def power(vector):
-        row = np.argmin(np.abs(found.rows - vector[0]))
-        return found.power[at, row, np.argmin(np.abs(found.columns - vector[1]))]
+        row = np.argmin(np.abs(result.rows - vector[0]))
+        return result.power[at, row, np.argmin(np.abs(result.columns - vector[1]))]
 
     np.testing.assert_allclose(power(-K) / power(K), 0.25, rtol=1e-4)
 
@@ -63,13 +63,13 @@ def test_standing_and_opposite_waves_have_two_peaks():
 def test_axes_band_and_missing_cells():
     x = wave_fields.plane_wave(K, (200, 12, 16))
     x[:, 1, 1], x[:, 2, 2] = np.nan, 7.0
-    found = waves.space_time_spectrum(x, fs=10.0, band=(0.5, 2.0), segment=100)
-    np.testing.assert_allclose(found.frequency, np.arange(5, 21) / 10)
-    assert found.power.shape == (16, 12, 16) and found.control is None
-    np.testing.assert_allclose(found.rows, np.arange(-6, 6) * np.pi / 6)
-    np.testing.assert_allclose(found.columns, np.arange(-8, 8) * np.pi / 8)
-    np.testing.assert_allclose(found.peak()[1], K)
-    assert np.isnan(found.p_value) and np.isfinite(found.power).all()
+    result = waves.space_time_spectrum(x, fs=10.0, band=(0.5, 2.0), segment=100)
+    np.testing.assert_allclose(result.frequency, np.arange(5, 21) / 10)
+    assert result.power.shape == (16, 12, 16) and result.control is None
+    np.testing.assert_allclose(result.rows, np.arange(-6, 6) * np.pi / 6)
+    np.testing.assert_allclose(result.columns, np.arange(-8, 8) * np.pi / 8)
+    np.testing.assert_allclose(result.peak()[1], K)
+    assert np.isnan(result.p_value) and np.isfinite(result.power).all()
 
 
 @pytest.mark.parametrize("unit", [1e-24, 1e24])
@@ -88,10 +88,10 @@ def test_an_open_sheet_says_at_least_for_waves_as_long_as_itself(wavelength):
     t, i, j = np.indices((400, 16, 16))
     k = 2 * np.pi / wavelength
     x = np.cos(0.2 * np.pi * t - k * (0.6 * i + 0.8 * j))
-    found = waves.space_time_spectrum(x, segment=100, boundary="open")
-    assert found.at_least() == (wavelength >= 16) and found.longest == 16
+    result = waves.space_time_spectrum(x, segment=100, boundary="open")
+    assert result.at_least() == (wavelength >= 16) and result.longest == 16
     if wavelength < 16:
-        np.testing.assert_allclose(found.peak()[1], [0.6 * k, 0.8 * k], atol=0.2)
+        np.testing.assert_allclose(result.peak()[1], [0.6 * k, 0.8 * k], atol=0.2)
 
 
 @pytest.mark.parametrize("layout", ["staggered", "scattered"])
@@ -108,10 +108,10 @@ def test_sites_of_any_layout(layout):
         x = x.reshape(400, 11, 11)
     else:
         options = {"positions": place}
-    found = waves.space_time_spectrum(x, segment=100, num_shuffles=9, **options)
-    np.testing.assert_allclose(found.peak()[1], k, atol=0.35)
-    np.testing.assert_allclose(found.peak()[0], 0.1, atol=0.02)
-    assert found.p_value == 0.1
+    result = waves.space_time_spectrum(x, segment=100, num_shuffles=9, **options)
+    np.testing.assert_allclose(result.peak()[1], k, atol=0.35)
+    np.testing.assert_allclose(result.peak()[0], 0.1, atol=0.02)
+    assert result.p_value == 0.1
 
 
 def test_mistakes_are_named():

@@ -17,8 +17,8 @@ def test_strong_noise_makes_the_speed_uncertain_and_not_lower():
     for seed in range(16):
         noise = np.random.default_rng([3, seed]).normal(size=wave.shape)
         signal = wave_signal(wave + 2 * noise, band=(0.05, 0.15)).reshape(1000, -1)
-        found = headline(measure_cycles(signal, sites), fs=1.0, spacing=1.0)
-        speeds.append(found.speed)
-        inside += found.interval[0] <= 2.4 <= found.interval[1]
+        result = headline(measure_cycles(signal, sites), fs=1.0, spacing=1.0)
+        speeds.append(result.speed)
+        inside += result.interval[0] <= 2.4 <= result.interval[1]
     np.testing.assert_allclose(np.mean(speeds), 2.4, rtol=0.015)
     assert inside >= 13

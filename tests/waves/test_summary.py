@@ -11,7 +11,7 @@ K = wave_fields.torus_vector(1, 2)
 
 
 def test_plane_wave_on_a_torus():
-    found = waves.statistics(wave_fields.plane_wave(K), fs=100.0)
+    result = waves.statistics(wave_fields.plane_wave(K), fs=100.0)
     number = np.hypot(*K)
     expected = {
         "frames": 60,
@@ -37,13 +37,13 @@ def test_plane_wave_on_a_torus():
         "singular_fraction": 0,
     }
     others = {"spatial_length", "temporal_length", "speed_interval"}
-    assert set(expected) | others == set(found)
-    assert found["speed_interval"] is None  # 5 cycles have none
+    assert set(expected) | others == set(result)
+    assert result["speed_interval"] is None  # 5 cycles have none
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(result[name], value, atol=1e-4, err_msg=name)
     # cos falls to 1/e within a fifth of its period of 0.1.
-    np.testing.assert_allclose(found["temporal_length"], 0.0193, atol=1e-3)
-    assert json.loads(json.dumps(found)) == found
+    np.testing.assert_allclose(result["temporal_length"], 0.0193, atol=1e-3)
+    assert json.loads(json.dumps(result)) == result
 
 
 @pytest.mark.parametrize("wavelength", [2.25, 3, 6])
@@ -52,11 +52,11 @@ def test_waves_down_to_two_cells_have_their_own_direction(wavelength):
     k = np.array([0, 2 * np.pi / wavelength])
     x = wave_fields.plane_wave(k, (600, 18, 18), 2 * np.pi * 0.02)
     x += 0.05 * wave_fields.noise(x.shape)
-    found = waves.statistics(x, band=(0.01, 0.04))
-    np.testing.assert_allclose(found["direction"], 0, atol=0.01)
-    np.testing.assert_allclose(found["speed"], 0.02 * wavelength, rtol=0.02)
-    np.testing.assert_allclose(found["wavelength"], wavelength, rtol=0.01)
-    assert found["coherence"] > 0.99
+    result = waves.statistics(x, band=(0.01, 0.04))
+    np.testing.assert_allclose(result["direction"], 0, atol=0.01)
+    np.testing.assert_allclose(result["speed"], 0.02 * wavelength, rtol=0.02)
+    np.testing.assert_allclose(result["wavelength"], wavelength, rtol=0.01)
+    assert result["coherence"] > 0.99
 
 
 @pytest.mark.parametrize("noise", [0.3, 2.0])
@@ -66,12 +66,12 @@ def test_the_headline_depends_neither_on_noise_nor_on_the_size_of_pixels(noise, 
     x = np.cos(2 * np.pi * (t / 20 - i * 0.01 - j * 0.02))
     x += noise * wave_fields.noise(x.shape)
     x = x.reshape(1200, 32 // pixel, pixel, -1, pixel).mean(axis=(2, 4))
-    found = waves.statistics(x, fs=200, band=(5, 20), boundary="open")
+    result = waves.statistics(x, fs=200, band=(5, 20), boundary="open")
     speed = 10 / np.hypot(0.01, 0.02)
-    np.testing.assert_allclose(found["speed"] * pixel, speed, rtol=0.05)
-    low, high = found["speed_interval"]
-    assert low < found["speed"] < high < 1.25 * low
-    assert found["gradient_speed"] < found["speed"]
+    np.testing.assert_allclose(result["speed"] * pixel, speed, rtol=0.05)
+    low, high = result["speed_interval"]
+    assert low < result["speed"] < high < 1.25 * low
+    assert result["gradient_speed"] < result["speed"]
 
 
 def test_scattered_sites():
@@ -81,13 +81,13 @@ def test_scattered_sites():
     x = np.cos(2 * np.pi * 10 * t - place @ k) + 0.3 * wave_fields.noise((600, 60))
     signal = waves.wave_signal(x[:, None], band=(5, 20), fs=200)[:, 0]
     signal[:, 7] = np.nan
-    found = waves.signal_statistics(signal, fs=200, positions=place)
-    assert found["missing"] == 1
-    np.testing.assert_allclose(found["speed"], 60, rtol=0.03)
-    np.testing.assert_allclose(found["velocity"], k, atol=0.03)
-    np.testing.assert_allclose(found["spatial_length"], 1.5, rtol=0.3)
-    assert found["plane_wave"] > 0.95 and found["travelling_index"] > 0.95
-    assert found["singular_fraction"] < 0.05 and found["momentary_coherence"] > 0.7
+    result = waves.signal_statistics(signal, fs=200, positions=place)
+    assert result["missing"] == 1
+    np.testing.assert_allclose(result["speed"], 60, rtol=0.03)
+    np.testing.assert_allclose(result["velocity"], k, atol=0.03)
+    np.testing.assert_allclose(result["spatial_length"], 1.5, rtol=0.3)
+    assert result["plane_wave"] > 0.95 and result["travelling_index"] > 0.95
+    assert result["singular_fraction"] < 0.05 and result["momentary_coherence"] > 0.7
 
 
 def test_other_fields():
@@ -101,10 +101,10 @@ def test_other_fields():
     together = np.cos(wave_fields.OMEGA * np.arange(60))[:, None, None] * np.ones(
         (1, 5, 6)
     )
-    found = waves.statistics(together)
-    np.testing.assert_allclose(found["synchrony"], 1)
-    assert found["travelling_index"] < 0.01
-    assert found["speed"] is None and found["coherence"] is None
+    result = waves.statistics(together)
+    np.testing.assert_allclose(result["synchrony"], 1)
+    assert result["travelling_index"] < 0.01
+    assert result["speed"] is None and result["coherence"] is None
 
 
 @pytest.mark.parametrize("level", [0.5, 1.5])
@@ -112,10 +112,10 @@ def test_noise_and_missing_cells(level):
     wave = wave_fields.plane_wave(K, (300, 12, 16))
     x = wave + level * wave_fields.noise(wave.shape)
     x[:, 3, 4], x[:, 0, 0] = np.nan, 2.0
-    found = waves.statistics(x, band=(0.07, 0.14))
-    assert found["missing"] == 2
-    assert found["coherence"] > 0.95 and found["travelling_index"] > 0.95
-    np.testing.assert_allclose(found["frequency"], 0.1, atol=0.005)
+    result = waves.statistics(x, band=(0.07, 0.14))
+    assert result["missing"] == 2
+    assert result["coherence"] > 0.95 and result["travelling_index"] > 0.95
+    np.testing.assert_allclose(result["frequency"], 0.1, atol=0.005)
     noise = waves.statistics(wave_fields.noise(wave.shape), band=(0.07, 0.14))
     assert noise["coherence"] < 0.15 and noise["travelling_index"] < 0.45
     assert noise["plane_wave"] < 0.3 and noise["singular_fraction"] > 0.25
@@ -125,12 +125,12 @@ def test_rings_are_not_compared_with_one_another():
     t, _, j = np.indices((60, 5, 16))
     start = np.random.default_rng(0).uniform(0, 2 * np.pi, (1, 5, 1))
     x = np.cos(wave_fields.OMEGA * t - 2 * np.pi * 3 * j / 16 + start)
-    found = waves.statistics(x, rings=True)
-    np.testing.assert_allclose(found["velocity"], [0, 2 * np.pi * 3 / 16], atol=1e-5)
+    result = waves.statistics(x, rings=True)
+    np.testing.assert_allclose(result["velocity"], [0, 2 * np.pi * 3 / 16], atol=1e-5)
     for name in ("coherence", "plane_wave", "travelling_index"):
-        np.testing.assert_allclose(found[name], 1, atol=1e-5)
-    assert found["singular_fraction"] is None
-    assert (found["height"], found["width"]) == (5, 16)
+        np.testing.assert_allclose(result[name], 1, atol=1e-5)
+    assert result["singular_fraction"] is None
+    assert (result["height"], result["width"]) == (5, 16)
     assert waves.statistics(x)["plane_wave"] < 0.95
 
 
@@ -144,8 +144,8 @@ def test_skip_leaves_out_the_start():
 
 def test_the_original_setting_skips_its_transient():
     x = wave_fields.plane_wave(K, (72, 12, 16), omega=2 * np.pi * 0.15)
-    found = waves.statistics(x, band=waves.ORIGINAL_BAND, setting="original", skip=18)
-    np.testing.assert_allclose(found["velocity"], K, atol=0.01)
+    result = waves.statistics(x, band=waves.ORIGINAL_BAND, setting="original", skip=18)
+    np.testing.assert_allclose(result["velocity"], K, atol=0.01)
 
 
 def test_long_records_are_thinned(monkeypatch):
@@ -158,10 +158,10 @@ def test_long_records_are_thinned(monkeypatch):
 
 
 def test_nothing_to_see_is_none():
-    found = waves.statistics(np.ones((20, 4, 4)))
-    assert found["missing"] == 16
-    assert found["coherence"] is None and found["velocity"] == [None, None]
-    assert json.loads(json.dumps(found)) == found
+    result = waves.statistics(np.ones((20, 4, 4)))
+    assert result["missing"] == 16
+    assert result["coherence"] is None and result["velocity"] == [None, None]
+    assert json.loads(json.dumps(result)) == result
 
 
 def test_mistakes_are_named():

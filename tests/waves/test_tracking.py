@@ -17,19 +17,19 @@ def plane(steps=24, side=24, noise=0.0):
 
 
 def test_a_crest_of_a_plane_wave():
-    found = track_crest(plane(), (3, 5))
+    result = track_crest(plane(), (3, 5))
     t = np.arange(24)
     # Along the front all cells are as good: what counts is how far it has got.
-    far = (found.sum(axis=1) - 8 - 2 * t) % 12
+    far = (result.sum(axis=1) - 8 - 2 * t) % 12
     assert np.minimum(far, 12 - far).max() <= 1
-    np.testing.assert_array_equal(found[1], [4, 6])
+    np.testing.assert_array_equal(result[1], [4, 6])
 
 
 def test_it_starts_on_a_crest_and_lives_with_noise():
     signal = plane(noise=0.3)
-    found = track_crest(signal)
-    assert abs(np.angle(signal[0][tuple(found[0])])) < 0.3
-    phases = np.angle([signal[t][tuple(p)] for t, p in enumerate(found)])
+    result = track_crest(signal)
+    assert abs(np.angle(signal[0][tuple(result[0])])) < 0.3
+    phases = np.angle([signal[t][tuple(p)] for t, p in enumerate(result)])
     assert np.abs(phases).mean() < 0.5
 
 

@@ -39,8 +39,8 @@ def test_a_mode_with_unequal_halves_has_the_index_of_the_docstring():
     mode = c + 0.3j * d
     t = np.arange(60)[:, None]
     signal = np.exp(0.4j * t) * (1 + 0.5 * np.cos(0.1 * t)) * mode
-    found = waves.travelling_index(signal.reshape(60, 6, 8))
-    np.testing.assert_allclose(found, 2 * 0.3 / 1.09)
+    result = waves.travelling_index(signal.reshape(60, 6, 8))
+    np.testing.assert_allclose(result, 2 * 0.3 / 1.09)
 
 
 @pytest.mark.parametrize("level", [0.3, 1.0])

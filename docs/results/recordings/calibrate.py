@@ -87,11 +87,11 @@ def coverage(make, draws):
     for draw in range(draws):
         x = make(np.random.default_rng([2027, draw]))
         signal = wave_signal(x, band=BAND).reshape(SHAPE[0], -1)
-        found = headline(measure_cycles(signal, SITES), fs=1.0, spacing=1.0, seed=draw)
-        low, high = found.interval
+        result = headline(measure_cycles(signal, SITES), fs=1.0, spacing=1.0, seed=draw)
+        low, high = result.interval
         inside += low <= WAVELENGTH * FREQUENCY <= high
-        width.append((high - low) / found.speed)
-        speeds.append(found.speed)
+        width.append((high - low) / result.speed)
+        speeds.append(result.speed)
     return {
         "coverage": inside / draws,
         "median_width": float(np.median(width)),

@@ -27,12 +27,12 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
       UserError: a file that is missing, damaged or of another shape, or no membrane.
     """
     path = files.check_file(path)
-    found = files.open_array(path) if path.suffix == ".npy" else _picture(path)
-    if found.ndim != 2 or found.dtype.kind not in "biuf":
+    result = files.open_array(path) if path.suffix == ".npy" else _picture(path)
+    if result.ndim != 2 or result.dtype.kind not in "biuf":
         raise UserError(f"{path} must hold numbers [height, width]")
-    if max(found.shape) > _WIDEST:
-        raise UserError(_too_large(path, found.shape))
-    mask = np.asarray(found) != 0
+    if max(result.shape) > _WIDEST:
+        raise UserError(_too_large(path, result.shape))
+    mask = np.asarray(result) != 0
     if not mask.any():
         raise UserError(f"{path} has no membrane: all of it is zero")
     return mask

@@ -107,26 +107,26 @@ class EnlargedDigits:
     """MNIST, enlarged while it is read; what is bright belongs to the digit.
 
     Args:
-      found: images and digits of every split, uint8 ``[N, 28, 28]`` and ``[N]``.
+      digits: images and digits of every split, uint8 ``[N, 28, 28]`` and ``[N]``.
       zoom: how many times larger, see `data.segmentation.enlarge.enlarge`.
     """
 
     def __init__(
-        self, found: Mapping[str, tuple[np.ndarray, np.ndarray]], zoom: int
+        self, digits: Mapping[str, tuple[np.ndarray, np.ndarray]], zoom: int
     ) -> None:
-        self._found = found
+        self._digits = digits
         self._zoom = zoom
-        height, width = found["train"][0].shape[1:]
+        height, width = digits["train"][0].shape[1:]
         self.image_shape = (zoom * height, zoom * width, 1)
         self.class_names = _DIGITS
 
     def size(self, split: str) -> int:
         """Number of images of a split."""
-        return len(self._found[split][1])
+        return len(self._digits[split][1])
 
     def read(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Returns "images" float32 ``[n, H, W, 1]`` and "labels" uint8 ``[n, H, W]``."""
-        small, classes = (array[indices] for array in self._found[split])
+        small, classes = (array[indices] for array in self._digits[split])
         images = enlarge(small, self._zoom)
         labels = (images > 0.5) * (classes[:, None, None] + np.uint8(1))
         return {"images": images[..., None], "labels": labels.astype(np.uint8)}
@@ -220,14 +220,14 @@ def _read_digits(data: Any, progress: Progress | None) -> LabelledImages:
 
 
 def _open_mnist(data: Any, progress: Progress | None) -> EnlargedDigits:
-    found = _read_digits(data, progress)
-    order = permutations.permutation(len(found.train), _MNIST_SEED)
+    result = _read_digits(data, progress)
+    order = permutations.permutation(len(result.train), _MNIST_SEED)
     # Of other files than MNIST's the same parts.
-    edge = len(found.train) * _MNIST_TRAIN // (_MNIST_TRAIN + _MNIST_VALID)
+    edge = len(result.train) * _MNIST_TRAIN // (_MNIST_TRAIN + _MNIST_VALID)
     parts = {
-        "train": (found.train, found.train_labels, order[:edge]),
-        "valid": (found.train, found.train_labels, order[edge:]),
-        "test": (found.test, found.test_labels, np.arange(len(found.test))),
+        "train": (result.train, result.train_labels, order[:edge]),
+        "valid": (result.train, result.train_labels, order[edge:]),
+        "test": (result.test, result.test_labels, np.arange(len(result.test))),
     }
     kept = {}
     for split, (images, classes, indices) in parts.items():
@@ -248,9 +248,9 @@ def _draw_multi_mnist(
     settings: dict[str, Any],
     progress: Progress | None,
 ) -> Arrays:
-    found = _read_digits(data, progress)
+    result = _read_digits(data, progress)
     return multi_mnist.draw(
-        found.train, found.train_labels, sizes, **settings, progress=progress
+        result.train, result.train_labels, sizes, **settings, progress=progress
     )
 
 

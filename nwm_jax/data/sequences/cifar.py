@@ -72,7 +72,7 @@ def read(path: str | os.PathLike) -> LabelledImages:
 
 def _from_folder(folder: pathlib.Path) -> dict[str, Callable[[], bytes]]:
     """The files of a folder and of those in it, by name."""
-    below = [found for found in sorted(folder.glob("*")) if found.is_dir()]
+    below = [result for result in sorted(folder.glob("*")) if result.is_dir()]
     return {
         file.name: functools.partial(read_bytes, file, _LARGEST)
         for where in (*below, folder)
@@ -106,11 +106,11 @@ def _parse_binary(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _parse_python(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     """A pickled dict with "data", bytes [N, 3072], and "labels", a list."""
-    found = pickled.load(content, where)
-    if not isinstance(found, dict):
+    result = pickled.load(content, where)
+    if not isinstance(result, dict):
         raise UserError(f"{where} is not a batch of CIFAR-10")
     data, labels = (
-        found.get(key, found.get(key.encode())) for key in ("data", "labels")
+        result.get(key, result.get(key.encode())) for key in ("data", "labels")
     )
     if not (isinstance(data, np.ndarray) and isinstance(labels, list)) or (
         data.shape != (len(labels), _PIXELS)

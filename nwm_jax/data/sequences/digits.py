@@ -15,9 +15,9 @@ def read() -> LabelledImages:
       Images uint8 ``[N, 8, 8]``; the 17 grey values of the original are spread over
       0-255.
     """
-    found = datasets.load_digits()
-    images = np.round(found.images * (255.0 / 16.0)).astype(np.uint8)
-    labels = found.target.astype(np.uint8)
+    result = datasets.load_digits()
+    images = np.round(result.images * (255.0 / 16.0)).astype(np.uint8)
+    labels = result.target.astype(np.uint8)
     return LabelledImages(
         images[:-NUM_TEST], labels[:-NUM_TEST], images[-NUM_TEST:], labels[-NUM_TEST:]
     )

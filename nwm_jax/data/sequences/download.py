@@ -71,9 +71,9 @@ def fetch(
             if _digest(data) == remote.sha256:
                 return write_atomic(path, data)
             problems[url] = "its content is not the expected one"
-    told = "; ".join(f"{url}: {problem}" for url, problem in problems.items())
+    text = "; ".join(f"{url}: {problem}" for url, problem in problems.items())
     raise UserError(
-        f"cannot download {path.name} ({told}): get {remote.urls[0]} by another way, "
+        f"cannot download {path.name} ({text}): get {remote.urls[0]} by another way, "
         f"unpack it to {path}, or name the folder of your own files with "
         "--config.data.path=..."
     )

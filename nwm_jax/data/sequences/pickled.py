@@ -94,11 +94,11 @@ def load(content: bytes, where: str) -> Any:
       UserError: it is damaged, or holds anything else.
     """
     try:
-        found = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-        if isinstance(found, dict):
+        result = _Unpickler(io.BytesIO(content), encoding="bytes").load()
+        if isinstance(result, dict):
             return {
-                k: v.build() if isinstance(v, _Array) else v for k, v in found.items()
+                k: v.build() if isinstance(v, _Array) else v for k, v in result.items()
             }
-        return found
+        return result
     except _UNSOUND as error:
         raise UserError(f"{where} is not a sound pickle of arrays ({error})") from None

@@ -69,18 +69,20 @@ class RotatingImages:
         self, data: Any, progress: Callable[[int, int], None] | None = None
     ) -> None:
         if data.name == "rotating_digits":
-            found = digits.read()
+            result = digits.read()
         else:
-            found = mnist.read(data.path, data.cache_dir, progress)
-        chosen, _ = rotation.shuffled_split(data.seed, len(found.train), data.num_valid)
+            result = mnist.read(data.path, data.cache_dir, progress)
+        chosen, _ = rotation.shuffled_split(
+            data.seed, len(result.train), data.num_valid
+        )
         if not len(chosen):
             raise UserError(
-                f"data.num_valid={data.num_valid} leaves none of {len(found.train)} "
+                f"data.num_valid={data.num_valid} leaves none of {len(result.train)} "
                 "images to train on"
             )
-        self.chosen, self.found = chosen, found
-        self.image_shape = (*found.train.shape[1:], 1)
-        self.num_test = len(found.test)
+        self.chosen, self.digits = chosen, result
+        self.image_shape = (*result.train.shape[1:], 1)
+        self.num_test = len(result.test)
 
     def train(
         self, seed: int, step: int, rows: slice | np.ndarray, batch_size: int
@@ -89,13 +91,13 @@ class RotatingImages:
         indices = train_indices(
             seed, step, rows, batch_size=batch_size, size=len(self.chosen)
         )
-        return {"pixels": self.found.train[self.chosen[indices]]}
+        return {"pixels": self.digits.train[self.chosen[indices]]}
 
     def test(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Returns "pixels" and "labels" of test images, in the order of the file."""
         return {
-            "pixels": self.found.test[indices],
-            "labels": self.found.test_labels[indices],
+            "pixels": self.digits.test[indices],
+            "labels": self.digits.test_labels[indices],
         }
 
     def sequences(

@@ -143,13 +143,13 @@ def test_the_published_digits_where_mnist_is_at_hand():
     folder = pathlib.Path("~/.cache/nwm_jax/mnist").expanduser()
     if not folder.is_dir():
         pytest.skip("MNIST is not in the cache")
-    found = mnist.read(folder)
-    labels = (enlarge(found.test, 2) > 0.5) * (found.test_labels[:, None, None] + 1)
+    result = mnist.read(folder)
+    labels = (enlarge(result.test, 2) > 0.5) * (result.test_labels[:, None, None] + 1)
     assert np.bincount(labels.ravel()).tolist() == [
         *(27200919, 532355, 270464, 486648, 452866, 376244),
         *(367519, 433438, 368791, 472690, 398066),
     ]
-    drawn = multi_mnist.draw(found.train, found.train_labels, ALL)
+    drawn = multi_mnist.draw(result.train, result.train_labels, ALL)
     expected = {
         "train": ("d3b7cf221f26e935", "c72b05e85dadb279"),
         "valid": ("4baace8bba70725c", "a02abbdadd1f0a15"),

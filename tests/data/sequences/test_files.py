@@ -37,9 +37,9 @@ def test_idx_files_packed_or_not(tmp_path):
             (tmp_path / name.replace("-idx", ".idx")).write_bytes(idx(array))
         else:
             (tmp_path / f"{name}.gz").write_bytes(gzip.compress(idx(array)))
-    for found, array in zip(mnist.read(tmp_path), files.values(), strict=False):
-        np.testing.assert_array_equal(found, array)
-        assert found.dtype == np.uint8
+    for result, array in zip(mnist.read(tmp_path), files.values(), strict=False):
+        np.testing.assert_array_equal(result, array)
+        assert result.dtype == np.uint8
     (tmp_path / "t10k-labels.idx1-ubyte").unlink()
     with pytest.raises(
         UserError, match=r"has no file t10k-labels.* put the four files"
@@ -141,9 +141,9 @@ def test_mnist_without_a_path_is_downloaded_once(tmp_path, monkeypatch):
     }
     monkeypatch.setattr(mnist, "FILES", known)
     for _ in range(2):  # the second time from the cache
-        found = mnist.read(cache_dir=tmp_path)
+        result = mnist.read(cache_dir=tmp_path)
         np.testing.assert_array_equal(
-            found.train, mnist_files()["train-images-idx3-ubyte"]
+            result.train, mnist_files()["train-images-idx3-ubyte"]
         )
     assert sorted(p.name for p in (tmp_path / "mnist").iterdir()) == sorted(contents)
 
@@ -192,16 +192,16 @@ def archive(path, files, folder):
     return path
 
 
-def check_cifar(found):
+def check_cifar(result):
     expected = batches()
     labels = np.concatenate([expected[f"data_batch_{i}"][0] for i in range(1, 6)])
-    np.testing.assert_array_equal(found.train_labels, labels)
-    assert found.train.shape == (10, 32, 32, 3) and found.test.shape == (2, 32, 32, 3)
+    np.testing.assert_array_equal(result.train_labels, labels)
+    assert result.train.shape == (10, 32, 32, 3) and result.test.shape == (2, 32, 32, 3)
     pixels = expected["data_batch_3"][1][1]
     # Channel by channel, row by row.
-    assert found.train[5, 7, 9, 2] == pixels[2 * 1024 + 7 * 32 + 9]
+    assert result.train[5, 7, 9, 2] == pixels[2 * 1024 + 7 * 32 + 9]
     np.testing.assert_array_equal(
-        found.test[0, :, :, 1].ravel(), expected["test_batch"][1][0, 1024:2048]
+        result.test[0, :, :, 1].ravel(), expected["test_batch"][1][0, 1024:2048]
     )
 
 

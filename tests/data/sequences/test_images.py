@@ -8,21 +8,21 @@ from nwm_jax.errors import UserError
 
 
 def test_grey_images_are_read_row_by_row():
-    found = images.scan(np.arange(2 * 784).reshape(2, 28, 28))
-    np.testing.assert_array_equal(found[1, :, 0], np.arange(784, 2 * 784))
+    result = images.scan(np.arange(2 * 784).reshape(2, 28, 28))
+    np.testing.assert_array_equal(result[1, :, 0], np.arange(784, 2 * 784))
 
 
 def test_colour_images_are_read_in_rows_of_three_channels():
     channel, row, column = np.ogrid[:3, :32, :32]
     coded = 10_000 * channel + 100 * row + column
-    found = images.scan(np.moveaxis(coded, 0, -1)[None])
-    assert found.shape == (1, 32, 96)
-    assert found[0, 5, [0, 31, 32, 95]].tolist() == [500, 531, 10_500, 20_531]
-    assert found[0, 31, 64] == 23_100
+    result = images.scan(np.moveaxis(coded, 0, -1)[None])
+    assert result.shape == (1, 32, 96)
+    assert result[0, 5, [0, 31, 32, 95]].tolist() == [500, 531, 10_500, 20_531]
+    assert result[0, 31, 64] == 23_100
     index = np.arange(3 * 32 * 32).reshape(3, 32, 32)
-    found = images.scan(np.moveaxis(index, 0, -1)[None])
-    assert found[0, 0, [0, 31, 32, 64, 95]].tolist() == [0, 31, 1024, 2048, 2079]
-    assert found[0, 5, 40] == 1192
+    result = images.scan(np.moveaxis(index, 0, -1)[None])
+    assert result[0, 0, [0, 31, 32, 64, 95]].tolist() == [0, 31, 1024, 2048, 2079]
+    assert result[0, 5, 40] == 1192
 
 
 def test_the_published_permutation():
@@ -79,15 +79,15 @@ def test_some_or_all_of_the_test():
 
 
 def test_noise_is_standard_normal_and_seeded():
-    found = images.noise(0, 968, 96)
-    assert found.shape == (968, 96)
-    np.testing.assert_allclose([found.mean(), found.std()], [0, 1], atol=0.02)
-    np.testing.assert_array_equal(found, images.noise(0, 968, 96))
-    assert (found != images.noise(1, 968, 96)).any()
+    result = images.noise(0, 968, 96)
+    assert result.shape == (968, 96)
+    np.testing.assert_allclose([result.mean(), result.std()], [0, 1], atol=0.02)
+    np.testing.assert_array_equal(result, images.noise(0, 968, 96))
+    assert (result != images.noise(1, 968, 96)).any()
 
 
 def test_digits_of_scikit_learn():
-    found = digits.read()
-    assert found.train.shape == (1500, 8, 8) and found.test.shape == (297, 8, 8)
-    assert found.train.dtype == np.uint8 and found.train.max() == 255
-    assert set(found.test_labels) == set(range(10))
+    result = digits.read()
+    assert result.train.shape == (1500, 8, 8) and result.test.shape == (297, 8, 8)
+    assert result.train.dtype == np.uint8 and result.train.max() == 255
+    assert set(result.test_labels) == set(range(10))

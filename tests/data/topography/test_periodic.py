@@ -22,8 +22,8 @@ TURNED = {
 def test_rotation():
     y, x = np.mgrid[:28, :28]
     image = 0.5 + 0.5 * np.sin(0.3 * x + 0.17 * y)
-    found = np.asarray(rotation.rotate(jnp.asarray(image)[None], list(TURNED)))[0]
-    for turned, expected in zip(found, TURNED.values(), strict=False):
+    result = np.asarray(rotation.rotate(jnp.asarray(image)[None], list(TURNED)))[0]
+    for turned, expected in zip(result, TURNED.values(), strict=False):
         np.testing.assert_allclose(turned[PLACES], expected[:5], atol=1e-5)
         assert turned.sum() == pytest.approx(expected[5], abs=1e-3)
 
@@ -44,25 +44,25 @@ def test_split_of_the_original_program():
 
 
 def test_gratings():
-    found = np.asarray(gratings.gratings(jnp.array([np.pi / 4, 0.0]), jnp.zeros(2), 2))
-    tilted = found[0, 0]
+    result = np.asarray(gratings.gratings(jnp.array([np.pi / 4, 0.0]), jnp.zeros(2), 2))
+    tilted = result[0, 0]
     assert tilted[0, 0] == pytest.approx(0.5, abs=1e-6)
     np.testing.assert_allclose([tilted[0, 6], tilted[6, 0]], 0.94800947, atol=1e-6)
     assert tilted[3, 4] == pytest.approx(0.98121864, abs=1e-6)
     assert tilted[27, 27] == pytest.approx(0.22946511, abs=1e-6)
     assert tilted.mean() == pytest.approx(0.48043796, abs=1e-6)
     expected = [0.67101007, 0.78678822, 0.88302222, 0.95315389]
-    np.testing.assert_allclose(found[1, 1, 5, :4], expected, atol=1e-6)
+    np.testing.assert_allclose(result[1, 1, 5, :4], expected, atol=1e-6)
     still = gratings.gratings(jnp.array([0.3]), jnp.zeros(1), 3, moving=False)
     np.testing.assert_array_equal(still[0, 0], still[0, 2])
 
 
 def test_noise_is_a_clipped_normal():
-    found = np.asarray(gratings.noise(jnp.array([1, 2], jnp.uint32), 40))
-    assert found.shape == (2, 40, 28, 28)
-    assert found.mean() == pytest.approx(0.316, abs=0.01)
-    assert found.min() == 0 and found.max() == 1
-    assert not np.array_equal(found[0], found[1])
+    result = np.asarray(gratings.noise(jnp.array([1, 2], jnp.uint32), 40))
+    assert result.shape == (2, 40, 28, 28)
+    assert result.mean() == pytest.approx(0.316, abs=0.01)
+    assert result.min() == 0 and result.max() == 1
+    assert not np.array_equal(result[0], result[1])
 
 
 @pytest.mark.parametrize("name", ["rotating_mnist_nwm2d", "sine_nwm2d", "noise_nwm2d"])

@@ -21,9 +21,9 @@ def draw(generator, seeds, truth, *, by_seed, windows=128):
 
 def test_a_known_ratio():
     errors = np.random.default_rng(0).lognormal(0, 1, (3, 100))
-    found = bootstrap.log_ratio(2 * errors, errors)
-    assert found.estimate == pytest.approx(math.log(2))
-    assert found.low < math.log(2) < found.high
+    result = bootstrap.log_ratio(2 * errors, errors)
+    assert result.estimate == pytest.approx(math.log(2))
+    assert result.low < math.log(2) < result.high
     # Windows and seeds vary alike in both models: only the choice of seeds differs.
     one = bootstrap.log_ratio(2 * errors[:1], errors[:1])
     assert one.low == pytest.approx(math.log(2)) == one.high
@@ -33,8 +33,8 @@ def test_the_interval_grows_with_what_varies():
     def width(seeds, by_seed):
         generator = np.random.default_rng(1)
         errors = draw(generator, seeds, 0.0, by_seed=by_seed, windows=256)
-        found = bootstrap.log_ratio(*errors, draws=1000)
-        return found.high - found.low
+        result = bootstrap.log_ratio(*errors, draws=1000)
+        return result.high - result.low
 
     assert width(3, 0.5) > 2 * width(3, 0.01)
     assert width(3, 0.5) > 1.5 * width(24, 0.5)
@@ -47,9 +47,9 @@ def test_coverage(truth):
     covered = above = 0
     for _ in range(200):
         pair = draw(generator, 3, truth, by_seed=0.1)
-        found = bootstrap.log_ratio(*pair, draws=300)
-        covered += found.low <= truth <= found.high
-        above += found.low > 0
+        result = bootstrap.log_ratio(*pair, draws=300)
+        covered += result.low <= truth <= result.high
+        above += result.low > 0
     assert 0.85 * 200 <= covered
     if truth:
         assert above > 190  # and it is narrow enough to see a factor of 2

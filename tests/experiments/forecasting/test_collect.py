@@ -32,16 +32,16 @@ def test_runs_that_cannot_be_read_are_named(folder):
     made_workdirs.run(folder, "spring_ode", table_units={"forecast": "x"})
     entries, notes = collect.collect(workdirs.find([f"{folder}/*", f"{folder}/more/*"]))
     assert len(entries) == 6
-    told = dict(
+    message = dict(
         note.removeprefix(f"skipped {folder}/").split(": ", 1) for note in notes
     )
-    assert told["empty"] == "not a workdir (it has no config.json)"
-    assert told["more"] == "not a workdir (it has no config.json)"
-    assert told["running"] == "not evaluated (it has no eval.json)"
-    assert "is not readable JSON" in told["torn"]
-    assert "not that of a run" in told["odd"]
-    assert "not that of a run" in told["spring_ode_laptop_0"]
-    assert told["spring_nwm2d_laptop_0"].startswith("the same as ")
+    assert message["empty"] == "not a workdir (it has no config.json)"
+    assert message["more"] == "not a workdir (it has no config.json)"
+    assert message["running"] == "not evaluated (it has no eval.json)"
+    assert "is not readable JSON" in message["torn"]
+    assert "not that of a run" in message["odd"]
+    assert "not that of a run" in message["spring_ode_laptop_0"]
+    assert message["spring_nwm2d_laptop_0"].startswith("the same as ")
     assert any("was evaluated at step 500 of 4,000" in note for note in notes)
     assert len(notes) == 8
 
@@ -146,11 +146,11 @@ def test_what_cannot_be_read_is_an_error_of_the_run(
         stored = json.loads(path.read_text()) | {"num_weights": 3}
         stored["seed"] = float("inf")
         path.write_text(json.dumps(stored))
-    told = {
+    message = {
         "folder": "is a folder",
         "locked": "cannot be read .Permission denied",
     }
-    with pytest.raises(UserError, match=told.get(damage, "not that of a run")):
+    with pytest.raises(UserError, match=message.get(damage, "not that of a run")):
         read(workdir)
 
 

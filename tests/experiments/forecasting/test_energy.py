@@ -39,20 +39,20 @@ def read(name, cache):
     images = source.decode(batch)["images"]
     system, params = systems.get(source.spec.system), params_of(batch)
     true = np.split(batch["states"][:, 1:-1], 2, axis=-1)
-    found = energy.read_states(images, batch, source.spec, DT)
-    energies = [np.asarray(system.hamiltonian(params, *x)) for x in (true, found)]
-    return source, batch, images, true, found, energies
+    result = energy.read_states(images, batch, source.spec, DT)
+    energies = [np.asarray(system.hamiltonian(params, *x)) for x in (true, result)]
+    return source, batch, images, true, result, energies
 
 
 @pytest.mark.parametrize("name", ["mass_spring", "pendulum_colors_friction"])
 def test_states_of_true_images(name, cache):
     """To a fiftieth of a pixel in position, and 1 % of the largest momentum."""
-    source, _, _, true, found, energies = read(name, cache)
+    source, _, _, true, result, energies = read(name, cache)
     pixel = (source.spec.canvas[1] - source.spec.canvas[0]) / 31
-    error = np.abs(np.asarray(found[0]) - true[0])
+    error = np.abs(np.asarray(result[0]) - true[0])
     assert np.sqrt(np.mean(error**2)) < 0.02 * pixel
     assert error.max() < 0.05 * pixel
-    error = np.abs(np.asarray(found[1]) - true[1])
+    error = np.abs(np.asarray(result[1]) - true[1])
     assert np.sqrt(np.mean(error**2)) < 0.01 * np.abs(true[1]).max()
     drift = np.mean(np.abs(energies[1] / energies[0] - 1), axis=1)
     assert np.median(drift) < 0.01
@@ -108,18 +108,18 @@ def test_a_forecast_that_gains_energy(cache):
     model = Stretched(task, np.float32(0.9))
     model.batch = evaluation.eval_batch(np.arange(8))
     scores, summary = known_models.evaluate(evaluation, model)
-    told = summary["energy"]
+    text = summary["energy"]
     assert scores["forecast"].shape == (8, 10)  # a horizon of 12
-    assert told["num_windows"] == 8
-    np.testing.assert_allclose(told["gain"]["forecast"], 0.9**2 - 1, atol=0.02)
-    np.testing.assert_allclose(told["drift"]["forecast"], 1 - 0.9**2, atol=0.02)
-    assert told["drift"]["true_images"] < 0.02
-    assert told["readable"] == {"forecast": 1.0, "true_images": 1.0}
-    assert "model_drift" not in told
+    assert text["num_windows"] == 8
+    np.testing.assert_allclose(text["gain"]["forecast"], 0.9**2 - 1, atol=0.02)
+    np.testing.assert_allclose(text["drift"]["forecast"], 1 - 0.9**2, atol=0.02)
+    assert text["drift"]["true_images"] < 0.02
+    assert text["readable"] == {"forecast": 1.0, "true_images": 1.0}
+    assert "model_drift" not in text
     scores["forecast"] = scores["forecast"] * np.nan
-    told = evaluation.summarise(scores)["energy"]
-    assert np.isnan(told["drift"]["forecast"])
-    assert told["readable"]["forecast"] == 0.0
+    text = evaluation.summarise(scores)["energy"]
+    assert np.isnan(text["drift"]["forecast"])
+    assert text["readable"]["forecast"] == 0.0
 
 
 def test_a_models_own_energy():
@@ -127,8 +127,8 @@ def test_a_models_own_energy():
     task = Forecasting(config("two_body", "hgn"))
     evaluation = task.evaluations(["energy"])["energy"]
     own = np.array([[1.0, 1.5, 0.5], [3.0, 3.0, 3.0]])
-    told = evaluation.summarise({"model": own})["energy"]
-    np.testing.assert_allclose(told["model_drift"], (1.0 / 6) / 1.0)
+    text = evaluation.summarise({"model": own})["energy"]
+    np.testing.assert_allclose(text["model_drift"], (1.0 / 6) / 1.0)
     images = jax.ShapeDtypeStruct((2, task.windows.window, 32, 32, 3), jnp.float32)
 
     def energies(images):
@@ -138,7 +138,7 @@ def test_a_models_own_energy():
     assert jax.eval_shape(energies, images).shape == (2, task.windows.window)
 
 
-def test_what_cannot_be_read_is_told():
+def test_what_cannot_be_read_is_reported():
     for name in ("two_body_cornn", "double_pendulum_nwm1d"):
         task = Forecasting(presets.load(f"{name}:smoke"))
         with pytest.raises(UserError, match=r"and not [a-z_]+: leave it out of --met"):

@@ -43,20 +43,20 @@ def test_the_other_clips_are_scored_and_kept_apart(run, tmp_path):
     own = runs.evaluate(run, ("mse",))
     report = runs.evaluate(run, data=str(tmp_path / "long"))
     stored = json.loads((run.workdir / "eval.json").read_text())
-    found = stored["vpt_long"]
-    assert report["vpt_long"] == found
+    result = stored["vpt_long"]
+    assert report["vpt_long"] == result
     # What is of the run's own clips has not changed.
     assert {key: value for key, value in stored.items() if key != "vpt_long"} == own
-    assert found["data"] == str((tmp_path / "long").resolve())
+    assert result["data"] == str((tmp_path / "long").resolve())
     segment = FRAMES - run.task.train_length
-    assert (found["num_frames"], found["segment"]) == (FRAMES, segment)
-    assert found["num_trajectories"] == 3
+    assert (result["num_frames"], result["segment"]) == (FRAMES, segment)
+    assert result["num_trajectories"] == 3
     # Clips that stand still are forecast without an error by the last frame.
-    assert found["last_frame_abs"] == segment
+    assert result["last_frame_abs"] == segment
     # The mean image is that of the run's own training clips.
     images = next(records(1))["image"] / np.float32(255)
     mean = np.broadcast_to(run.task.windows.mean_image, images.shape)
-    assert found["mean_image_abs"] == min(segment, int(valid_frames(mean, images)))
+    assert result["mean_image_abs"] == min(segment, int(valid_frames(mean, images)))
 
 
 def test_a_name_stands_for_its_long_set(run, monkeypatch):
@@ -85,8 +85,8 @@ def test_a_name_stands_for_its_long_set(run, monkeypatch):
 
 
 def test_data_that_do_not_fit(run, tmp_path):
-    def refused(data, told):
-        with pytest.raises(UserError, match=told) as caught:
+    def refused(data, text):
+        with pytest.raises(UserError, match=text) as caught:
             runs.evaluate(run, data=str(data))
         assert "\n" not in str(caught.value)
 

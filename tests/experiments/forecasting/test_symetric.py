@@ -43,18 +43,18 @@ def test_a_rotation_is_symplectic_and_a_stretch_that_changes_is_not():
     states = orbits()
     q, p = np.split(states, 2, axis=-1)
     turned = np.concatenate([0.6 * q + 0.8 * p, 0.6 * p - 0.8 * q], axis=-1)
-    found = symetric.score_group(turned, states, None, POINTS)
-    assert found["order"] == 1
-    assert found["rsq"] > 0.99
-    assert found["sym"] < 0.05
-    assert found["score"] == 1.0
+    result = symetric.score_group(turned, states, None, POINTS)
+    assert result["order"] == 1
+    assert result["rsq"] > 0.99
+    assert result["sym"] < 0.05
+    assert result["score"] == 1.0
     # Areas grow with |q|. (A linear fit would do, were q not on both sides of 0.)
     folded = np.concatenate([q**2, p], axis=-1)
-    found = symetric.score_group(states, folded, None, POINTS)
-    assert found["order"] == 2
-    assert found["rsq"] > 0.99
-    assert found["sym"] > 0.05
-    assert found["score"] == 0.0
+    result = symetric.score_group(states, folded, None, POINTS)
+    assert result["order"] == 2
+    assert result["rsq"] > 0.99
+    assert result["sym"] > 0.05
+    assert result["score"] == 0.0
 
 
 def test_a_polynomial_and_its_jacobian():
@@ -78,9 +78,9 @@ def test_pairs_that_tell_nothing_are_left_out():
     np.testing.assert_array_equal(
         symetric.informative(variance), [True, False, True, False]
     )
-    found = symetric.score_group(latents, states, variance, POINTS)
-    assert found["num_latents"] == 2
-    assert found["score"] == 1.0
+    result = symetric.score_group(latents, states, variance, POINTS)
+    assert result["num_latents"] == 2
+    assert result["score"] == 1.0
     assert symetric.informative(np.ones((5, 4))).all()
 
 
@@ -130,19 +130,19 @@ def test_groups_of_five_are_seeded_and_averaged():
     assert evaluation.num_eval == 12
     states = np.concatenate([orbits(seed) for seed in range(3)])[:12]
     scores = {"latents": states, "states": states}
-    told = evaluation.summarise(scores)["symetric"]
-    assert told["num_groups"] == 2  # the last two are no group
-    assert told["score"] == 1.0
-    assert told["sym_min"] <= told["sym"] <= told["sym_max"]
-    assert evaluation.summarise(scores)["symetric"] == told
+    text = evaluation.summarise(scores)["symetric"]
+    assert text["num_groups"] == 2  # the last two are no group
+    assert text["score"] == 1.0
+    assert text["sym_min"] <= text["sym"] <= text["sym_max"]
+    assert evaluation.summarise(scores)["symetric"] == text
     for count, groups in ((10, 2), (3, 1)):
         fewer = {name: values[:count] for name, values in scores.items()}
-        found = evaluation.summarise(fewer)["symetric"]
-        assert found["num_groups"] == groups
-        assert (found == told) == (count == 10)
+        result = evaluation.summarise(fewer)["symetric"]
+        assert result["num_groups"] == groups
+        assert (result == text) == (count == 10)
 
 
-def test_what_cannot_be_compared_is_told():
+def test_what_cannot_be_compared_is_reported():
     task = known_models.task(
         Known("", 0, size=3), np.ones((3, 80, 1, 1, 3)), horizon=10
     )

@@ -40,8 +40,8 @@ def test_cells(folder):
 
 def test_measures(folder):
     laptop = made_workdirs.blocks(folder, "relative_mse")[1]
-    found = laptop.cells["spring", "forecast", "nwm2d"].mean
-    assert found == pytest.approx(10 * 3072e-8)
+    result = laptop.cells["spring", "forecast", "nwm2d"].mean
+    assert result == pytest.approx(10 * 3072e-8)
     # Nobody published valid times.
     laptop = made_workdirs.blocks(folder, "vpt")[1]
     assert {row for _, row, _ in laptop.cells} == {"forecast", "last_frame"}
@@ -93,8 +93,8 @@ def test_old_and_new_runs_never_share_a_block(tmp_path):
     """The same preset's name, but other settings: the protocol's name differs."""
     made_workdirs.run(tmp_path / "old", "spring_ar", 1.0, protocol="laptop")
     made_workdirs.run(tmp_path / "new", "spring_ar", 2.0, seed=1)
-    found, _ = collect.collect(workdirs.find([f"{tmp_path}/*/*"]))
-    blocks = table.build(found, "table_units")
+    result, _ = collect.collect(workdirs.find([f"{tmp_path}/*/*"]))
+    blocks = table.build(result, "table_units")
     assert [block.protocol for block in blocks] == ["laptop", "laptop-v2"]
     means = [block.cells["spring", "forecast", "ar"].mean for block in blocks]
     assert means == [1.0, 2.0]

@@ -226,12 +226,12 @@ def test_every_metric_of_a_model_of_both_directions_on_four_devices(
     metrics = [name for name in forecasting.METRICS if name != "waves"]
     flat = []
     for devices in (jax.devices()[:1], jax.devices()):
-        found = {}
+        outcome = {}
         for name, evaluation in task.evaluations(metrics).items():
-            found[name] = evaluating.run_eval(
+            outcome[name] = evaluating.run_eval(
                 evaluation, params, state, make_mesh(devices), 4
             )
-        flat.append(evaluating.flatten(found))
+        flat.append(evaluating.flatten(outcome))
     one, four = flat
     assert one.keys() == four.keys()
     assert {

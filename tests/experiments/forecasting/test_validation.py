@@ -39,12 +39,12 @@ def test_generated_batches_are_what_they_were(name, tmp_path):
         f"{name}:smoke,seed=3,data.num_train=24,data.num_test=8,data.cache_dir={tmp_path}"
     )
     task = Forecasting(config)
-    found = [digest(task.batch(step, slice(None))) for step in (0, 1, 7)]
-    found.append(digest(task.eval_batch(np.arange(4))))
-    assert found == GOLDEN[name].split()
+    result = [digest(task.batch(step, slice(None))) for step in (0, 1, 7)]
+    result.append(digest(task.eval_batch(np.arange(4))))
+    assert result == GOLDEN[name].split()
     # And again once validation data are there.
     task.validation.eval_batch(np.arange(4))
-    assert digest(task.batch(0, slice(None))) == found[0]
+    assert digest(task.batch(0, slice(None))) == result[0]
 
 
 @pytest.mark.parametrize("name", ["spring", "pennies"])

@@ -68,16 +68,16 @@ def test_both_directions_count_from_the_frames_that_were_seen():
     # Frame 16 is the 7th from frame 10 on; frame 17 the 3rd before frame 20.
     np.testing.assert_array_equal(scores["forward"], [6] * 4)
     np.testing.assert_array_equal(scores["backward"], [2] * 4)
-    told = summary["vpt"]
-    assert told["segment"] == 20
-    assert told["forward_abs"] == 6
-    assert told["forward_rel"] == 0.3
-    assert told["backward_abs"] == 2
-    assert told["abs"] == 4
-    assert told["rel"] == 0.2
+    text = summary["vpt"]
+    assert text["segment"] == 20
+    assert text["forward_abs"] == 6
+    assert text["forward_rel"] == 0.3
+    assert text["backward_abs"] == 2
+    assert text["abs"] == 4
+    assert text["rel"] == 0.2
     # Nothing moves: the last frame that was seen stays right, the mean image is 1.2.
-    assert told["last_frame_abs"] == 20
-    assert told["mean_image_abs"] == 0
+    assert text["last_frame_abs"] == 20
+    assert text["mean_image_abs"] == 0
 
 
 @pytest.mark.parametrize(("train_length", "segment"), [(60, 196), (64, 192), (65, 191)])
@@ -100,17 +100,17 @@ def test_means_of_the_medians_of_five():
         known_models.task(model, np.ones((1, 180, 1, 1, 3)))
     )
     frames = np.array([0, 2, 4, 4, 4, 10, 0, 0, 20, 30])
-    told = evaluation.summarise(
+    text = evaluation.summarise(
         {name: frames for name in ("forward", "mean_image", "last_frame")}
     )["vpt"]
-    assert told["forward_abs"] == (4 + 10) / 2
-    assert told["forward_rel"] == 7 / 120
-    assert told["forward_median"] == 4
-    assert told["forward_mean"] == 7.4
-    assert told["num_trajectories"] == 10
+    assert text["forward_abs"] == (4 + 10) / 2
+    assert text["forward_rel"] == 7 / 120
+    assert text["forward_median"] == 4
+    assert text["forward_mean"] == 7.4
+    assert text["num_trajectories"] == 10
     # Those left over are no group, unless there are no others.
     for count, expected in ((5, 4), (7, 4), (9, 4), (4, 3), (1, 0)):
         names = ("forward", "mean_image", "last_frame")
-        told = evaluation.summarise({name: frames[:count] for name in names})["vpt"]
-        assert told["forward_abs"] == expected
-        assert told["num_trajectories"] == count
+        text = evaluation.summarise({name: frames[:count] for name in names})["vpt"]
+        assert text["forward_abs"] == expected
+        assert text["num_trajectories"] == count

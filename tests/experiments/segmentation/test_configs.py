@@ -43,10 +43,10 @@ def test_short_forms():
 
 
 def test_the_published_seeds():
-    found = grids.sweep("tetrominoes_nwm")
-    assert len(found) == 50
-    assert found[0] == {"model.readout": "fft", "seed": 2000}
-    assert found[-1] == {"model.readout": "mean_time", "seed": 2409}
+    result = grids.sweep("tetrominoes_nwm")
+    assert len(result) == 50
+    assert result[0] == {"model.readout": "fft", "seed": 2000}
+    assert result[-1] == {"model.readout": "mean_time", "seed": 2409}
     deep = [run["seed"] for run in grids.sweep("mnist_cnn") if run["model.depth"] == 32]
     assert deep == list(range(8800, 8810))
     widths = [run["seed"] for run in grids.sweep("multimnist_unet")]

@@ -51,12 +51,12 @@ def several(run, tmp_path):
         config["config"]["model"]["readout"] = readout
         config["config"]["data"]["name"] = "tetrominoes"
         (folder / "config.json").write_text(json.dumps(config))
-        found = json.loads((run.workdir / "eval.json").read_text())
+        outcome = json.loads((run.workdir / "eval.json").read_text())
         protocol = f"quick + model.readout={readout} + model.units=4"
-        found |= {"seed": seed, "protocol": protocol}
-        found["test"]["accuracy_foreground"] = score
-        found["collapsed"] = int(score < 0.01)
-        (folder / "eval.json").write_text(json.dumps(found))
+        outcome |= {"seed": seed, "protocol": protocol}
+        outcome["test"]["accuracy_foreground"] = score
+        outcome["collapsed"] = int(score < 0.01)
+        (folder / "eval.json").write_text(json.dumps(outcome))
     (tmp_path / "no_run").mkdir()
     return tmp_path
 
@@ -76,13 +76,13 @@ def test_the_best_checkpoint_is_scored(run):
 
 
 def test_the_verbs_tell_what_is_there(run):
-    told = screen.scores(run.task, runs.evaluate(run))
-    assert "background       accuracy" in told
-    assert "num_parameters" not in told
+    text = screen.scores(run.task, runs.evaluate(run))
+    assert "background       accuracy" in text
+    assert "num_parameters" not in text
     assert "classes: background, triangle" in screen.describe(run.config, run.task)
     config = presets.load("tetrominoes_nwm")
-    told = screen.forewarn(config, registry.build(config))
-    assert "--config=tetrominoes_nwm:laptop is made for such a machine" in told
+    text = screen.forewarn(config, registry.build(config))
+    assert "--config=tetrominoes_nwm:laptop is made for such a machine" in text
 
 
 def test_pictures(run):
@@ -118,12 +118,12 @@ def test_table(several, capsys):
     captured = print_table(several, capsys, "--format=csv")
     rows = list(csv.reader(io.StringIO(captured.out)))
     head, linear, published, last = rows[:4]
-    found = dict(zip(head, linear, strict=False))
-    assert found["model"] == "nwm linear, units=4"
-    assert found["seeds"] == "2"
-    assert found["collapsed"] == "0 of 2"
-    assert found["foreground accuracy"] == "0.8500 ± 0.0707"
-    assert (found["median"], found["least"]) == ("0.8500", "0.8000")
+    outcome = dict(zip(head, linear, strict=False))
+    assert outcome["model"] == "nwm linear, units=4"
+    assert outcome["seeds"] == "2"
+    assert outcome["collapsed"] == "0 of 2"
+    assert outcome["foreground accuracy"] == "0.8500 ± 0.0707"
+    assert (outcome["median"], outcome["least"]) == ("0.8500", "0.8000")
     assert published[:2] == ["nwm linear", "published"]
     assert (
         dict(zip(head, published, strict=False))["foreground accuracy"]
@@ -132,9 +132,9 @@ def test_table(several, capsys):
     assert dict(zip(head, last, strict=False))["collapsed"] == "1 of 1"
     assert rows[-1][0] == "background only"
     assert "no_run" in captured.err
-    told = print_table(several, capsys, "--format=markdown").out
-    assert "### Segmentation of tetrominoes, quick\n" in told
-    assert published_shapes.SOURCE in told
+    text = print_table(several, capsys, "--format=markdown").out
+    assert "### Segmentation of tetrominoes, quick\n" in text
+    assert published_shapes.SOURCE in text
 
 
 def test_boxes(several, capsys):

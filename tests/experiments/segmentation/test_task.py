@@ -60,17 +60,19 @@ def test_a_model_that_answers_background_is_told_to_have_collapsed(make):
     logits = jnp.broadcast_to(jnp.log(share), (*labels.shape, 5))
     sums = segmentation.all_sums(IMAGES, logits, labels)
     scores = {k: np.asarray(v) for k, v in sums.items()} | {"test": batch["test"]}
-    found = task.summarise(scores)
-    assert found["collapsed"] == 1
-    assert found["test"]["accuracy_foreground"] == 0
+    result = task.summarise(scores)
+    assert result["collapsed"] == 1
+    assert result["test"]["accuracy_foreground"] == 0
     # The best constant answer has the entropy of the classes as its loss.
     for name in ("accuracy", "iou", "cross_entropy"):
-        assert found["test"][name] == pytest.approx(found["background"][name], rel=1e-5)
+        assert result["test"][name] == pytest.approx(
+            result["background"][name], rel=1e-5
+        )
     sums = segmentation.all_sums(IMAGES, 9.0 * jax.nn.one_hot(labels, 5), labels)
     scores = {k: np.asarray(v) for k, v in sums.items()} | {"test": batch["test"]}
-    found = task.summarise(scores)
-    assert found["collapsed"] == 0
-    assert found["test"]["iou_classes"] == found["test"]["iou_legacy"] == 1
+    result = task.summarise(scores)
+    assert result["collapsed"] == 0
+    assert result["test"]["iou_classes"] == result["test"]["iou_legacy"] == 1
 
 
 def test_loss_and_score_agree(make):
@@ -172,13 +174,13 @@ def test_refusals(spec, message, make):
 
 
 def test_mnist_that_is_too_small(tmp_path, monkeypatch):
-    found = sources.mnist.LabelledImages(
+    result = sources.mnist.LabelledImages(
         np.zeros((20, 28, 28), np.uint8),
         np.zeros(20, np.uint8),
         np.zeros((5, 28, 28), np.uint8),
         np.zeros(5, np.uint8),
     )
-    monkeypatch.setattr(sources.mnist, "read", lambda *args: found)
+    monkeypatch.setattr(sources.mnist, "read", lambda *args: result)
     data = presets.load("mnist_nwm").data
     source = open_source(data)
     assert source.image_shape == (56, 56, 1)

@@ -49,8 +49,8 @@ def test_parameters(name):
 def test_t_chooses_what_the_paper_found_best(length, rate, clip):
     config = presets.load(f"copy_wrnn:T={length}")
     assert config.data.T == length
-    found = config.optimizer
-    assert (found.learning_rate, found.clip) == (rate, clip)
+    result = config.optimizer
+    assert (result.learning_rate, result.clip) == (rate, clip)
     # Unless it is said otherwise.
     config = presets.load(f"copy_wrnn:laptop,T={length},optimizer.learning_rate=0.5")
     assert config.optimizer.learning_rate == 0.5
@@ -114,12 +114,12 @@ def test_the_learning_rate_drops_after_epoch_100():
 
 @pytest.mark.parametrize("name", grids.GRIDS)
 def test_grids_are_of_fields_that_exist(name):
-    found = grids.sweep(name)
+    result = grids.sweep(name)
     sizes = {"copy_irnn": 360, "copy_wrnn": 45, "adding_irnn": 75, "adding_wrnn": 75}
     sizes |= {"psmnist_wrnn": 60, "psmnist_irnn": 60, "nscifar10_irnn": 12}
-    assert len(found) == sizes.get(name, len(found))
-    assert len({str(fields) for fields in found}) == len(found)
-    for fields in (found[0], found[-1]):
+    assert len(result) == sizes.get(name, len(result))
+    assert len({str(fields) for fields in result}) == len(result)
+    for fields in (result[0], result[-1]):
         argument = ",".join(f"{field}={value}" for field, value in fields.items())
         config = validate(presets.load(f"{name}:{argument}"))
         assert config.name == name

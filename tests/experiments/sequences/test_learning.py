@@ -12,7 +12,7 @@ from nwm_jax.training.mesh import make_mesh
 @pytest.mark.slow
 def test_the_wave_rnn_recalls_and_the_identity_rnn_does_not(tmp_path):
     """Ten symbols over twenty steps, 200 updates each."""
-    found = {}
+    result = {}
     for name in ("copy_wrnn", "copy_irnn"):
         config = presets.load(
             f"{name}:T=20,layout=code,num_steps=200,eval.every=0,eval.num_examples=100,"
@@ -21,12 +21,12 @@ def test_the_wave_rnn_recalls_and_the_identity_rnn_does_not(tmp_path):
         task = registry.build(config)
         devices = jax.devices()[:1]
         state = loop.train(config, task, tmp_path / name, devices=devices).state
-        found[name] = evaluating.run_eval(
+        result[name] = evaluating.run_eval(
             task, state.params, state.state, make_mesh(devices), 100
         )
-    assert found["copy_wrnn"]["recall_cross_entropy"] < 0.1 * np.log(8)
-    assert found["copy_wrnn"]["recall_accuracy"] > 0.95
+    assert result["copy_wrnn"]["recall_cross_entropy"] < 0.1 * np.log(8)
+    assert result["copy_wrnn"]["recall_accuracy"] > 0.95
     # No better than who knows when, but not what.
-    irnn = found["copy_irnn"]
+    irnn = result["copy_irnn"]
     assert irnn["cross_entropy"] > 0.9 * irnn["memoryless_cross_entropy"]
     assert irnn["recall_accuracy"] < 0.3

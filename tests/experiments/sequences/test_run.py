@@ -42,9 +42,9 @@ def several(run, tmp_path):
         folder.mkdir()
         for file in ("config.json", "eval.json", "metrics.jsonl"):
             (folder / file).write_bytes((run.workdir / file).read_bytes())
-        found = json.loads((folder / "eval.json").read_text()) | {"mse": mse}
-        found |= {"seed": seed, "protocol": "long" if name == "c" else "short"}
-        (folder / "eval.json").write_text(json.dumps(found))
+        outcome = json.loads((folder / "eval.json").read_text()) | {"mse": mse}
+        outcome |= {"seed": seed, "protocol": "long" if name == "c" else "short"}
+        (folder / "eval.json").write_text(json.dumps(outcome))
     (tmp_path / "c" / "metrics.jsonl").write_text(
         '{"step": 100, "kind": "train", "mse": 0.1, "solved": 1}\n'
         '{"step": 100, "kind": "eval", "mse": 0.06, "solved": 0.0}\n'
@@ -66,9 +66,9 @@ def test_it_stopped_when_it_was_solved(run):
 
 
 def test_the_verbs_tell_what_is_there(run):
-    told = screen.describe(run.config, run.task).splitlines()
-    assert told[0].startswith("adding_wrnn:smoke")
-    assert told[1] == "sequences of 6 steps"
+    message = screen.describe(run.config, run.task).splitlines()
+    assert message[0].startswith("adding_wrnn:smoke")
+    assert message[1] == "sequences of 6 steps"
     stored = json.loads((run.workdir / "eval.json").read_text())
     lines = screen.scores(run.task, stored)
     assert "6 examples:" in lines.splitlines()[0]
@@ -83,10 +83,10 @@ def test_pictures(run):
     assert names == ["hidden_state.png", "hidden_spectrum.png"]
 
 
-def test_the_cost_of_the_paper_s_config_is_told():
+def test_the_cost_of_the_paper_s_config_is_reported():
     config = presets.load("adding_wrnn:T=50,name=mine")
-    told = screen.forewarn(config, registry.build(config))
-    assert "--config=adding_wrnn:laptop" in told
+    message = screen.forewarn(config, registry.build(config))
+    assert "--config=adding_wrnn:laptop" in message
     assert screen.forewarn(presets.load("adding_wrnn:smoke"), None) is None
 
 
@@ -103,9 +103,9 @@ def test_what_only_a_forecaster_can_do(run, capsys):
 def test_table(several, capsys):
     entries, notes = sequences.collect([several / name for name in "abc"])
     assert notes == []
-    (found,) = sequences.build(entries)
-    assert found.heading == "Task adding"
-    rows = [dict(zip(found.head, row, strict=True)) for row in found.rows]
+    (outcome,) = sequences.build(entries)
+    assert outcome.heading == "Task adding"
+    rows = [dict(zip(outcome.head, row, strict=True)) for row in outcome.rows]
     assert [row["protocol"] for row in rows] == ["short", "long"]
     assert rows[0]["experiment"] == "adding_wrnn, T=6"
     assert (rows[0]["seeds"], rows[0]["mse"]) == ("2", "0.6 ± 0.14")
@@ -113,7 +113,7 @@ def test_table(several, capsys):
     assert (rows[1]["seeds"], rows[1]["mse"]) == ("1", "0.04")
     assert rows[1]["solved at step"] == "200"
     assert (rows[1]["parameters"], rows[1]["weights"]) == ("79", "60")
-    text = tables.latex([found], ["a_b"])
+    text = tables.latex([outcome], ["a_b"])
     assert r"0.6 $\pm$ 0.14" in text
     assert text.endswith("% a_b\n")
     assert "Solved at the first evaluation with mse below 0.05" in text
@@ -122,7 +122,7 @@ def test_table(several, capsys):
         cli.run(table.main, table.FLAGS, argv=flags)
     assert not end.value.code
     out, err = capsys.readouterr()
-    assert list(csv.reader(io.StringIO(out))) == [found.head, *found.rows]
+    assert list(csv.reader(io.StringIO(out))) == [outcome.head, *outcome.rows]
     assert "no_run: not a workdir" in err
 
 

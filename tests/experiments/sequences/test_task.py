@@ -178,8 +178,8 @@ def test_memoryless_cross_entropy_in_the_programs_layout(delay, expected):
     scores = dict.fromkeys(
         ("cross_entropy", "recall_cross_entropy", "recall_accuracy"), np.ones(1)
     )
-    found = task.summarise(scores)["memoryless_cross_entropy"]
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    result = task.summarise(scores)["memoryless_cross_entropy"]
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
 
 
 def test_summary_and_end_of_adding(adding):
@@ -237,13 +237,13 @@ def test_permuted_digits_have_the_same_pixels_in_another_order():
 
 def test_noise_follows_colour_images(monkeypatch):
     rng = np.random.default_rng(0)
-    found = LabelledImages(
+    result = LabelledImages(
         rng.integers(256, size=(9, 32, 32, 3)).astype(np.uint8),
         np.arange(9, dtype=np.uint8),
         rng.integers(256, size=(2, 32, 32, 3)).astype(np.uint8),
         np.arange(2, dtype=np.uint8),
     )
-    monkeypatch.setattr(classification.cifar, "read", lambda path: found)
+    monkeypatch.setattr(classification.cifar, "read", lambda path: result)
     settings = {"name": "cifar10", "length": 1000, "num_valid": 0}
     task = Classification(digits_config(**settings))
     assert task.units_per_example == 1000
@@ -251,7 +251,7 @@ def test_noise_follows_colour_images(monkeypatch):
     assert seen.shape == (2, 1000, 96)
     # Row 3: red, green, blue, each from left to right.
     np.testing.assert_allclose(
-        seen[1, 3], found.test[1, 3].T.ravel() / np.float32(255), rtol=1e-6
+        seen[1, 3], result.test[1, 3].T.ravel() / np.float32(255), rtol=1e-6
     )
     np.testing.assert_array_equal(seen[0, 32:], seen[1, 32:])
     np.testing.assert_array_equal(seen[0, 32:], images.noise(0, 968, 96))
@@ -286,15 +286,15 @@ def test_the_recall_is_drawn(copying, tmp_path):
 def test_a_new_wave_rnn_without_bias_is_all_on_the_line():
     model = WRNN | {"units": 16, "activation": "identity", "zero_coupling_bias": True}
     task = Adding(make_config({"T": 32}, model))
-    found = task.evaluations(["wave_line"])["wave_line"]
-    assert found.num_eval == 6
-    batch = found.eval_batch(np.arange(6))
+    result = task.evaluations(["wave_line"])["wave_line"]
+    assert result.num_eval == 6
+    batch = result.eval_batch(np.arange(6))
     np.testing.assert_array_equal(batch["sums"][0], task.eval_batch([5])["sums"][0])
-    scores = jax.jit(found.score)(task.init(jax.random.key(0)), batch)
-    told = found.summarise({k: np.asarray(v) for k, v in scores.items()})["wave_line"]
-    assert told["fraction"] > 0.6
-    assert told["backward"] < 0.2
-    assert told["area"] == pytest.approx(3 / 32)
+    scores = jax.jit(result.score)(task.init(jax.random.key(0)), batch)
+    text = result.summarise({k: np.asarray(v) for k, v in scores.items()})["wave_line"]
+    assert text["fraction"] > 0.6
+    assert text["backward"] < 0.2
+    assert text["area"] == pytest.approx(3 / 32)
     oscillators = OSCILLATORS | MODELS["nwm2d"] | {"name": "nwm2d"}
     with pytest.raises(UserError, match="unknown metric 'wave_line'; choose from mse"):
         Adding(make_config({"T": 10}, oscillators)).evaluations(["wave_line"])

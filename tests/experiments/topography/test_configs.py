@@ -12,8 +12,8 @@ from nwm_jax.errors import UserError
 def test_paper_is_the_papers():
     config = presets.load("rotating_mnist_nwm2d")
     assert (config.batch_size, config.num_steps, config.seed) == (128, 18_750, 1)
-    found = config.optimizer
-    assert (found.name, found.learning_rate, found.momentum) == ("sgd", 2.5e-4, 0.9)
+    result = config.optimizer
+    assert (result.name, result.learning_rate, result.momentum) == ("sgd", 2.5e-4, 0.9)
     assert (config.data.num_frames, config.eval.num_frames) == (18, 72)
     assert config.data.num_valid == 12_000
     assert config.model.to_dict() == {

@@ -62,19 +62,19 @@ def scored(task, model, velocity=1.0):
 
 def test_it_turns_back_a_step_a_step(task):
     model = Angles(jnp.asarray(task.eval_batch(np.arange(6))["pixels"] / 255.0))
-    scores, found = scored(task, model)
+    scores, result = scored(task, model)
     assert scores["angle"].shape == (6, 18)
     np.testing.assert_allclose(
         np.median(scores["angle"][:, :3], axis=0), [340, 320, 300]
     )
-    assert found["slope"] == pytest.approx(-20, abs=1)
+    assert result["slope"] == pytest.approx(-20, abs=1)
     # Twice as fast it skips every other angle; half as fast pictures are blends.
-    assert found["slope_twice"] == pytest.approx(-40, abs=2)
-    assert found["slope_half"] == pytest.approx(-10, abs=2)
-    assert found["backward"] == 1.0 and found["monotonic"] > 0.8
-    assert found["correlation"] > 0.9
-    _, found = scored(task, model, velocity=-1.0)
-    assert found["slope"] == pytest.approx(20, abs=1) and found["backward"] == 0.0
+    assert result["slope_twice"] == pytest.approx(-40, abs=2)
+    assert result["slope_half"] == pytest.approx(-10, abs=2)
+    assert result["backward"] == 1.0 and result["monotonic"] > 0.8
+    assert result["correlation"] > 0.9
+    _, result = scored(task, model, velocity=-1.0)
+    assert result["slope"] == pytest.approx(20, abs=1) and result["backward"] == 0.0
 
 
 def test_pictures(task):
@@ -110,9 +110,9 @@ def test_orientation_map():
     batch = {k: jnp.asarray(v) for k, v in made.eval_batch(np.arange(48)).items()}
     scores = {k: np.asarray(v) for k, v in made.score(Detectors(), batch).items()}
     assert scores["responses"].shape == (48, 16, 16)
-    found = read_map(scores)
-    np.testing.assert_array_equal(found.labels[:, 3], np.arange(16) // 2)
-    assert found.selective.all()
+    result = read_map(scores)
+    np.testing.assert_array_equal(result.labels[:, 3], np.arange(16) // 2)
+    assert result.selective.all()
     numbers = made.summarise(scores)["orientation"]
     assert numbers["same_label"] == pytest.approx(0.75, abs=0.02)
     assert numbers["chance"] == pytest.approx(0.12, abs=0.01)

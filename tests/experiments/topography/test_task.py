@@ -49,11 +49,11 @@ def test_training_goes_on_and_is_evaluated(config, task, run):
     assert run.step == 4
     again = loop.train(config, task, run.workdir)
     assert again.finished and int(again.state.step) == 4
-    found = opened.evaluate(run)
-    assert found["loss"] == pytest.approx(found["nll"] + found["kl"], rel=1e-5)
-    assert found["waves"]["setting"] == "original" and found["waves"]["skip"] == 18
-    assert found["induced"]["examples"] == 4
-    assert "orientation" not in found
+    result = opened.evaluate(run)
+    assert result["loss"] == pytest.approx(result["nll"] + result["kl"], rel=1e-5)
+    assert result["waves"]["setting"] == "original" and result["waves"]["skip"] == 18
+    assert result["induced"]["examples"] == 4
+    assert "orientation" not in result
     with pytest.raises(UserError, match="unknown metric 'orientation'"):
         task.evaluations(["orientation"])
 
