@@ -227,6 +227,8 @@ for spec in (
     assert jax.eval_shape(loss, jax.random.key(0)).shape == ()
     if "duffing" in spec:
         assert list(task.evaluations(["brightness"])) == ["brightness"]
+    if "smnist" in spec:
+        assert "waves" in task.evaluations()  # also of a cell without hparams
 """
     command = [sys.executable, "-c", program]
     done = subprocess.run(
