@@ -3,7 +3,7 @@
 import copy
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -55,13 +55,13 @@ def draw(
         with workdirs.understood():
             first, errors = _error_curves(scored)
         if any(np.nanmax(curve, initial=0) > 0 for curve in errors.values()):
-            assert isinstance(run.model, ForecastModel)  # only these have such scores
+            model = cast(ForecastModel, run.model)  # only these are scored by frame
             paths.append(
                 curves.draw_error(
                     folder / "error.png",
                     errors,
                     first_frame=first,
-                    num_observed=run.model.num_observed,
+                    num_observed=model.num_observed,
                     threshold=run.task.threshold(scored),
                     title=title,
                 )

@@ -10,7 +10,7 @@ import math
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from flax import nnx
@@ -33,7 +33,6 @@ from nwm_jax.training.registry import build
 from nwm_jax.training.task import Counter, Task
 
 
-@runtime_checkable
 class _OfFrames(Protocol):
     """A task whose data is frames, that of a forecaster."""
 
@@ -300,8 +299,8 @@ def forecast(
     if pathlib.Path(target).suffix != ".npy":
         raise UserError(f"a forecast is written to a file ending in .npy, not {target}")
     clips = open_frames(source, ranks=(4, 5))
-    model, task = run.model, run.task
-    assert isinstance(model, ForecastModel) and isinstance(task, _OfFrames)
+    # A run may be of any task; one of a forecaster has these.
+    model, task = cast(ForecastModel, run.model), cast(_OfFrames, run.task)
     seen, shape = model.num_observed, task.source.image_shape
     whole = clips.shape if clips.ndim == 5 else (1, *clips.shape)
     check_shape(whole, shape, str(source))
