@@ -1,18 +1,12 @@
 """The README's examples run as they are printed."""
 
+import contextlib
 import pathlib
 import re
 import runpy
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
-
-from nwm_jax.training import checkpoint, mesh, state, workdir
-from nwm_jax.training.registry import build
-from tests.helpers import tiny_forecasting
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

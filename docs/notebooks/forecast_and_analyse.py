@@ -16,7 +16,7 @@
 #
 # Some trained weights come with the package
 # ([which](../experiments.md#trained-weights-that-come-with-the-package)). This one is a
-# Neural Wave Machine with 24 rings of oscillators that has seen springs, 4,000 steps of the
+# Neural Wave Machine with 12 rings of 12 oscillators that has seen springs, 4,000 steps of the
 # preset `:laptop`. Of a run of your own, `load` takes the workdir.
 
 # %%
@@ -135,7 +135,7 @@ plt.show()
 # (`coherence`). [Waves that were learned](../results/waves/README.md) took thousands.
 
 # %%
-numbers = waves.statistics(field, boundary="periodic")
+numbers = waves.statistics(field, boundary=("open", "periodic"))  # separate rings
 units = {"frequency": "cycles/frame", "speed": "cells/frame", "wave_number": "rad/cell"}
 for name in (
     *("frequency", "wave_number", "speed", "speed_goodness"),
