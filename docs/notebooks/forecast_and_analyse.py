@@ -130,9 +130,10 @@ plt.show()
 #
 # Do the oscillators carry a wave, or do they move together? `evaluate` writes the means of
 # these numbers over test movies into eval.json
-# ([what they mean](../waves.md#what-the-numbers-mean)). After 300 steps expect no wave:
-# neighbours share little of their power (`speed_goodness`), and directions hardly agree
-# (`coherence`). [Waves that were learned](../results/waves/README.md) took thousands.
+# ([what they mean](../waves.md#what-the-numbers-mean)). This model forecasts
+# well without a travelling wave: neighbours share little of their power (`speed_goodness`),
+# and directions hardly agree (`coherence`). A
+# [wave that was learned](../results/waves/README.md) looks different.
 
 # %%
 numbers = waves.statistics(field, boundary=("open", "periodic"))  # separate rings
