@@ -19,6 +19,7 @@ def run(*arguments):
     return end.value.code
 
 
+@pytest.mark.slow
 def test_json_is_one_line_with_everything(capsys):
     arguments = ("--dataset=mass_spring,pendulum", "--num_steps=60", "--repeats=2")
     assert not run("data", *arguments, "--json")

@@ -136,6 +136,7 @@ BUILD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_models(name, double):
     config = presets.load(f"{name}:smoke")

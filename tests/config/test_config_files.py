@@ -50,6 +50,7 @@ def test_a_file_that_went_says_what_to_type():
     assert "--config=spring_cornn is the definition of that name" in str(error.value)
 
 
+@pytest.mark.slow
 def test_every_dataset_goes_with_every_model():
     for dataset in [*suite.DATASETS, *configs.TABLE[0]]:
         for model in configs.MODELS:

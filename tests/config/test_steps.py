@@ -77,6 +77,7 @@ def small_task(model):
     return task, params, state, {"images": np.random.default_rng(0).random(shape, "f4")}
 
 
+@pytest.mark.slow
 def test_datasets_change_nothing_of_a_model():
     """So that one dataset's steps stand for all in the tests below."""
     for dataset in datasets.DATASETS:
@@ -118,6 +119,7 @@ def test_fair_is_fair(preset):
         assert budgets == {(32, 500_000, str(grammar.flatten(paper.optimizer)))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", SPECIAL)
 def test_a_real_gradient(model):
     task, params, state, batch = small_task(model)

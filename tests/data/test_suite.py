@@ -183,6 +183,7 @@ def test_share_of_bodies_that_stay_on_the_canvas(steps, share):
     assert np.mean(kept) == pytest.approx(share, abs=error)
 
 
+@pytest.mark.slow
 def test_bodies_that_leave_the_canvas_are_drawn_anew():
     spec = suite.get("two_body_colors")
     final, settings = _two_bodies()
@@ -223,6 +224,7 @@ def test_splits_seeds_and_chunks_differ():
     assert len(np.unique(starts, axis=0)) == len(starts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -229,6 +229,7 @@ def test_three_bodies_start_on_a_triangle():
     np.testing.assert_allclose(p.reshape(BATCH, 3, 2).sum(1), 0, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_three_bodies_that_nearly_collide():
     system = systems.get("three_body")
     params, q, p = _states("three_body")

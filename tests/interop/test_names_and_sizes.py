@@ -140,6 +140,7 @@ def check_that_each_misshapen_array_is_named(model, weights, **overrides):
             assert name in str(caught.value), (name, wrong.shape)
 
 
+@pytest.mark.slow
 def test_one_misshapen_array_is_named_among_all():
     check_that_each_misshapen_array_is_named("ar_gru", originals.dump(stack("gru")))
 

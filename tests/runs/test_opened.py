@@ -193,6 +193,7 @@ def test_figures_are_pictures(run):
         assert movie.n_frames == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "boundary"), [("nwm1d", ("open", "periodic")), ("cornn", None)]
 )

@@ -381,6 +381,7 @@ def test_compilation_cache_that_cannot_be_written(
     assert cli.enable_compilation_cache() == expected
 
 
+@pytest.mark.slow
 def test_programs_of_the_adaptive_solver_can_be_kept(tmp_path):
     """JAX keeps none that calls Python, as diffrax's own checks would."""
     program = (
