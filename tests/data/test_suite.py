@@ -226,11 +226,7 @@ def test_splits_seeds_and_chunks_differ():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name",
-    [
-        *("mass_spring_friction", "two_body_colors", "pennies"),
-        pytest.param("pendulum", marks=pytest.mark.slow),
-    ],
+    "name", ["mass_spring_friction", "two_body_colors", "pennies", "pendulum"]
 )
 def test_a_trajectory_does_not_depend_on_those_beside_it(name):
     if name == "two_body_colors":
