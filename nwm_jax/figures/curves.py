@@ -107,8 +107,7 @@ def draw_error(
     edge = num_observed - 0.5
     if frames[0] < edge:
         begin, end = frames[0] - 0.5, min(edge, frames[-1] + 0.5)
-        words = f"observed, to frame {num_observed - 1}"
-        axes.axvspan(begin, end, color=_SHADE, lw=0, label=words)
+        axes.axvspan(begin, end, color=_SHADE, lw=0, label="observed")
     if "backward" in curves:
         last = frames[-1] + 0.5
         axes.axvspan(last - num_observed, last, color=_SHADE, lw=0)
