@@ -26,8 +26,9 @@ PACKAGE = ROOT / "nwm_jax"
 # Rooms and modules with public functions; the others are how commands work.
 PUBLIC = (
     *("core", "modules", "haiku_cores", "models", "data", "waves", "figures"),
-    *("training.task", "training.registry", "training.evaluation", "runs.opened"),
-    *("experiments.forecasting", "config.presets", "interop", "errors"),
+    *("training.task", "training.registry", "training.evaluation"),
+    *("runs.opened", "runs.pretrained", "experiments.forecasting"),
+    *("config.presets", "interop", "errors"),
 )
 _LINK = re.compile(r"(\]\()([^)#\s]*)(#[^)\s]*)?(\))")
 _CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
