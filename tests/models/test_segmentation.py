@@ -14,6 +14,7 @@ from nwm_jax.models import segmentation
 from nwm_jax.models.unet import BatchNorm
 from nwm_jax.modules import functional
 from nwm_jax.training import mesh as meshes
+from tests.helpers.native_library import needs_native
 
 SHAPES = {"mnist": (56, 56, 1), "tetrominoes": (64, 64, 3), "multimnist": (128, 128, 1)}
 CLASSES = {"tetrominoes": 6}
@@ -95,6 +96,7 @@ SPECS += [
 ]
 
 
+@needs_native
 @pytest.mark.parametrize("spec", SPECS)
 def test_formulations_agree(spec):
     with jax.enable_x64(True):

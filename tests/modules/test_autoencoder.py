@@ -11,6 +11,7 @@ from nwm_jax.modules import functional
 from nwm_jax.modules.autoencoder import Decoder, Encoder
 from nwm_jax.modules.conv_layers import leaky_relu
 from nwm_jax.modules.layers import Conv, Linear
+from tests.helpers.native_library import needs_native
 
 
 @pytest.mark.parametrize("features", [32, 529])
@@ -80,6 +81,7 @@ def test_upsampling_repeats_pixels_before_the_convolution():
     np.testing.assert_allclose(layer(x), plain(large), atol=1e-5)
 
 
+@needs_native
 def test_compiled_convolutions_give_the_same_gradients_in_half_the_memory():
     def gradient(conv):
         decoder = Decoder(

@@ -80,7 +80,7 @@ def convolving():
 def settings(**changes):
     config = toy_task.get_config(steps_per_dispatch=1, batch_size=4)
     with config.unlocked():
-        config.update({"conv": "fast", "remat": 0, "protocol": "smoke"} | changes)
+        config.update({"conv": "auto", "remat": 0, "protocol": "smoke"} | changes)
     return config
 
 

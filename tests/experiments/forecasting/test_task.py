@@ -21,6 +21,7 @@ from nwm_jax.training import evaluating, loop
 from nwm_jax.training.mesh import make_mesh, replicate, shard_batch
 from nwm_jax.training.registry import build
 from tests.helpers import tiny_forecasting
+from tests.helpers.native_library import needs_native
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +285,7 @@ def test_clear_errors(clips):
         build(config)
 
 
+@needs_native
 def test_fast_gradients_on_four_devices_are_those_on_one(task, clips):
     """The convolutions' own gradients, on images that XLA shards."""
     task = Forecasting(tiny_forecasting.config(clips, conv="fast"), task.source)
