@@ -10,8 +10,8 @@ from typing import Any
 from nwm_jax.config.base import Config
 
 #: Learning rates of `laptop`, `fair_laptop` and `night`, by model. Each is to be the
-#: winner of the same search (docs/results/tuning.md has its numbers); models that are
-#: not in the paper's table have not been searched and take `_FAST`'s.
+#: winner of the same search (docs/results/tuning.md has its numbers), which is through for
+#: nwm2d and nwm1d; models that are not in the paper's table take `_FAST`'s.
 LEARNING_RATES = {
     "ar": 2e-3,
     "hgn": 2e-3,
