@@ -327,6 +327,15 @@ def step_sizes(params: LinearWaveParams) -> jax.Array:
     return jax.nn.sigmoid(params.dt)
 
 
+def constants(params: LinearWaveParams) -> dict[str, jax.Array]:
+    """Returns dt, gamma and alpha of every channel, ``[C]``, dt in (0, 1), all above 0."""
+    return {
+        "dt": step_sizes(params),
+        "gamma": jax.nn.softplus(params.gamma),
+        "alpha": jax.nn.softplus(params.alpha),
+    }
+
+
 def transitions(hparams: LinearWaveHParams, params: LinearWaveParams) -> Transition:
     """Computes the 2 x 2 step of every mode; arrays broadcast to `mode_shape`."""
     step = transition(hparams.scheme, step_sizes(params), *symbol(hparams, params))

@@ -11,6 +11,7 @@ from typing import Any
 
 from flax import nnx
 
+from nwm_jax.core.oscillator_hparams import OscillatorHParams
 from nwm_jax.errors import UserError
 from nwm_jax.interop import image_networks
 from nwm_jax.interop.image_networks import Arrays, agreed
@@ -152,10 +153,11 @@ def identify(module: nnx.Module) -> tuple[str, dict[str, Any]] | None:
         return next(f"ar_{kind}" for kind, cell in KINDS.items() if cell is layer), (
             options
         )
-    if not isinstance(module.cell, OscillatorCell):
+    hparams = getattr(module.cell, "hparams", None)
+    if not isinstance(hparams, OscillatorHParams):  # linear waves, or a user's cell
         return None
     topologies = {"torus": "nwm2d", "ring": "nwm1d", "dense": "cornn"}
-    return topologies[module.cell.hparams.topology], options
+    return topologies[hparams.topology], options
 
 
 def _stack(kind: str, arrays: Arrays, rngs: nnx.Rngs) -> StackedCell:

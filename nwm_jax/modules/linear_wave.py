@@ -59,6 +59,11 @@ class LinearWaveCell(OscillatorCell):
         return self._load(LinearWaveParams)
 
     @property
+    def constants(self) -> dict[str, jax.Array | float]:
+        """The dt, gamma and alpha of every channel, ``[C]``."""
+        return dict(linear_wave.constants(self.params))
+
+    @property
     def has_neighbours(self) -> bool:
         """Whether oscillators feel those beside them."""
         return len(self.hparams.offsets) > 0

@@ -76,6 +76,11 @@ class OscillatorCell(CoreCell):
         return oscillator_init.whole(self.hparams, params, extra)
 
     @property
+    def constants(self) -> dict[str, jax.Array | float]:
+        """The dt, gamma and alpha that the equations take."""
+        return oscillator.constants(self.hparams, self.params)
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input without batch and time."""
         hparams = self.hparams

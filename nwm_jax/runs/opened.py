@@ -18,7 +18,6 @@ from ml_collections import ConfigDict
 
 from nwm_jax import files
 from nwm_jax.config import presets
-from nwm_jax.core import oscillator
 from nwm_jax.data import render
 from nwm_jax.data.source import Source, open_frames
 from nwm_jax.errors import UserError
@@ -172,7 +171,7 @@ def export(
     "constants" the dt, gamma and alpha of every field of oscillators, by its path
     ({"cell": {"dt": 0.125, ...}}). The arrays of that name, such as "cell/dt", are the
     raw numbers that training moves: dt = sigmoid(raw), gamma = max(raw, 0),
-    alpha = max(raw, 0).
+    alpha = max(raw, 0); of linear waves gamma = softplus(raw), alpha = softplus(raw).
 
     Args:
       workdir: the folder of a run.
@@ -193,8 +192,7 @@ def export(
     arrays: dict[str, Any] = {name: np.asarray(leaf) for name, leaf in leaves.items()}
     constants = {
         "/".join(map(str, path)): {
-            name: np.asarray(value).tolist()
-            for name, value in oscillator.constants(cell.hparams, cell.params).items()
+            name: np.asarray(value).tolist() for name, value in cell.constants.items()
         }
         for path, cell in nnx.iter_modules(run.model)
         if isinstance(cell, OscillatorCell)

@@ -11,8 +11,10 @@ from PIL import Image
 
 import nwm_jax
 from nwm_jax import files
+from nwm_jax.config import presets
 from nwm_jax.errors import UserError
 from nwm_jax.figures import waves
+from nwm_jax.interop import forecasters
 from nwm_jax.models import compiled
 from nwm_jax.modules import functional
 from nwm_jax.runs import drawing, scores
@@ -226,6 +228,25 @@ def check_pictures(paths):
         with Image.open(path) as picture:
             picture.load()
             assert min(picture.size) > 100
+
+
+def test_export_has_the_constants_of_linear_waves(tmp_path, monkeypatch):
+    config = presets.load("pendulum_lwm2d:smoke")
+    model = build(config).init(jax.random.key(0))
+    made = types.SimpleNamespace(model=model, config=config, step=0)
+    monkeypatch.setattr(runs, "open_run", lambda *_: made)
+    path = nwm_jax.export(tmp_path / "run", tmp_path / "weights.npz")
+    with np.load(path, allow_pickle=False) as stored:
+        output = json.loads(stored["config.json"].tobytes())
+        (place, constants), *others = output["constants"].items()
+        assert not others
+        for name in ("gamma", "alpha"):
+            expected = np.log1p(np.exp(stored[f"{place}/{name}"]))
+            np.testing.assert_allclose(constants[name], expected, rtol=1e-5)
+        expected = 1 / (1 + np.exp(-stored[f"{place}/dt"]))
+        np.testing.assert_allclose(constants["dt"], expected, rtol=1e-5)
+    # The original has no such cell.
+    assert forecasters.identify(model) is None
 
 
 def test_export_holds_every_weight_by_its_path(run, tmp_path):
