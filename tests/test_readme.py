@@ -1,12 +1,14 @@
 """The README's examples run as they are printed."""
 
-import contextlib
 import pathlib
 import re
 import runpy
 
 import numpy as np
 import pytest
+
+from nwm_jax import generate
+from tests.helpers import verbs
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -23,14 +25,11 @@ def test_the_layer_runs(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_trained_model_forecasts(tmp_path, monkeypatch, capsys):
+def test_a_trained_model_forecasts(tmp_path, monkeypatch):
     (example,) = re.findall(r"```python\n(import numpy.*?)```", README, re.DOTALL)
-    (command,) = re.findall(r"python -m (nwm_jax.generate .*--clips.*)", README)
+    (flags,) = re.findall(r"python -m nwm_jax.generate (.*--clips.*)", README)
     monkeypatch.chdir(tmp_path)
-    verb, *arguments = command.replace("--clips=16", "--clips=4").split()
-    monkeypatch.setattr("sys.argv", [verb, *arguments])
-    with contextlib.suppress(SystemExit):
-        runpy.run_module(verb, run_name="__main__")
+    verbs.run(generate, *flags.replace("--clips=16", "--clips=4").split())
     (tmp_path / "example.py").write_text(example)
     names = runpy.run_path("example.py")
     truth = names["images"][:, 31:91] / 255
