@@ -46,9 +46,9 @@ class Denoising(Task):
 
     def __init__(self, config: ConfigDict) -> None:
         super().__init__(config)
-        result = digits.read()
-        self._train = result.train.reshape(-1, 64) / np.float32(result.train.max())
-        self._test = result.test.reshape(-1, 64) / np.float32(result.train.max())
+        data = digits.read()
+        self._train = data.train.reshape(-1, 64) / np.float32(data.train.max())
+        self._test = data.test.reshape(-1, 64) / np.float32(data.train.max())
         self.num_eval = len(self._test)
 
     def init(self, key: jax.Array) -> Denoiser:

@@ -27,7 +27,7 @@ def recording() -> np.ndarray:
 
 def main() -> None:
     """Analyses the recording and prints what is true beside what was found."""
-    value = analysis.analyse(
+    analysed = analysis.analyse(
         recording(),
         fs=FS,
         band=(5, 20),
@@ -35,7 +35,7 @@ def main() -> None:
         steps=prepare.Steps(bad="drop"),
         units=describe.Units("s", "mm"),
     )
-    numbers, waves = value.result["statistics"], value.result["fronts"]
+    numbers, waves = analysed.result["statistics"], analysed.result["fronts"]
     low, high = numbers["speed_interval"]
     print(f"speed      {FREQUENCY * WAVELENGTH:.1f} mm/s true, ", end="")
     print(f"{numbers['speed']:.1f} found ({low:.1f} to {high:.1f})")

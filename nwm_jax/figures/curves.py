@@ -184,7 +184,7 @@ def read_metric(
     """
     metrics_file = pathlib.Path(metrics_file)
     lines = files.read_bytes(metrics_file).splitlines()
-    outcome: dict[int, float] = {}
+    by_step: dict[int, float] = {}
     keys: set[str] = set()
     for number, line in enumerate(lines, 1):
         try:
@@ -193,7 +193,7 @@ def read_metric(
                 continue
             keys.update(row)
             if key in row:
-                outcome[int(row["step"])] = float(row[key])
+                by_step[int(row["step"])] = float(row[key])
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             if number == len(lines):
                 break  # the writer was stopped in the middle of a line
@@ -201,13 +201,13 @@ def read_metric(
                 f"line {number} of {metrics_file} is not a JSON object with 'step'"
                 f" and a number {key!r}: remove it"
             ) from None
-    if not any(np.isfinite(value) for value in outcome.values()):
+    if not any(np.isfinite(value) for value in by_step.values()):
         there = ", ".join(sorted(keys - {"step"})) or "nothing"
         raise UserError(
             f"{metrics_file} holds no finite {key!r} to draw (it holds: {there})"
         )
-    steps = np.array(sorted(outcome))
-    return steps, np.array([outcome[step] for step in steps])
+    steps = np.array(sorted(by_step))
+    return steps, np.array([by_step[step] for step in steps])
 
 
 def _running_median(values: np.ndarray, width: int) -> np.ndarray:

@@ -274,8 +274,8 @@ def _find_params(nest: Any) -> dict[str, np.ndarray] | None:
         named = [nest[key] for key in _PARAMS if key in nest]
         others = [part for key, part in nest.items() if key not in _NOT_PARAMS]
         parts = named or others
-    outcome = (_find_params(part) for part in parts)
-    return next((params for params in outcome if params), None)
+    candidates = (_find_params(part) for part in parts)
+    return next((params for params in candidates if params), None)
 
 
 def _haiku(nest: Mapping) -> dict[str, np.ndarray] | None:

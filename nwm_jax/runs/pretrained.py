@@ -96,12 +96,13 @@ def find(path: str | os.PathLike) -> Card | None:
     text = os.fspath(path)
     if not isinstance(text, str):
         return None
+    prefixed = text.startswith(PREFIX)
+    if not prefixed and os.path.lexists(text):
+        return None
     cards, name = pretrained(), text.removeprefix(PREFIX)
-    if text.startswith(PREFIX) and name not in cards:
+    if prefixed and name not in cards:
         raise unknown("pretrained model", name, cards)
-    if text.startswith(PREFIX) or not os.path.lexists(text):
-        return cards.get(name)
-    return None
+    return cards.get(name)
 
 
 def read_config(card: Card) -> ConfigDict:

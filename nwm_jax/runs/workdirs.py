@@ -55,7 +55,8 @@ def resolve(stored: Mapping[str, Any], wrong: str) -> ConfigDict:
     # What has no task is no experiment.
     files.check_fields(stored, {"task": str}, wrong)
     try:
-        return validate(presets.from_dict(stored))
+        with understood(wrong):
+            return validate(presets.from_dict(stored))
     except UserError as error:
         if not str(error).startswith("unknown "):
             raise
@@ -63,14 +64,6 @@ def resolve(stored: Mapping[str, Any], wrong: str) -> ConfigDict:
             f"{error} (if a config file of yours defines it, pass that: --config=FILE, "
             "or nwm_jax.load(..., config=FILE))"
         ) from None
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-    ) as error:
-        raise UserError(f"{wrong} ({reason(error)})") from None
 
 
 def scores(folder: pathlib.Path) -> dict[str, Any]:
@@ -114,8 +107,13 @@ def nothing(notes: Sequence[str] = (), patterns: Sequence[str] = ()) -> UserErro
 
 
 @contextlib.contextmanager
-def understood() -> Iterator[None]:
+def understood(
+    wrong: str = "its config.json or eval.json is not that of a run",
+) -> Iterator[None]:
     """Raises in one line where a field of config.json or eval.json is not a run's.
+
+    Args:
+      wrong: how the message begins.
 
     Raises:
       UserError: instead of what reading such a field raises.
@@ -131,9 +129,7 @@ def understood() -> Iterator[None]:
         AttributeError,
         ArithmeticError,
     ) as error:
-        raise UserError(
-            f"its config.json or eval.json is not that of a run ({reason(error)})"
-        ) from None
+        raise UserError(f"{wrong} ({reason(error)})") from None
 
 
 def collect(

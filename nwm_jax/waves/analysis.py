@@ -175,11 +175,11 @@ def analyse(
     frames["skipped"] = skipped
     sizes = frames | {"missing": int(np.prod(shape)) - len(sites.index)}
     duration = len(signal) / fs
-    value = Analysis(
+    analysed = Analysis(
         signal, sites, fronts, p_value, q_value, points, spectrum, result={}
     )
     watched = min(len(signal), _POINT_FRAMES)
-    value.result.update(
+    analysed.result.update(
         {
             "statistics": sizes | numbers,
             "fronts": describe.of_fronts(fronts, duration, q_value, units)
@@ -192,7 +192,7 @@ def analyse(
             "warnings": _warnings(numbers, spectrum, fs, band, setting, units),
         }
     )
-    return value
+    return analysed
 
 
 def _on_sites(signal, positions, boundary) -> tuple[np.ndarray, Sites]:
