@@ -21,6 +21,15 @@ SLOPES: dict[str, Activation] = {
 }
 
 
+def aligned(parameter: jax.Array, field: jax.Array) -> jax.Array:
+    """Gives a parameter as many axes as a field has, new ones of length one in front.
+
+    JAX would do it by itself, and so let ``[H, C]`` meet ``[B, W, C]``: the tests of core
+    forbid it.
+    """
+    return jax.lax.expand_dims(parameter, range(field.ndim - parameter.ndim))
+
+
 def oscillate(
     x: jax.Array,
     v: jax.Array,

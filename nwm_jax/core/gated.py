@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from nwm_jax.core import init
+from nwm_jax.core.equations import aligned
 
 
 class GRUParams(NamedTuple):
@@ -80,7 +81,8 @@ def gru_drive(params: GRUParams, inputs: jax.Array) -> jax.Array:
     Returns:
       ``[..., 3N]``, for `gru_step`.
     """
-    return inputs @ params.w_i + params.b
+    forced = inputs @ params.w_i
+    return forced + aligned(params.b, forced)
 
 
 def gru_step(params: GRUParams, h: jax.Array, drive: jax.Array) -> jax.Array:
@@ -199,7 +201,8 @@ def lstm_drive(params: LSTMParams, inputs: jax.Array) -> jax.Array:
     Returns:
       ``[..., 4N]``, for `lstm_step`.
     """
-    return inputs @ params.w[: inputs.shape[-1]] + params.b
+    forced = inputs @ params.w[: inputs.shape[-1]]
+    return forced + aligned(params.b, forced)
 
 
 def lstm_step(params: LSTMParams, state: LSTMState, drive: jax.Array) -> LSTMState:
@@ -256,7 +259,8 @@ def vanilla_drive(params: VanillaParams, inputs: jax.Array) -> jax.Array:
     Returns:
       ``[..., N]``, for `vanilla_step`.
     """
-    return inputs @ params.w_i + params.b_i
+    forced = inputs @ params.w_i
+    return forced + aligned(params.b_i, forced)
 
 
 def vanilla_step(params: VanillaParams, h: jax.Array, drive: jax.Array) -> jax.Array:
@@ -270,4 +274,4 @@ def vanilla_step(params: VanillaParams, h: jax.Array, drive: jax.Array) -> jax.A
     Returns:
       The next state ``[B, N]``.
     """
-    return jax.nn.relu(drive + h @ params.w_h + params.b_h)
+    return jax.nn.relu(drive + h @ params.w_h + aligned(params.b_h, h))

@@ -34,9 +34,10 @@ class Layout(NamedTuple):
     couple: Callable[[jax.Array, jax.Array], jax.Array]
     dense: Callable[[jax.Array, jax.Array], jax.Array]
 
-    def along_channels(self, vector: jax.Array) -> jax.Array:
-        """Returns a vector ``[C]`` the axes by which it is added to a field."""
-        return vector.reshape((-1,) + (1,) * (-1 - self.channel))
+    def along_channels(self, vector: jax.Array, rank: int) -> jax.Array:
+        """Gives a vector ``[C]`` the axes of a field of this rank, to be added to it."""
+        after = -1 - self.channel
+        return vector.reshape((1,) * (rank - 1 - after) + (-1,) + (1,) * after)
 
     def gather(self, features: jax.Array) -> jax.Array:
         """Puts a leading axis in front of the channels: ``[K, ...C...] -> [...K C...]``.

@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 
 from nwm_jax.core import linear_wave, spectral, transition_powers
+from nwm_jax.core.equations import aligned
 from nwm_jax.core.linear_wave import (
     LinearWaveHParams,
     LinearWaveParams,
@@ -169,7 +170,7 @@ def last_state(
     response = [jnp.flip(r, 0) for r in transition_powers.responses(step, chunk)]
     if hparams.forcing == "dense":
         weights = spectral.to_modes(params.forcing, hparams.rank)
-        response = [jnp.expand_dims(r, 1) * weights for r in response]
+        response = [jnp.expand_dims(r, 1) * weights[None] for r in response]
     across = transition_powers.power(step, chunk)
 
     def force(inputs: jax.Array) -> OscillatorState:
@@ -259,7 +260,9 @@ def _sequential(
 def _associative(
     step: Transition, modes: OscillatorState, forces: jax.Array
 ) -> tuple[OscillatorState, OscillatorState]:
-    states = OscillatorState(step.xf * forces, step.vf * forces)
+    states = OscillatorState(
+        *(aligned(response, forces) * forces for response in (step.xf, step.vf))
+    )
     first = advance(step, modes, forces[:, 0])
     states = jax.tree.map(lambda s, f: s.at[:, 0].set(f), states, first)
     states = _merge(step, states)
@@ -309,7 +312,7 @@ def _chunked(
     response = transition_powers.responses(step, chunk)
     powers = transition_powers.powers(step, chunk)
     # Response of time l to the force of time j, zero before it: [L, L, *modes].
-    ago = jnp.arange(chunk)[:, None] - jnp.arange(chunk)
+    ago = jnp.arange(chunk)[:, None] - jnp.arange(chunk)[None]
     seen = (ago >= 0).reshape(chunk, chunk, *[1] * (response[0].ndim - 1))
     tables = [jnp.where(seen, r[jnp.abs(ago)], 0.0) for r in response]
 

@@ -30,6 +30,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from nwm_jax.core import spectral
+from nwm_jax.core.equations import aligned
 from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.core.transition import SCHEMES, Transition, advance, transition
 from nwm_jax.errors import UserError
@@ -238,9 +239,11 @@ def symbol(
     """
     phases = _phases(hparams, half)
     cosines, sines = 2.0 - 2.0 * np.cos(phases), 2.0 * np.sin(phases)
+    stiffness = _weigh(cosines, params.stiffness**2)
+    friction = _weigh(cosines, params.friction**2)
     return Symbol(
-        jax.nn.softplus(params.gamma) + _weigh(cosines, params.stiffness**2),
-        jax.nn.softplus(params.alpha) + _weigh(cosines, params.friction**2),
+        aligned(jax.nn.softplus(params.gamma), stiffness) + stiffness,
+        aligned(jax.nn.softplus(params.alpha), friction) + friction,
         None if params.gyration is None else _weigh(sines, params.gyration),
     )
 
@@ -307,7 +310,7 @@ def group_velocity(hparams: LinearWaveHParams, params: LinearWaveParams) -> jax.
         dd = _weigh(sines, params.friction**2)
         if params.gyration is not None:
             dd = jax.lax.complex(dd, _weigh(cosines, params.gyration))
-        velocities.append(((da + s * dd) / (2.0 * s + d)).imag)
+        velocities.append(((da[None] + s * dd[None]) / (2.0 * s + d[None])).imag)
     shape = (2, 0, *s.shape[1:])
     return jnp.stack(velocities, 1) if velocities else jnp.zeros(shape, s.real.dtype)
 
@@ -338,7 +341,9 @@ def constants(params: LinearWaveParams) -> dict[str, jax.Array]:
 
 def transitions(hparams: LinearWaveHParams, params: LinearWaveParams) -> Transition:
     """Computes the 2 x 2 step of every mode; arrays broadcast to `mode_shape`."""
-    step = transition(hparams.scheme, step_sizes(params), *symbol(hparams, params))
+    modes = symbol(hparams, params)
+    dt = aligned(step_sizes(params), modes.stiffness)
+    step = transition(hparams.scheme, dt, *modes)
     # Rings share their couplings.
     return Transition(*(a[None] for a in step)) if hparams.rank == 1 else step
 

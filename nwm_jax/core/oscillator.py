@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from nwm_jax.core import coupling, init, scans
-from nwm_jax.core.equations import ACTIVATIONS, oscillate
+from nwm_jax.core.equations import ACTIVATIONS, aligned, oscillate
 from nwm_jax.core.oscillator_hparams import OscillatorHParams
 
 
@@ -153,7 +153,7 @@ def drive(
       A field ``[..., *field_shape]``.
     """
     if hparams.forcing == "identity":
-        return inputs + params.bias
+        return inputs + aligned(params.bias, inputs)
     assert params.forcing is not None
     if hparams.forcing == "dense":
         forced = (inputs @ params.forcing).reshape(
@@ -163,7 +163,7 @@ def drive(
         forced = coupling.couple(
             hparams.topology, inputs, params.forcing, implementation
         )
-    return forced + params.bias
+    return forced + aligned(params.bias, forced)
 
 
 def step(
@@ -186,7 +186,10 @@ def step(
       The next state.
     """
     x, v = state
-    value = constants(hparams, params)
+    value = {
+        name: aligned(number, x) if isinstance(number, jax.Array) else number
+        for name, number in constants(hparams, params).items()
+    }
     topology = hparams.topology
     force = (
         coupling.couple(topology, x, params.coupling_x, implementation)

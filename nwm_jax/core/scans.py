@@ -19,7 +19,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from nwm_jax.core import coupling
 from nwm_jax.core.coupling import banded, product, turned, windows
-from nwm_jax.core.equations import ACTIVATIONS, SLOPES, oscillate
+from nwm_jax.core.equations import ACTIVATIONS, SLOPES, aligned, oscillate
 from nwm_jax.core.unroll import unroll, unroll_scan
 
 
@@ -239,7 +239,8 @@ scan_oscillators.defvjp(
 
 def _drive(weights: Weights, u: jax.Array) -> jax.Array:
     # Not computed before the loop: an input is shorter than the field that it drives.
-    return product(u, weights.forcing) + weights.bias
+    forced = product(u, weights.forcing)
+    return forced + aligned(weights.bias, forced)
 
 
 def _coupling(state: jax.Array, kernel: jax.Array) -> Callable[[jax.Array], jax.Array]:

@@ -25,7 +25,7 @@ def training_sums(layout: Layout, logits: jax.Array, labels: jax.Array) -> Sums:
       0, "foreground_right" and "foreground": ``[N]`` each, float.
     """
     axis = layout.channel
-    classes = layout.along_channels(jnp.arange(logits.shape[axis]))
+    classes = layout.along_channels(jnp.arange(logits.shape[axis]), logits.ndim)
     true = classes == jnp.expand_dims(labels, axis)
     # A sum over the classes in place of an indexed look-up: it runs along the pixels.
     chosen = jnp.where(true, logits, 0).sum(axis)

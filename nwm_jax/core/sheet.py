@@ -6,6 +6,7 @@ z for the velocity v and omega for the stiffness gamma, which here differ from c
 cell.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -100,11 +101,12 @@ def gated_step(layout: Layout, weights: GatedWeights, state: GatedState) -> Gate
       The next state.
     """
     both = jnp.concatenate([state.u, state.h], axis=layout.channel)
-    gates = layout.couple(both, weights.kernel) + layout.along_channels(weights.bias)
+    along = functools.partial(layout.along_channels, rank=both.ndim)
+    gates = layout.couple(both, weights.kernel) + along(weights.bias)
     i, f, g, o = jnp.split(gates, 4, axis=layout.channel)
     c = jax.nn.sigmoid(f) * state.c + jax.nn.sigmoid(i) * jnp.tanh(g)
     h = jax.nn.sigmoid(o) * jnp.tanh(c)
     (first, first_bias), (second, second_bias) = weights.layers
-    u = jax.nn.relu(layout.dense(h, first) + layout.along_channels(first_bias))
-    u = layout.dense(u, second) + layout.along_channels(second_bias)
+    u = jax.nn.relu(layout.dense(h, first) + along(first_bias))
+    u = layout.dense(u, second) + along(second_bias)
     return GatedState(u, h, c)

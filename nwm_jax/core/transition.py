@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nwm_jax.core.equations import aligned
 from nwm_jax.core.oscillator import OscillatorState
 
 SCHEMES = ("exact", "implicit", "imex")
@@ -91,6 +92,7 @@ def advance(
 ) -> OscillatorState:
     """Applies one transition to the modes of a state, ``[..., *modes, C]``."""
     x, v = modes
+    step = Transition(*(aligned(entry, x) for entry in step))
     return OscillatorState(
         step.xx * x + step.xv * v + step.xf * force,
         step.vx * x + step.vv * v + step.vf * force,

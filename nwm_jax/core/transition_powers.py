@@ -3,12 +3,14 @@
 import jax
 import jax.numpy as jnp
 
+from nwm_jax.core.equations import aligned
 from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.core.transition import Transition, advance
 
 
 def compose(after: Transition, before: Transition) -> Transition:
     """The matrix of one step after another; forces are left out."""
+    after = Transition(*(aligned(entry, before.xx) for entry in after))
     xx = after.xx * before.xx + after.xv * before.vx
     return Transition(
         xx,

@@ -31,7 +31,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from nwm_jax.core import coupling, scans
-from nwm_jax.core.equations import ACTIVATIONS
+from nwm_jax.core.equations import ACTIVATIONS, aligned
 from nwm_jax.core.init import uniform
 from nwm_jax.errors import UserError
 
@@ -227,7 +227,8 @@ def drive(hparams: WaveHParams, params: WaveParams, inputs: jax.Array) -> jax.Ar
       ``[..., *field_shape]``.
     """
     forcing, bias = _thaw(hparams, "input", (params.forcing, params.bias))
-    return coupling.product(inputs, forcing) + bias
+    forced = coupling.product(inputs, forcing)
+    return forced + aligned(bias, forced)
 
 
 def step(
@@ -251,7 +252,7 @@ def step(
     """
     weights, bias = _thaw(hparams, "coupling", (params.coupling, params.coupling_bias))
     moved = coupling.couple(hparams.topology, state, weights, implementation)
-    return ACTIVATIONS[hparams.activation](drive + moved + bias)
+    return ACTIVATIONS[hparams.activation](drive + moved + aligned(bias, moved))
 
 
 def run(
@@ -287,7 +288,7 @@ def run(
         kernel, more = _thaw(
             hparams, "coupling", (params.coupling, params.coupling_bias)
         )
-        weights = scans.Weights(forcing, bias + more, kernel)
+        weights = scans.Weights(forcing, bias + aligned(more, bias), kernel)
         scan = functools.partial(scans.scan_wave, hparams.activation, weights)
     return scans.run(
         functools.partial(drive, hparams, params),

@@ -296,4 +296,4 @@ class ConvSegmenter(Segmenter):
         fields, kernel, bias = cast(
             layer.dtype, fields, layer.kernel[...][0, 0], layer.bias[...]
         )
-        return layout.dense(fields, kernel) + layout.along_channels(bias)
+        return layout.dense(fields, kernel) + layout.along_channels(bias, fields.ndim)

@@ -47,7 +47,7 @@ class Linear(nnx.Module):
     def __call__(self, x: jax.Array, layout: Layout = IMAGES) -> jax.Array:
         """Maps F channels of a field in `layout` to G."""
         x, kernel, bias = cast(self.dtype, x, self.kernel[...], self.bias[...])
-        return layout.dense(x, kernel) + layout.along_channels(bias)
+        return layout.dense(x, kernel) + layout.along_channels(bias, x.ndim)
 
 
 class Conv(nnx.Module):

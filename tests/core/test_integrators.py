@@ -48,7 +48,7 @@ def random_system(seed: int):
     """(velocity, force) of K(p) + U(q), two small random networks, on ``[B, 2]``."""
     rng = np.random.default_rng(seed)
     w1, w2 = rng.normal(size=(2, 2, 8))
-    v1, v2 = rng.normal(size=(2, 8))
+    v1, v2 = rng.normal(size=(2, 1, 8))
 
     def velocity(p: jax.Array) -> jax.Array:
         return p + (v1 / jnp.cosh(p @ w1) ** 2) @ w1.T
@@ -189,7 +189,7 @@ def _swish_network(first: int):
     layers = [
         (
             numerics.fill((sizes[i], sizes[i + 1]), first + 2 * i + 1, 2),
-            numerics.fill((sizes[i + 1],), first + 2 * i, 0.5),
+            numerics.fill((1, sizes[i + 1]), first + 2 * i, 0.5),
         )
         for i in range(3)
     ]

@@ -132,9 +132,9 @@ def test_energy_never_grows_without_drive(steps):
     params = linear_wave.init_params(jax.random.key(0), h, jnp.float64)
     # Almost no damping but that between neighbours.
     params = params._replace(alpha=jnp.full(h.channels, -30.0))
-    stiffness = linear_wave.symbol(h, params).stiffness
-    weight = np.full(h.mode_shape[1], 2.0)[:, None]
-    weight[0] = 1.0  # 5 cells: all other columns stand for two wave numbers
+    stiffness = linear_wave.symbol(h, params).stiffness[None]
+    weight = np.full((1, 1, h.mode_shape[1], 1), 2.0)
+    weight[:, :, 0] = 1.0  # 5 cells: all other columns stand for two wave numbers
     step = linear_wave.transitions(h, params)
 
     def measure(state):
@@ -256,7 +256,7 @@ def test_a_plane_wave_turns_at_its_damped_frequency(branch):
     )
     assert (abs(omega[:9]) * dt < np.pi).all()
     x = jnp.ones((1, 1, 9, 1), complex)
-    v = x * (-damping - 1j * omega)[:9, None]
+    v = x * (-damping - 1j * omega)[None, None, :9, None]
     states = free_modes(h, params, OscillatorState(x, v), 300)
     times = dt * np.arange(1, 301)[:, None]
     # The largest wave number is its own negative: both branches are its own.
