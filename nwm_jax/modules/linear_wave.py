@@ -13,10 +13,10 @@ from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.core.transition import Transition
 from nwm_jax.errors import UserError
 from nwm_jax.modules.core_cell import check_inputs
-from nwm_jax.modules.oscillator_cell import OscillatorCell
+from nwm_jax.modules.field_cell import FieldCell
 
 
-class LinearWaveCell(OscillatorCell):
+class LinearWaveCell(FieldCell):
     """A field of linear oscillators whose waves are learned (`core.linear_wave`).
 
         x'' = -(gamma + kappa(k)) x - (alpha + nu(k) + i beta(k)) x' + f
@@ -38,8 +38,7 @@ class LinearWaveCell(OscillatorCell):
       (1, 5, 8, 8, 2)
     """
 
-    # What asks for those of `OscillatorCell` is overridden here.
-    hparams: LinearWaveHParams  # type: ignore[assignment]
+    hparams: LinearWaveHParams
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class LinearWaveCell(OscillatorCell):
         self._store(linear_wave.init_params(rngs.params(), hparams, param_dtype))
 
     @property
-    def params(self) -> LinearWaveParams:  # type: ignore[override]  # see `hparams`
+    def params(self) -> LinearWaveParams:
         """The weights as the core takes them."""
         return self._load(LinearWaveParams)
 

@@ -24,7 +24,7 @@ from nwm_jax.errors import UserError
 from nwm_jax.models import ForecastModel
 from nwm_jax.models.compiled import check_shape
 from nwm_jax.modules import functional
-from nwm_jax.modules.oscillator_cell import OscillatorCell
+from nwm_jax.modules.field_cell import FieldCell
 from nwm_jax.runs import pretrained, scores, workdirs
 from nwm_jax.training import checkpoint, evaluating, mesh
 from nwm_jax.training import state as states
@@ -195,7 +195,7 @@ def export(
             name: np.asarray(value).tolist() for name, value in cell.constants.items()
         }
         for path, cell in nnx.iter_modules(run.model)
-        if isinstance(cell, OscillatorCell)
+        if isinstance(cell, FieldCell)
     }
     content = {"config": run.config.to_dict(), "step": run.step, "constants": constants}
     arrays["config.json"] = np.frombuffer(json.dumps(content).encode(), np.uint8)

@@ -34,7 +34,7 @@ from nwm_jax.models import ForecastModel
 from nwm_jax.models.forecaster import Forecaster
 from nwm_jax.models.forecasting import build
 from nwm_jax.modules import functional
-from nwm_jax.modules.oscillator_cell import OscillatorCell
+from nwm_jax.modules.field_cell import FieldCell
 from nwm_jax.training import room
 from nwm_jax.training.evaluation import Evaluation
 from nwm_jax.training.flops import count_by_xla
@@ -255,7 +255,7 @@ class Forecasting(Task[ForecastModel]):
     def _oscillates(self) -> bool:
         """Whether the hidden state is a field of oscillators."""
         cell = getattr(self.model, "cell", None)
-        return isinstance(cell, OscillatorCell)
+        return isinstance(cell, FieldCell)
 
     def figures(self, model: ForecastModel, folder: pathlib.Path) -> list[pathlib.Path]:
         """Draws the forecast of the first test window and the field that made it.
@@ -278,8 +278,8 @@ class Forecasting(Task[ForecastModel]):
         )
         images = self.source.decode(window)["images"]
         sheet: np.ndarray | None = None
-        cell: OscillatorCell | None = None
-        if isinstance(model, Forecaster) and isinstance(model.cell, OscillatorCell):
+        cell: FieldCell | None = None
+        if isinstance(model, Forecaster) and isinstance(model.cell, FieldCell):
             means, states = jax.jit(model.roll_out)(images)
             if states.x.ndim == 5:  # otherwise the oscillators have no place
                 sheet, cell = np.asarray(states.x)[0, ..., 0], model.cell
@@ -329,7 +329,7 @@ class Forecasting(Task[ForecastModel]):
 
 def _waves(task: Forecasting) -> Evaluation:
     cell = getattr(task.model, "cell", None)
-    assert isinstance(cell, OscillatorCell)  # `evaluations` refuses all others
+    assert isinstance(cell, FieldCell)  # `evaluations` refuses all others
     return WaveStatistics(
         task,
         lambda model, batch: model.states(task.source.decode(batch)["images"]),
