@@ -34,10 +34,6 @@ class OscillatorCell(FieldCell):
       param_dtype: type of the weights, the raw dt, gamma and alpha included.
       dtype: type of states and arithmetic; None: that of the weights.
       rngs: draws the weights from the stream `params`.
-
-    Attributes:
-      pairing: of the vectors that `flatten` makes, see `models.Latents`.
-      speed: None: waves of oscillators have no speed of their own at first.
     """
 
     hparams: OscillatorHParams
