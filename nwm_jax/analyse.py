@@ -225,13 +225,13 @@ def main(argv: list[str]) -> None:
         "nwm_jax": __version__,
     }
     size = {"path": str(path), "shape": list(data.shape)}
-    result = {"recording": size, "settings": settings} | analysed.result
+    content = {"recording": size, "settings": settings} | analysed.result
     missing = analysed.result["statistics"]["missing"]
     print(f"{len(analysed.sites.index)} channels are analysed, {missing} missing")
     for line in analysed.result["notes"]:
         print(f"  {line}")
     drawn = pictures.draw(folder, analysed, fs=fs, boundary=BOUNDARY.value, units=units)
-    written = files.write_json(folder / "waves.json", result)
+    written = files.write_json(folder / "waves.json", content)
     tables = [
         files.write_atomic(
             folder / "waves.csv",
@@ -247,12 +247,12 @@ def main(argv: list[str]) -> None:
                 describe.points_table(analysed.points, fs, analysed.sites.cell, units),
             )
         )
-    page = recording_report.write(folder / "report.html", result, drawn, tables[0])
+    page = recording_report.write(folder / "report.html", content, drawn, tables[0])
     for name in ("statistics", "fronts", "spectrum", "significance"):
         print(f"{name}:")
-        for line in describe.lines(result[name], result["units"]):
+        for line in describe.lines(content[name], content["units"]):
             print(f"  {line}")
-    for line in result["warnings"]:
+    for line in content["warnings"]:
         print(f"warning: {line}")
     print(f"pictures: {', '.join(str(picture) for picture in drawn)}")
     print(f"tables: {', '.join(map(str, tables))}; all on one page: {page}")

@@ -149,10 +149,10 @@ class Records:
     def __getitem__(self, index: slice) -> list[dict[str, np.ndarray]]: ...
 
     def __getitem__(self, index):
-        result = self._index[index]
+        places = self._index[index]
         if isinstance(index, slice):
-            return [self._decode(place) for place in result]
-        return self._decode(result)
+            return [self._decode(place) for place in places]
+        return self._decode(places)
 
     @functools.cached_property
     def _index(self) -> list[tuple[int, int, int]]:
@@ -189,9 +189,9 @@ class Records:
         if data[length:] != _checksum(payload):
             raise self._error(number, offset, "its content has a wrong checksum")
         try:
-            result = example.unpack(payload)
+            features = example.unpack(payload)
             return {
-                name: _restore(name, result.get(name), *feature)
+                name: _restore(name, features.get(name), *feature)
                 for name, feature in self._wanted.items()
             }
         except ValueError as error:
@@ -319,26 +319,26 @@ def _stacked(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _restore(
-    name: str, result: list | np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype
+    name: str, values: list | np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype
 ) -> np.ndarray:
     """An array from what the record holds under its name."""
-    if result is None:
+    if values is None:
         raise ValueError(f"{name} is missing")
     if dtype == np.uint8:
-        if not isinstance(result, list) or len(result) != 1:
+        if not isinstance(values, list) or len(values) != 1:
             raise ValueError(f"{name} is not one PNG")
         try:
-            return png.decode(result[0], _stacked(shape)).reshape(shape)
+            return png.decode(values[0], _stacked(shape)).reshape(shape)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     floating = np.issubdtype(dtype, np.floating)
-    if isinstance(result, list) or (result.dtype == np.float32 and not floating):
+    if isinstance(values, list) or (values.dtype == np.float32 and not floating):
         raise ValueError(f"{name} is not stored as numbers of {dtype}")
     # Floats are in a list of their own, or disguised as int64: the same bits.
-    result = result.astype(dtype) if result.dtype == np.float32 else result.view(dtype)
-    if result.size != math.prod(shape):
-        raise ValueError(f"{name} has {result.size} numbers, not those of {shape}")
-    return result.reshape(shape)
+    values = values.astype(dtype) if values.dtype == np.float32 else values.view(dtype)
+    if values.size != math.prod(shape):
+        raise ValueError(f"{name} has {values.size} numbers, not those of {shape}")
+    return values.reshape(shape)
 
 
 def _checksum(data: bytes) -> bytes:

@@ -39,7 +39,7 @@ def draw_comparison(
         that does not end in ".png".
     """
     style.check_suffix(path, ".png")
-    result: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    by_kind: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
     missing = ""
     for kind, key in keys.items():
         for name, file in runs.items():
@@ -48,17 +48,17 @@ def draw_comparison(
             except UserError as error:
                 missing = str(error)
                 continue
-            result.setdefault(kind, {})[name] = curve
-    if not result:
+            by_kind.setdefault(kind, {})[name] = curve
+    if not by_kind:
         raise UserError(missing)
     rows = -(-len(runs) // 2)
     top = 0.14 + 0.26 * bool(title) + 0.2 * rows
-    figure = style.new_figure(5.6, top + 2.65 * len(result))
+    figure = style.new_figure(5.6, top + 2.65 * len(by_kind))
     if title:
         style.title(figure, _LEFT, 0.2, title)
-    few = all(len(s) < 20 for lines in result.values() for s, _ in lines.values())
+    few = all(len(s) < 20 for lines in by_kind.values() for s, _ in lines.values())
     looks = dict(zip(runs, style.looks(len(runs), marked=few), strict=True))
-    for number, (kind, lines) in enumerate(result.items()):
+    for number, (kind, lines) in enumerate(by_kind.items()):
         box = (_LEFT, top + 2.65 * number, 5.38 - _LEFT, 2.18)
         axes = curves.with_grid(style.add_axes_inches(figure, *box))
         for name, (steps, values) in lines.items():

@@ -19,7 +19,7 @@ _TITLES = {"fronts": "waves", "critical_points": "critical points"}
 
 def write(
     path: str | os.PathLike,
-    result: dict[str, Any],
+    analysis: dict[str, Any],
     pictures: list[pathlib.Path],
     table: pathlib.Path,
 ) -> pathlib.Path:
@@ -27,26 +27,26 @@ def write(
 
     Args:
       path: of the page.
-      result: what waves.json holds.
+      analysis: what waves.json holds.
       pictures: files of pictures and animations, which become part of the page.
       table: waves.csv.
 
     Returns:
       `path`.
     """
-    name = pathlib.Path(result["recording"]["path"]).name
-    used = {k: v for k, v in result["settings"].items() if v is not None}
+    name = pathlib.Path(analysis["recording"]["path"]).name
+    used = {k: v for k, v in analysis["settings"].items() if v is not None}
     parts = [
         f"<h1>Waves of {html.escape(name)}</h1>",
-        page.note(f"shape {result['recording']['shape']}; {text(used)}"),
+        page.note(f"shape {analysis['recording']['shape']}; {text(used)}"),
     ]
-    parts += [page.note(line) for line in result["notes"]]
-    parts += [page.note(line, "warning") for line in result["warnings"]]
+    parts += [page.note(line) for line in analysis["notes"]]
+    parts += [page.note(line, "warning") for line in analysis["warnings"]]
     parts.append(page.pictures(pictures, _MOST_PICTURES))
     for group in _GROUPS:
-        if result[group]:
+        if analysis[group]:
             parts.append(f"<h2>{_TITLES.get(group, group)}</h2>")
-            parts.append(_numbers(result[group], result["units"]))
+            parts.append(_numbers(analysis[group], analysis["units"]))
     parts.append(_waves(table))
     return write_atomic(path, page.build(f"Waves of {name}", "\n".join(parts)))
 

@@ -43,12 +43,12 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
     files.check_file(path)
     try:
         if path.suffix == ".npz":
-            result = files.read_npz(path, _MOST_BYTES)
+            arrays = files.read_npz(path, _MOST_BYTES)
             if odd := [
-                name for name in result if result[name].dtype.kind not in "biufc"
+                name for name in arrays if arrays[name].dtype.kind not in "biufc"
             ]:
                 raise ValueError(f"{odd[0]} holds no numbers")
-            return result
+            return arrays
         if path.suffix == ".safetensors":
             return safetensors.numpy.load_file(path)
         return _read_torch(path)
@@ -72,10 +72,10 @@ def _read_torch(path: pathlib.Path) -> dict[str, Any]:
             "where it is installed with numpy.savez(file, **{k: v.numpy() for k, v in "
             "state_dict.items()}) and read the .npz"
         ) from None
-    result = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(result, Mapping):
-        raise TypeError(f"it holds a {type(result).__name__}, not a state_dict")
-    return dict(result)
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(content, Mapping):
+        raise TypeError(f"it holds a {type(content).__name__}, not a state_dict")
+    return dict(content)
 
 
 class Arrays:

@@ -78,15 +78,15 @@ def main(argv: list[str]) -> int:
     if AGAINST.value is not None:
         validate(AGAINST.value)
     memory.keep_freed()
-    result = run(
+    measured = run(
         CONFIG.value,
         REPEATS.value,
         compare=COMPARE.value,
         against=AGAINST.value,
         counter=None if JSON.value else screen.counter,
     )
-    print(json.dumps(result) if JSON.value else describe(result))
-    return 1 if result.get("disagree") else 0
+    print(json.dumps(measured) if JSON.value else describe(measured))
+    return 1 if measured.get("disagree") else 0
 
 
 def run(
@@ -148,7 +148,7 @@ def run(
     operations = _operations(config)
     step_ms = ours.times("seconds")
     machine = measure.machine()
-    result = {
+    measured = {
         "benchmark": "train",
         "config": config.name,
         "protocol": config.protocol,
@@ -172,22 +172,22 @@ def run(
         "machine": machine,
     }
     for name, other in others.items():
-        result |= {
+        measured |= {
             f"{name}_step_ms": other.times("seconds").median,
             f"{name}_step_ms_least": other.times("seconds").least,
             f"{name}_temp_mb": other.temp_mb,
             f"{name}_compile_s": other.compile_s,
         }
     if against is not None:
-        result |= {
+        measured |= {
             "against": f"{against.name} ({against.protocol}), batch {against.batch_size}",
             "against_processor_ms": others["against"].times("processor").median,
-            "against_ratio": result["against_step_ms"] / step_ms.median,
+            "against_ratio": measured["against_step_ms"] / step_ms.median,
         }
     if compare:
         errors, rounding = _errors(config, task, others["plain"].task)
-        result |= {
-            "ratio": result["plain_step_ms"] / step_ms.median,
+        measured |= {
+            "ratio": measured["plain_step_ms"] / step_ms.median,
             "errors": errors,
             "rounding": rounding,
             "disagree": [
@@ -196,44 +196,44 @@ def run(
                 if not error <= max(TOLERANCE, _ALLOWED * rounding.get(name, 0.0))
             ],
         }
-    return result
+    return measured
 
 
-def describe(result: dict[str, Any]) -> str:
+def describe(measured: dict[str, Any]) -> str:
     """Returns the numbers of `run`, some lines of text."""
 
     def memory(name: str) -> str:
-        value = result[name]
+        value = measured[name]
         return "unknown" if value is None else f"{value:.4g} MB"
 
     names = ("config", "protocol", "batch_size", "frames", "steps_per_dispatch")
-    config, protocol, batch, frames, steps = (result[name] for name in names)
-    share = result["gflops"] / result["matmul_gflops"]
+    config, protocol, batch, frames, steps = (measured[name] for name in names)
+    share = measured["gflops"] / measured["matmul_gflops"]
     shown = {
-        "step": f"{result['step_ms']:.4g} ms ({result['step_ms_least']:.4g} to "
-        f"{result['step_ms_most']:.4g}; processors {result['processor_ms']:.4g})",
-        "batch, meanwhile": f"{result['batch_ms']:.4g} ms",
-        "frames/s": f"{result['frames_per_s']:.4g}",
-        "GFLOP/s": f"{result['gflops']:.4g} ({share:.2f} of a large matrix product's "
-        f"{result['matmul_gflops']:.4g}), {result['gflop']:.4g} GFLOP a step",
+        "step": f"{measured['step_ms']:.4g} ms ({measured['step_ms_least']:.4g} to "
+        f"{measured['step_ms_most']:.4g}; processors {measured['processor_ms']:.4g})",
+        "batch, meanwhile": f"{measured['batch_ms']:.4g} ms",
+        "frames/s": f"{measured['frames_per_s']:.4g}",
+        "GFLOP/s": f"{measured['gflops']:.4g} ({share:.2f} of a large matrix product's "
+        f"{measured['matmul_gflops']:.4g}), {measured['gflop']:.4g} GFLOP a step",
         "temporary memory": memory("temp_mb"),
-        "compiled in": f"{result['compile_s']:.3g} s",
+        "compiled in": f"{measured['compile_s']:.3g} s",
     }
-    if "ratio" in result:
-        wrong, errors = result["disagree"], result["errors"]
+    if "ratio" in measured:
+        wrong, errors = measured["disagree"], measured["errors"]
         worst = max(errors, key=errors.get)
         limit = f"{TOLERANCE:g}"
         if errors[worst] > TOLERANCE:
             limit = "the rounding of the plain formulation"
-        others = [name for name in OTHERS if f"{name}_step_ms" in result]
+        others = [name for name in OTHERS if f"{name}_step_ms" in measured]
         for name in others:
             shown[f"{name} step"] = (
-                f"{result[f'{name}_step_ms']:.4g} ms "
-                f"({result[f'{name}_step_ms_least']:.4g} at least), "
+                f"{measured[f'{name}_step_ms']:.4g} ms "
+                f"({measured[f'{name}_step_ms_least']:.4g} at least), "
                 f"{memory(f'{name}_temp_mb')}, "
-                f"compiled in {result[f'{name}_compile_s']:.3g} s"
+                f"compiled in {measured[f'{name}_compile_s']:.3g} s"
             )
-        ratios = [result[f"{name}_step_ms"] / result["step_ms"] for name in others]
+        ratios = [measured[f"{name}_step_ms"] / measured["step_ms"] for name in others]
         shown |= {
             "ratio": ", ".join(
                 f"{ratio:.2f} ({name})"
@@ -244,14 +244,14 @@ def describe(result: dict[str, Any]) -> str:
         if wrong:
             named = ", ".join(f"{name} {errors[name]:.2g}" for name in wrong)
             shown["loss, gradients"] = f"NOT equal to {TOLERANCE:g}: {named}"
-    if "against" in result:
+    if "against" in measured:
         shown["against"] = (
-            f"{result['against']}: {result['against_step_ms']:.4g} ms (processors "
-            f"{result['against_processor_ms']:.4g}), {memory('against_temp_mb')}, "
-            f"compiled in {result['against_compile_s']:.3g} s"
+            f"{measured['against']}: {measured['against_step_ms']:.4g} ms (processors "
+            f"{measured['against_processor_ms']:.4g}), {memory('against_temp_mb')}, "
+            f"compiled in {measured['against_compile_s']:.3g} s"
         )
-        shown["ratio"] = f"{result['against_ratio']:.2f} (against over config)"
-    lines = [measure.describe(result["machine"])]
+        shown["ratio"] = f"{measured['against_ratio']:.2f} (against over config)"
+    lines = [measure.describe(measured["machine"])]
     lines.append(
         f"{config} ({protocol}), batch {batch}, {frames:,} frames a step, {steps} "
         f"step{'s' * (steps > 1)} a dispatch"

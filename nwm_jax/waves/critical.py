@@ -49,15 +49,15 @@ def find_critical_points(signal: np.ndarray, sites: Sites) -> CriticalPoints:
     doi:10.1371/journal.pcbi.1006643, with the classes of linear flows.
     """
     velocity = on_sheet_vectors(site_velocity(signal, sites) * sites.cell, sites)
-    result = []
+    points = []
     for frame, kind, row, column in zip(*_zeros(velocity), strict=False):
-        result.append((frame, kind, row, column))
+        points.append((frame, kind, row, column))
     spirals = find_singularities(on_sheet(signal, sites), boundary="open")
     for (frame,), place, charge in zip(
         spirals.index, spirals.position, spirals.charge, strict=False
     ):
-        result.append((frame, KINDS[3] if charge > 0 else KINDS[4], *place))
-    return _follow(result)
+        points.append((frame, KINDS[3] if charge > 0 else KINDS[4], *place))
+    return _follow(points)
 
 
 def on_sheet_vectors(velocity: np.ndarray, sites: Sites) -> np.ndarray:
@@ -96,12 +96,12 @@ def _zeros(v: np.ndarray):
     return t[inside], kind, i[inside] + place[:, 0], j[inside] + place[:, 1]
 
 
-def _follow(result: list) -> CriticalPoints:
+def _follow(points: list) -> CriticalPoints:
     """Joins the points of frames that follow one another into lives."""
     lives: list[dict] = []
     alive: list[dict] = []
     by_frame: dict[int, list] = {}
-    for frame, kind, row, column in result:
+    for frame, kind, row, column in points:
         by_frame.setdefault(int(frame), []).append((str(kind), row, column))
     for frame in sorted(by_frame):
         points = by_frame[frame]

@@ -97,7 +97,7 @@ def of_fronts(
     plane, radial = fronts.kind == "plane", fronts.kind == "radial"
     velocity = fronts.velocity[plane]
     coherence = float(direction_coherence(velocity)) if plane.any() else None
-    result = {
+    numbers = {
         "count": len(fronts.time),
         "by_class": {name: int((fronts.kind == name).sum()) for name in CLASSES},
         "straight": int(plane.sum()),
@@ -113,8 +113,8 @@ def of_fronts(
         else None,
     }
     if units.time == "s":
-        result["waves_per_minute"] = 60 * len(fronts.time) / duration
-    return result
+        numbers["waves_per_minute"] = 60 * len(fronts.time) / duration
+    return numbers
 
 
 def of_spectrum(
@@ -154,15 +154,15 @@ def of_points(
     """Returns how many critical points there were, and how long they lived."""
     if points is None:
         return None
-    result: dict[str, Any] = {"frames": frames}
+    numbers: dict[str, Any] = {"frames": frames}
     for kind in KINDS:
         lives = points.frames[points.kind == kind] / fs
-        result[kind] = {
+        numbers[kind] = {
             "count": len(lives),
             "mean_number": float(lives.sum() * fs / frames),
             "median_life": _median(lives),
         }
-    return result
+    return numbers
 
 
 def lines(numbers: dict[str, Any], units: dict[str, str]) -> list[str]:

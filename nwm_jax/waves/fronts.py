@@ -158,10 +158,10 @@ def flatten(
 
 def front_smoothing(cycles: Cycles, sites: Sites) -> float:
     """Returns the scale over which fronts of a signal with such cycles are smoothed."""
-    result = headline(cycles, fs=1.0, spacing=sites.spacing)
-    if not result.goodness < _CLEAR or not result.wave_number > 0:
+    estimate = headline(cycles, fs=1.0, spacing=sites.spacing)
+    if not estimate.goodness < _CLEAR or not estimate.wave_number > 0:
         return 0.0
-    scale = min(np.pi / 4 / result.wave_number, sites.extent / 10)
+    scale = min(np.pi / 4 / estimate.wave_number, sites.extent / 10)
     return float(scale) if scale >= sites.spacing / 2 else 0.0
 
 
@@ -189,13 +189,13 @@ def fronts_of(
         front = linking.group(sites, tree, site, time, frequency)
         least = max(3, min_share * len(sites.position))
         independent = max(1.0, 4 * np.pi * (scale / sites.spacing) ** 2)
-        result = front_fits.fit(
+        fitted = front_fits.fit(
             Fronts, front, site, time, frequency, amplitude, place, least, independent
         )
-        middle = result.time + low
+        middle = fitted.time + low
         inside = (middle >= start) & (middle < start + size)
-        result = result._replace(time=middle, start=result.start + low)
-        return Fronts(*(value[inside] for value in result))
+        fitted = fitted._replace(time=middle, start=fitted.start + low)
+        return Fronts(*(value[inside] for value in fitted))
 
     parts = in_threads(of_piece, range(0, len(signal), size))
     return front_fits.in_units(Fronts, list(parts), fs)

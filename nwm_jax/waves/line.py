@@ -58,10 +58,10 @@ def over_shuffled(
         if shuffle == "both":
             other = other[:, generator.permutation(places)]
         control += power(other) / num_shuffles
-    result = power(states)
+    spectrum = power(states)
     # What is zero up to rounding in both is not a hundred times anything.
-    floor = _SMALLEST * max(result.max(), _SMALLEST)
-    return (result + floor) / (control + floor)
+    floor = _SMALLEST * max(spectrum.max(), _SMALLEST)
+    return (spectrum + floor) / (control + floor)
 
 
 def on_line(
@@ -96,11 +96,11 @@ def fraction(states: np.ndarray, speed: float = 1.0) -> float:
       0 to 1, of the power at wave numbers at which the directions are apart (see
       `on_line`); NaN where there is none.
     """
-    result = power(states).reshape(-1, *states.shape[-2:]).sum(axis=0)
+    spectrum = power(states).reshape(-1, *states.shape[-2:]).sum(axis=0)
     length, places = states.shape[-2:]
     there, apart = on_line(length, places, speed)
-    total = result[:, apart].sum()
-    return float(result[there & apart].sum() / total) if total > 0 else float("nan")
+    total = spectrum[:, apart].sum()
+    return float(spectrum[there & apart].sum() / total) if total > 0 else float("nan")
 
 
 def _around(difference: np.ndarray, length: int) -> np.ndarray:

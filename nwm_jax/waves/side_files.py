@@ -28,19 +28,19 @@ def read_positions(path: str | os.PathLike) -> np.ndarray:
     path = pathlib.Path(path)
     if not path.is_file():
         raise UserError(f"--positions: {path} does not exist or is not a file")
-    result: Any
+    content: Any
     try:
         if path.suffix.lower() == ".npy":
-            result = files.open_array(path)
+            content = files.open_array(path)
         elif path.suffix.lower() == ".json":
-            result = files.read_json(path)
-            if isinstance(result, dict):
-                result = result.get("sites", result.get("positions"))
+            content = files.read_json(path)
+            if isinstance(content, dict):
+                content = content.get("sites", content.get("positions"))
         elif path.suffix.lower() in _TEXT:
-            result = _table(path.read_text())
+            content = _table(path.read_text())
         else:
             raise UserError(f"--positions: {path.name} is not .csv, .json or .npy")
-        pairs = np.asarray(result, float)
+        pairs = np.asarray(content, float)
     except UserError:
         raise
     except (ValueError, TypeError, OSError, EOFError) as error:

@@ -194,18 +194,18 @@ def _headline(cycles: Cycles | None, fs: float, sites: Sites, seed: int) -> dict
         names = ("frequency", "direction", "wave_number", "wavelength", "speed")
         none = dict.fromkeys((*names, "speed_goodness"), np.nan)
         return none | {"velocity": np.full(2, np.nan), "speed_interval": np.nan}
-    result = headline(cycles, fs=fs, spacing=sites.spacing, seed=seed)
-    waves = result.wave_number * sites.spacing >= _MIN_WAVE_NUMBER
-    interval = np.array(result.interval)
+    estimate = headline(cycles, fs=fs, spacing=sites.spacing, seed=seed)
+    waves = estimate.wave_number * sites.spacing >= _MIN_WAVE_NUMBER
+    interval = np.array(estimate.interval)
     return {
-        "frequency": result.frequency,
-        "velocity": result.wave_vector,
-        "direction": direction(result.wave_vector) if waves else np.nan,
-        "wave_number": result.wave_number,
-        "wavelength": 2 * np.pi / result.wave_number if waves else np.nan,
-        "speed": result.speed,
+        "frequency": estimate.frequency,
+        "velocity": estimate.wave_vector,
+        "direction": direction(estimate.wave_vector) if waves else np.nan,
+        "wave_number": estimate.wave_number,
+        "wavelength": 2 * np.pi / estimate.wave_number if waves else np.nan,
+        "speed": estimate.speed,
         "speed_interval": interval if np.isfinite(interval).all() else np.nan,
-        "speed_goodness": result.goodness,
+        "speed_goodness": estimate.goodness,
     }
 
 

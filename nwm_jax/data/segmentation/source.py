@@ -220,14 +220,14 @@ def _read_digits(data: Any, progress: Progress | None) -> LabelledImages:
 
 
 def _open_mnist(data: Any, progress: Progress | None) -> EnlargedDigits:
-    result = _read_digits(data, progress)
-    order = permutations.permutation(len(result.train), _MNIST_SEED)
+    digits = _read_digits(data, progress)
+    order = permutations.permutation(len(digits.train), _MNIST_SEED)
     # Of other files than MNIST's the same parts.
-    edge = len(result.train) * _MNIST_TRAIN // (_MNIST_TRAIN + _MNIST_VALID)
+    edge = len(digits.train) * _MNIST_TRAIN // (_MNIST_TRAIN + _MNIST_VALID)
     parts = {
-        "train": (result.train, result.train_labels, order[:edge]),
-        "valid": (result.train, result.train_labels, order[edge:]),
-        "test": (result.test, result.test_labels, np.arange(len(result.test))),
+        "train": (digits.train, digits.train_labels, order[:edge]),
+        "valid": (digits.train, digits.train_labels, order[edge:]),
+        "test": (digits.test, digits.test_labels, np.arange(len(digits.test))),
     }
     kept = {}
     for split, (images, classes, indices) in parts.items():
@@ -248,9 +248,9 @@ def _draw_multi_mnist(
     settings: dict[str, Any],
     progress: Progress | None,
 ) -> Arrays:
-    result = _read_digits(data, progress)
+    digits = _read_digits(data, progress)
     return multi_mnist.draw(
-        result.train, result.train_labels, sizes, **settings, progress=progress
+        digits.train, digits.train_labels, sizes, **settings, progress=progress
     )
 
 

@@ -69,20 +69,20 @@ class RotatingImages:
         self, data: Any, progress: Callable[[int, int], None] | None = None
     ) -> None:
         if data.name == "rotating_digits":
-            result = digits.read()
+            pictures = digits.read()
         else:
-            result = mnist.read(data.path, data.cache_dir, progress)
+            pictures = mnist.read(data.path, data.cache_dir, progress)
         chosen, _ = rotation.shuffled_split(
-            data.seed, len(result.train), data.num_valid
+            data.seed, len(pictures.train), data.num_valid
         )
         if not len(chosen):
             raise UserError(
-                f"data.num_valid={data.num_valid} leaves none of {len(result.train)} "
+                f"data.num_valid={data.num_valid} leaves none of {len(pictures.train)} "
                 "images to train on"
             )
-        self.chosen, self.digits = chosen, result
-        self.image_shape = (*result.train.shape[1:], 1)
-        self.num_test = len(result.test)
+        self.chosen, self.digits = chosen, pictures
+        self.image_shape = (*pictures.train.shape[1:], 1)
+        self.num_test = len(pictures.test)
 
     def train(
         self, seed: int, step: int, rows: slice | np.ndarray, batch_size: int
