@@ -189,6 +189,7 @@ def follow(root, blocks):
     return touched
 
 
+@pytest.mark.slow
 def test_the_recipes(tmp_path):
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "nwm_jax", tmp_path / "nwm_jax", ignore=ignore)

@@ -118,6 +118,7 @@ def test_a_state_without_a_batch():
     assert state.x.shape == state.v.shape == (3, 4, 1)
 
 
+@pytest.mark.slow
 def test_the_example_runs_and_learns(tmp_path):
     example, weights = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
     model = example[example.index("def predict") :]

@@ -10,7 +10,10 @@ import pytest
 
 from tests.helpers import forked, hostile, hostile_files
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
+]
 
 NWM = "--config=pendulum_nwm2d:smoke"
 OUT = "--workdir=new"

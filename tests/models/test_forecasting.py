@@ -95,6 +95,7 @@ def check_a_step_of_training(name, argument):
         assert np.isfinite(leaf).all() and np.any(leaf != 0)
 
 
+@pytest.mark.slow
 def test_a_step_of_training_lowers_the_loss():
     check_a_step_of_training("ar", AR)
 

@@ -91,6 +91,7 @@ MODES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "changes"), MODES)
 def test_a_few_steps_lower_the_loss(name, changes):
     model = make(name, **changes)

@@ -96,6 +96,7 @@ SPECS += [
 ]
 
 
+@pytest.mark.slow
 @needs_native
 @pytest.mark.parametrize("spec", SPECS)
 def test_formulations_agree(spec):

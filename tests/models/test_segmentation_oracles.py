@@ -172,6 +172,7 @@ GRADIENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("readout", "remat"),
     [
@@ -206,6 +207,7 @@ def test_gradients_of_the_nwm(readout, remat):
         assert l2(leaf) == pytest.approx(norm, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_convolutional_lstm():
     images = filled.images(2, 3, 8)
     expected = {
@@ -239,6 +241,7 @@ def test_the_convolutional_network():
     check_logits(model(images), *numbers)
 
 
+@pytest.mark.slow
 def test_the_u_net():
     model = load_state_dict(filled.fresh_unet(), "unet")
     images = filled.images(2, 1, 32)

@@ -110,6 +110,7 @@ def small(start="repeat"):
     return VariationalNWM(cell, (3, 3, 1), start=start, rngs=nnx.Rngs(0))
 
 
+@pytest.mark.slow
 def test_where_the_sequence_starts():
     """The paper counts from frame 1: one step and one prediction less."""
     images = jax.random.uniform(jax.random.key(0), (2, 5, 3, 3, 1))

@@ -120,6 +120,7 @@ namespace ffi = xla::ffi;
 """
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_functions_for_a_newer_jax_do_not_break_this_one(tmp_path):
     """XLA refuses to start a CPU for which functions of version 9.9 are registered."""

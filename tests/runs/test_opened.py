@@ -122,6 +122,7 @@ def test_a_run_that_diverged_has_an_evaluation_that_says_so(run, tmp_path):
     assert stored["step"] == 7
 
 
+@pytest.mark.slow
 def test_metrics_are_added_to_those_of_the_same_step(run):
     path = run.workdir / "eval.json"
     path.unlink(missing_ok=True)

@@ -45,6 +45,7 @@ def folder(written, tmp_path, monkeypatch):
     return folder
 
 
+@pytest.mark.slow
 def test_a_card_says_what_the_rounded_weights_score(folder, workdir):
     (card,) = nwm_jax.pretrained().values()
     assert (card.name, card.commit, card.licence) == (NAME, "0123abc", "Apache-2.0")
@@ -55,6 +56,7 @@ def test_a_card_says_what_the_rounded_weights_score(folder, workdir):
     assert "cpu_seconds" not in card.scores and "NWM" not in repr(card.config)
 
 
+@pytest.mark.slow
 def test_load_opens_them_and_an_existing_path_comes_first(folder, workdir, monkeypatch):
     images = np.zeros((1, 6, *nwm_jax.load(workdir).image_shape), np.float32)
     exact = nwm_jax.load(workdir).forecast(images[:, :3], 4)
@@ -70,6 +72,7 @@ def test_load_opens_them_and_an_existing_path_comes_first(folder, workdir, monke
     assert opened.open_run(f"pretrained:{NAME}").card is not None
 
 
+@pytest.mark.slow
 def test_evaluate_repeats_the_scores(folder, tmp_path):
     out = tmp_path / "scores.json"
     verbs.run(evaluate, f"--workdir=pretrained:{NAME}", f"--out={out}")
@@ -79,6 +82,7 @@ def test_evaluate_repeats_the_scores(folder, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -107,6 +111,7 @@ def _fit_another_model(weights):
     _replace(weights, "config", config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -123,6 +128,7 @@ def test_what_cannot_be_evaluated(folder, flags, words, capfd):
     assert re.search(words, line)
 
 
+@pytest.mark.slow
 def test_nothing_is_drawn_into_the_package(folder, capfd):
     assert verbs.run(plot, f"--workdir=pretrained:{NAME}") == 2
     assert "no folder" in capfd.readouterr().err

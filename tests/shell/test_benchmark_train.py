@@ -157,6 +157,7 @@ def test_errors_are_relative_to_the_norm_of_each_array():
     assert np.isnan(benchmark_train._distance(np.nan * ones, ones))
 
 
+@pytest.mark.slow
 def test_a_sequence_task_beside_a_scan_of_convolutions(capsys, monkeypatch):
     monkeypatch.setattr(benchmark_train, "build", registry.build)
     arguments = ("--config=adding_wrnn:smoke", "--repeats=1", "--json", "--compare")

@@ -330,6 +330,7 @@ def subprocess_run(tmp_path, *arguments, **environment):
     )
 
 
+@pytest.mark.slow
 def test_as_a_process(tmp_path):
     good = subprocess_run(tmp_path, "--config=pendulum_nwm2d:smoke")
     assert (good.returncode, good.stdout, good.stderr) == (0, "4\n", "")

@@ -74,6 +74,7 @@ def test_from_four_devices_to_one_and_back(start, shapes, tmp_path, same_bits):
     same_bits(back, on_one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["truncated", "deleted", "flipped"])
 def test_any_damage_to_the_newest_is_found(
     how, start, shapes, tmp_path, same_bits, capfd

@@ -120,6 +120,7 @@ def test_killed_twenty_times_at_random_moments_equals_uninterrupted(
         assert one.get("loss") == other.get("loss")
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_manifest_starts_afresh(straight, tmp_path):
     program = (
         "import os, sys; from nwm_jax.training import manifests; "
@@ -138,6 +139,7 @@ def test_killed_before_the_first_manifest_starts_afresh(straight, tmp_path):
     assert_final(tmp_path, straight[0].state)
 
 
+@pytest.mark.slow
 def test_asked_to_end_saves_and_says_so_by_its_exit_code(straight, tmp_path):
     process = start(tmp_path, "delay=0.3")
     wait_for_rows(tmp_path, 2, process)
@@ -222,6 +224,7 @@ def start_two(workdir, *options, both=True, **settings):
     ]
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(straight, tmp_path):
     processes = start_two(tmp_path, "eval.every=30")
     (out, err), (silent, other_err) = [end(process) for process in processes]

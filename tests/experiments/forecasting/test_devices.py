@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from nwm_jax.modules import functional
 from nwm_jax.training.mesh import make_mesh, replicate, shard_batch
@@ -10,6 +11,7 @@ from tests.helpers import tiny_forecasting
 from tests.helpers.native_library import needs_native
 
 
+@pytest.mark.slow
 @needs_native
 def test_fast_gradients_on_four_devices_are_those_on_one(tmp_path):
     """The convolutions' own gradients, on images that XLA shards."""

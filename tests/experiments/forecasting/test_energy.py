@@ -44,6 +44,7 @@ def read(name, cache):
     return source, batch, images, true, result, energies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mass_spring", "pendulum_colors_friction"])
 def test_states_of_true_images(name, cache):
     """To a fiftieth of a pixel in position, and 1 % of the largest momentum."""

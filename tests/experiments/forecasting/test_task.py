@@ -261,6 +261,7 @@ def test_a_run_on_four_devices_equals_a_run_on_one(task, tmp_path):
         np.testing.assert_allclose(one, four, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_loss(task, tmp_path):
     config = task.config.copy_and_resolve_references()
     config.update({"num_steps": 60, "log_every": 20, "checkpoint_every": 60})

@@ -61,6 +61,7 @@ def several(run, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_scored(run):
     rows = [json.loads(r) for r in (run.workdir / "metrics.jsonl").open()]
     losses = {
@@ -75,6 +76,7 @@ def test_the_best_checkpoint_is_scored(run):
     assert 0 < stored["background"]["accuracy"] < 1
 
 
+@pytest.mark.slow
 def test_the_verbs_tell_what_is_there(run):
     text = screen.scores(run.task, runs.evaluate(run))
     assert "background       accuracy" in text
@@ -85,6 +87,7 @@ def test_the_verbs_tell_what_is_there(run):
     assert "--config=tetrominoes_nwm:laptop is made for such a machine" in text
 
 
+@pytest.mark.slow
 def test_pictures(run):
     paths = {path.name for path in drawing.draw(run)}
     assert paths == {
@@ -99,6 +102,7 @@ def test_pictures(run):
         assert moving.n_frames == 6
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_the_verbs_default(run, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.run(evaluate.main, evaluate.FLAGS, argv=["_", f"--workdir={run.workdir}"])
@@ -114,6 +118,7 @@ def print_table(folder, capsys, *flags):
     return capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_table(several, capsys):
     captured = print_table(several, capsys, "--format=csv")
     rows = list(csv.reader(io.StringIO(captured.out)))
@@ -137,6 +142,7 @@ def test_table(several, capsys):
     assert published_shapes.SOURCE in text
 
 
+@pytest.mark.slow
 def test_boxes(several, capsys):
     picture = several / "boxes.png"
     argv = ["_", f"--runs={several}/*", "--boxes", f"--out={picture}"]
@@ -150,6 +156,7 @@ def test_boxes(several, capsys):
     assert scores == {"nwm linear": [0.9, 0.8], "nwm last": [0.001]}
 
 
+@pytest.mark.slow
 def test_boxes_of_unlike_runs_are_refused(run, several, capsys):
     argv = ["_", f"--runs={several}/*,{run.workdir}", "--boxes", "--out=x.png"]
     with pytest.raises(SystemExit) as ended:

@@ -60,6 +60,7 @@ def scored(task, model, velocity=1.0):
     return scores, made.summarise(scores)["induced"]
 
 
+@pytest.mark.slow
 def test_it_turns_back_a_step_a_step(task):
     model = Angles(jnp.asarray(task.eval_batch(np.arange(6))["pixels"] / 255.0))
     scores, result = scored(task, model)
