@@ -1,6 +1,6 @@
 """Draws the figures of a run again, from its checkpoint, metrics and evaluation.
 
-With --runs='runs/*' in place of --workdir: draws the curves of several runs of a task
+With --runs='runs/*' instead of --workdir: draws the curves of several runs of a task
 into one picture, by the names of their folders; with --boxes the scores of evaluated
 segmentations, a box for each model over its seeds; with --errors the validation errors of
 forecasts against training steps, with the published values as lines. With --figure=4 beside
@@ -41,7 +41,7 @@ FIGURE = flags.DEFINE_integer(
 BOXES = flags.DEFINE_bool(
     "boxes",
     False,
-    "with --runs of segmentations: test scores in place of curves",
+    "with --runs of segmentations: test scores instead of curves",
     flag_values=FLAGS,
 )
 ERRORS = flags.DEFINE_bool(

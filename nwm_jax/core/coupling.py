@@ -59,7 +59,7 @@ def couple(
         benchmarks compare with; they agree to rounding.
 
     Returns:
-      The field of sums: as `field`, with D channels (M cells) in place of C (N).
+      The field of sums: as `field`, with D channels (M cells) instead of C (N).
 
     Raises:
       UserError: unknown topology or implementation, or an even kernel size.

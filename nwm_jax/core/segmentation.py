@@ -27,7 +27,7 @@ def training_sums(layout: Layout, logits: jax.Array, labels: jax.Array) -> Sums:
     axis = layout.channel
     classes = layout.along_channels(jnp.arange(logits.shape[axis]), logits.ndim)
     true = classes == jnp.expand_dims(labels, axis)
-    # A sum over the classes in place of an indexed look-up: it runs along the pixels.
+    # A sum over the classes instead of an indexed look-up: it runs along the pixels.
     chosen = jnp.where(true, logits, 0).sum(axis)
     cross_entropy = jax.nn.logsumexp(logits, axis) - chosen
     right = jnp.argmax(logits, axis) == labels

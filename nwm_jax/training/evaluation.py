@@ -62,7 +62,7 @@ class Evaluation(abc.ABC, Generic[Model]):
 
 
 def is_number(value: Any) -> bool:
-    """Returns whether a value of eval.json is a number, or null in place of one."""
+    """Returns whether a value of eval.json is a number, or null instead of one."""
     return value is None or isinstance(value, (int, float))
 
 

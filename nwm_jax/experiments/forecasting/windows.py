@@ -20,7 +20,7 @@ class Windows:
     Args:
       config: read are `data` and `eval`.
       source: the data.
-      model: the model, with shapes in place of its weights.
+      model: the model, with shapes instead of its weights.
       graphdef: its structure.
       split: "test" or "valid".
 

@@ -63,7 +63,7 @@ class SequenceTask(Task[SequenceClassifier]):
             "remat": config.remat,
             "implementation": config.conv,
         }
-        # The model's structure, with shapes in place of its weights.
+        # The model's structure, with shapes instead of its weights.
         model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
         self.cell = model.cell
         self.graphdef, params, _ = functional.split(model)

@@ -61,7 +61,7 @@ class Variational(Task[VariationalNWM]):
                 f"{self.source.num_test} test sequences of the data"
             )
         self.units_per_example = config.data.num_frames
-        # The model's structure, with shapes in place of its weights.
+        # The model's structure, with shapes instead of its weights.
         model = nnx.eval_shape(lambda: self.init(jax.random.key(0)))
         self.graphdef = functional.split(model)[0]
         self._field = math.prod(model.cell.output_shape)
