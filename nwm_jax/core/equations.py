@@ -22,7 +22,7 @@ SLOPES: dict[str, Activation] = {
 
 
 def aligned(parameter: jax.Array, field: jax.Array) -> jax.Array:
-    """Gives a parameter as many axes as a field has, new ones of length one in front.
+    """Returns a parameter with the rank of a field, new axes of length one in front.
 
     JAX would do it by itself, and so let ``[H, C]`` meet ``[B, W, C]``: the tests of core
     forbid it.

@@ -35,7 +35,7 @@ class Layout(NamedTuple):
     dense: Callable[[jax.Array, jax.Array], jax.Array]
 
     def along_channels(self, vector: jax.Array, rank: int) -> jax.Array:
-        """Gives a vector ``[C]`` the axes of a field of this rank, to be added to it."""
+        """Returns a vector ``[C]`` with the axes of a field of this rank, to be added."""
         after = -1 - self.channel
         return vector.reshape((1,) * (rank - 1 - after) + (-1,) + (1,) * after)
 
