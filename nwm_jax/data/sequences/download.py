@@ -5,13 +5,13 @@ import hashlib
 import http.client
 import pathlib
 import time
-import urllib.error
+import urllib.parse
 import urllib.request
 import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nwm_jax.errors import UserError
+from nwm_jax.errors import UserError, reason
 from nwm_jax.files import write_atomic
 
 ROUNDS = 3
@@ -39,7 +39,7 @@ def fetch(
     remote: Remote,
     progress: Callable[[int, int], None] | None = None,
 ) -> pathlib.Path:
-    """Downloads a file, unless it is there already.
+    """Downloads a file, unless it is there already, unpacked or as ``<path>.gz``.
 
     Every mirror is asked in turn, three times round; what does not have the right
     SHA-256 is thrown away.
@@ -50,13 +50,14 @@ def fetch(
       progress: called as progress(done, total), in unpacked bytes.
 
     Returns:
-      `path`.
+      The file: `path`, or the packed one that was there.
 
     Raises:
       UserError: no mirror served the file; the message says where to put it by hand.
     """
-    if path.is_file() and _digest(path.read_bytes()) == remote.sha256:
-        return path
+    for kept in (path, path.with_name(f"{path.name}.gz")):
+        if kept.is_file() and _digest(_unpack(kept, remote.size)) == remote.sha256:
+            return kept
     problems: dict[str, str] = {}
     for turn in range(ROUNDS):
         if turn:
@@ -65,18 +66,29 @@ def fetch(
             try:
                 data = _download(url, remote.size, progress)
             except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
-                reason = getattr(error, "reason", None) or error
-                problems[url] = str(reason) or type(error).__name__
+                cause = getattr(error, "reason", error)
+                problems[url] = cause if isinstance(cause, str) else reason(cause)
                 continue
             if _digest(data) == remote.sha256:
                 return write_atomic(path, data)
             problems[url] = "its content is not the expected one"
-    text = "; ".join(f"{url}: {problem}" for url, problem in problems.items())
-    raise UserError(
-        f"cannot download {path.name} ({text}): get {remote.urls[0]} by another way, "
-        f"unpack it to {path}, or name the folder of your own files with "
-        "--config.data.path=..."
+    text = "; ".join(
+        f"{urllib.parse.urlsplit(url).hostname}: {problem}"
+        for url, problem in problems.items()
     )
+    raise UserError(
+        f"cannot download {path.name} ({text}): put it or {path.name}.gz into "
+        f"{path.parent}, or name your folder with --config.data.path=..."
+    )
+
+
+def _unpack(path: pathlib.Path, size: int) -> bytes:
+    """The content of a kept file, at most one byte more than there should be."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return file.read(size + 1)
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def _download(

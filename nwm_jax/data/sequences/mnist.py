@@ -63,11 +63,12 @@ def read(
     folder = (
         pathlib.Path(path).expanduser() if path else cache_root(cache_dir) / "mnist"
     )
-    if not path:
-        for name, (size, digest) in FILES.items():
-            urls = tuple(f"{mirror}/{name}.gz" for mirror in MIRRORS)
-            fetch(folder / name, Remote(urls, size, digest), progress)
-    arrays = [read_idx(_find(folder, name)) for name in FILES]
+    paths = []
+    for name, (size, digest) in FILES.items():
+        remote = Remote(tuple(f"{m}/{name}.gz" for m in MIRRORS), size, digest)
+        found = _find(folder, name) if path else fetch(folder / name, remote, progress)
+        paths.append(found)
+    arrays = [read_idx(found) for found in paths]
     for images, labels in (arrays[:2], arrays[2:]):
         if images.ndim != 3 or labels.shape != images.shape[:1]:
             raise UserError(

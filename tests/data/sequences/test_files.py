@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import pickle
+import socket
 import tarfile
 import urllib.error
 
@@ -112,20 +113,39 @@ def test_downloads_try_again_and_are_checked(tmp_path, monkeypatch):
 
 
 def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
-    away = urllib.error.URLError("no route")
+    unknown_host = urllib.error.URLError(socket.gaierror(-2, "unknown host"))
     wrong = gzip.compress(b"something else")
-    Mirrors(monkeypatch, {"a": [away] * 3, "b": [wrong] * 3})
+    urls = tuple(f"https://{name}.org/{'deep/' * 20}file.gz" for name in "ab")
+    Mirrors(monkeypatch, {urls[0]: [unknown_host] * 3, urls[1]: [wrong] * 3})
     with pytest.raises(UserError) as caught:
-        download.fetch(tmp_path / "file", download.Remote(("a", "b"), 10, "0" * 64))
+        download.fetch(tmp_path / "file", download.Remote(urls, 10, "0" * 64))
     message = str(caught.value)
     for part in (
-        "a: no route",
-        "b: its content is not the expected one",
-        f"unpack it to {tmp_path / 'file'}",
+        "a.org: unknown host",
+        "b.org: its content is not the expected one",
+        f"file.gz into {tmp_path}",
         "--config.data.path=",
     ):
         assert part in message
+    assert " ... " not in message
     assert not list(tmp_path.iterdir())
+
+
+def test_a_packed_file_that_was_put_there_by_hand_is_taken(tmp_path, monkeypatch):
+    content = os.urandom(1_000)
+    mirrors = Mirrors(monkeypatch, {"a": [gzip.compress(content)] * 2})
+    digest = hashlib.sha256(content).hexdigest()
+    remote = download.Remote(("a",), len(content), digest)
+    packed = tmp_path / "file.gz"
+    packed.write_bytes(gzip.compress(content))
+    assert download.fetch(tmp_path / "file", remote) == packed
+    assert not mirrors.asked
+    for other in (b"damaged", gzip.compress(content)[:-9], gzip.compress(b"other")):
+        packed.write_bytes(other)
+        assert download.fetch(tmp_path / "file", remote) == tmp_path / "file"
+        (tmp_path / "file").unlink()
+        mirrors.answers["a"].append(gzip.compress(content))
+    assert len(mirrors.asked) == 3
 
 
 def test_mnist_without_a_path_is_downloaded_once(tmp_path, monkeypatch):
