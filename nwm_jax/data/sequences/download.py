@@ -72,10 +72,10 @@ def fetch(
             if _digest(data) == remote.sha256:
                 return write_atomic(path, data)
             problems[url] = "its content is not the expected one"
-    text = "; ".join(
-        f"{urllib.parse.urlsplit(url).hostname}: {problem}"
-        for url, problem in problems.items()
-    )
+    hosts: dict[str, list[str]] = {}  # by what went wrong there
+    for url, problem in problems.items():
+        hosts.setdefault(problem, []).append(str(urllib.parse.urlsplit(url).hostname))
+    text = "; ".join(f"{', '.join(names)}: {why}" for why, names in hosts.items())
     raise UserError(
         f"cannot download {path.name} ({text}): put it or {path.name}.gz into "
         f"{path.parent}, or name your folder with --config.data.path=..."
