@@ -94,6 +94,13 @@ def test_commands():
                 assert flag in verb.FLAGS, where
 
 
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_commands_are_indented(page):
+    prose = _CODE.sub("", read(page)).replace("\\\n", " ")
+    lost = re.findall(r"^(?:python -m|pip|pytest|git clone) .*$", prose, re.MULTILINE)
+    assert not lost, "a command that begins a line is shown as a sentence"
+
+
 def test_verbs_are_listed():
     for verb in verbs.VERBS:
         assert verbs.summary(verb).endswith((".", "..."))
