@@ -35,6 +35,10 @@ from nwm_jax.core.oscillator import OscillatorState
 from nwm_jax.core.transition import Transition, advance
 from nwm_jax.errors import UserError
 
+# Modes of a batch below which a step on a CPU is mostly the overhead of the loop: of a ring
+# of 16, loss and gradient of 5,000 times took 4 ms chunked and 13 sequential with 9 modes, 21
+# and 33 with 36, 73 and 41 with 144 (one core of an EPYC, jax 0.10.2).
+_FEW_MODES = 64
 METHODS = ("auto", "sequential", "associative", "chunked")
 
 
@@ -55,7 +59,8 @@ def scan(
       params: its weights.
       state: x and v before the first step, ``[B, *field_shape]``.
       inputs: ``[B, T, F]`` (dense) or ``[B, T, *size, C_in]`` (pointwise).
-      method: one of `METHODS`; "auto" is chunked on CPUs, else associative.
+      method: one of `METHODS`; "auto" is associative on accelerators; on CPUs
+        sequential, for few modes chunked.
       chunk: times of a chunk, 1 or more.
       transitions: `linear_wave.transitions(hparams, params)`, where several calls
         share it.
@@ -114,20 +119,22 @@ def _scan(
     chunk: int,
 ) -> tuple[OscillatorState, OscillatorState]:
     modes = linear_wave.to_modes(hparams, state)
+    chunked = functools.partial(_chunked, chunk=chunk)
+    ways: dict[str, Callable[..., tuple[OscillatorState, OscillatorState]]] = {
+        "sequential": _sequential,
+        "associative": _associative,
+        "chunked": chunked,
+    }
     if method == "auto":
+        few = forces[:, 0].size < _FEW_MODES
         last, states = jax.lax.platform_dependent(
             step,
             modes,
             forces,
-            cpu=functools.partial(_chunked, chunk=chunk),
+            cpu=chunked if few else _sequential,
             default=_associative,
         )
     else:
-        ways: dict[str, Callable[..., tuple[OscillatorState, OscillatorState]]] = {
-            "sequential": _sequential,
-            "associative": _associative,
-            "chunked": functools.partial(_chunked, chunk=chunk),
-        }
         last, states = ways[method](step, modes, forces)
     return (
         linear_wave.to_fields(hparams, last),
@@ -306,43 +313,50 @@ def _plus(
 def _chunked(
     step: Transition, modes: OscillatorState, forces: jax.Array, *, chunk: int
 ) -> tuple[OscillatorState, OscillatorState]:
-    batch, times = forces.shape[:2]
-    chunk = min(chunk, times)
-    head = times % chunk
-    response = transition_powers.responses(step, chunk)
-    powers = transition_powers.powers(step, chunk)
-    # Response of time l to the force of time j, zero before it: [L, L, *modes].
-    ago = jnp.arange(chunk)[:, None] - jnp.arange(chunk)[None]
-    seen = (ago >= 0).reshape(chunk, chunk, *[1] * (response[0].ndim - 1))
-    tables = [jnp.where(seen, r[jnp.abs(ago)], 0.0) for r in response]
+    """Products of real matrices, one for every mode and chunk.
 
-    def body(
-        modes: OscillatorState, forces: jax.Array
-    ) -> tuple[OscillatorState, OscillatorState]:
-        n = forces.shape[1]
-        start = jax.tree.map(lambda m: m[:, None], modes)
-        moved = advance(
-            Transition(*(p[:n] for p in powers)), start, jnp.zeros((), forces.dtype)
-        )
-        forced = OscillatorState(*(_weigh(t[:n, :n], forces) for t in tables))
-        states = jax.tree.map(jnp.add, moved, forced)
-        return jax.tree.map(lambda s: s[:, -1], states), states
+    Their columns are the state before a chunk and the forces of its L times, their rows
+    the states of these times; P = 2 parts, real and imaginary, or 1 of real modes. The
+    modes come first: XLA's products with several axes before the matrices are slow where
+    these are not the leading ones.
+    """
+    batch, times, *space = forces.shape
+    num_chunks = -(-times // chunk)
+    length = -(-times // num_chunks)  # chunks of equal length, the last one padded
+    step = Transition(*jnp.broadcast_arrays(*step))
+    dtype = jnp.result_type(forces, step.xx)
+    num_modes = step.xx.size  # rings share them: their axis goes with the batch
+    table = transition_powers.table(step, length)  # [modes, 2 P L, 2 P + P L]
 
-    modes = _as_modes(modes, jnp.result_type(forces, tables[0]))
-    parts = []
-    if head:
-        modes, states = body(modes, forces[:, :head])
-        parts.append(states)
-    rest = forces[:, head:].reshape(batch, -1, chunk, *forces.shape[2:])
-    modes, states = jax.lax.scan(
-        jax.checkpoint(body, prevent_cse=False), modes, jnp.moveaxis(rest, 1, 0)
-    )
-    parts.append(
-        jax.tree.map(
-            lambda s: jnp.moveaxis(s, 0, 1).reshape(batch, -1, *s.shape[3:]), states
+    def fold(array: jax.Array, chunks: int, length: int) -> jax.Array:
+        """``[B, chunks length, *space]`` -> ``[chunks, modes, P length, B rings]``."""
+        array = array.astype(dtype).reshape(batch, chunks, length, -1, num_modes)
+        array = array.transpose(1, 4, 2, 0, 3).reshape(chunks, num_modes, length, -1)
+        return jnp.concatenate(transition_powers.parts(array), axis=2)
+
+    def unfold(array: jax.Array) -> jax.Array:
+        """``[chunks, modes, P, length, B rings]`` -> ``[B, chunks length, *space]``."""
+        array = array.reshape(*array.shape[:4], batch, -1)
+        parts = array.transpose(2, 4, 0, 3, 5, 1).reshape(
+            -1, batch, times_padded, *space
         )
-    )
-    return modes, jax.tree.map(lambda *p: jnp.concatenate(p, axis=1), *parts)
+        return jax.lax.complex(*parts) if len(parts) == 2 else parts[0]
+
+    times_padded = num_chunks * length
+    padding = [(0, 0), (0, times_padded - times), *[(0, 0)] * len(space)]
+    forces = fold(jnp.pad(forces, padding), num_chunks, length)
+    start = jnp.concatenate([fold(m[:, None], 1, 1)[0] for m in modes], axis=1)
+
+    def body(start: jax.Array, forces: jax.Array) -> tuple[jax.Array, jax.Array]:
+        columns = jnp.concatenate([start, forces], axis=1)
+        states = jnp.matmul(table, columns, precision="highest")
+        states = states.reshape(num_modes, -1, length, states.shape[-1])
+        return states[:, :, -1], states
+
+    _, out = jax.lax.scan(jax.checkpoint(body, prevent_cse=False), start, forces)
+    states = OscillatorState(*(unfold(half) for half in jnp.split(out, 2, axis=2)))
+    states = jax.tree.map(lambda s: s[:, :times], states)
+    return jax.tree.map(lambda s: s[:, -1], states), states
 
 
 def _weigh(table: jax.Array, forces: jax.Array) -> jax.Array:

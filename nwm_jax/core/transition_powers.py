@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nwm_jax.core.equations import aligned
 from nwm_jax.core.oscillator import OscillatorState
@@ -54,3 +55,46 @@ def responses(step: Transition, times: int) -> OscillatorState:
         states = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), states, later)
         reach = compose(reach, reach)
     return OscillatorState(*(s[:times] for s in states))
+
+
+def table(step: Transition, length: int) -> jax.Array:
+    """From a state and the forces of `length` times to the states of these times.
+
+    Args:
+      step: entries of one shape, ``[*modes]``.
+      length: L, times.
+
+    Returns:
+      Real matrices, one for every mode, ``[M, 2 P L, 2 P + P L]``. P = 2: real and
+      imaginary parts, or 1 of real modes. Rows: P parts of x at all times, then of v.
+      Columns: P parts of x before, then of v, P parts of the force at all times.
+    """
+    moved = powers(step, length)
+    forced = responses(step, length)
+    # Response of time l to the force of time j, zero before it.
+    ago = np.subtract.outer(np.arange(length), np.arange(length))
+
+    def columns(entry: jax.Array) -> jax.Array:
+        return entry.reshape(length, -1).T[:, :, None]
+
+    def toeplitz(entry: jax.Array) -> jax.Array:
+        return jnp.where(ago >= 0, entry.reshape(length, -1).T[:, abs(ago)], 0.0)
+
+    x = [columns(moved.xx), columns(moved.xv), toeplitz(forced.x)]
+    v = [columns(moved.vx), columns(moved.vv), toeplitz(forced.v)]
+    rows = [jnp.concatenate([*map(_as_real, row)], axis=2) for row in (x, v)]
+    return jnp.concatenate(rows, axis=1)
+
+
+def _as_real(matrices: jax.Array) -> jax.Array:
+    """Matrices that do to real and imaginary parts what complex ones do to numbers."""
+    if not jnp.iscomplexobj(matrices):
+        return matrices
+    real, imaginary = parts(matrices)
+    upper = jnp.concatenate([real, -imaginary], axis=2)
+    return jnp.concatenate([upper, jnp.concatenate([imaginary, real], axis=2)], axis=1)
+
+
+def parts(array: jax.Array) -> tuple[jax.Array, ...]:
+    """The real and the imaginary part of complex numbers, or real ones alone."""
+    return (array.real, array.imag) if jnp.iscomplexobj(array) else (array,)
