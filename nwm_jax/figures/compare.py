@@ -2,15 +2,18 @@
 
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 
 from nwm_jax.errors import UserError
 from nwm_jax.figures import curves, style
 
 _LEFT = 0.82
+_NAME = 1.7  # inches of the longest name that leaves room for another beside it
 _SAID = {"train": "training", "eval": "evaluation"}
 
 
@@ -51,7 +54,9 @@ def draw_comparison(
             by_kind.setdefault(kind, {})[name] = curve
     if not by_kind:
         raise UserError(missing)
-    rows = -(-len(runs) // 2)
+    # Two columns of names, if a line and a name twice are as wide as the panels.
+    columns = 2 if _width(runs) < _NAME else 1
+    rows = -(-len(runs) // columns)
     top = 0.14 + 0.26 * bool(title) + 0.2 * rows
     figure = style.new_figure(5.6, top + 2.65 * len(by_kind))
     if title:
@@ -85,10 +90,17 @@ def draw_comparison(
             (_LEFT - 0.06) / width,
             1 - (0.1 + 0.26 * bool(title)) / height,
         ),
-        ncols=2,
+        ncols=columns,
         fontsize=style.SMALL,
         frameon=False,
         handlelength=3.2,
         borderaxespad=0.0,
     )
     return style.save_png(figure, path)
+
+
+def _width(words: Iterable[str]) -> float:
+    """Inches of the longest of several words in the legend."""
+    font = FontProperties(size=style.SMALL)
+    paths = [TextPath((0, 0), word, prop=font) for word in words]
+    return max(path.get_extents().width for path in paths) / 72

@@ -51,6 +51,19 @@ def test_a_comparison_of_nine_runs(tmp_path, monkeypatch):
     assert handles[8].get_linestyle() == ninth.get_linestyle()
 
 
+def test_long_names_of_runs_stand_below_each_other(tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(style, "save_png", lambda figure, path: kept.append(figure))
+    (tmp_path / "a.jsonl").write_text('{"step": 1, "mse": 1.0}\n')
+    for name, columns in (("short", 2), ("nwm_readout_linear_T_30_model_dt_0_25", 1)):
+        runs = {f"{name}_{n}": tmp_path / "a.jsonl" for n in range(4)}
+        compare.draw_comparison(tmp_path / "a.png", runs, {"train": "mse"})
+        FigureCanvasAgg(kept[-1]).draw()
+        legend = kept[-1].legends[0]
+        assert legend._ncols == columns
+        assert legend.get_window_extent().x1 <= kept[-1].bbox.x1
+
+
 def test_a_long_title_is_not_cut(tmp_path):
     figure = style.new_figure(3.0, 1.0)
     style.title(
