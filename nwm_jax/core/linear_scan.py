@@ -323,8 +323,8 @@ def _chunked(
     batch, times, *space = forces.shape
     num_chunks = -(-times // chunk)
     length = -(-times // num_chunks)  # chunks of equal length, the last one padded
-    step = Transition(*jnp.broadcast_arrays(*step))
     dtype = jnp.result_type(forces, step.xx)
+    step = Transition(*(entry.astype(dtype) for entry in jnp.broadcast_arrays(*step)))
     num_modes = step.xx.size  # rings share them: their axis goes with the batch
     table = transition_powers.table(step, length)  # [modes, 2 P L, 2 P + P L]
 

@@ -148,15 +148,16 @@ class LinearWaveParams(NamedTuple):
 
     forcing: ``[F, *field_shape]`` (dense) or ``[C_in, C]`` (pointwise).
     dt, gamma, alpha: ``[C]``, raw: sigmoid(dt), softplus(gamma), softplus(alpha).
-    stiffness, friction, gyration: ``[J, C]``; gyration is None if not gyroscopic.
+    stiffness, friction, gyration: ``[J, C]``, or None: a point and a kernel of one cell
+    have no neighbours, and gyration may be left out.
     """
 
     forcing: jax.Array
     dt: jax.Array
     gamma: jax.Array
     alpha: jax.Array
-    stiffness: jax.Array
-    friction: jax.Array
+    stiffness: jax.Array | None
+    friction: jax.Array | None
     gyration: jax.Array | None
 
 
@@ -175,8 +176,7 @@ def init_params(
       dtype: of every weight.
     """
     keys = jax.random.split(key, 7)
-    channels = (hparams.channels,)
-    couplings = (len(hparams.offsets), hparams.channels)
+    channels, neighbours = (hparams.channels,), len(hparams.offsets)
 
     def uniform(key: jax.Array, limits: tuple[float, float]) -> jax.Array:
         return jax.random.uniform(key, channels, dtype, *limits)
@@ -184,22 +184,19 @@ def init_params(
     def normal(key: jax.Array, shape: tuple[int, ...], deviation: float) -> jax.Array:
         return deviation * jax.random.normal(key, shape, dtype)
 
+    def coupling(key: jax.Array, deviation: float) -> jax.Array | None:
+        return normal(key, (neighbours, *channels), deviation) if neighbours else None
+
     shape = hparams.field_shape if hparams.forcing == "dense" else channels
-    dt = uniform(keys[1], hparams.dt)
+    scale = 1.0 / math.sqrt(hparams.input_channels)
     return LinearWaveParams(
-        forcing=normal(
-            keys[0],
-            (hparams.input_channels, *shape),
-            1.0 / math.sqrt(hparams.input_channels),
-        ),
-        dt=jnp.log(dt) - jnp.log1p(-dt),
+        forcing=normal(keys[0], (hparams.input_channels, *shape), scale),
+        dt=jax.scipy.special.logit(uniform(keys[1], hparams.dt)),
         gamma=_inverse_softplus(uniform(keys[2], hparams.gamma)),
         alpha=_inverse_softplus(uniform(keys[3], hparams.alpha)),
-        stiffness=normal(keys[4], couplings, hparams.coupling),
-        friction=normal(keys[5], couplings, 0.1 * hparams.coupling),
-        gyration=normal(keys[6], couplings, hparams.coupling)
-        if hparams.gyroscopic and hparams.rank
-        else None,
+        stiffness=coupling(keys[4], hparams.coupling),
+        friction=coupling(keys[5], 0.1 * hparams.coupling),
+        gyration=coupling(keys[6], hparams.coupling) if hparams.gyroscopic else None,
     )
 
 
@@ -239,13 +236,18 @@ def symbol(
     """
     phases = _phases(hparams, half)
     cosines, sines = 2.0 - 2.0 * np.cos(phases), 2.0 * np.sin(phases)
-    stiffness = _weigh(cosines, params.stiffness**2)
-    friction = _weigh(cosines, params.friction**2)
+    stiffness, friction = (_weigh(cosines, w**2) for w in _couplings(params))
     return Symbol(
         aligned(jax.nn.softplus(params.gamma), stiffness) + stiffness,
         aligned(jax.nn.softplus(params.alpha), friction) + friction,
         None if params.gyration is None else _weigh(sines, params.gyration),
     )
+
+
+def _couplings(params: LinearWaveParams) -> list[jax.Array]:
+    """Stiffness and friction ``[J, C]``, J = 0 where there are no neighbours."""
+    none = jnp.zeros((0, *params.gamma.shape), params.gamma.dtype)
+    return [none if w is None else w for w in (params.stiffness, params.friction)]
 
 
 def _phases(hparams: LinearWaveHParams, half: bool) -> np.ndarray:
@@ -304,10 +306,11 @@ def group_velocity(hparams: LinearWaveHParams, params: LinearWaveParams) -> jax.
     s, d = _exponents(hparams, params)
     phases = _phases(hparams, half=False)
     velocities = []
+    springs, dampers = _couplings(params)
     for offsets in hparams.offsets.T:
         sines, cosines = 2.0 * np.sin(phases) * offsets, 2.0 * np.cos(phases) * offsets
-        da = _weigh(sines, params.stiffness**2)
-        dd = _weigh(sines, params.friction**2)
+        da = _weigh(sines, springs**2)
+        dd = _weigh(sines, dampers**2)
         if params.gyration is not None:
             dd = jax.lax.complex(dd, _weigh(cosines, params.gyration))
         velocities.append(((da[None] + s * dd[None]) / (2.0 * s + d[None])).imag)

@@ -19,6 +19,12 @@ HPARAMS = {
         "ring", (2, 6), 2, 3, forcing="pointwise", scheme="imex"
     ),
     "point": linear_wave.LinearWaveHParams("point", (), 5, 2, scheme="imex"),
+    "no gyration": linear_wave.LinearWaveHParams(
+        "ring", (1, 6), 2, 3, gyroscopic=False
+    ),
+    "no neighbours": linear_wave.LinearWaveHParams(
+        "torus", (4, 4), 2, 3, kernel_size=1
+    ),
 }
 
 

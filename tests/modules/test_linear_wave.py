@@ -46,7 +46,8 @@ def test_a_cell_runs_in_nnx_rnn_as_a_whole_sequence_does():
 def test_linoss_is_the_uncoupled_case():
     waves = filled(lambda: LinOSS(3, 2, rngs=nnx.Rngs(0)))
     params = functional.split(waves.cell)[1]
-    assert {name for name, p in params.items() if p is not None and p.size} == {
+    # No weights without numbers: a checkpoint cannot hold them.
+    assert {name for name, p in params.items() if p is not None} == {
         "forcing",
         "dt",
         "gamma",
