@@ -323,6 +323,7 @@ def _chunked(
     batch, times, *space = forces.shape
     num_chunks = -(-times // chunk)
     length = -(-times // num_chunks)  # chunks of equal length, the last one padded
+    padded = num_chunks * length
     dtype = jnp.result_type(forces, step.xx)
     step = Transition(*(entry.astype(dtype) for entry in jnp.broadcast_arrays(*step)))
     num_modes = step.xx.size  # rings share them: their axis goes with the batch
@@ -337,13 +338,11 @@ def _chunked(
     def unfold(array: jax.Array) -> jax.Array:
         """``[chunks, modes, P, length, B rings]`` -> ``[B, chunks length, *space]``."""
         array = array.reshape(*array.shape[:4], batch, -1)
-        parts = array.transpose(2, 4, 0, 3, 5, 1).reshape(
-            -1, batch, times_padded, *space
-        )
+        array = array.transpose(2, 4, 0, 3, 5, 1)
+        parts = array.reshape(-1, batch, padded, *space)
         return jax.lax.complex(*parts) if len(parts) == 2 else parts[0]
 
-    times_padded = num_chunks * length
-    padding = [(0, 0), (0, times_padded - times), *[(0, 0)] * len(space)]
+    padding = [(0, 0), (0, padded - times), *[(0, 0)] * len(space)]
     forces = fold(jnp.pad(forces, padding), num_chunks, length)
     start = jnp.concatenate([fold(m[:, None], 1, 1)[0] for m in modes], axis=1)
 

@@ -63,11 +63,10 @@ def read(
     folder = (
         pathlib.Path(path).expanduser() if path else cache_root(cache_dir) / "mnist"
     )
-    paths = []
-    for name, (size, digest) in FILES.items():
-        remote = Remote(tuple(f"{m}/{name}.gz" for m in MIRRORS), size, digest)
-        found = _find(folder, name) if path else fetch(folder / name, remote, progress)
-        paths.append(found)
+    if path:
+        paths = [_find(folder, name) for name in FILES]
+    else:
+        paths = [fetch(folder / name, _remote(name), progress) for name in FILES]
     arrays = [read_idx(found) for found in paths]
     for images, labels in (arrays[:2], arrays[2:]):
         if images.ndim != 3 or labels.shape != images.shape[:1]:
@@ -76,6 +75,11 @@ def read(
                 "expected (N, H, W) and (N,)"
             )
     return LabelledImages(*arrays)
+
+
+def _remote(name: str) -> Remote:
+    size, digest = FILES[name]
+    return Remote(tuple(f"{mirror}/{name}.gz" for mirror in MIRRORS), size, digest)
 
 
 def _find(folder: pathlib.Path, name: str) -> pathlib.Path:
