@@ -36,8 +36,8 @@ from nwm_jax.core.transition import Transition, advance
 from nwm_jax.errors import UserError
 
 # Modes of a batch below which a step on a CPU is mostly the overhead of the loop: of a ring
-# of 16, loss and gradient of 5,000 times took 4 ms chunked and 13 sequential with 9 modes, 21
-# and 33 with 36, 73 and 41 with 144 (one core of an EPYC, jax 0.10.2).
+# of 16, loss and gradient of 5,000 times took 5 ms chunked and 14 sequential with 9 modes, 27
+# and 25 with 36, 136 and 113 with 144 (docs/results/linear_scan.py, one core of an EPYC).
 _FEW_MODES = 64
 METHODS = ("auto", "sequential", "associative", "chunked")
 
